@@ -1,0 +1,58 @@
+# The lab in one word each: `make help` lists them. The environment is .venv/, made on first use.
+
+PYTHON ?= python3
+JOBS   ?= 2
+STEPS  ?=
+ARGS   ?=
+
+BIN   := .venv/bin
+READY := .venv/.ready
+NOTEBOOKS := $(patsubst notebooks/src/%.py,notebooks/%.ipynb,$(wildcard notebooks/src/*.py))
+PYTEST := OMP_NUM_THREADS=1 MTLNAS_LAB_FAST=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# JupyterLab refuses root, who is the only user in many containers, without this.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# Idle threads sleep instead of spinning: with a browser beside a search this is worth more than any other setting.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab demo test test-slow notebooks faults bench clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make the environment (.venv/); the others do it by themselves
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@touch $@
+
+lab: $(READY)  ## open JupyterLab on the first notebook
+	$(BIN)/jupyter lab $(AS_ROOT) --ServerApp.root_dir=. $(ARGS) notebooks/00_start_here.ipynb
+
+demo: $(READY)  ## a short search without a browser, into runs/demo (removes the earlier one); STEPS=n
+	@if [ -e runs/demo ]; then echo "removing the earlier runs/demo"; rm -rf runs/demo; fi
+	$(BIN)/mtlnas-lab search --out runs/demo $(if $(STEPS),--steps $(STEPS)) $(ARGS)
+
+test: $(READY)  ## the tests and every notebook in its fast mode
+	$(PYTEST) -m "not slow" --nbmake --nbmake-timeout=300 $(ARGS) tests notebooks
+
+test-slow: $(READY)  ## the tests that take longer
+	$(PYTEST) -m slow $(ARGS) tests
+
+notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose source in notebooks/src changed
+
+notebooks/%.ipynb: notebooks/src/%.py | $(READY)
+	$(BIN)/jupytext --to ipynb --set-kernel python3 --execute --run-path notebooks --output $@ $<
+
+faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
+	$(BIN)/python benchmarks/faults.py $(ARGS)
+
+bench: $(READY) benchmarks/bench.py  ## how fast, as ratios measured side by side
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+clean:  ## remove the environment and what tests left; runs/ stays
+	rm -rf .venv build dist test-output .pytest_cache .hypothesis .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,116 @@
+"""The searched architecture: which edges stay, what that means, and the network of its own that it becomes."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .errors import SpaceError
+from .relaxation import discretize
+from .space import Edge, Node, SearchSpace
+from .supernet import SuperNet
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A fusion graph: for each candidate edge of `space` whether it is kept, and the α it was read from (if any).
+
+    `kept` goes straight into the supernet as gates. Raises SpaceError when a length does not fit the space.
+    """
+
+    space: SearchSpace
+    kept: tuple[bool, ...]
+    alpha: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "kept", tuple(bool(keep) for keep in self.kept))
+        if self.alpha is not None:
+            object.__setattr__(self, "alpha", tuple(float(a) for a in self.alpha))
+        for name, values in (("gates", self.kept), ("α", self.alpha)):
+            if values is not None and len(values) != len(self.space):
+                raise SpaceError(f"{len(values)} values of {name} for a space of {len(self.space)} candidate edges; "
+                                 "give one for each edge, in the order of space.edges")
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The kept edges."""
+        return tuple(edge for edge, keep in zip(self.space.edges, self.kept) if keep)
+
+    @property
+    def probability(self) -> tuple[float, ...]:
+        """σ(α) of each candidate edge; 0 or 1 where there is no α."""
+        if self.alpha is None:
+            return tuple(float(keep) for keep in self.kept)
+        return tuple(torch.sigmoid(torch.tensor(self.alpha, dtype=torch.float64)).tolist())
+
+    def __len__(self) -> int:
+        return sum(self.kept)
+
+    def __repr__(self) -> str:
+        return f"Architecture({len(self)} of {len(self.space)} edges kept)"
+
+    def to_json(self) -> dict:
+        return {"space": self.space.to_json(), "kept": [str(edge) for edge in self.edges],
+                "alpha": None if self.alpha is None else list(self.alpha)}
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> Architecture:
+        try:
+            space, alpha = SearchSpace.from_json(data["space"]), data["alpha"]
+            kept = {space.index(edge) for edge in data["kept"]}
+        except (KeyError, TypeError) as error:
+            raise SpaceError(f"this is no architecture: {error!r}; it has space, kept and alpha") from None
+        return cls(space, tuple(i in kept for i in range(len(space))), alpha and tuple(alpha))
+
+
+def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
+    """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining)."""
+    alpha = torch.as_tensor(alpha).detach()
+    return Architecture(space, tuple((discretize(alpha) > 0).tolist()), tuple(alpha.tolist()))
+
+
+def agreement(a: Architecture, b: Architecture) -> dict[str, float]:
+    """How alike two architectures of one space are: edges kept in `both`, `either`, their ratio `jaccard`, and `flips`."""
+    if a.space.edges != b.space.edges:
+        raise SpaceError("these architectures belong to different spaces; compare architectures of one space")
+    both = sum(x and y for x, y in zip(a.kept, b.kept))
+    either = sum(x or y for x, y in zip(a.kept, b.kept))
+    return {"both": both, "either": either, "jaccard": both / either if either else 1.0, "flips": either - both}
+
+
+class PrunedNetwork(nn.Module):
+    """The searched network on its own: image (B, 3, H, W) -> {task: output}. No α, no gates, no closed edges."""
+
+    def __init__(self, supernet: SuperNet):
+        super().__init__()
+        self.supernet, self._open = supernet, (True,) * len(supernet.space)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self.supernet(image, self._open)
+
+
+def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> PrunedNetwork:
+    """The stand-alone network that computes what `supernet` computes under these gates, in evaluation mode.
+
+    Closed edges are gone with their columns of the 1×1 weights. A copy: training the supernet on does not change it.
+    """
+    kept = architecture.kept if isinstance(architecture, Architecture) else tuple(architecture)
+    if len(kept) != len(supernet.space):
+        raise SpaceError(f"{len(kept)} gates for a supernet with {len(supernet.space)} edges; give one for each edge")
+    fusion = {name: operation.only([kept[i] for i in supernet.space.into(Node.parse(name))])
+              for name, operation in supernet.fusion.items()}
+    backbones = copy.deepcopy(dict(supernet.backbones.items()))
+    return PrunedNetwork(SuperNet(backbones, supernet.space.only(kept), fusion)).eval()
+
+
+def operations(network: nn.Module, *inputs) -> int:
+    """Multiply-adds of one forward pass, counted by torch (convolutions and matrix products)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        network(*inputs)
+    return counter.get_total_flops() // 2

@@ -1,0 +1,283 @@
+"""The single-shot search: an iterator of events.
+
+    for event in Search(lab, SearchConfig(steps=500)):
+        ...                                      # break when you like; iterate again to go on
+
+Each step moves α on one half of the data (which edges?) and w on the other (how to use them?), first order, α first.
+With `gates` the same loop trains w under gates that stay as they are: single-task pretraining (a space without edges)
+and the baselines.
+"""
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import torch
+from torch import Tensor
+
+from . import data
+from .architecture import Architecture
+from .backbones import Dropout
+from .config import SCHEDULES, SearchConfig
+from .errors import ConfigError, RunError
+from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
+from .lab import Lab
+from .relaxation import Schedule, entropy, entropy_gradient, l1, l1_gradient, relaxation
+
+KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
+
+
+class Search:
+    """Searches in `lab` (its supernet and α change). Iterating yields events; `turn` changes knobs between steps.
+
+    weight_batches, alpha_batches: endless iterators of (image, {task: target}); by default the two halves of the lab's
+    training pack. gates: E booleans; then nothing is searched and w alone is trained under them, on all the data.
+    evaluate: called with the search every `evaluate_every` steps; what it returns becomes the scores of an event.
+    """
+
+    def __init__(self, lab: Lab, config: SearchConfig = SearchConfig(), weight_batches: Iterator | None = None,
+                 alpha_batches: Iterator | None = None, gates: Sequence[bool] | None = None,
+                 evaluate: Callable[[Search], dict] | None = None):
+        if gates is not None and len(gates) != len(lab.space):
+            raise ConfigError(f"{len(gates)} gates for {len(lab.space)} candidate edges; give one for each edge")
+        self.lab, self.config, self.evaluate, self.step_number = lab, config, evaluate, 0
+        self.fixed_gates = tuple(gates) if gates is not None else None if len(lab.space) else ()
+        if weight_batches is None:
+            weight_batches, alpha_batches = self._batches()
+        self.weight_batches, self.alpha_batches = weight_batches, alpha_batches
+        self.knobs: dict = {}                                            # what has been turned so far, merged
+        self._turned, self._lock = [], threading.Lock()
+        self.generator = torch.Generator().manual_seed(config.seed)      # draws gates; on the CPU for every device
+        self.noise = torch.Generator(lab.device).manual_seed(config.seed + 1)
+        for module in lab.supernet.modules():
+            if isinstance(module, Dropout):
+                module.generator = self.noise
+        self.weight_optimizer = self._weight_optimizer()
+        fused = lab.device.type in ("cpu", "cuda")
+        self.alpha_optimizer = torch.optim.Adam([lab.alphas.alpha], config.alpha_lr, config.alpha_betas,
+                                                weight_decay=config.alpha_weight_decay, fused=fused)
+        self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
+        self.objective: Tensor | None = None                             # of the last α-update, for those who compare
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+    def step(self) -> Step:
+        """One α-update on one half of the data, one w-update on the other."""
+        start, alpha, grad = time.perf_counter(), self.lab.alphas.alpha, None
+        entropy_weight, l1_weight = self.current("entropy_weight"), self.current("l1_weight")
+        self.lab.supernet.train()
+        if self.fixed_gates is None:
+            image, targets = next(self.alpha_batches)                    # which edges?  (w is only read)
+            losses = self._losses(image, targets, self._gates("alpha_gates"))
+            objective = self._total(losses) + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
+            alpha.grad, = torch.autograd.grad(objective, [alpha])
+            grad = alpha.grad - entropy_weight * entropy_gradient(alpha.detach()) \
+                - l1_weight * l1_gradient(alpha.detach(), self.costs)    # what the tasks alone ask for
+            self.objective = objective.detach()
+            for group in self.alpha_optimizer.param_groups:
+                group["lr"] = self.current("alpha_lr")
+            self.alpha_optimizer.step()
+        image, targets = next(self.weight_batches)                       # how to use them?  (α is only read)
+        self.weight_optimizer.zero_grad()
+        losses = self._losses(image, targets, self._gates("weight_gates").detach() if self.fixed_gates is None
+                              else self.fixed_gates)
+        self._total(losses).backward()
+        falling = (1 - self.step_number / self.config.steps) ** self.config.lr_power
+        for group in self.weight_optimizer.param_groups:
+            group["lr"] = self.current("weight_lr") * group["factor"] * falling
+        self.weight_optimizer.step()
+        report = self._report(losses, grad, entropy_weight, l1_weight, start)
+        self.step_number += 1
+        return report
+
+    def _gates(self, update: str) -> Tensor:
+        """Gates for one update: α through the update's relaxation, forced edges as they are forced."""
+        gates = relaxation(self.current(update))(self.lab.alphas.alpha, self.current("temperature"), self.generator)
+        if self.forced:
+            index = torch.tensor(list(self.forced), device=gates.device)
+            gates = gates.index_copy(0, index, gates.new_tensor([float(value) for value in self.forced.values()]))
+        return gates
+
+    def _losses(self, image: Tensor, targets: Mapping[str, Tensor], gates) -> dict[str, Tensor]:
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            outputs = self.lab.supernet(image, gates)
+        if self.config.precision == "bf16":
+            outputs = {task: output.float() for task, output in outputs.items()}
+        return self.lab.loss(outputs, targets)
+
+    def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
+
+    def _report(self, losses, grad, entropy_weight, l1_weight, start) -> Step:
+        """One transfer from the device for all the numbers of a step."""
+        alpha, edges = self.lab.alphas.alpha.detach(), len(self.lab.space)
+        grad = torch.zeros_like(alpha) if grad is None else grad
+        rest = torch.stack([entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())])
+        numbers = torch.cat([alpha, grad, rest]).tolist()
+        nats = numbers[2 * edges]
+        return Step(step=self.step_number + 1, alpha=tuple(numbers[:edges]), alpha_grad=tuple(numbers[edges:2 * edges]),
+                    loss=dict(zip(losses, numbers[2 * edges + 1:])), entropy=nats, entropy_fraction=nats / math.log(2),
+                    entropy_weight=entropy_weight, l1_weight=l1_weight, temperature=self.current("temperature"),
+                    alpha_lr=self.current("alpha_lr"), seconds=time.perf_counter() - start)
+
+    # --- the whole search ---------------------------------------------------------------------------------------------
+    def __iter__(self) -> Iterator[Event]:
+        """Started (at step 0), then for every step: Turned (if anything was), Step, Evaluated (if due); Finished.
+
+        A loss that is no number ends the iteration with Failed; the weights are then spoilt: go back to a checkpoint.
+        """
+        begin = time.perf_counter()
+        if self.step_number == 0:
+            yield Started(config=self.config.to_json(), space=self.lab.space.to_json(), versions=versions(),
+                          device=str(self.lab.device), threads=torch.get_num_threads())
+        while self.step_number < self.config.steps:
+            for knobs in self._apply_turned():
+                yield Turned(step=self.step_number + 1, knobs=knobs)
+            event = self.step()
+            for task, value in event.loss.items():
+                if not math.isfinite(value):
+                    yield Failed(step=event.step, task=task, checkpoint=None, message=(
+                        f"the loss of {task} is {value} at step {event.step}; go on from the last checkpoint with a "
+                        f"smaller weight_lr (now {self.current('weight_lr'):g}) or without bf16"))
+                    return
+            yield event
+            if self.evaluate and self.config.evaluate_every and self.step_number % self.config.evaluate_every == 0:
+                yield Evaluated(step=self.step_number, scores=self.evaluate(self))
+        yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
+
+    def architecture(self) -> Architecture:
+        """What the search has found so far: α > 0, forced edges as they are forced."""
+        if self.fixed_gates is not None:
+            return Architecture(self.lab.space, self.fixed_gates)
+        found = self.lab.derive()
+        return replace(found, kept=tuple(self.forced.get(i, keep) for i, keep in enumerate(found.kept)))
+
+    # --- knobs --------------------------------------------------------------------------------------------------------
+    def turn(self, **knobs) -> None:
+        """Change knobs from the next step on; safe from any thread. Raises ConfigError, and then changes nothing.
+
+        entropy_weight, l1_weight, temperature: number or Schedule · alpha_lr, weight_lr: number · alpha_gates,
+        weight_gates: name of a relaxation · force: {edge: True | False | None}, None sets the edge free again.
+        """
+        self._checked(knobs)
+        with self._lock:
+            self._turned.append(knobs)
+
+    def current(self, knob: str):
+        """The value of a knob for the step that comes next."""
+        value = self.knobs.get(knob, getattr(self.config, knob))
+        return value(self.step_number, self.config.steps) if isinstance(value, Schedule) else value
+
+    @property
+    def forced(self) -> dict[int, bool]:
+        """Edges that are forced, by their index: open (True) or shut (False)."""
+        return self.knobs.get("force", {})
+
+    def _checked(self, knobs: Mapping) -> dict:
+        checked = {}
+        for name, value in knobs.items():
+            if name not in KNOBS:
+                raise ConfigError(f"a search has no knob {name!r}; it has {', '.join(KNOBS)}")
+            if name == "force":
+                checked[name] = {self.lab.space.index(edge): None if to is None else bool(to) for edge, to in value.items()}
+            elif name in ("alpha_gates", "weight_gates"):
+                relaxation(value)
+                checked[name] = value
+            elif isinstance(value, Schedule | Mapping) and name in SCHEDULES:
+                checked[name] = Schedule(**value) if isinstance(value, Mapping) else value
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+                raise ConfigError(f"{name} = {value!r} is no setting; give a finite number from 0 up")
+            else:
+                checked[name] = Schedule.constant(value) if name in SCHEDULES else float(value)
+        return checked
+
+    def _apply_turned(self) -> list[dict]:
+        with self._lock:
+            turned, self._turned = self._turned, []
+        for knobs in turned:
+            checked = self._checked(knobs)
+            if "force" in checked:
+                forced = {**self.forced, **checked["force"]}
+                checked["force"] = {i: to for i, to in forced.items() if to is not None}
+            self.knobs.update(checked)
+        return [_plain(knobs) for knobs in turned]
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+    def _batches(self) -> tuple[Iterator, Iterator | None]:
+        if "train" not in self.lab.data:
+            raise ConfigError("this lab has no training data; give weight_batches and alpha_batches, or data={'train': pack}")
+        config, pack, tasks = self.config, self.lab.data["train"], tuple(self.lab.tasks)
+        if self.fixed_gates is not None:
+            return data.whole(pack, tasks, config.batch_size, config.seed, augment=config.augment), None
+        return data.split(pack, tasks, config.batch_size, config.seed, fraction=config.weight_share,
+                          redraw=config.redraw, augment=config.augment)
+
+    def _weight_optimizer(self) -> torch.optim.Optimizer:
+        config, factors = self.config, {"backbone": 1.0, "fusion": self.config.fusion_lr_factor,
+                                        "last_weight": self.config.last_weight_lr_factor,
+                                        "last_bias": self.config.last_bias_lr_factor}
+        groups = [{"params": parameters, "factor": factors[name]}
+                  for name, parameters in self.lab.supernet.parameter_groups().items() if parameters]
+        fused = self.lab.device.type in ("cpu", "cuda")
+        if config.optimizer == "sgd":
+            return torch.optim.SGD(groups, config.weight_lr, config.momentum, weight_decay=config.weight_decay, fused=fused)
+        return torch.optim.Adam(groups, config.weight_lr, weight_decay=config.weight_decay, fused=fused)
+
+    # --- stop and go on -----------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        """Everything a resumed search needs: tensors by name, and plain JSON."""
+        tensors = {f"supernet.{name}": value for name, value in self.lab.supernet.state_dict().items()}
+        tensors |= {"alpha": self.lab.alphas.alpha.detach(), "generator": self.generator.get_state(),
+                    "noise": self.noise.get_state()}
+        for name in ("weight_optimizer", "alpha_optimizer"):
+            for i, entries in getattr(self, name).state_dict()["state"].items():
+                tensors |= {f"{name}.{i}.{key}": value for key, value in entries.items() if value is not None}
+        knobs = _plain(self.knobs) | ({"force": {str(self.lab.space.edges[i]): to for i, to in self.forced.items()}}
+                                      if self.forced else {})
+        return tensors, {"step": self.step_number, "knobs": knobs, "threads": torch.get_num_threads(),
+                         "positions": [getattr(b, "position", None) for b in (self.weight_batches, self.alpha_batches)]}
+
+    def load_state(self, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
+        """Go back to a `state`. Raises RunError for the state of another space or network, and then changes nothing."""
+        expected, _ = self.state()
+        of_model = lambda names: {n for n in names if "_optimizer." not in n}  # noqa: E731
+        if of_model(expected) != of_model(tensors) or any(
+                expected[n].shape != tensors[n].shape for n in of_model(tensors)):
+            raise RunError(f"this checkpoint is of another network than {self.lab.space!r}; resume with the settings it was made with")
+        self.lab.supernet.load_state_dict({n.removeprefix("supernet."): t for n, t in tensors.items() if n.startswith("supernet.")})
+        with torch.no_grad():
+            self.lab.alphas.alpha.copy_(tensors["alpha"])
+        self.generator.set_state(tensors["generator"].cpu())
+        self.noise.set_state(tensors["noise"].cpu())
+        for name in ("weight_optimizer", "alpha_optimizer"):
+            optimizer, entries = getattr(self, name), {}
+            for key, value in tensors.items():
+                if key.startswith(f"{name}."):
+                    _, i, entry = key.split(".")
+                    entries.setdefault(int(i), {})[entry] = value.clone()
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
+        self.step_number, self.knobs, self._turned = meta["step"], {}, [meta["knobs"]] if meta["knobs"] else []
+        self._apply_turned()
+        for batches, position in zip((self.weight_batches, self.alpha_batches), meta["positions"]):
+            if position is not None:
+                batches.position = position
+
+
+def versions() -> dict[str, str]:
+    import platform
+
+    import numpy
+
+    from . import __version__
+    return {"mtlnas_lab": __version__, "torch": torch.__version__, "numpy": numpy.__version__,
+            "python": platform.python_version()}
+
+
+def _plain(knobs: Mapping) -> dict:
+    """Knobs as JSON: schedules as dictionaries, edges as text."""
+    plain = {name: asdict(value) if isinstance(value, Schedule) else value for name, value in knobs.items()}
+    if "force" in plain:
+        plain["force"] = {str(edge): to for edge, to in plain["force"].items()}
+    return plain

@@ -1,0 +1,235 @@
+"""The task-agnostic search space: which fusion edges could exist between single-task backbones.
+
+Nothing in this file knows what a task is: a task is a name, a backbone is its plan of stages.
+
+A *node* is the place behind one stage of one backbone. An *edge* brings the features of its source node (as they are
+before fusion) to the fusion behind its target node. A *rule* says of a source and a target whether there is a
+candidate edge; the space is all pairs that every rule allows, in a fixed order (by target, then by source).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .errors import SpaceError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage in a backbone's plan: how many channels it puts out and where in the backbone it stands."""
+
+    channels: int
+    group: int   # which group of stages (of one resolution, in the plain case), counted from 0
+    index: int   # which stage of its group, counted from 0
+    size: int    # how many stages the group has
+
+    @property
+    def position(self) -> tuple[int, float]:
+        """How deep: (group, share of the group that is done). Comparable between unlike backbones."""
+        return self.group, (self.index + 1) / self.size
+
+
+Plan = tuple[Stage, ...]
+
+
+def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
+    """The plan of a backbone with `channels[s]` channels after stage s, its stages grouped by sizes as in [2, 2, 3]."""
+    if len(channels) != sum(groups):
+        raise SpaceError(f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
+                         "give one number of channels for each stage")
+    places = [(group, index, size) for group, size in enumerate(groups) for index in range(size)]
+    return tuple(Stage(width, *place) for width, place in zip(channels, places))
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """The place behind stage `stage` (from 0) of the backbone of `task`; prints `normals:3`."""
+
+    task: str
+    stage: int
+
+    def __str__(self) -> str:
+        return f"{self.task}:{self.stage}"
+
+    @classmethod
+    def parse(cls, text: str) -> Node:
+        task, colon, stage = text.strip().rpartition(":")
+        if not (colon and task and stage.isdecimal()):
+            raise SpaceError(f"{text!r} is no node; write a task and a stage, as in 'normals:3'")
+        return cls(task, int(stage))
+
+
+@dataclass(frozen=True, order=True)
+class Edge:
+    """A fusion edge; prints `segmentation:2 -> normals:3`."""
+
+    source: Node
+    target: Node
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}"
+
+    @classmethod
+    def parse(cls, text: str) -> Edge:
+        source, arrow, target = text.partition("->")
+        if not arrow:
+            raise SpaceError(f"{text!r} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'")
+        return cls(Node.parse(source), Node.parse(target))
+
+
+# --- rules: (source, target, plans) -> is there a candidate edge? -----------------------------------------------------
+Rule = Callable[[Node, Node, Mapping[str, Plan]], bool]
+
+
+def other_task(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
+    """Edges run between backbones, never inside one."""
+    return source.task != target.task
+
+
+def not_deeper(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
+    """The source is at most as deep as the target, so that everything can be computed in one pass."""
+    return plans[source.task][source.stage].position <= plans[target.task][target.stage].position
+
+
+def same_group(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
+    """Both stages belong to groups of the same number (not: maps of the same size)."""
+    return plans[source.task][source.stage].group == plans[target.task][target.stage].group
+
+
+def within(limit: int | None = 3) -> Rule:
+    """The source is among the last `limit` stages of its backbone that are not deeper than the target; None: any.
+
+    For backbones of one plan this is `target.stage - source.stage < limit` (released code: 3).
+    """
+    if limit is not None and limit < 1:
+        raise SpaceError(f"a depth limit of {limit} leaves no edge; give at least 1, or None for no limit")
+
+    def within_limit(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
+        end, stages = plans[target.task][target.stage].position, plans[source.task]
+        between = sum(stage.position <= end for stage in stages[source.stage + 1:])
+        return limit is None or between < limit
+
+    return within_limit
+
+
+def paper_rules(limit: int | None = 3) -> tuple[Rule, ...]:
+    """The rules of the released code: 24 edges a direction for VGG-16, 36 for ResNet-50."""
+    return other_task, not_deeper, same_group, within(limit)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Plans of stages and the candidate edges between them: E edges, hence 2^E architectures.
+
+    Edges are sorted by target and then by source, in the order of the tasks; the vectors α and gates follow that order.
+    Raises SpaceError for an edge that does not exist, runs inside one task, occurs twice, or runs back from a deeper
+    stage (nothing could compute it).
+    """
+
+    plans: Mapping[str, Plan]
+    edges: tuple[Edge, ...]
+
+    @classmethod
+    def build(cls, plans: Mapping[str, Plan], rules: Sequence[Rule] = paper_rules()) -> SearchSpace:
+        """All pairs of nodes that every rule allows. Needs two tasks or more."""
+        if len(plans) < 2:
+            raise SpaceError(f"a search space lies between backbones, but there is only {list(plans)}; give two tasks or more")
+        nodes = [Node(task, stage) for task, stages in plans.items() for stage in range(len(stages))]
+        return cls(plans, tuple(Edge(source, target) for target in nodes for source in nodes
+                                if all(rule(source, target, plans) for rule in rules)))
+
+    def __post_init__(self):
+        object.__setattr__(self, "plans", {task: tuple(stages) for task, stages in self.plans.items()})
+        for task in self.plans:
+            if not task or len(task) > 100 or any(mark in task for mark in (".", ":", "->")) or not task.isprintable():
+                raise SpaceError(f"{task!r} cannot name a task; use at most 100 printable characters without '.', ':' and '->'")
+        known = set(self.nodes)
+        for edge in self.edges:
+            for node in (edge.source, edge.target):
+                if node not in known:
+                    raise SpaceError(f"{edge}: there is no node {node}; the tasks are {', '.join(self.tasks)}, "
+                                     "stages count from 0")
+            if edge.source.task == edge.target.task:
+                raise SpaceError(f"{edge} stays inside one backbone; edges run between tasks (keep the rule other_task)")
+            if not not_deeper(edge.source, edge.target, self.plans):
+                raise SpaceError(f"{edge} goes from a deeper stage to a shallower one, which no forward pass can compute; "
+                                 "keep the rule not_deeper")
+        if len(set(self.edges)) != len(self.edges):
+            raise SpaceError("an edge occurs twice; each candidate edge has one place in α")
+        place = {node: i for i, node in enumerate(self.nodes)}
+        object.__setattr__(self, "edges", tuple(sorted(self.edges, key=lambda e: (place[e.target], place[e.source]))))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.plans)
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, task by task, from the image to the head."""
+        return tuple(Node(task, stage) for task, stages in self.plans.items() for stage in range(len(stages)))
+
+    @cached_property
+    def order(self) -> tuple[tuple[Node, ...], ...]:
+        """Nodes in the order of computation: those of one position run, then fuse, before the next position runs."""
+        positions = sorted({self.stage(node).position for node in self.nodes})
+        return tuple(tuple(n for n in self.nodes if self.stage(n).position == position) for position in positions)
+
+    @cached_property
+    def _into(self) -> dict[Node, tuple[int, ...]]:
+        return {node: tuple(i for i, edge in enumerate(self.edges) if edge.target == node) for node in self.nodes}
+
+    @cached_property
+    def _index(self) -> dict[Edge, int]:
+        return {edge: i for i, edge in enumerate(self.edges)}
+
+    def stage(self, node: Node) -> Stage:
+        return self.plans[node.task][node.stage]
+
+    def into(self, node: Node) -> tuple[int, ...]:
+        """Indices of the edges that end in `node`; they are neighbours in the order of edges."""
+        return self._into[node]
+
+    def index(self, edge: Edge | str) -> int:
+        """Where `edge` stands in α; raises SpaceError for an edge that is no candidate."""
+        edge = Edge.parse(edge) if isinstance(edge, str) else edge
+        if edge not in self._index:
+            raise SpaceError(f"{edge} is no candidate edge of this space; into {edge.target} run: "
+                             + (", ".join(str(self.edges[i]) for i in self._into.get(edge.target, ())) or "none"))
+        return self._index[edge]
+
+    @cached_property
+    def costs(self) -> tuple[float, ...]:
+        """What each edge weighs in the weighted L1: output channels of its target, scaled to mean 1 (released code)."""
+        channels = [self.stage(edge.target).channels for edge in self.edges]
+        return tuple(c * len(channels) / sum(channels) for c in channels)
+
+    def only(self, kept: Sequence[bool]) -> SearchSpace:
+        """The space of just the kept edges."""
+        return SearchSpace(self.plans, tuple(edge for edge, keep in zip(self.edges, kept, strict=True) if keep))
+
+    def rename(self, names: Mapping[str, str]) -> SearchSpace:
+        """The same space under other task names: it depends on nothing else."""
+        moved = lambda node: Node(names.get(node.task, node.task), node.stage)  # noqa: E731
+        return SearchSpace({names.get(task, task): stages for task, stages in self.plans.items()},
+                           tuple(Edge(moved(edge.source), moved(edge.target)) for edge in self.edges))
+
+    def __len__(self) -> int:
+        return len(self.edges)
+
+    def __repr__(self) -> str:
+        stages = " + ".join(f"{task} × {len(stages)} stages" for task, stages in self.plans.items())
+        return f"SearchSpace({stages}, {len(self)} candidate edges)"
+
+    def to_json(self) -> dict:
+        plans = {task: {"channels": [s.channels for s in stages], "groups": [s.size for s in stages if s.index == 0]}
+                 for task, stages in self.plans.items()}
+        return {"plans": plans, "edges": [str(edge) for edge in self.edges]}
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> SearchSpace:
+        try:
+            plans = {task: plan(p["channels"], p["groups"]) for task, p in data["plans"].items()}
+            return cls(plans, tuple(Edge.parse(text) for text in data["edges"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SpaceError(f"this is no search space: {error!r}; a space has plans (channels, groups) and edges") from None

@@ -1,0 +1,123 @@
+"""Fusion graphs as networkx graphs whose data other tools can read, where their nodes stand, and one call to draw them."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import networkx as nx
+
+from ..errors import SpaceError
+from ..space import Node, SearchSpace
+
+GROUP_GAP = 0.55     # between two groups of stages, in distances of two stages
+SPLIT = 0.72         # from the features of a stage to its fused features, in the same unit
+
+
+def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpace, tuple[float, ...] | None, tuple[bool, ...] | None]:
+    """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder."""
+    if isinstance(source, (str, Path)):
+        from ..runs import Run
+        source = Run.open(source)
+    if not isinstance(source, SearchSpace) and not hasattr(source, "kept"):
+        log = getattr(source, "log", source)
+        if getattr(source, "architecture", None) is not None:
+            source = source.architecture
+        elif hasattr(log, "space") and hasattr(log, "alpha"):
+            if alpha is None and len(log.alpha):
+                alpha = log.alpha[-1]
+            source = log.space
+        else:
+            raise SpaceError(f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
+                             "an event log or a run")
+    if isinstance(source, SearchSpace):
+        return source, None if alpha is None else _probabilities(alpha), None
+    return source.space, _probabilities(source.alpha if alpha is None else alpha) if (
+        alpha is not None or source.alpha is not None) else None, tuple(source.kept) if alpha is None else None
+
+
+def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
+    values = [float(a) for a in alpha]
+    if any(math.isnan(a) for a in values):
+        raise SpaceError(f"α of edge {next(i for i, a in enumerate(values) if math.isnan(a))} is NaN, which has no width; "
+                         "look at an earlier checkpoint")
+    return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
+
+
+def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = False, dropped: bool = True) -> nx.DiGraph:
+    """The graph of a search space, an architecture, an event log or a run: nodes `normals:3`, in the order of the lanes.
+
+    Node data: task, stage, lane, group, index, size, channels, kind ('stage'), label. Edge data: kind ('backbone' or
+    'fusion') and, for fusion edges, probability σ(α) and kept. All of plain types, so that GraphML, GEXF and JSON carry it.
+    `alpha` overrides what the source says. A space alone has candidates: probability 1, all kept.
+    `dropped=False` leaves the dropped edges out. `split=True` splits a node into kind 'features', what a stage puts out and
+    what edges read, and 'fused', what goes on to the next stage; that graph is a DAG, while two tasks that read each other
+    at one stage look like a cycle in the plain one. Raises SpaceError for one task only, NaN, or a wrong length.
+    """
+    if isinstance(source, nx.DiGraph):
+        return source
+    space, probability, kept = read_source(source, alpha)
+    if len(space.tasks) < 2:
+        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two or more")
+    if probability is not None and len(probability) != len(space):
+        raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the order of "
+                         "space.edges")
+    known = probability is not None or kept is not None
+    kept = kept or (tuple(p > 0.5 for p in probability) if probability is not None else (True,) * len(space))
+    probability = probability or tuple(float(keep) for keep in kept)
+
+    graph = nx.DiGraph(weights="alpha" if known else "none")
+    before, behind = ("/features", "/fused") if split else ("", "")
+    for lane, (task, stages) in enumerate(space.plans.items()):
+        for number, stage in enumerate(stages):
+            node = str(Node(task, number))
+            data = {"task": task, "stage": number, "lane": lane, "group": stage.group, "index": stage.index,
+                    "size": stage.size, "channels": stage.channels, "label": f"{task} {number}"}
+            for part, kind in ((before, "features"), (behind, "fused")) if split else (("", "stage"),):
+                graph.add_node(node + part, kind=kind, **data)
+            if split:
+                graph.add_edge(node + before, node + behind, kind="backbone")
+            if number:
+                graph.add_edge(str(Node(task, number - 1)) + behind, node + before, kind="backbone")
+    for edge, p, keep in zip(space.edges, probability, kept):
+        if keep or dropped:
+            graph.add_edge(str(edge.source) + before, str(edge.target) + behind, kind="fusion", probability=float(p),
+                           kept=bool(keep))
+    return graph
+
+
+def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
+    """{node: (x, y)}: each task a lane at y = −lane; x counts stages, with a gap between groups of stages.
+
+    Stages of unlike backbones stand by their position: the last stages of a group are above each other.
+    """
+    widths: dict[int, int] = {}
+    for _, data in graph.nodes(data=True):
+        widths[data["group"]] = max(widths.get(data["group"], 0), data["size"])
+    starts, x = {}, 0.0
+    split = any(data["kind"] == "fused" for _, data in graph.nodes(data=True))
+    step = 1 + SPLIT if split else 1.0
+    for group in sorted(widths):
+        starts[group] = x
+        x += widths[group] * step + GROUP_GAP
+    return {node: (starts[d["group"]] + ((d["index"] + 1) / d["size"] * widths[d["group"]] - 1) * step
+                   + (SPLIT if d["kind"] == "fused" else 0.0), -float(d["lane"])) for node, d in graph.nodes(data=True)}
+
+
+def plot_fusion_graph(source, ax=None, *, alpha: Sequence[float] | None = None, split: bool = False, **look):
+    """Draw a fusion graph and return the axes; `source` is whatever `fusion_graph` takes, or a graph it made.
+
+    look: style='paper-single', dropped='faint' | 'hide', positions={node: (x, y)}, labels='stage' | 'channels' | {node: text}
+    | None, color='probability' | 'source', legend=True, colorbar=True, title=None (see `GraphFigure`). The width, the
+    opacity and the colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or hidden.
+    With `ax`, the picture fills those axes at the text sizes of the style; without, a figure of the style's width is made.
+    """
+    from .geometry import GraphFigure
+    from .scene import draw
+
+    figure = GraphFigure(fusion_graph(source, alpha, split=split), **look)
+    if ax is None:
+        return draw(figure.scene())
+    box = ax.get_window_extent()
+    scale = 25.4 / ax.figure.dpi
+    return draw(figure.scene(width=box.width * scale, height=box.height * scale), ax)

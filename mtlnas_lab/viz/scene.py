@@ -1,0 +1,121 @@
+"""A picture as plain shapes in millimetres: what every format is written from. (0, 0) is the lower left corner."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .style import FigureStyle, drawable, fonts
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A chain of cubic Bézier pieces: 3n + 1 points. With `head`, the two back corners of an arrow head and its tip."""
+
+    points: tuple[Point, ...]
+    color: str
+    width: float                       # pt
+    opacity: float = 1.0
+    dashed: bool = False
+    head: tuple[Point, Point, Point] | None = None
+    id: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle around (x, y) with round corners; a disc when all of it is corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    corner: float
+    fill: str
+    stroke: str = ""
+    line: float = 0.0                  # pt
+    id: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One line of text. (x, y) is on its base line, at its start, middle or end; `turn` is 0 or 90 degrees."""
+
+    x: float
+    y: float
+    text: str
+    size: float                        # pt
+    color: str
+    anchor: str = "middle"
+    bold: bool = False
+    turn: int = 0
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    width: float                       # mm
+    height: float                      # mm
+    items: tuple[Curve | Box | Text, ...]
+    style: FigureStyle
+    spec: object = field(default=None, compare=False)   # the GraphFigure it is a picture of
+
+    def shift(self, dx: float, dy: float) -> tuple[Curve | Box | Text, ...]:
+        """The items, moved by (dx, dy) mm."""
+        from dataclasses import replace
+
+        move = lambda points: tuple((x + dx, y + dy) for x, y in points)  # noqa: E731
+        return tuple(replace(i, points=move(i.points), head=i.head and move(i.head)) if isinstance(i, Curve)
+                     else replace(i, x=i.x + dx, y=i.y + dy) for i in self.items)
+
+
+def sample(points: tuple[Point, ...], count: int = 24) -> np.ndarray:
+    """Points along the Bézier pieces, `count` for each piece: (n · count, 2)."""
+    p = np.asarray(points, float)
+    t = np.linspace(0, 1, count)[:, None]
+    return np.concatenate([(1 - t) ** 3 * p[i] + 3 * t * (1 - t) ** 2 * p[i + 1] + 3 * t ** 2 * (1 - t) * p[i + 2]
+                           + t ** 3 * p[i + 3] for i in range(0, len(p) - 1, 3)])
+
+
+def draw(scene: Scene, ax=None):
+    """Draw with matplotlib: onto `ax`, or onto a new figure of just the scene's size. Returns the axes."""
+    from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
+    from matplotlib.path import Path
+
+    with scene.style.context():
+        if ax is None:
+            ax = scene.style.figure(scene.height, scene.width).add_axes((0, 0, 1, 1))
+        ax.set(xlim=(0, scene.width), ylim=(0, scene.height))
+        ax.set_aspect("equal", adjustable="datalim" if ax.get_shared_x_axes().joined(ax, ax) else "box")
+        ax.set_axis_off()
+        ax.set_facecolor(scene.style.paper)
+        for order, item in enumerate(scene.items):
+            z = 2 + order * 1e-3
+            if isinstance(item, Curve):
+                codes = [Path.MOVETO] + [Path.CURVE4] * (len(item.points) - 1)
+                dashes = (0, (3.2, 2.0)) if item.dashed else "solid"
+                artist = PathPatch(Path(item.points, codes), fill=False, edgecolor=item.color, linewidth=item.width,
+                                   alpha=item.opacity, linestyle=dashes, capstyle="butt", zorder=z)
+                if item.head:
+                    head = Polygon(item.head, closed=True, facecolor=item.color, edgecolor="none", alpha=item.opacity, zorder=z)
+                    head.set_gid(item.id and item.id + "-head")
+                    ax.add_patch(head)
+            elif isinstance(item, Box):
+                artist = FancyBboxPatch((item.x - item.width / 2, item.y - item.height / 2), item.width, item.height,
+                                        boxstyle=f"round,pad=0,rounding_size={item.corner}" if item.corner else "square,pad=0",
+                                        facecolor=item.fill, edgecolor=item.stroke or "none", linewidth=item.line, zorder=z)
+            else:
+                artist = ax.text(item.x, item.y, drawable(item.text), fontsize=item.size, color=item.color, rotation=item.turn,
+                                 ha={"start": "left", "middle": "center", "end": "right"}[item.anchor] if not item.turn else "right",
+                                 va="baseline" if not item.turn else {"start": "bottom", "middle": "center", "end": "top"}[item.anchor],
+                                 family=list(fonts()), weight="bold" if item.bold else "normal", parse_math=False, zorder=z,
+                                 rotation_mode="default")
+            if not isinstance(item, Text):
+                ax.add_patch(artist)
+                artist.set_label(item.title or "_")
+            artist.set_gid(item.id or None)
+        ax.fusion_scene = scene
+    return ax

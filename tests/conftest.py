@@ -1,0 +1,40 @@
+"""What every test stands on: one thread, fixed seeds, no figure left open; real photographs, where there are some."""
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("lab", deadline=None)      # a busy machine is no failure
+settings.load_profile("lab")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def same_start():
+    """Global generators start alike, so that a test which forgot its own generator at least repeats."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real photographs; the test skips where there is none."""
+    folder = os.environ.get("MTLNAS_LAB_REAL_DATA")
+    if not folder:
+        pytest.skip("MTLNAS_LAB_REAL_DATA is not set; it names the folder of packs made from real photographs")
+    if not Path(folder).is_dir():
+        pytest.skip("MTLNAS_LAB_REAL_DATA names no folder")
+    return Path(folder)
