@@ -59,7 +59,7 @@ def without_candidates(lab: Lab) -> Lab:
 
 def just(lab: Lab, architecture: Architecture, fusion=None) -> Lab:
     """A lab whose only candidates are the kept edges: fusion operations of just these inputs, started afresh."""
-    make = fusion or type(next(iter(lab.supernet.fusion.values())))
+    make = fusion or next(iter(lab.supernet.fusion.values())).fresh
     return _lab(lab, SuperNet(_backbones(lab), lab.space.only(architecture.kept), make))
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +16,7 @@ from pathlib import Path
 
 SET_UP = "run `make setup`, or `python -m pip install -c constraints.txt -e .`"
 MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
+OWN_PROCESS = ("jupyterlab", "ipykernel")             # started, never imported by the lab: their version is enough
 LAB_EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 DISK = 1e9                                            # bytes: a few hundred runs with their checkpoints
 
@@ -78,7 +80,8 @@ def required() -> dict[str, str]:
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
     """A broken installation may raise anything at all; it becomes a line like every other."""
     try:
-        return check()
+        with warnings.catch_warnings(action="ignore"):
+            return check()
     except ModuleNotFoundError as error:
         return Check(name, False, f"no module {error.name!r}", SET_UP)
     except Exception as error:
@@ -116,7 +119,8 @@ def _library(name: str, lowest: str) -> Check:
         from ._torchvision import torchvision
 
         torchvision()
-    importlib.import_module(MODULE_OF.get(name, name))
+    if name not in OWN_PROCESS:
+        importlib.import_module(MODULE_OF.get(name, name))
     return _at_least(name, metadata.version(name), lowest)
 
 

@@ -1,19 +1,10 @@
-"""What a search says: events, one line of JSON each; the log that listens; replay.
-
-A line reads `{"seq":7,"kind":"step",…,"crc":"1c291ca3"}`. `seq` counts the records of a run from 1 without a hole; `crc` is
-the CRC-32 of the line without its crc member. Numbers that JSON lacks are the strings "NaN", "Infinity", "-Infinity". A
-reader starts afresh at every newline, so damage costs the lines it hits and no other.
-"""
+"""What a search says: events, one checked line of JSON each (`files.py`); the log that listens; replay."""
 from __future__ import annotations
 
-import json
 import math
 import operator
 import os
-import re
 import reprlib
-import stat
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -21,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from . import files
 from .errors import RunError
+from .files import SPECIAL, plain, revive
 from .space import SearchSpace
 
-LINE, DEPTH, EVENTS, NOTES = 2**20, 64, 5_000_000, 1_000    # bytes of a line, its brackets, records of a log, problems listed
 Numbers, Losses, Scores = tuple[float, ...], dict[str, float], dict
 
 
@@ -59,7 +51,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Turned:
-    step: int                       # the next step is the first under these knobs
+    step: int                       # the first one under these knobs
     knobs: Scores
 
 @dataclass(frozen=True)
@@ -94,52 +86,196 @@ class Finished:
 
 Event = Started | Step | Evaluated | Turned | Checkpoint | Resumed | Recovered | Failed | Finished
 KINDS = {kind.__name__.lower(): kind for kind in Event.__args__}
-SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-# --- values and lines -------------------------------------------------------------------------------------------------
-def plain(value: object) -> object:
-    """`value` in standard JSON: tuples as lists, scalars of arrays as numbers, NaN and infinities as strings."""
-    if isinstance(value, dict):
-        return {_text(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value if value is None or isinstance(value, (str, int, float)) else plain(value.item())
+def _clean(kind: str, value: object) -> object:
+    """`value` as a field of that kind holds it. Raises whatever shows that it can't."""
+    match kind:
+        case "int" if 0 <= operator.index(value) < 2**53:
+            return operator.index(value)
+        case "float":
+            return SPECIAL[value] if isinstance(value, str) else float(value)
+        case "Numbers":
+            return tuple([SPECIAL[item] if isinstance(item, str) else float(item) for item in value])
+        case "Losses":
+            return {str(task): _clean("float", loss) for task, loss in value.items()}
+        case "dict":
+            return plain(dict(value))
+        case "Scores":
+            return revive(plain(dict(value)))
+        case "str" | "str | None" if isinstance(value, str) or kind != "str" and value is None:
+            return value
+    raise ValueError
 
 
-def revive(value: object) -> object:
-    """Numbers again of what `plain` made strings, for places where only numbers stand."""
-    if isinstance(value, dict):
-        return {key: revive(item) for key, item in value.items()}
-    return SPECIAL.get(value, value) if isinstance(value, str) else value
+def _event(kind: type, values: dict) -> Event:
+    """An event whose fields hold what they say. Raises RunError."""
+    cleaned = {}
+    for field in fields(kind):
+        try:
+            cleaned[field.name] = _clean(field.type, values[field.name])
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError):
+            raise RunError(f"{field.name} of {kind.__name__} is {reprlib.repr(values.get(field.name))}; "
+                           f"it should be {field.type}") from None
+    return kind(**cleaned)
 
 
-def parse(data: bytes) -> object:
-    """Standard JSON in UTF-8, at most 64 brackets deep. Raises RunError."""
-    depth, inside = 0, False
-    for mark in re.finditer(rb'\\.|["\[\]{}]', data, re.S) if data.count(b"[") + data.count(b"{") > DEPTH else ():
-        inside ^= mark[0] == b'"'
-        depth += 0 if inside else (mark[0] in b"[{") - (mark[0] in b"]}")
-        if depth > DEPTH:
-            raise RunError(f"more than {DEPTH} brackets deep")
-    try:
-        value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
-        if b"\\u" in data:
-            json.dumps(value, ensure_ascii=False).encode()         # half a surrogate pair is no text
-    except (ValueError, KeyError) as error:
-        raise RunError(f"no JSON: {reprlib.repr(str(error))}") from None
-    return value
+def encode(event: Event, seq: int) -> bytes:
+    """The event's line, newline included. Raises RunError for values that `decode` would not give back."""
+    return files.encode({"seq": seq, "kind": type(event).__name__.lower(), **vars(_event(type(event), vars(event)))})
 
 
-def _text(value: str) -> str:
-    return value if isinstance(value, str) else operator.index(value)    # raises TypeError
+def _numbered(record: dict) -> tuple[int, Event]:
+    kind = record.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise RunError(f"a record of kind {reprlib.repr(kind)}, which a newer version may know: skipped")
+    return record["seq"], _event(KINDS[kind], record)
 
 
-def _whole(value: int) -> int:
-    return range(2**53)[operator.index(value)]
+def decode(line: bytes) -> tuple[int, Event]:
+    """(seq, event) of a line. Raises RunError for a line that is damaged, beyond the limits or of a newer version."""
+    return _numbered(files.decode(line))
 
 
-def _number(value: object) -> float:
-    return SPECIAL[value] if isinstance(value, str) else float(value)
+def read_lines(data: bytes) -> tuple[list[tuple[int, Event]], list[str]]:
+    """What can be read of a log's bytes, whatever they are: ([(seq, event)], problems with their line numbers)."""
+    reader = files.Reader(_numbered)
+    return list(reader.feed(data if data[-1:] in (b"", b"\n") else data + b"\n")), reader.problems
+
+
+class EventLog:
+    """The events that count, in order: what viewers read. The arrays it hands out are read-only and never change later."""
+
+    SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
+
+    def __init__(self, events: Iterable[Event] = (), problems: list[str] | None = None):
+        self.problems = [] if problems is None else problems
+        self._clear()
+        for event in events:
+            self.append(event)
+
+    def _clear(self) -> None:
+        self.events: list[Event] = []
+        self.seqs: list[int] = []
+        self.steps: list[Step] = []                      # the last record of each step, ascending
+        self._of: dict[type, list[Event]] = {}
+        self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> EventLog:
+        """The log of an `events.jsonl`; `problems` says what was damaged. Raises RunError where there is no such file."""
+        tail = Tail(path)
+        tail.poll()
+        if not tail.file:
+            raise RunError(f"there is no log {path}; a run keeps it in its events.jsonl")
+        return tail.log
+
+    def append(self, event: Event, seq: int | None = None) -> None:
+        """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are not the log's."""
+        seq = seq or (self.seqs[-1] if self.seqs else 0) + 1
+        if isinstance(event, Resumed):
+            records = list(zip(self.events, self.seqs))
+            self._clear()
+            for earlier, number in records:
+                if number <= event.from_seq or isinstance(earlier, (Resumed, Recovered)):
+                    self._add(earlier, number)
+        self._add(event, seq)
+
+    def _add(self, event: Event, seq: int) -> None:
+        if isinstance(event, Step):
+            self._add_step(event)
+        self.events.append(event)
+        self.seqs.append(seq)
+        self._of.setdefault(type(event), []).append(event)
+
+    def _add_step(self, step: Step) -> None:
+        if not self.steps:
+            self._tasks, self._edges = tuple(step.loss), len(step.alpha)
+            self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
+        if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(self._tasks):
+            raise RunError(f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
+                           f"the log has {self._edges} and {list(self._tasks)}")
+        n, place = len(self.steps), bisect_left(self.steps, step.step, key=lambda earlier: earlier.step)
+        again = place < n and self.steps[place].step == step.step
+        if place < n or n == len(self._table):           # rows that were handed out stay as they are
+            table = np.empty((2 * n + 8, self._table.shape[1]))
+            table[:place], table[place + 1:n + 1 - again] = self._table[:place], self._table[place + again:n]
+            self._table = table
+        self._table[place] = [*(getattr(step, name) for name in self.SCALARS),
+                              *(step.loss.get(task, math.nan) for task in self._tasks), *step.alpha, *step.alpha_grad]
+        self.steps[place:place + again] = [step]
+
+    def _columns(self, first: int, count: int) -> np.ndarray:
+        columns = self._table[:len(self.steps), first:first + count]
+        columns.flags.writeable = False
+        return columns
+
+    def column(self, name: str) -> np.ndarray:
+        """(S,) float64: a number of the S steps, such as "entropy". Raises RunError for a name that is none of SCALARS."""
+        if name not in self.SCALARS:
+            raise RunError(f"steps have no column {name!r}; they have {', '.join(self.SCALARS)}")
+        return self._columns(self.SCALARS.index(name), 1)[:, 0]
+
+    @property
+    def loss(self) -> dict[str, np.ndarray]:
+        """{task: (S,) float64}; NaN where a step says nothing of a task."""
+        return {task: self._columns(i, 1)[:, 0] for i, task in enumerate(self._tasks, len(self.SCALARS))}
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """(S, E) float64: α after each step."""
+        return self._columns(len(self.SCALARS) + len(self._tasks), self._edges)
+
+    @property
+    def alpha_grad(self) -> np.ndarray:
+        """(S, E) float64: ∂ task losses / ∂α at each step."""
+        return self._columns(len(self.SCALARS) + len(self._tasks) + self._edges, self._edges)
+
+    def of(self, kind: type) -> list[Event]:
+        """The events of one kind, such as Turned."""
+        return self._of.get(kind, [])
+
+    evaluated = property(lambda self: self.of(Evaluated))
+    turned = property(lambda self: self.of(Turned))
+    started = property(lambda self: next(reversed(self.of(Started)), None))
+    finished = property(lambda self: next(reversed(self.of(Finished)), None))
+    failed = property(lambda self: next(reversed(self.of(Failed)), None))
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space of the run. Raises RunError before the run has started."""
+        if not self.started:
+            raise RunError("the log does not begin with a 'started' record, so its search space is unknown")
+        return SearchSpace.from_json(self.started.space)
+
+
+class Tail:
+    """Follows an `events.jsonl` that grows: `poll` gives the new events, `log` has all. A replaced file starts anew."""
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self._anew()
+
+    def _anew(self) -> None:
+        self.reader, self.file, self.size = files.Reader(_numbered), None, 0
+        self.log = EventLog(problems=self.reader.problems)
+
+    def poll(self) -> list[Event]:
+        """The events of the lines that were completed since the last call; none where there is no file (yet)."""
+        if not os.path.lexists(self.path):
+            return []
+        with files.told(self.path), os.fdopen(files.open_plain(self.path), "rb", buffering=0) as stream:
+            info, events = os.fstat(stream.fileno()), []
+            if self.file not in (None, (info.st_dev, info.st_ino)) or info.st_size < self.size:
+                self._anew()
+            self.file = info.st_dev, info.st_ino
+            stream.seek(self.size)
+            while data := stream.read(2**22):
+                self.size += len(data)
+                for seq, event in self.reader.feed(data):
+                    try:
+                        self.log.append(event, seq)
+                        events.append(event)
+                    except RunError as error:
+                        self.reader.note(str(error))
+        return events

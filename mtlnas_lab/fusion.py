@@ -33,6 +33,10 @@ class Fusion(nn.Module):
         """The same operation with the weights of the kept sources alone."""
         raise NotImplementedError
 
+    def fresh(self, channels: int, source_channels: Sequence[int]) -> Fusion:
+        """An operation of the same kind, with the same kind of start, for another node."""
+        return type(self)(channels, source_channels)
+
     def _kept(self, weight: Tensor, kept: Sequence[bool]) -> Tensor:
         """The input columns of a 1×1 weight that belong to kept maps; `kept` counts the own features too, if W does."""
         channels = (self.channels, *self.source_channels)[-len(kept):]
@@ -65,6 +69,7 @@ class NDDR(Fusion):
 
     def __init__(self, channels: int, source_channels: Sequence[int], start: Start = (0.9, 0.1)):
         super().__init__(channels, source_channels)
+        self.start = start
         self.conv = nn.Conv2d(channels + sum(self.source_channels), channels, 1, bias=False)
         if start is None:
             nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
@@ -81,10 +86,13 @@ class NDDR(Fusion):
         return F.relu_(self.norm(gated_conv(maps, weight, gates)))
 
     def only(self, kept: Sequence[bool]) -> NDDR:
-        small = NDDR(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]).to(self.conv.weight)
+        small = self.fresh(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]).to(self.conv.weight)
         small.conv.weight.data.copy_(self._kept(self.conv.weight.detach(), [True, *kept]))
         small.norm.load_state_dict(self.norm.state_dict())
         return small.train(self.training)
+
+    def fresh(self, channels: int, source_channels: Sequence[int]) -> NDDR:
+        return NDDR(channels, source_channels, self.start)
 
 
 class ResidualFusion(Fusion):
@@ -123,6 +131,7 @@ class CrossStitch(Fusion):
         if any(c != channels for c in self.source_channels):
             raise FusionError(f"cross-stitch adds maps up, but the node has {channels} channels and its sources have "
                               f"{list(self.source_channels)}; use NDDR or ResidualFusion between unlike stages")
+        self.start = start
         own, others = start or (0.5, 0.5)
         self.mix = nn.Parameter(torch.tensor([own] + [others / max(len(source_channels), 1)] * len(source_channels)))
 
@@ -137,3 +146,6 @@ class CrossStitch(Fusion):
         small = CrossStitch(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep])
         small.mix.data = self.mix.detach()[[True, *kept]].clone()
         return small.train(self.training)
+
+    def fresh(self, channels: int, source_channels: Sequence[int]) -> CrossStitch:
+        return CrossStitch(channels, source_channels, self.start)

@@ -7,8 +7,9 @@ from __future__ import annotations
 import ast
 import copy
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -75,6 +76,27 @@ def released_name(name: str, space: SearchSpace) -> str:
     return f"paths.{nets[task]}_paths.{stage}." + rest.replace("norm.", "bn.").replace("mix", "a")
 
 
+class _Ignored:
+    """Stands in for what a released checkpoint holds beside its tensors: takes everything, keeps nothing, runs nothing."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __setstate__(self, _):
+        pass
+
+
+class _Section:
+    """Stands in for a section of its configuration, which becomes a plain dictionary."""
+
+    def __new__(cls, *_):
+        return OrderedDict()
+
+
+BESIDE = [(_Section, "yacs.config.CfgNode")] + [(_Ignored, name) for name in (
+    "numpy.dtype", "_codecs.encode", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")]
+
+
 def load_checkpoint(path: str | Path, dropout: float = 0.5) -> Lab:
     """A lab from a released `.pth` file. Read with weights_only=True: a file that wants to run code is refused (RunError)."""
     path = Path(path)
@@ -83,7 +105,8 @@ def load_checkpoint(path: str | Path, dropout: float = 0.5) -> Lab:
     if path.stat().st_size > LIMIT:
         raise RunError(f"{str(path)!r} has {path.stat().st_size:,} bytes; checkpoints of the released code stay below {LIMIT:,}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(BESIDE):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that it will not read
         raise RunError(f"{str(path)!r} was refused: it is no file of plain tensors ({type(error).__name__}); nothing in it was run") from None
     for key in ("model_state_dict", "state_dict", "model"):
@@ -154,8 +177,15 @@ def read_released(path: str | Path) -> ReleasedConfig:
 
 
 def read_config(path: str | Path) -> SearchConfig:
-    """The `SearchConfig` of a released YAML file."""
-    return read_released(path).search
+    """The `SearchConfig` of a released YAML file: of a search, or of its supernet with all edges on.
+
+    Raises ConfigError for the file of another baseline; `read_released` reads those too.
+    """
+    asked = read_released(path)
+    if asked.baseline not in (None, "all_edges"):
+        raise ConfigError(f"{path} asks for the baseline {asked.baseline}, which is no search; "
+                          "train it with `mtlnas-lab search --released-config`")
+    return asked.search if asked.baseline is None else replace(asked.search, alpha_gates="all_open", weight_gates="all_open")
 
 
 def _baseline(arch: Mapping, model: Mapping) -> str | None:

@@ -1,15 +1,13 @@
 """Procedural rooms: small pictures of furnished rooms, with every label read off the same rays as the picture.
 
-A scene is a box (the room) with convex solids in it: boxes, and round solids x² + z² + k·y² + m·y ≤ 1, |y| ≤ 1, stretched
-along their axes and turned about the vertical. World frame: x right, y down, z forward, metres, floor at y = 0.
-
-Scenes and noise come from one numpy PCG64 generator per picture, seeded by (seed, index). The work per pixel uses only
+A scene is a box (the room) with convex solids in it: boxes, and round solids x² + z² + k·y² + m·y ≤ 1, |y| ≤ 1, all
+stretched along their axes and turned about the vertical. World: x right, y down, z forward, metres, floor at y = 0.
+Scenes and noise come from one numpy PCG64 generator per picture, seeded by (seed, number). The work per pixel uses only
 float32 operations that IEEE 754 rounds exactly (+ − × ÷ √ floor min max), so neither the grouping of the pictures nor
 the number of threads can change a bit.
 """
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 import torch
@@ -19,29 +17,64 @@ from .errors import DataError
 ROOMS = ("bedroom", "living room", "office", "kitchen", "dining room")
 CLASSES = ("wall", "floor", "ceiling", "door", "window", "picture", "table", "chair", "sofa", "bed", "cabinet", "lamp",
            "plant")                                                      # a rug is floor, a screen is a picture
-SHAPES = {"box": (0, 0), "ball": (1, 0), "cylinder": (0, 0), "shade": (0, -0.7), "pot": (0, 0.5)}             # k, m
-FACES = ("wall", "wall", "ceiling", "floor", "wall", "wall")             # the room's: −x +x −y +y −z +z
-NOWHERE = (0, 1e4, 1e4, 1e-3, 1e-3, 1e-3, 1, 0, 0, 0)                    # a solid: centre, half sizes, cos, sin, k, m
-LOOK = ("r", "g", "b", "r2", "g2", "b2", "ux", "uy", "u0", "vx", "vy", "v0", "wu", "wv", "wuv", "threshold", "stretch",
-        "brick", "speckle", "cells", "frame", "glow", "label", "piece")  # a surface: see draw_look and pattern_of
-PATTERNS = ((0, 0, 0, 0.5, 1, 0), (1, 0, 0, 0.5, 1, 0), (1, 1, -2, 0.5, 1, 0), (1, 1, -1, 0.93, 1, 0),
-            (1, 1, -1, 0.93, 0.5, 0.5), (1, 1, -1, 0.94, 0.15, 0.37), (0, 0, 1, 0.45, 1, 0.5), (0, 0, 0, 0.5, 0.2, 0))
-#           plain, stripes, checks, tiles, bricks, planks, dots, grain: wu wv wuv threshold stretch brick
-
-
-class Part(NamedTuple):
-    """One solid of a group of furniture, in its own frame: x right, z to the front, heights from the floor; metres."""
-    label: str
-    width: float
-    depth: float
-    low: float
-    high: float
-    x: float = 0.0
-    z: float = 0.0
-    shape: str = "box"
-    skin: int = 0                                                        # parts of a piece with one skin look alike
-    piece: int = 0                                                       # which piece of furniture of the group
-    yaw: float = 0.0
+FACES = ("wall", "wall", "ceiling", "floor", "wall", "wall")             # of the room: −x +x −y +y −z +z
+SHAPES = {"box": (0, 0), "ball": (1, 0), "cylinder": (0, 0), "shade": (0, -0.7), "pot": (0, 0.5)}        # k, m
+FORMS = {   # solids: shape, copies (2: mirrored in x, 4: and in z), skin, then as fractions of the piece's width, depth
+            # and height: x and z of the centre, width, depth, bottom, top. Things are put on the first solid.
+    "block": "box 1 0 0 0 1 1 0 1",
+    "disc": "cylinder 1 0 0 0 1 1 0 1",
+    "dome": "shade 1 1 0 0 1 1 0 1",
+    "worktop": "box 1 1 0 0 1 1 .95 1, box 1 0 0 0 1 .97 0 .95",
+    "legs": "box 1 0 0 0 1 1 .94 1, box 4 1 .46 .45 .07 .09 0 .94",
+    "pedestal": "cylinder 1 0 0 0 1 1 .94 1, cylinder 1 1 0 0 .1 .12 0 .94, cylinder 1 1 0 0 .4 .5 0 .05",
+    "chair": "box 1 0 0 0 1 1 .42 .5, box 1 0 0 -.45 1 .1 .5 1, box 4 1 .45 .45 .1 .1 0 .42",
+    "swivel": "box 1 0 0 0 1 1 .42 .5, box 1 2 0 -.45 1 .1 .5 1, cylinder 1 1 0 0 .15 .15 0 .42, shade 1 1 0 0 .8 .8 0 .07",
+    "tub": "box 1 0 0 0 1 1 .04 .48, box 1 1 0 -.44 1 .12 .04 1",
+    "sofa": "box 1 0 0 0 1 1 .07 .5, box 1 0 0 -.36 1 .28 0 1, box 2 0 .45 0 .1 1 0 .72, ball 2 1 .22 -.1 .22 .25 .5 .95",
+    "couch": "box 1 0 0 0 1 1 .07 .48, box 1 1 0 -.36 .9 .26 .4 1, cylinder 2 0 .46 0 .16 1 0 .7",
+    "bed": "box 1 0 0 0 1 .96 .1 .5, box 1 1 0 -.48 1 .03 0 1, ball 2 2 .25 -.36 .36 .2 .45 .7, box 1 3 0 .14 1.04 .6 .3 .55",
+    "cot": "box 1 0 0 0 1 .96 .1 .5, box 1 1 0 -.48 1 .03 0 1, ball 1 2 0 -.36 .6 .2 .45 .7",
+    "short": "shade 1 1 0 0 .8 .8 .5 1, pot 1 0 0 0 .4 .4 0 .5",
+    "tall": "shade 1 1 0 0 .8 .8 .84 1, cylinder 1 0 0 0 .12 .12 0 .84, cylinder 1 0 0 0 .7 .7 0 .03",
+    "globe": "ball 1 1 0 0 1 1 .82 1, box 1 0 0 0 .14 .14 0 .84",
+    "plant": "pot 1 0 0 0 .5 .5 0 .36, ball 1 1 0 0 .9 1 .34 1",
+    "bush": "pot 1 0 0 0 .5 .5 0 .36, ball 2 1 .2 .1 .5 .6 .32 .78, ball 1 1 0 0 .6 .6 .55 1",
+    "screen": "box 1 0 0 0 1 .4 .18 1, box 1 1 0 -.1 .2 .8 0 .25",
+}
+FORMS = {name: [(s, int(n), int(k), *map(float, rest)) for s, n, k, *rest in map(str.split, text.split(","))]
+         for name, text in FORMS.items()}
+SMALL = {   # what stands on furniture, and the chairs that go with it: label, forms, ranges as in KINDS
+    "lamp": ("lamp", "short globe", (0.22, 0.35, 0.22, 0.35, 0.35, 0.6, 0, 0)),
+    "plant": ("plant", "plant bush", (0.2, 0.35, 0.2, 0.35, 0.25, 0.5, 0, 0)),
+    "screen": ("picture", "screen", (0.45, 0.8, 0.1, 0.14, 0.35, 0.5, 0, 0)),
+    "chair": ("chair", "chair swivel tub", (0.4, 0.52, 0.4, 0.52, 0.8, 1.1, 0, 0)),
+}
+KINDS = (   # label; forms; ranges of width, depth, height, and of the bottom over the floor; where: hung on a wall, back
+            # to a wall, free, floor (under all), ceiling; how many to expect in each of ROOMS; what is on top; chairs
+    ("door", "block", (0.75, 1, 0.05, 0.05, 1.95, 2.1, 0, 0), "hung", (0.7, 0.7, 0.7, 0.7, 0.7), "", 0),
+    ("window", "block", (0.7, 1.7, 0.05, 0.05, 0.8, 1.3, 0.75, 1), "hung", (1.1, 1.3, 1.2, 0.9, 1.2), "", 0),
+    ("picture", "block", (0.35, 1, 0.05, 0.05, 0.3, 0.8, 1.2, 1.5), "hung", (1.1, 1.5, 0.7, 0.4, 1.2), "", 0),
+    ("cabinet", "block", (0.6, 1.5, 0.33, 0.35, 0.6, 0.7, 1.35, 1.5), "hung", (0, 0, 0.1, 0.8, 0.1), "", 0),
+    ("bed", "bed cot", (0.9, 1.8, 2, 2.1, 0.75, 1.05, 0, 0), "wall", (1.1, 0.1, 0.05, 0, 0), "", 0),
+    ("sofa", "sofa couch", (1.2, 2.2, 0.8, 0.95, 0.7, 0.95, 0, 0), "wall", (0.2, 1.5, 0.3, 0, 0.2), "", 0),
+    ("cabinet", "worktop", (1.2, 2.6, 0.58, 0.64, 0.85, 0.95, 0, 0), "wall", (0, 0.1, 0.1, 1.4, 0.2), "plant", 0),
+    ("table", "legs worktop", (1.1, 1.6, 0.6, 0.8, 0.7, 0.78, 0, 0), "wall", (0.3, 0.15, 1.4, 0.1, 0.1), "screen", 1),
+    ("table", "legs pedestal", (0.8, 1.7, 0.75, 1, 0.7, 0.78, 0, 0), "free", (0, 0.2, 0.3, 0.7, 1.1), "plant lamp", 4),
+    ("cabinet", "block", (0.6, 1.6, 0.35, 0.6, 1.5, 2.15, 0, 0), "wall", (0.8, 0.4, 0.9, 0.7, 0.4), "", 0),
+    ("wall", "block", (0.3, 0.9, 0.2, 0.6, 4, 4, 0, 0), "wall", (0.25, 0.25, 0.25, 0.25, 0.25), "", 0),
+    ("table", "legs pedestal", (0.6, 1.1, 0.5, 0.7, 0.32, 0.5, 0, 0), "free", (0.1, 0.9, 0.2, 0, 0.1), "plant", 0),
+    ("cabinet", "block", (0.5, 1.7, 0.4, 0.55, 0.45, 0.95, 0, 0), "wall", (0.9, 0.9, 0.5, 0.2, 0.8), "lamp plant screen", 0),
+    ("chair", "chair tub", (0.45, 0.7, 0.45, 0.7, 0.75, 1.1, 0, 0), "free", (0.5, 0.6, 0.6, 0.5, 0.4), "", 0),
+    ("lamp", "tall globe", (0.25, 0.4, 0.25, 0.4, 1.3, 1.75, 0, 0), "wall", (0.6, 0.9, 0.5, 0.1, 0.4), "", 0),
+    ("plant", "plant bush", (0.35, 0.7, 0.35, 0.7, 0.7, 1.5, 0, 0), "wall", (0.4, 0.8, 0.7, 0.4, 0.6), "", 0),
+    ("lamp", "dome", (0.3, 0.5, 0.3, 0.5, 0.25, 0.6, -0.25, -0.25), "ceiling", (0.4, 0.4, 0.4, 0.6, 0.8), "", 0),
+    ("floor", "block disc", (1, 2.2, 0.8, 1.6, 0.012, 0.012, 0, 0), "floor", (0.5, 0.6, 0.2, 0.2, 0.4), "", 0),
+)
+PATTERNS = {   # see pattern_of: wu wv wuv level brick, and how much longer v is than u
+    "plain": (0, 0, 0, 0.5, 0, 1), "stripes": (1, 0, 0, 0.5, 0, 1), "checks": (1, 1, -2, 0.5, 0, 1),
+    "tiles": (1, 1, -1, 0.93, 0, 1), "bricks": (1, 1, -1, 0.93, 0.5, 2), "planks": (1, 1, -1, 0.94, 0.37, 7),
+    "dots": (0, 0, 1, 0.45, 0.5, 1), "grain": (0, 0, 0, 0.5, 0, 5)}
+Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")       # one solid, heights over the floor
 
 
 def turned(c, s, v):
@@ -49,121 +82,268 @@ def turned(c, s, v):
     return c * v[0] + s * v[2], v[1], c * v[2] - s * v[0]
 
 
-def moved(parts, x=0.0, z=0.0, yaw=0.0, lift=0.0, piece=0):
-    """The parts turned by yaw about their origin, then shifted; `piece` is added to their piece numbers."""
-    places = (turned(math.cos(yaw), math.sin(yaw), (p.x, 0, p.z)) for p in parts)
-    return [p._replace(x=x + i, z=z + k, low=p.low + lift, high=p.high + lift, yaw=p.yaw + yaw, piece=p.piece + piece)
-            for p, (i, _, k) in zip(parts, places)]
+def moved(parts, x, z, yaw, lift=0.0):
+    """The parts turned by yaw about their origin, then shifted."""
+    spots = [turned(math.cos(yaw), math.sin(yaw), (p.x, 0, p.z)) for p in parts]
+    return [p._replace(x=x + i, z=z + k, low=p.low + lift, high=p.high + lift, yaw=p.yaw + yaw)
+            for p, (i, _, k) in zip(parts, spots)]
 
 
-def legs(label, width, depth, high, thick=0.05):
-    return [Part(label, thick, thick, 0, high, i * (width - thick) / 2, j * (depth - thick) / 2, skin=1)
-            for i in (-1, 1) for j in (-1, 1)]
+def build(u, piece, label, forms, ranges):
+    """The parts of one piece of furniture: x right, z to its front. Here and below u(low, high) draws a number."""
+    width, depth, height, bottom = (u(*ranges[i:i + 2]) for i in (0, 2, 4, 6))
+    forms = forms.split()
+    return [Part(label, shape, piece, skin, i * x * width, j * z * depth, w * width, d * depth,
+                 bottom + low * height, bottom + high * height, 0.0)
+            for shape, copies, skin, x, z, w, d, low, high in FORMS[forms[int(u(0, len(forms)))]]
+            for i, j in ((1, 1), (-1, 1), (1, -1), (-1, -1))[:copies]]
 
 
-def table(u, width, depth, high):
-    """A table; here and below u(low, high) draws a number."""
-    top = high - u(0.03, 0.07)
-    if u() < 0.7:
-        return [Part("table", width, depth, top, high), *legs("table", width, depth, top, u(0.05, 0.09))]
-    sizes = (depth * 1.2, top, high), (0.12, 0, top), (0.5, 0, 0.04)
-    return [Part("table", wide, wide, *heights, shape="cylinder", skin=int(wide < 0.52)) for wide, *heights in sizes]
+def furnish(u, piece, label, forms, ranges, on_top, chairs):
+    """One piece of furniture with what is on it and the chairs around it; these are pieces of their own."""
+    parts, tops = build(u, piece, label, forms, ranges), on_top.split()
+    main = parts[0]
+    if tops and u() < 0.7:
+        small = build(u, piece + 1, *SMALL[tops[int(u(0, len(tops)))]])
+        parts += moved(small, u(-0.25, 0.25) * main.width, -0.15 * main.depth, u(-0.3, 0.3), main.high)
+    for i, (x, z) in enumerate(((0, 1), (0, -1), (1, 0), (-1, 0))[:int(u(0.5, chairs + 1))]):
+        chair, out = build(u, piece + 2 + i, *SMALL["chair"]), u(0.05, 0.3)
+        parts += moved(chair, x * (main.width / 2 + out), z * (main.depth / 2 + out), math.atan2(-x, -z) + u(-0.3, 0.3))
+    return parts
 
 
-def chair(u):
-    wide, seat, style = u(0.4, 0.55), u(0.4, 0.5), u()
-    parts = [Part("chair", wide, wide, 0.04 if style < 0.2 else seat - 0.07, seat),
-             Part("chair", wide, 0.06, seat - 0.07, u(0.8, 1.1), 0, 0.03 - wide / 2, skin=int(u(0, 2)))]
-    swivel = [Part("chair", 0.07, 0.07, 0, seat - 0.07, shape="cylinder", skin=1),
-              Part("chair", 0.4, 0.4, 0, 0.07, shape="shade", skin=1)]
-    return parts + ([] if style < 0.2 else swivel if style < 0.5 else legs("chair", wide, wide, seat - 0.07))
+def draw_look(u, label, skin=0):
+    """One surface: two colours and a pattern, drawn from the same law for all classes, but some windows and lamps glow."""
+    def colour():
+        grey, tint = 0.08 + 0.8 * u() ** 1.3, 0.9 * u() ** 1.5
+        return [grey * (1 + tint * u(-1, 1)) for _ in range(3)]
+    first, ratio = colour(), u(0.4, 1.6)
+    second = [ratio * value for value in first] if u() < 0.6 else colour()
+    *pattern, longer = list(PATTERNS.values())[int(u(0, len(PATTERNS)))]
+    rate, angle = 1.2 * 7 ** u(), u(0, math.tau) if u() < 0.2 else (math.pi / 2) * (u() < 0.5)
+    c, s = rate * math.cos(angle), rate * math.sin(angle)
+    frame = u(0.8, 0.92) if label in ("door", "window", "picture", "cabinet") and u() < 0.7 else 2.0
+    glow = u(0.5, 1.5) if u() < 0.6 and (label == "window" or label == "lamp" and skin) else 0.0
+    return [*(min(0.95, max(0.03, value)) for value in first + second), CLASSES.index(label) + 1, glow,
+            c, s, u(), -s / longer, c / longer, u(), *pattern, u(0, 0.6) * u(), u(2, 6), frame]
 
 
-def dining(u):
-    width, depth = u(0.8, 1.7), u(0.75, 1.0)
-    group, seat = table(u, width, depth, u(0.7, 0.78)), chair(u)
-    for number, (i, j, yaw) in enumerate(((0, 1, 2), (0, -1, 0), (1, 0, 3), (-1, 0, 1))[:int(u(2, 5))], 1):
-        out = u(0.1, 0.3)
-        group += moved(seat, i * (width / 2 + out), j * (depth / 2 + out), yaw * math.pi / 2 + u(-0.2, 0.2), 0, number)
-    return group
+def place(u, parts, where, room, taken, eye, ahead):
+    """The parts moved to a free place of the room, [] if ten tries find none. taken: rectangles x, z, half x, half z."""
+    reach = [max(abs(p.x) + p.width / 2 for p in parts), max(abs(p.z) + p.depth / 2 for p in parts)]
+    near = 0.35 + 0.6 * max(p.high for p in parts) if where in ("wall", "free") else -1.0
+    for attempt in range(10):
+        side = int(u(0, 4))
+        yaw = side * math.pi / 2 + (u(-0.6, 0.6) if where == "free" else 0.0)
+        c, s = abs(math.cos(yaw)), abs(math.sin(yaw))
+        a, b = c * reach[0] + s * reach[1], s * reach[0] + c * reach[1]
+        x, z = u(a, room[0] - a), u(b, room[2] - b)
+        if where in ("wall", "hung"):
+            x, z = ((x, b), (a, z), (x, room[2] - b), (room[0] - a, z))[side]
+        dx, dz = x - eye[0], z - eye[2]
+        seen = attempt > 6 or dx * ahead[0] + dz * ahead[2] > 0.7 * math.hypot(dx, dz)
+        fits = 2 * a < room[0] and 2 * b < room[2] and math.hypot(max(0, abs(dx) - a), max(0, abs(dz) - b)) > near
+        if seen and fits and not any(abs(x - i) < a + c and abs(z - k) < b + d for i, k, c, d in taken):
+            taken.append((x, z, a + 0.02, b + 0.02))
+            return moved(parts, x, z, yaw, room[1] if where == "ceiling" else 0.0)
+    return []
 
 
-def desk(u):
-    group, wide = table(u, u(1.1, 1.6), u(0.6, 0.8), u(0.7, 0.78)), u(0.45, 0.7)
-    screen = [Part("picture", wide, 0.05, 0.1, 0.1 + 0.62 * wide), Part("picture", 0.12, 0.1, 0, 0.12, 0, -0.02, skin=1)]
-    group += moved(screen, u(-0.2, 0.2), -0.15, u(-0.4, 0.4), group[0].high, 1)
-    return group + moved(chair(u), u(-0.2, 0.2), group[0].depth / 2 + u(0.1, 0.4), u(2.4, 3.8), 0, 2)[:int(u(0, 60))]
+def draw_scene(size, seed, number):
+    """Arrays that say all about one scene. Solids the camera cannot see are left out, so they throw no shadow either."""
+    generator = np.random.Generator(np.random.PCG64([seed, number]))
+    stream = (value for _ in iter(int, 1) for value in generator.random(256).tolist())
+
+    def u(low=0.0, high=1.0):
+        return low + (high - low) * next(stream)
+
+    kind, room, angle, out = int(u(0, len(ROOMS))), (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5)), u(0, math.tau), u(0.5, 0.85)
+    eye = room[0] * (1 + out * math.cos(angle)) / 2, -u(1.0, 1.8), room[2] * (1 + out * math.sin(angle)) / 2
+    yaw = math.atan2(room[0] * u(0.3, 0.7) - eye[0], room[2] * u(0.3, 0.7) - eye[2])
+    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, u(0.0, 0.4), u(-0.06, 0.06)) for f in (math.cos, math.sin))
+    right, down, ahead = np.array([[cy, 0, -sy], [-sy * sp, cp, -cy * sp], [sy * cp, sp, cy * cp]])
+    axes = np.array([cr * right + sr * down, cr * down - sr * right, ahead])
+    focal = 0.5 * size / math.tan(u(0.5, 0.72))
+
+    parts, taken = [], {where: [] for where in ("hung", "floor", "ceiling", "stands")}
+    for label, forms, ranges, where, expected, on_top, chairs in KINDS:
+        for _ in range(int(expected[kind] + u())):
+            group = furnish(u, 8 * len(parts) + 8, label, forms, ranges, on_top, chairs)
+            parts += place(u, group, where, room, taken.get(where, taken["stands"]), eye, ahead)
+    middle, paper, skins = (room[0] / 2, -room[1] / 2, room[2] / 2), draw_look(u, "wall"), {}
+    looks = [[*(paper if label == "wall" and u() < 0.9 else draw_look(u, label)), i] for i, label in enumerate(FACES)]
+    solids, boxes = [[*middle, *np.abs(middle), 1, 0, 0, 0]], 1
+    for part in sorted(parts, key=lambda p: p.shape != "box"):
+        high = min(part.high, room[1])
+        centre, half = (part.x, -(part.low + high) / 2, part.z), (part.width / 2, (high - part.low) / 2, part.depth / 2)
+        seen, radius = axes @ np.subtract(centre, eye), math.hypot(*half)
+        if max(abs(seen[0]), abs(seen[1])) < 0.72 * size / focal * max(seen[2], 0) + 1.6 * radius and seen[2] > -radius:
+            solids.append([*centre, *half, math.cos(part.yaw), math.sin(part.yaw), *SHAPES[part.shape]])
+            boxes += part.shape == "box"
+            skins[part[2:4]] = skins.get(part[2:4]) or draw_look(u, part.label, part.skin)
+            looks.append([*skins[part[2:4]], FACES.index("floor") if part.label == "floor" else part.piece])
+    lamps = (room[0] * u(0.25, 0.75), 0.2 - room[1], room[2] * u(0.25, 0.75)), [v + u(-0.5, 0.5) for v in eye]
+    light = [[strength * u(0.8, 1.2) for _ in range(3)] for strength in (1, u(0, 0.5), u(0.15, 0.4))]
+    sensor = [u(0.18, 0.4), u(0.85, 1.15), 1, u(0.85, 1.15), u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
+    lens = [focal, focal, *((size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2))]
+    arrays = dict(solids=solids, looks=looks, camera=[eye, *axes], lens=lens, lamps=lamps, light=light, sensor=sensor)
+    return dict({name: np.array(value, np.float32) for name, value in arrays.items()}, room=kind, boxes=boxes,
+                grain=generator.random(1024, np.float32), noise=generator.standard_normal((3, size, size), np.float32))
 
 
-def sofa(u):
-    width, depth, seat, arm, shape = u(1.2, 2.2), u(0.8, 0.95), u(0.36, 0.46), u(0.14, 0.24), ("box", "cylinder")[u() < 0.2]
-    arms = [Part("sofa", arm, depth, 0, seat + 0.2, i * (width - arm) / 2, shape=shape) for i in (-1, 1)]
-    cushions = [Part("sofa", 0.42, 0.2, seat, seat + 0.4, i * width / 4, -0.15, "ball", 1) for i in (-1, 1)]
-    return [Part("sofa", width, depth, 0.06, seat), Part("sofa", width, 0.24, 0, u(0.7, 0.95), 0, 0.12 - depth / 2),
-            *arms, *cushions[:int(u(0, 3))]]
+def slab(start, ray):
+    """Where the lines start + t·ray enter and leave |·| ≤ 1. Overwrites ray."""
+    middle, half = ray.reciprocal_() * -start, ray.abs_()
+    return middle - half, middle.add_(half)
 
 
-def bed(u):
-    width, high = u(0.9, 1.8), u(0.38, 0.58)
-    pillows = [Part("bed", 0.6, 0.38, high - 0.06, high + 0.14, i * width / 4, -0.72, "ball", 1) for i in (-1, 1)]
-    blanket = Part("bed", width + 0.05, 1.1, u(0.15, 0.3), high + 0.04, 0, u(0.2, 0.45), skin=2)
-    return [Part("bed", width, 2.0, 0.1, high), Part("bed", width + 0.08, 0.07, 0, high + u(0.2, 0.6), 0, -1.02, skin=3),
-            *(pillows if width > 1.3 else [pillows[0]._replace(x=0)]), *[blanket] * (u() < 0.6)]
+def cross(start, ray, k, m, is_box):
+    """Where the lines start + t·ray enter and leave a solid; they miss it where they leave before they enter."""
+    if is_box:
+        spans = [slab(a, b) for a, b in zip(start, ray)]
+    else:
+        a = ray[0] * ray[0] + ray[2] * ray[2] + ray[1] * ray[1] * k
+        b = ray[0] * start[0] + ray[2] * start[2] + ray[1] * (k * start[1] + m / 2)
+        c = start[0] * start[0] + start[2] * start[2] + (k * start[1] + m) * start[1] - 1
+        root = (b * b - a * c).clamp_(min=0).sqrt_()
+        spans = [slab(start[1], ray[1]), ((-b - root) / a, (root - b) / a)]
+    near, far = spans[0]
+    for enter, leave in spans[1:]:
+        torch.maximum(near, enter, out=near), torch.minimum(far, leave, out=far)
+    return near, far
 
 
-def dresser(u):
-    width, depth, high = u(0.5, 1.7), u(0.4, 0.55), u(0.45, 0.95)
-    screen = [Part("picture", u(0.5, 0.9), 0.06, 0, u(0.35, 0.55))]
-    on_top = ([], lamp(u, u(0.35, 0.6)), plant(u, u(0.3, 0.5)), screen)[int(u(0, 4))]
-    return [Part("cabinet", width, depth, 0, high)] + moved(on_top, u(-0.2, 0.2) * width, 0, 0, high, 1)
+def nearest(origin, rays, solids, boxes):
+    """First hit of the rays (3, n, P) from one point per picture (3, n, 1): distance in rays, number of the solid."""
+    hx, hy, hz, c, s, k, m = solids[3:]
+    start = torch.stack(turned(c, -s, origin - solids[:3])) / solids[3:6]
+    xx, xz, yy, zx, zz = c / hx, -s / hx, 1 / hy, s / hz, c / hz
+    for i in range(k.shape[1]):
+        at = np.s_[:, i:i + 1]
+        ray = [rays[0] * xx[at] + rays[2] * xz[at], rays[1] * yy[at], rays[0] * zx[at] + rays[2] * zz[at]]
+        near, far = cross(start[:, :, i:i + 1], ray, k[at], m[at], i < boxes)
+        if i == 0:                                                       # the room, which the rays can only leave
+            best, solid = far, torch.zeros_like(far, dtype=torch.int16)
+        else:
+            hit = (near < torch.minimum(far, best, out=far)).logical_and_(near > 1e-3)
+            best = torch.where(hit, near, best)
+            solid.masked_fill_(hit, i)
+    return best, solid.long()
 
 
-def counter(u):
-    width, high = u(1.2, 2.6), u(0.85, 0.95)
-    hung = Part("cabinet", u(0.4, 0.8) * width, 0.33, u(1.35, 1.5), u(1.95, 2.15), u(-0.3, 0.3), -0.14, piece=1)
-    return [Part("cabinet", width, 0.58, 0, high - 0.04), Part("cabinet", width + 0.02, 0.6, high - 0.04, high, skin=1),
-            *[hung] * (u() < 0.75)]
+def dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def lamp(u, high, drop=0.0):
-    """A lamp that stands, or that hangs `drop` below where it is put."""
-    wide, shade, shape = u(0.2, 0.38), u(0.18, 0.28), ("shade", "cylinder", "ball")[int(u(0, 3))]
-    bulb, pole = (-drop, (shade - drop, 0)) if drop else (high - shade, (0, high - shade))
-    foot = Part("lamp", 0.22, 0.22, 0, 0.04, shape="cylinder")
-    return [Part("lamp", wide, wide, bulb, bulb + shade, shape=shape, skin=1),
-            Part("lamp", 0.05, 0.05, *pole, shape="cylinder"), *[foot] * (not drop)]
+def normal_at(q, half, k, m, solid, boxes):
+    """Unit normals out of the solid (into the room) at the points q · half of its frame, and the axes they are next to."""
+    axis, is_round = q.abs().argmax(0), solid >= boxes
+    curved = is_round & (q[1].abs() <= q[0] * q[0] + q[2] * q[2] + (k * q[1] + m) * q[1])
+    axis.masked_fill_(is_round & ~curved, 1)
+    flat = q.sign() * (axis == torch.arange(3)[:, None, None])
+    normal = torch.where(curved, torch.stack((q[0], k * q[1] + m / 2, q[2])) / half, flat)
+    return normal / dot(normal, normal).sqrt() * (1 - 2 * (solid == 0).float()), axis
 
 
-def plant(u, size):
-    leaves = [Part("plant", u(0.4, 0.6) * size, u(0.4, 0.6) * size, u(0.3, 0.5) * size, u(0.75, 1.0) * size,
-                   u(-0.12, 0.12) * size, u(-0.12, 0.12) * size, "ball", 1) for _ in range(int(u(1, 4)))]
-    return [Part("plant", 0.32 * size, 0.32 * size, 0, 0.36 * size, shape="pot"), *leaves]
+def pattern_of(look, across, along, border, footprint, grain):
+    """Share of the second colour, 0..1: waves along two directions and their product, speckles, and a frame."""
+    ux, uy, u0, vx, vy, v0, wu, wv, wuv, level, brick, speckle, cells, frame = look
+    u = across * ux + along * uy + u0
+    v = across * vx + along * vy + v0 + brick * u.floor()
+    a, b = ((((t - t.floor()) * 2 - 1).abs() - level).mul_(12).add_(0.5).clamp_(0, 1) for t in (u, v))
+    fine = (1.4 - 2 * footprint * (ux.abs() + uy.abs())).clamp_(0, 1)
+    cell = ((u * cells).floor() * 37 + (v * cells).floor() * 101).long() & 1023
+    share = (a * wu + b * wv + a * b * wuv) * fine + speckle * (grain.gather(1, cell) - 0.3)
+    return torch.maximum(share, (border - frame) * 40).clamp_(0, 1)
 
 
-def slabs(label, width, depth, low, high, shape="box"):
-    """Makes one block whose sizes lie in the ranges given."""
-    return lambda u: [Part(label, u(*width), u(*depth), bottom := u(*low), bottom + u(*high), shape=shape)]
+def develop(light, noise, sensor, far):
+    """Light (3, n, H, W) to bytes (n, H, W, 3): vignette, white balance, exposure to a mean, gamma, blur, noise."""
+    mean, *_, vignette, blur, grain = sensor
+    light = light * sensor[1:4] * (1 - vignette * far)
+    level = (light * 1000).long().sum((0, 2, 3))[:, None, None] / (3000 * far[0].numel())
+    image = (light * (mean / level)).clamp_(0, 1.5).sqrt_()
+    wide = torch.nn.functional.pad(image, (1, 1, 1, 1), "replicate")
+    beside = (wide[..., 1:-1, 2:] + wide[..., 1:-1, :-2] + wide[..., 2:, 1:-1] + wide[..., :-2, 1:-1]) / 4
+    image = image + (beside - image) * blur
+    image = image + noise * (image + 0.3) * grain
+    return (image * 255 + 0.5).clamp_(0, 255).to(torch.uint8).permute(1, 2, 3, 0)
 
 
-# What may be in a room: how it is made, where it stands ("hung" on a wall, back to a "wall", "free", or "flat" under or
-# over everything), and how many to expect in each of ROOMS.
-KINDS = (
-    (slabs("door", (0.75, 1.0), (0.05, 0.05), (0, 0), (1.95, 2.1)), "hung", (0.7, 0.7, 0.7, 0.7, 0.7)),
-    (slabs("window", (0.7, 1.7), (0.05, 0.05), (0.75, 1.0), (0.8, 1.3)), "hung", (1.1, 1.3, 1.2, 0.9, 1.2)),
-    (slabs("picture", (0.35, 1.0), (0.05, 0.05), (1.2, 1.5), (0.3, 0.8)), "hung", (1.3, 1.7, 0.9, 0.6, 1.4)),
-    (bed, "wall", (0.95, 0.08, 0.05, 0.0, 0.0)),
-    (counter, "wall", (0.0, 0.1, 0.05, 1.4, 0.2)),
-    (desk, "wall", (0.3, 0.15, 1.4, 0.05, 0.05)),
-    (sofa, "wall", (0.15, 1.4, 0.25, 0.0, 0.15)),
-    (dining, "free", (0.0, 0.2, 0.25, 0.6, 1.0)),
-    (slabs("cabinet", (0.6, 1.6), (0.35, 0.6), (0, 0), (1.5, 2.15)), "wall", (0.8, 0.4, 0.9, 0.7, 0.4)),
-    (slabs("wall", (0.3, 0.9), (0.2, 0.6), (0, 0), (4, 4)), "wall", (0.25, 0.25, 0.25, 0.25, 0.25)),
-    (lambda u: table(u, u(0.6, 1.1), u(0.45, 0.7), u(0.32, 0.5)), "free", (0.1, 0.85, 0.15, 0.05, 0.1)),
-    (dresser, "wall", (0.9, 0.8, 0.5, 0.2, 0.8)),
-    (chair, "free", (0.5, 0.6, 0.6, 0.5, 0.4)),
-    (lambda u: lamp(u, u(1.3, 1.75)), "wall", (0.6, 0.8, 0.5, 0.1, 0.4)),
-    (lambda u: plant(u, u(0.7, 1.5)), "wall", (0.4, 0.8, 0.7, 0.4, 0.6)),
-    (lambda u: moved(lamp(u, 0, u(0.3, 0.8)), lift=u(2.3, 2.9)), "flat", (0.4, 0.4, 0.4, 0.6, 0.8)),
-    (slabs("floor", (1.0, 2.2), (0.8, 1.6), (0, 0), (0.012, 0.012)), "flat", (0.3, 0.4, 0.1, 0.1, 0.3)),
-    (slabs("floor", (1.0, 2.2), (0.8, 1.6), (0, 0), (0.012, 0.012), "cylinder"), "flat", (0.2, 0.2, 0.1, 0.1, 0.1)),
-)
+def paint(scenes, size):
+    """The pictures and labels of n scenes, see render. Fields are (n, P = size²), vectors (3, n, P)."""
+    def stack(name):
+        return torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)    # (..., n, 1)
+
+    n, boxes = len(scenes), max(s["boxes"] for s in scenes)
+    rounds = max(len(s["solids"]) - s["boxes"] for s in scenes)
+    solids = torch.tensor((0, 1e4, 1e4, 1e-3, 1e-3, 1e-3, 1, 0, 0, 0)).repeat(n, boxes + rounds, 1)     # out of sight
+    looks = torch.zeros(n, 5 + boxes + rounds, 23)
+    for i, s in enumerate(scenes):
+        slots = torch.arange(len(s["solids"]))
+        slots[s["boxes"]:] += boxes - s["boxes"]
+        solids[i, slots] = torch.from_numpy(s["solids"])
+        looks[i, :6], looks[i, 5 + slots[1:]] = torch.from_numpy(s["looks"][:6]), torch.from_numpy(s["looks"][6:])
+    solids, looks = solids.permute(2, 0, 1).contiguous(), looks.permute(2, 0, 1).contiguous()
+    (eye, *axes), lens, lamps, light, sensor = (stack(name) for name in ("camera", "lens", "lamps", "light", "sensor"))
+
+    pixel = torch.arange(size ** 2)
+    right, down = (pixel % size - lens[2]) / lens[0], (pixel // size - lens[3]) / lens[1]
+    rays = right * axes[0] + down * axes[1] + axes[2]
+    depth, solid = nearest(eye, rays, solids, boxes)
+    point = eye + depth * rays
+    centre, half, (c, s, k, m) = solids.gather(2, solid.expand(10, -1, -1)).split((3, 3, 4))
+    local = torch.stack(turned(c, -s, point - centre))
+    normal, axis = normal_at(local / half, half, k, m, solid, boxes)
+    normal = torch.stack(turned(c, s, normal))
+    face = 2 * axis + (local.gather(0, axis[None])[0] > 0)
+    surface = torch.where(solid > 0, solid + 5, face)
+    first, second, (label, glow), look, (piece,) = looks.gather(2, surface.expand(23, -1, -1)).split((3, 3, 2, 14, 1))
+
+    facing = -dot(normal, rays) / dot(rays, rays).sqrt()
+    (across, along), edge_on = ([torch.where(axis == 0, v[2], v[0]), torch.where(axis == 1, v[2], v[1])]
+                                for v in (local, (local / half).abs()))
+    share = pattern_of(look, across, along, torch.maximum(*edge_on), depth / lens[0] / facing.clamp(min=0.1),
+                       stack("grain").view(1024, n).T)
+    reach = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(0)     # from a point 0.3 m off
+    shades = [None, None, (reach / 0.6).clamp_(0, 0.5) + 0.5]                                    # ... to the nearest wall
+    for i in (0, 1):
+        beam = point - lamps[i]
+        square = dot(beam, beam)
+        shades[i] = (-dot(beam, normal) / square.sqrt()).clamp_(min=0) / (square * 0.15 + 1)
+    shades[0] *= nearest(lamps[0], point - lamps[0], solids, boxes)[0] > 0.99                    # the second has no shadows
+    image = (first + share * (second - first)) * (dot(light, shades) + glow * (1 - share))
+    image = develop(image.view(3, n, size, size), stack("noise").view(3, size, size, n).permute(0, 3, 1, 2),
+                    sensor.unsqueeze(-1), (right * right + down * down).view(n, size, size))
+    label, depth, piece, facing = (field.view(n, size, size) for field in (label, depth, piece, facing))
+    edge = torch.zeros_like(piece, dtype=torch.bool)
+    edge[:, :, :-1] = piece[:, :, :-1] != piece[:, :, 1:]
+    edge[:, :-1] |= piece[:, :-1] != piece[:, 1:]
+    seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(n, size, size, 3)
+    return dict(image=image.numpy(), seg=label.numpy().astype(np.uint8), edge=edge.numpy().astype(np.uint8),
+                depth_mm=(depth * 1000 + 0.5).numpy().astype(np.uint16), normal=(seen * 127).round_().numpy().astype(np.int8),
+                normal_valid=(facing > 0.02).numpy(), room=np.array([s["room"] for s in scenes], np.int8),
+                intrinsics=lens.view(4, n).T.numpy())
+
+
+def render(count, size=64, seed=0, first=0, chunk=None):
+    """Pictures number first to first + count − 1 of the endless series `seed`; each depends on its number alone.
+
+    Returns arrays (H = W = size): `image` (N, H, W, 3) u8; `seg` (N, H, W) u8, 1 + index in CLASSES; `depth_mm`
+    (N, H, W) u16, along the optical axis; `normal` (N, H, W, 3) i8 / 127, camera frame x right, y down, z forward, facing
+    the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1 where the
+    pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS; `intrinsics`
+    (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time; changes the speed
+    only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or first.
+    """
+    chunk = max(1, 2 ** 16 // size ** 2) if chunk is None and size > 0 else chunk
+    for name, value, least in (("count", count, 1), ("size", size, 16), ("seed", seed, 0), ("first", first, 0), ("chunk", chunk, 1)):
+        if value < least:
+            raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {least}")
+    scenes = [draw_scene(size, seed, number) for number in range(first, first + count)]
+    order = np.array(sorted(range(count), key=lambda i: (scenes[i]["boxes"], len(scenes[i]["solids"]))))    # like with like
+    pack = {}
+    for rows in (order[start:start + chunk] for start in range(0, count, chunk)):
+        for key, value in paint([scenes[i] for i in rows], size).items():
+            pack.setdefault(key, np.empty((count, *value.shape[1:]), value.dtype))[rows] = value
+    return pack

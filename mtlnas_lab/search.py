@@ -143,9 +143,14 @@ class Search:
                         f"smaller weight_lr (now {self.current('weight_lr'):g}) or without bf16"))
                     return
             yield event
-            if self.evaluate and self.config.evaluate_every and self.step_number % self.config.evaluate_every == 0:
+            if self.evaluates_now():
                 yield Evaluated(step=self.step_number, scores=self.evaluate(self))
         yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
+
+    def evaluates_now(self) -> bool:
+        """Whether an evaluation belongs behind the step just done."""
+        every = self.config.evaluate_every
+        return bool(self.evaluate and every and self.step_number and self.step_number % every == 0)
 
     def architecture(self) -> Architecture:
         """What the search has found so far: α > 0, forced edges as they are forced."""

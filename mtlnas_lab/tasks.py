@@ -117,7 +117,8 @@ class Segmentation(_Classes):
 
     def constant(self, targets):
         """Each pixel's most frequent class (where none is labelled: the most frequent of all), one-hot."""
-        votes = torch.stack([(targets == c).sum(0) for c in range(self.channels)])
+        targets = targets.byte()                                   # for speed
+        votes = torch.stack([(targets == c).sum(0, dtype=torch.int32) for c in range(self.channels)])
         votes = torch.where(votes.sum(0) > 0, votes, votes.sum((1, 2), keepdim=True))
         return F.one_hot(votes.argmax(0), self.channels).movedim(-1, 0)[None].float()
 
@@ -136,7 +137,9 @@ class Normals(Task):
     channels: ClassVar[int] = 3
 
     def _cosine(self, output, target):
-        return F.cosine_similarity(self._fit(output, target), target, dim=1, eps=1e-8), (target != 0).any(1)
+        output = self._fit(output, target)
+        length, unit = (x.square().sum(1).clamp(min=1e-16).sqrt() for x in (output, target))
+        return (output * target).sum(1) / (length * unit), (target != 0).any(1)
 
     def loss(self, output, target):
         cosine, valid = self._cosine(output, target)               # where nothing is labelled: cosine 0, gradient 0
@@ -288,7 +291,7 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
 
 def _median(depths: Tensor) -> Tensor:
     """Over axis 0 of what is above 0: the mean of the two middle ones, NaN where nothing is."""
-    ordered = torch.where(depths > 0, depths, torch.inf).sort(0).values
-    last = (depths > 0).sum(0, keepdim=True) - 1
-    middle = [ordered.gather(0, i.clamp(min=0)).squeeze(0) for i in (last // 2, (last + 1) // 2)]
-    return torch.where(last.squeeze(0) < 0, torch.nan, (middle[0] + middle[1]) / 2)
+    ordered = torch.where(depths > 0, depths, torch.inf).movedim(0, -1).contiguous().sort(-1).values
+    last = (depths > 0).sum(0)[..., None] - 1
+    low, high = (ordered.gather(-1, i.clamp(min=0)).squeeze(-1) for i in (last // 2, (last + 1) // 2))
+    return torch.where(last.squeeze(-1) < 0, torch.nan, (low + high) / 2)

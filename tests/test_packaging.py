@@ -45,6 +45,9 @@ def test_pins_are_plain_versions_inside_the_ranges():
 
 def test_pins_cover_all_that_the_requirements_bring():
     """Walks the installed packages from pyproject's requirements on: what is not pinned may change overnight."""
+    other = [name for name in ranges() if Version(importlib.metadata.version(name)).public != pins()[name]]
+    if other:
+        pytest.skip(f"this environment was not made with constraints.txt: other versions of {', '.join(other)}")
     pinned = {canonicalize_name(name) for name in pins()}
     todo, seen = list(ranges().values()), set()
     while todo:

@@ -7,33 +7,35 @@ from pathlib import Path
 
 import networkx as nx
 
-from ..errors import SpaceError
+from ..architecture import Architecture
+from ..errors import RunError, SpaceError
+from ..events import EventLog
+from ..runs import Run
 from ..space import Node, SearchSpace
 
 GROUP_GAP = 0.55     # between two groups of stages, in distances of two stages
 SPLIT = 0.72         # from the features of a stage to its fused features, in the same unit
 
 
-def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpace, tuple[float, ...] | None, tuple[bool, ...] | None]:
+def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpace, tuple | None, tuple | None]:
     """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder."""
     if isinstance(source, (str, Path)):
-        from ..runs import Run
         source = Run.open(source)
-    if not isinstance(source, SearchSpace) and not hasattr(source, "kept"):
-        log = getattr(source, "log", source)
-        if getattr(source, "architecture", None) is not None:
-            source = source.architecture
-        elif hasattr(log, "space") and hasattr(log, "alpha"):
-            if alpha is None and len(log.alpha):
-                alpha = log.alpha[-1]
-            source = log.space
-        else:
-            raise SpaceError(f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
-                             "an event log or a run")
-    if isinstance(source, SearchSpace):
-        return source, None if alpha is None else _probabilities(alpha), None
-    return source.space, _probabilities(source.alpha if alpha is None else alpha) if (
-        alpha is not None or source.alpha is not None) else None, tuple(source.kept) if alpha is None else None
+    if isinstance(source, Run):
+        try:
+            source = Architecture.from_json(source.architecture()) if alpha is None else source.log
+        except RunError:
+            source = source.log                       # a run that is not finished: its latest α
+    if isinstance(source, EventLog):
+        if alpha is None and source.alpha.size:
+            alpha = source.alpha[-1]
+        source = source.space
+    if isinstance(source, Architecture) and alpha is None:
+        return source.space, None if source.alpha is None else _probabilities(source.alpha), source.kept
+    if not isinstance(source, (SearchSpace, Architecture)):
+        raise SpaceError(f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
+                         "an event log, a run or its folder")
+    return getattr(source, "space", source), None if alpha is None else _probabilities(alpha), None
 
 
 def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib.patches import PathPatch, Polygon
+from matplotlib.path import Path
 
 from .style import FigureStyle, drawable, fonts
 
@@ -63,14 +65,6 @@ class Scene:
     style: FigureStyle
     spec: object = field(default=None, compare=False)   # the GraphFigure it is a picture of
 
-    def shift(self, dx: float, dy: float) -> tuple[Curve | Box | Text, ...]:
-        """The items, moved by (dx, dy) mm."""
-        from dataclasses import replace
-
-        move = lambda points: tuple((x + dx, y + dy) for x, y in points)  # noqa: E731
-        return tuple(replace(i, points=move(i.points), head=i.head and move(i.head)) if isinstance(i, Curve)
-                     else replace(i, x=i.x + dx, y=i.y + dy) for i in self.items)
-
 
 def sample(points: tuple[Point, ...], count: int = 24) -> np.ndarray:
     """Points along the Bézier pieces, `count` for each piece: (n · count, 2)."""
@@ -82,14 +76,11 @@ def sample(points: tuple[Point, ...], count: int = 24) -> np.ndarray:
 
 def draw(scene: Scene, ax=None):
     """Draw with matplotlib: onto `ax`, or onto a new figure of just the scene's size. Returns the axes."""
-    from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
-    from matplotlib.path import Path
-
     with scene.style.context():
         if ax is None:
             ax = scene.style.figure(scene.height, scene.width).add_axes((0, 0, 1, 1))
         ax.set(xlim=(0, scene.width), ylim=(0, scene.height))
-        ax.set_aspect("equal", adjustable="datalim" if ax.get_shared_x_axes().joined(ax, ax) else "box")
+        ax.set_aspect("equal")
         ax.set_axis_off()
         ax.set_facecolor(scene.style.paper)
         for order, item in enumerate(scene.items):
@@ -100,22 +91,30 @@ def draw(scene: Scene, ax=None):
                 artist = PathPatch(Path(item.points, codes), fill=False, edgecolor=item.color, linewidth=item.width,
                                    alpha=item.opacity, linestyle=dashes, capstyle="butt", zorder=z)
                 if item.head:
-                    head = Polygon(item.head, closed=True, facecolor=item.color, edgecolor="none", alpha=item.opacity, zorder=z)
-                    head.set_gid(item.id and item.id + "-head")
-                    ax.add_patch(head)
+                    ax.add_patch(Polygon(item.head, closed=True, facecolor=item.color, linewidth=0, alpha=item.opacity, zorder=z,
+                                         gid=item.id and item.id + "-head"))
             elif isinstance(item, Box):
-                artist = FancyBboxPatch((item.x - item.width / 2, item.y - item.height / 2), item.width, item.height,
-                                        boxstyle=f"round,pad=0,rounding_size={item.corner}" if item.corner else "square,pad=0",
-                                        facecolor=item.fill, edgecolor=item.stroke or "none", linewidth=item.line, zorder=z)
+                artist = PathPatch(_rounded(item), facecolor=item.fill, edgecolor=item.stroke or "none", linewidth=item.line, zorder=z)
             else:
                 artist = ax.text(item.x, item.y, drawable(item.text), fontsize=item.size, color=item.color, rotation=item.turn,
-                                 ha={"start": "left", "middle": "center", "end": "right"}[item.anchor] if not item.turn else "right",
-                                 va="baseline" if not item.turn else {"start": "bottom", "middle": "center", "end": "top"}[item.anchor],
-                                 family=list(fonts()), weight="bold" if item.bold else "normal", parse_math=False, zorder=z,
-                                 rotation_mode="default")
+                                 ha={"start": "left", "middle": "center", "end": "right"}[item.anchor], va="baseline",
+                                 rotation_mode="anchor", family=list(fonts()), weight="bold" if item.bold else "normal",
+                                 parse_math=False, zorder=z)
             if not isinstance(item, Text):
                 ax.add_patch(artist)
                 artist.set_label(item.title or "_")
             artist.set_gid(item.id or None)
         ax.fusion_scene = scene
     return ax
+
+
+def _rounded(box: Box) -> Path:
+    """The outline of a box; a quarter of a disc is one Bézier piece."""
+    r, k = box.corner, 0.4477 * box.corner
+    x0, x1, y0, y1 = box.x - box.width / 2, box.x + box.width / 2, box.y - box.height / 2, box.y + box.height / 2
+    if not r:
+        return Path([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], closed=True)
+    points = [(x0 + r, y0), (x1 - r, y0), (x1 - k, y0), (x1, y0 + k), (x1, y0 + r), (x1, y1 - r), (x1, y1 - k), (x1 - k, y1),
+              (x1 - r, y1), (x0 + r, y1), (x0 + k, y1), (x0, y1 - k), (x0, y1 - r), (x0, y0 + r), (x0, y0 + k), (x0 + k, y0),
+              (x0 + r, y0), (x0 + r, y0)]
+    return Path(points, [Path.MOVETO] + [Path.LINETO, *[Path.CURVE4] * 3] * 4 + [Path.CLOSEPOLY])

@@ -19,7 +19,7 @@ SMALLEST_PT = 6.0    # no text is smaller than this at print size
 
 # Told apart by people who see no red, no green or no blue, and by their grey alone (tests/test_viz_style.py).
 TASK_COLORS = ("#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c9452f", "#f6f0a6", "#101418")
-RAMPS = {False: ("#e3dcd8", "#d9a3a4", "#c05a80", "#6f2a72", "#240b36"),
+RAMPS = {False: ("#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"),
          True: ("#39333f", "#6b3f73", "#b84f86", "#f0918a", "#fdebc8")}
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "SimHei",
                   "WenQuanYi Zen Hei", "Malgun Gothic", "Noto Sans Devanagari", "Noto Emoji")
@@ -95,18 +95,19 @@ class FigureStyle:
             "legend.frameon": False, "legend.handlelength": 1.4, "legend.borderaxespad": 0.3, "legend.labelspacing": 0.3,
             "figure.dpi": self.dpi if self.dpi < 150 else 100, "savefig.dpi": self.dpi, "pdf.fonttype": 42,
             "svg.fonttype": "none", "svg.hashsalt": "mtlnas_lab", "path.simplify": True, "text.parse_math": False,
-            "axes.unicode_minus": True, "figure.constrained_layout.use": True,
+            "axes.unicode_minus": True,
         }
 
     def context(self) -> AbstractContextManager:
         return matplotlib.rc_context(self.rc())
 
-    def figure(self, height: float | None = None, width: float | None = None) -> Figure:
+    def figure(self, height: float | None = None, width: float | None = None, layout: str | None = None) -> Figure:
         """An empty figure without pyplot, `height` mm (the golden section of the width by default)."""
         width = self.width if width is None else width
         with self.context():
-            figure = Figure(figsize=(width / MM, (width / 1.618 if height is None else height) / MM))
+            figure = Figure(figsize=(width / MM, (width / 1.618 if height is None else height) / MM), layout=layout)
         FigureCanvasAgg(figure)
+        figure.lab_dpi = self.dpi
         return figure
 
 

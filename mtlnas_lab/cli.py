@@ -1,0 +1,313 @@
+"""`mtlnas-lab …`: the main job and what belongs to it, from a terminal."""
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from .errors import ConfigError, LabError
+
+
+def search(
+    preset: str = "tiny",
+    data: str = "rooms",
+    eval_data: str | None = None,
+    tasks: str = "",
+    entropy_weight: float | None = None,
+    steps: int | None = None,
+    pretrain_steps: int | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    resume: bool = False,
+    baselines: str = "single_task",
+    evaluate_every: int | None = None,
+    checkpoint_every: int = 100,
+    device: str = "auto",
+    threads: int | None = None,
+    released_config: Path | None = None,
+) -> None:
+    """Search a fusion graph between single-task networks, and score it as it is.
+
+    Pretrains one network for each task (not on `rooms`: those are shipped), searches, evaluates the searched network
+    with soft and hard gates, trains the baselines, and leaves everything in a run folder. Ctrl-C stops after the step
+    that is under way; --resume goes on with it.
+
+        mtlnas-lab search                                            # rooms, segmentation + normals, a few minutes
+        mtlnas-lab search --entropy-weight 0 --out runs/no-entropy   # what if nothing pushed the gates apart?
+        mtlnas-lab search --data pack.npz --tasks seg13,normals --eval-data test.npz
+
+    Args:
+        preset: Networks and settings: tiny (CPU, minutes) or vgg16 (as released, GPU).
+        data: `rooms`, or the path of a pack (.npz).
+        eval_data: Another pack to score on; otherwise the pack's own test split, or a tenth that is held out.
+        tasks: Two tasks or more, as in segmentation,normals; otherwise the data's first dense pair.
+        entropy_weight: λ at the end of its schedule (see docs of the preset); 0 switches the entropy term off.
+        steps: Steps of the search, one α-update and one w-update each.
+        pretrain_steps: Steps of single-task pretraining.
+        seed: Draws weights, batches and gates.
+        out: The run folder; otherwise runs/<time>-<tasks>.
+        resume: Go on with the run in --out; its own settings are used.
+        baselines: What to compare with, as in single_task,random_graph,all_edges; `none` for none.
+        evaluate_every: Steps between evaluations on the validation images; otherwise a tenth of the search.
+        checkpoint_every: Steps between checkpoints.
+        device: auto, cpu, cuda or mps.
+        threads: CPU threads; otherwise as many as the machine has cores.
+        released_config: A YAML file of the released implementation, whose settings to use.
+    """
+    from . import experiment as work
+    from .runs import Run
+
+    _use_threads(threads)
+    if resume:
+        if out is None:
+            raise ConfigError("--resume needs --out, the run folder to go on with")
+        settings = work.Experiment.from_json(Run.open(out).config)
+    else:
+        chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
+                             checkpoint_every, device, released_config)
+        every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
+        settings = replace(chosen, search=replace(chosen.search, evaluate_every=every))
+        out = out or _new_folder(settings)
+    with _interruptible() as stopped, _Progress(settings, stopped) as progress:
+        done = work.run(settings, out, resume, progress)
+    _finish(done)
+
+
+def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines, checkpoint_every,
+                device, released_config):
+    from .experiment import Experiment
+
+    settings = {"eval_data": eval_data, "tasks": tuple(filter(None, tasks.split(","))),
+                "baselines": () if baselines == "none" else tuple(baselines.split(",")),
+                "checkpoint_every": checkpoint_every, "device": device}
+    if checkpoint_every < 1:
+        raise ConfigError(f"--checkpoint-every {checkpoint_every}: give 1 or more")
+    if released_config is not None:
+        return Experiment.released(released_config, preset, data, seed, steps, pretrain_steps, entropy_weight, **settings)
+    return Experiment.of(preset, data, seed, steps, pretrain_steps, entropy_weight, **settings)
+
+
+def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = "auto") -> None:
+    """Score a searched network again: soft gates, hard gates, hard gates with recalibrated batch norm.
+
+    Args:
+        run: A run folder, or a checkpoint (.pth) of the released implementation (then --eval-data must name a pack).
+        eval_data: Another pack to score on.
+        device: auto, cpu, cuda or mps.
+    """
+    from . import experiment as work
+
+    if run.suffix == ".pth":
+        from .official import load_checkpoint, scores
+        print(table(scores(load_checkpoint(run), eval_data)))
+        return
+    lab, architecture = work.reopen(run, eval_data, device)
+    print(table(work.final_scores(lab, architecture)))
+
+
+def figure(run: Positional[Path], format: str = "pdf,svg,png", out: Path | None = None, style: str = "paper-single") -> None:
+    """Draw the fusion graph of a run, print-ready.
+
+    Args:
+        run: A run folder, an architecture.json, or a checkpoint (.pth) of the released implementation.
+        format: Any of pdf, svg, png, tikz, as in pdf,tikz.
+        out: Where to write; otherwise the run folder itself.
+        style: paper-single, paper-double, slide, poster, web-light, web-dark.
+    """
+    from .architecture import Architecture
+    from .runs import Run
+    from .viz.export import save_fusion_graph
+
+    if run.suffix == ".pth":
+        from .official import load_checkpoint
+        drawn, out = load_checkpoint(run).derive(), out or Path(".")
+    elif run.suffix == ".json":
+        from .files import read_json
+        drawn, out = Architecture.from_json(read_json(run)), out or run.parent
+    else:
+        drawn, out = Run.open(run), out or run
+    for path in save_fusion_graph(drawn, out, tuple(format.split(",")), style):
+        print(path)
+
+
+def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> None:
+    """Make the shipped rooms again (train, val, test): the same bytes on the same machine."""
+    from .samples import make_rooms as make
+
+    print(make(out, seed))
+
+
+def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
+    """Make the shipped single-task backbones of the rooms again, from data_samples/rooms.npz."""
+    from .samples import make_backbones as make
+
+    for path in make(out, steps, seed):
+        print(path)
+
+
+def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96, width: int = 128, classes: Path | None = None) -> None:
+    """Make a pack from nyu_depth_v2_labeled.mat, as the data set's authors publish it (needs the extra `nyuv2`).
+
+    Args:
+        mat: The published file (HDF5 inside).
+        out: The pack to write (.npz).
+        height: Pixels.
+        width: Pixels.
+        classes: A mapping of the file's label names to 13 or 40 classes; without it its most frequent names are used.
+    """
+    from .nyuv2 import import_nyuv2 as make
+
+    print(make(mat, out, (height, width), classes=classes))
+
+
+def show(data: Positional[str] = "rooms") -> None:
+    """Say what a pack holds: images, tasks, classes."""
+    from .presets import load_data
+
+    for split, pack in load_data(data).items():
+        print(f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}")
+    for task, labels in pack.labels.items():
+        print(f"  {task}: {len(labels)} classes: {', '.join(labels)}")
+
+
+def doctor() -> None:
+    """Check versions, device, widgets, torchvision, write access; say what to do."""
+    from .doctor import checks, report
+
+    found = checks()
+    print(report(found))
+    if not all(check.ok for check in found):
+        raise SystemExit(1)
+
+
+# --- what the commands share ------------------------------------------------------------------------------------------
+def table(scores: dict) -> str:
+    """Scores as a table: a line for each network, a column for each metric."""
+    metrics = [(task, metric) for task, values in next(iter(scores.values())).items() for metric in values]
+    heads = [f"{task} {metric}" for task, metric in metrics]
+    widths = [max(len(head), 8) for head in heads]
+    first = max(len(name) for name in scores)
+    lines = [" " * first + "  " + "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths))]
+    for name, by_task in scores.items():
+        values = (by_task.get(task, {}).get(metric, float("nan")) for task, metric in metrics)
+        lines.append(f"{name:<{first}}  " + "  ".join(f"{value:>{width}.3f}" for value, width in zip(values, widths)))
+    return "\n".join(lines)
+
+
+def _finish(run) -> None:
+    """Summary, figure, and the last lines that a user reads."""
+    from .architecture import Architecture
+    from .viz.export import save_fusion_graph
+
+    found, scores = Architecture.from_json(run.read_json("architecture.json")), run.read_json("scores.json")
+    last = run.log.steps[-1] if run.log.steps else None
+    facts = f"{len(found)} of {len(found.space)} edges kept" + (
+        f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")
+    kept = "\n".join(f"- `{edge}`, p = {p:.3f}" for edge, p, keep in zip(found.space.edges, found.probability, found.kept) if keep)
+    run.write_text("summary.md", f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n")
+    drawn = save_fusion_graph(run, run.path, ("pdf", "svg", "png"))
+    print(table(scores), f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}", sep="\n")
+
+
+def _new_folder(settings) -> Path:
+    import time
+
+    tasks = settings.tasks or (settings.data if settings.data == "rooms" else Path(settings.data).stem,)
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{'-'.join(tasks)}"
+
+
+def _use_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None and threads < 1:
+        raise ConfigError(f"--threads {threads}: give 1 or more")
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+class _interruptible:
+    """Ctrl-C once: stop after this step. Twice: at once."""
+
+    def __enter__(self) -> list:
+        import signal
+
+        self.hits: list[int] = []
+
+        def hit(*_):
+            if self.hits:
+                raise KeyboardInterrupt
+            self.hits.append(1)
+
+        self.before = signal.signal(signal.SIGINT, hit)
+        return self.hits
+
+    def __exit__(self, *_):
+        import signal
+
+        signal.signal(signal.SIGINT, self.before)
+
+
+class _Progress:
+    """A bar for each piece of work: losses, entropy, edges kept, time left."""
+
+    def __init__(self, settings, stopped: list):
+        self.settings, self.stopped, self.bar, self.name = settings, stopped, None, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, name, search, event) -> None:
+        from tqdm import tqdm
+
+        from .events import Step
+        if name != self.name:
+            self.__exit__()
+            self.name, self.bar = name, tqdm(desc=name, total=search.config.steps, initial=max(0, search.step_number - 1),
+                                             unit="step", mininterval=0.5, dynamic_ncols=True)
+        if isinstance(event, Step):
+            shown = {task: f"{value:.3f}" for task, value in event.loss.items()}
+            if search.fixed_gates is None:
+                shown |= {"entropy": f"{event.entropy_fraction:.2f}", "edges": sum(a > 0 for a in event.alpha)}
+            self.bar.set_postfix(shown, refresh=False)
+            self.bar.update(event.step - self.bar.n)
+        if self.stopped:
+            raise KeyboardInterrupt
+
+
+def data() -> None:
+    """Look at packs and make them: show, make-rooms, make-backbones, import-nyuv2."""
+    raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
+
+
+COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "data": data, "doctor": doctor}
+DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "import-nyuv2": import_nyuv2}
+
+
+def _call(arguments: list[str], commands: dict, name: str) -> None:
+    from tyro.extras import subcommand_cli_from_dict
+
+    if arguments[:1] == ["data"] and commands is COMMANDS and len(arguments) > 1:
+        return _call(arguments[1:], DATA, f"{name} data")
+    subcommand_cli_from_dict(commands, prog=name, args=arguments, description=main.__doc__)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Neural architecture search for multi-task learning, to understand and to use (unofficial MTL-NAS)."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # before torch: busy neighbours then cost little
+    try:
+        _call(sys.argv[1:] if arguments is None else arguments, COMMANDS, "mtlnas-lab")
+    except LabError as error:                                # a user's mistake is one line and no traceback
+        print(f"mtlnas-lab: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nmtlnas-lab: stopped; go on with --resume and the same --out", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:                                  # … | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

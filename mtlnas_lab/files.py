@@ -1,0 +1,234 @@
+"""What run folders are made of: checked lines of JSON, and plain files that are written whole or not at all.
+
+A line reads `{"seq":7,…,"crc":"1c291ca3"}`. `seq` counts the records of a file from 1 without a hole; `crc` is the CRC-32 of
+the line without its crc member. Numbers that JSON lacks are the strings "NaN", "Infinity", "-Infinity". A reader starts
+afresh at every newline, so damage costs the lines it hits and no other.
+"""
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import reprlib
+import socket
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .errors import RunError
+
+try:
+    import fcntl
+except ImportError:                                   # Windows
+    fcntl = None
+
+LINE, DEPTH, RECORDS, NOTES = 2**20, 64, 5_000_000, 1_000   # bytes of a line, its brackets, records and problems of a file
+FULL = "make room and go on with --resume"
+ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: "pass an --out that you may write to",
+          errno.EROFS: "pass an --out that you may write to", errno.ENOENT: "is this a whole run folder, and still there?"}
+SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def plain(value: object) -> object:
+    """`value` in standard JSON: keys as text, tuples as lists, scalars of arrays as numbers, NaN and infinities as strings."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value if value is None or isinstance(value, (str, int, float)) else plain(value.item())
+
+
+def revive(value: object) -> object:
+    """Numbers again of what `plain` made strings, for places where only numbers stand."""
+    if isinstance(value, dict):
+        return {key: revive(item) for key, item in value.items()}
+    return SPECIAL.get(value, value) if isinstance(value, str) else value
+
+
+def parse(data: bytes) -> object:
+    """Standard JSON in UTF-8, at most 64 brackets deep. Raises RunError."""
+    depth, inside = 0, False
+    for mark in re.finditer(rb'\\.|["\[\]{}]', data, re.S) if data.count(b"[") + data.count(b"{") > DEPTH else ():
+        inside ^= mark[0] == b'"'
+        depth += 0 if inside else (mark[0] in b"[{") - (mark[0] in b"]}")
+        if depth > DEPTH:
+            raise RunError(f"JSON of more than {DEPTH} brackets' depth")
+    try:
+        value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()         # half a surrogate pair is no text
+    except (ValueError, KeyError) as error:
+        raise RunError(f"no JSON: {reprlib.repr(str(error))}") from None
+    return value
+
+
+def parse_object(data: bytes) -> dict:
+    """The same for a JSON object."""
+    value = parse(data)
+    if not isinstance(value, dict):
+        raise RunError("no JSON object")
+    return value
+
+
+def seal(value: dict) -> str:
+    """A checksum of a JSON object, whatever its layout."""
+    return f"{zlib.crc32(json.dumps(value).encode()):08x}"
+
+
+def encode(record: dict) -> bytes:
+    """The line of a record that begins with its seq, newline included. Raises RunError for one that `decode` would refuse."""
+    body = json.dumps(plain(record), separators=(",", ":"), allow_nan=False).encode()
+    if b"\\u" in body or body.count(b"[") + body.count(b"{") > DEPTH:
+        parse(body)
+    if len(body) + 20 > LINE or not 0 < record["seq"] <= RECORDS:
+        raise RunError(f"record {record['seq']} of {len(body)} bytes; a line holds at most {LINE}, a file {RECORDS} records")
+    return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
+
+
+def decode(line: bytes) -> dict:
+    """The record of a line. Raises RunError for a line that is damaged or beyond the limits."""
+    if len(line) > LINE:
+        raise RunError(f"longer than {LINE} bytes")
+    body, mark, end = line.rstrip(b"\r\n").rpartition(b',"crc":"')
+    if zlib.crc32(body + b"}") != (int(end[:8], 16) if re.fullmatch(rb'[0-9a-f]{8}"}', end) else -1):
+        raise RunError("its crc does not match: damaged" if mark else f"no crc in {len(line)} bytes: cut short or damaged")
+    record = parse_object(body + b"}")
+    seq = record.get("seq")
+    if type(seq) is not int or not 0 < seq <= RECORDS:
+        raise RunError(f"a record's seq is a number from 1 to {RECORDS}, not {reprlib.repr(seq)}")
+    return record
+
+
+class Reader:
+    """Bytes in, in any portions; out comes what `read` makes of each good record. Never raises on what the bytes are.
+
+    `problems` says what was skipped. `read` raises RunError for a record that it can't use.
+    """
+
+    def __init__(self, read: Callable[[dict], Any] = dict):
+        self.read, self.problems, self._rest = read, [], b""
+        self.line = self.seq = self.pending = 0          # lines seen, seq of the last good one, bytes behind the last newline
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[:LINE + 1]
+        self.pending = len(data) - data.rfind(b"\n") - 1 + (0 if lines else self.pending)
+        for line in lines:
+            self.line += 1
+            try:
+                record = decode(line)
+                seq, last, self.seq = record["seq"], self.seq, max(self.seq, record["seq"])
+                if seq <= last:
+                    raise RunError(f"record {seq} comes after record {last}: skipped")
+                if seq > last + 1:
+                    self.note(f"records {last + 1} to {seq - 1} are missing before it")
+                yield self.read(record)
+            except RunError as error:
+                self.note(str(error))
+
+    def note(self, problem: str) -> None:
+        if len(self.problems) < NOTES:
+            self.problems.append(f"line {self.line}: {problem}")
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+@contextmanager
+def told(path: str | os.PathLike) -> Iterator[None]:
+    """Makes the system's errors RunErrors that say where and what to do."""
+    try:
+        yield
+    except OSError as error:
+        advice = "; ".join(filter(None, (error.strerror or str(error), ADVICE.get(error.errno))))
+        raise RunError(f"{path}: {advice}") from None
+
+
+def open_plain(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of a regular file. Links, pipes and devices are refused with RunError; a pipe does not block."""
+    if os.path.islink(path):
+        raise RunError(f"{path} is a link; a run folder holds plain files")
+    extra = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+    descriptor = os.open(path, sum(extra, flags), 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RunError(f"{path} is not a plain file")
+    return descriptor
+
+
+def read(path: str | os.PathLike, limit: int) -> bytes:
+    """The bytes of a plain file. Raises RunError for one that is missing or larger than the limit, before it is read."""
+    with told(path), os.fdopen(open_plain(path), "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > limit:
+            raise RunError(f"{path} has {size} bytes, more than the {limit} it should have at most")
+        return stream.read(size)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Puts a file in place as a whole or not at all, and safe from a power failure. Raises RunError."""
+    new = f"{path}.tmp"
+    with told(path):
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        try:
+            descriptor = open_plain(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(descriptor, rest):]
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(new, path)
+            sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(new)
+            raise
+
+
+def sync_folder(path: Path) -> None:
+    """Makes names that were given in a folder safe; where folders can't be opened (Windows) the system does so itself."""
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def take_lock(path: Path) -> int:
+    """A descriptor that holds the lock of `path` until it is closed or this process ends, however it ends.
+
+    Raises RunError while another process has it, and on file systems that have no locks.
+    """
+    with told(path):
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+            os.lseek(descriptor, 2**30, os.SEEK_SET)               # a byte far behind the text, which stays readable
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        with suppress(OSError):                                    # the name is a courtesy
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{socket.gethostname()} {os.getpid()}".encode())
+        return descriptor
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, (BlockingIOError, PermissionError)):
+            holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
+            raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; wait for it, stop it, "
+                           "or only look at the run") from None
+        if isinstance(error, OSError):
+            raise RunError(f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
+                           "pass an --out on another disk") from None
+        raise

@@ -1,0 +1,135 @@
+"""The only file with magic numbers: which networks, which fusion, which settings go well together."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from .backbones import Backbone, vgg16
+from .config import SearchConfig
+from .data import Pack
+from .errors import ConfigError, DataError, RunError
+from .fusion import NDDR
+from .lab import Lab
+from .relaxation import ArchitectureWeights, Schedule
+from .space import SearchSpace
+from .supernet import FusionMaker, SuperNet
+
+
+@dataclass(frozen=True)
+class Preset:
+    """backbone(outputs=…, dense=…) makes one task's network; `pretrain` teaches it alone, `search` fuses them."""
+
+    backbone: Callable[..., Backbone]
+    fusion: FusionMaker
+    pretrain: SearchConfig
+    search: SearchConfig
+    about: str
+
+
+PRESETS = {
+    "tiny": Preset(
+        backbone=partial(vgg16, widths=(8, 16, 32, 64, 64), hidden=128, field=4, dropout=0.0),
+        fusion=partial(NDDR, start=(0.9, 0.1)),
+        pretrain=SearchConfig(steps=300, weight_lr=2e-3),
+        # λ grows over 30–100 % of the run, so that the tasks are heard before edges lock in
+        search=SearchConfig(steps=500, weight_lr=1e-3, alpha_lr=0.02,
+                            entropy_weight=Schedule(10.0, 0.0, (0.3, 1.0))),
+        about="VGG-16's 13 stages at an eighth of its widths: 48 candidate edges, minutes on a laptop without GPU"),
+    "vgg16": Preset(
+        backbone=vgg16,
+        fusion=partial(NDDR, start=(1.0, 0.0)),
+        pretrain=SearchConfig(steps=20001, batch_size=10, optimizer="sgd", weight_lr=1e-3, weight_decay=2.5e-4, lr_power=0.9,
+                              last_weight_lr_factor=10, last_bias_lr_factor=20),
+        search=SearchConfig(steps=20001, batch_size=10, optimizer="sgd", weight_lr=1e-3, weight_decay=2.5e-4, lr_power=0.9,
+                            fusion_lr_factor=100, last_weight_lr_factor=10, last_bias_lr_factor=20, alpha_lr=1e-3,
+                            alpha_weight_decay=1e-3, entropy_weight=Schedule(10.0)),
+        about="VGG-16 DeepLab-LargeFOV as released, with the released settings (PAPERS.md 1.7): for a GPU"),
+}
+
+
+def preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def samples() -> Path:
+    """Where the shipped data lies: `data_samples/` beside the package, or MTLNAS_LAB_SAMPLES."""
+    place = Path(os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parent.parent / "data_samples")
+    if not (place / "rooms.npz").is_file():
+        raise DataError("the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
+                        "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder")
+    return place
+
+
+def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, held_out: float = 0.1) -> dict[str, Pack]:
+    """{"train", "val", "test"} of `rooms` or of a pack's path. A pack without splits lends `held_out` of its images to val,
+    and as many to test unless `eval_data` names another pack for that. What is held out is drawn with seed 0.
+    """
+    path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
+    if Pack.splits(path):
+        packs = {split: Pack.load(path, split) for split in Pack.splits(path)}
+    else:
+        whole = Pack.load(path)
+        order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
+        size = max(1, int(held_out * len(whole)))
+        parts = order.split([size, 0 if eval_data else size, len(whole) - size - (0 if eval_data else size)])
+        packs = {split: whole.subset(part) for split, part in zip(("val", "test", "train"), parts) if len(part)}
+    if eval_data:
+        other = samples() / "rooms.npz" if str(eval_data) == "rooms" else Path(eval_data)
+        packs["test"] = Pack.load(other, "test" if "test" in Pack.splits(other) else None)
+    return packs
+
+
+def make_lab(name: str | Preset, data: Mapping[str, Pack], tasks: Sequence[str] | None = None, seed: int = 0,
+             fusion: FusionMaker | None = None) -> Lab:
+    """The lab of a preset: freshly drawn networks (by `seed`) for these tasks of the data, α = 0."""
+    chosen = name if isinstance(name, Preset) else preset(name)
+    made = data["train"].make_tasks(tasks or data["train"].first_dense_pair())
+    if len(made) < 2:
+        raise ConfigError(f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
+                          f"this data has {', '.join(data['train'].tasks)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbones = {task: chosen.backbone(outputs=t.channels, dense=t.dense) for task, t in made.items()}
+        space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+        supernet = SuperNet(backbones, space, fusion or chosen.fusion)
+    return Lab(made, supernet, ArchitectureWeights(len(space)), dict(data))
+
+
+def tiny(data: Mapping[str, Pack] | None = None, tasks: Sequence[str] | None = None, seed: int = 0) -> Lab:
+    """The lab of the preset `tiny`, on the shipped rooms with their pretrained backbones if no data is given."""
+    lab = make_lab("tiny", data or load_data(), tasks, seed)
+    if data is None:
+        load_backbones(lab)
+    return lab
+
+
+def load_backbones(lab: Lab, folder: Path | None = None) -> None:
+    """Put the shipped single-task weights of the rooms into the lab's backbones. Raises RunError where they do not fit."""
+    from safetensors.torch import load_file
+
+    folder = folder or samples() / "backbones"
+    for task, backbone in lab.supernet.backbones.items():
+        path = folder / f"rooms_{task}.safetensors"
+        if not path.is_file():
+            raise RunError(f"no pretrained backbone for {task!r} is shipped ({path.name}); pretrain it (--pretrain-steps 300)")
+        try:
+            backbone.load_state_dict({name: t.to(torch.float32) if t.is_floating_point() else t
+                                      for name, t in load_file(path).items()})
+        except RuntimeError as error:
+            raise RunError(f"{path.name} is of another backbone: {str(error).splitlines()[-1].strip()}") from None
+
+
+def with_budget(config: SearchConfig, steps: int | None = None, entropy_weight: float | None = None, **changes) -> SearchConfig:
+    """The settings with other steps, with λ's schedule ending in another value, and with what else is given."""
+    if steps is not None:
+        changes["steps"] = steps
+    if entropy_weight is not None:
+        changes["entropy_weight"] = replace(config.entropy_weight, end=float(entropy_weight))
+    return replace(config, **changes)

@@ -1,0 +1,59 @@
+"""Makes what is shipped in `data_samples/`: the rooms and the single-task backbones pretrained on them."""
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .baselines import without_candidates
+from .events import Step
+from .presets import load_data, make_lab, preset
+from .rooms import CLASSES, ROOMS, render
+from .search import Search
+
+SPLITS = {"train": 480, "val": 80, "test": 120}
+
+
+def make_rooms(out: Path, seed: int = 0, splits: dict[str, int] = SPLITS, size: int = 64) -> Path:
+    """Render the rooms into one pack with splits. Depth is stored in steps of 10 mm. The same bytes on the same machine."""
+    arrays: dict[str, np.ndarray] = {"seg_names": np.array(["unlabelled", *CLASSES]), "room_names": np.array(ROOMS)}
+    first = 0
+    for split, count in splits.items():
+        for key, array in render(count, size, seed, first).items():
+            array = np.asarray(array)
+            arrays[f"{split}/{key}"] = (array + 5) // 10 * 10 if key == "depth_mm" else array
+        first += count
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:      # np.load reads it; smaller than np.savez_compressed
+        for key, array in arrays.items():
+            stream = io.BytesIO()
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{key}.npy", (2026, 1, 1, 0, 0, 0)), stream.getvalue(), zipfile.ZIP_LZMA)
+    return out
+
+
+def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path]:
+    """Pretrain one `tiny` backbone for each task of the rooms, side by side, and save them in half precision."""
+    from safetensors.torch import save_file
+    from tqdm import tqdm
+
+    data = load_data("rooms")
+    lab = without_candidates(make_lab("tiny", data, data["train"].tasks, seed))
+    config = replace(preset("tiny").pretrain, steps=steps, seed=seed, lr_power=0.9)
+    with tqdm(total=steps, desc="backbones", unit="step") as bar:
+        for event in Search(lab, config):
+            if isinstance(event, Step):
+                bar.set_postfix({task: f"{loss:.3f}" for task, loss in event.loss.items()}, refresh=False)
+                bar.update()
+    out.mkdir(parents=True, exist_ok=True)
+    for task, backbone in lab.supernet.backbones.items():
+        tensors = {name: value.half() if value.is_floating_point() else value for name, value in backbone.state_dict().items()}
+        save_file({name: value.contiguous() for name, value in tensors.items()}, out / f"rooms_{task}.safetensors",
+                  metadata={"task": task, "data": "rooms", "preset": "tiny", "steps": str(steps), "seed": str(seed),
+                            "torch": torch.__version__})
+        yield out / f"rooms_{task}.safetensors"

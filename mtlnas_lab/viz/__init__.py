@@ -1,0 +1,13 @@
+"""Pictures of data: fusion graphs for papers, curves of a search, predictions. Never a model, never pyplot.
+
+    from mtlnas_lab.viz import plot_fusion_graph, save_fusion_graph, overview
+
+`GraphFigure` (a graph and how it should look) becomes a `Scene` (plain shapes in mm), which every format is written from.
+"""
+from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
+from .export import provenance, refigure, save_figure, save_fusion_graph
+from .geometry import GraphFigure
+from .graph import fusion_graph, ladder_layout, plot_fusion_graph
+from .heat import overview, plot_heatmap
+from .pictures import plot_predictions
+from .style import STYLES, FigureStyle, style

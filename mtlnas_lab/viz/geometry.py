@@ -1,0 +1,74 @@
+"""What to draw and how: one specification, from which every format is written."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+import networkx as nx
+from matplotlib.colors import to_hex
+
+from ..errors import ConfigError, SpaceError
+from .page import Page
+from .scene import Scene
+from .style import FigureStyle
+from .style import style as style_named
+
+NODE_DATA = {"task", "stage", "lane", "group", "index", "size", "channels", "kind"}
+
+
+@dataclass(frozen=True)
+class GraphFigure:
+    """A fusion graph and how it should look; `scene()` is the picture.
+
+    Raises ConfigError for a choice there is not, SpaceError for a graph without the data that `fusion_graph` puts into it.
+    """
+
+    graph: nx.DiGraph
+    style: FigureStyle | str = "paper-single"
+    dropped: str = "faint"                                       # or 'hide'
+    labels: str | Mapping[str, str] | None = "stage"             # or 'channels', or {node: text}
+    color: str = "probability"                                   # or 'source': the colour of the task an edge comes from
+    legend: bool = True                                          # what width, colour and dashes mean, drawn on arrows
+    colorbar: bool = True
+    title: str | None = None
+    positions: Mapping[str, tuple[float, float]] | None = None   # in the units of ladder_layout
+
+    def __post_init__(self):
+        object.__setattr__(self, "style", style_named(self.style))
+        for name, choices in (("dropped", ("faint", "hide")), ("color", ("probability", "source"))):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name}={getattr(self, name)!r} is no choice; take one of {', '.join(choices)}")
+        if isinstance(self.labels, str) and self.labels not in ("stage", "channels"):
+            raise ConfigError(f"labels={self.labels!r} is no choice; take 'stage', 'channels', a text for each node, or None")
+        if missing := set(self.graph) - set(self.positions or self.graph):
+            raise ConfigError(f"positions lack {len(missing)} nodes, {sorted(missing)[0]} among them; give (x, y) for each")
+        if not len(self.graph) or any(NODE_DATA - set(data) for _, data in self.graph.nodes(data=True)):
+            raise SpaceError(f"this graph has no nodes with {', '.join(sorted(NODE_DATA))}; make it with fusion_graph")
+        for a, b, data in self.graph.edges(data=True):
+            p = data.get("probability", 0.0)
+            if data.get("kind") == "fusion" and not (isinstance(p, (int, float)) and 0 <= p <= 1 and "kept" in data):
+                raise SpaceError(f"edge {a} -> {b} has the probability {p}; a fusion edge has one from 0 to 1, and kept")
+
+    def edges(self) -> list[tuple[str, str, dict]]:
+        """(source, target, data) of the fusion edges that are drawn; number i has the id `edge-i` in SVG and HTML."""
+        return [(a, b, {**d, "task": self.graph.nodes[a]["task"]}) for a, b, d in self.graph.edges(data=True)
+                if d["kind"] == "fusion" and (d["kept"] or self.dropped == "faint")]
+
+    def scene(self, width: float | None = None, height: float | None = None) -> Scene:
+        """The picture, `width` × `height` mm; by default as wide as the style and as high as the lanes need."""
+        page = Page(self, width or self.style.width, height)
+        return Scene(page.width, page.height, tuple(page.items()), self.style, self)
+
+    def to_json(self) -> dict:
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "style": asdict(self.style),
+                "graph": nx.node_link_data(self.graph, edges="edges")}
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> GraphFigure:
+        try:
+            chosen = dict(data["style"])
+            chosen["task_colors"] = tuple(to_hex(color) for color in chosen["task_colors"])
+            graph = nx.node_link_graph(data["graph"], edges="edges", directed=True, multigraph=False)
+            return cls(**{**data, "graph": graph, "style": FigureStyle(**chosen)})
+        except (KeyError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
+            raise ConfigError(f"this describes no fusion graph: {error!r}") from None

@@ -1,0 +1,196 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mtlnas_lab.config import SearchConfig
+from mtlnas_lab.errors import ConfigError, RunError, SpaceError
+from mtlnas_lab.events import Evaluated, Failed, Finished, Started, Step, Turned
+from mtlnas_lab.relaxation import Schedule, deterministic, entropy
+from mtlnas_lab.search import Search
+
+from helpers import Stream, batch, small_lab
+
+CONFIG = SearchConfig(steps=4, alpha_lr=0.05)
+
+
+def search_of(lab=None, config=CONFIG, **options):
+    lab = lab or small_lab()
+    return Search(lab, config, Stream(lab, 0), Stream(lab, 100), **options)
+
+
+def without_time(events):
+    return [replace(e, seconds=0.0) if hasattr(e, "seconds") else e for e in events]
+
+
+def test_events_in_order():
+    events = list(search_of(evaluate=lambda s: {"at": s.step_number}, config=replace(CONFIG, evaluate_every=2)))
+    assert [type(e) for e in events] == [Started, Step, Step, Evaluated, Step, Step, Evaluated, Finished]
+    assert [e.step for e in events if isinstance(e, Step)] == [1, 2, 3, 4]
+    assert events[3].scores == {"at": 2}
+    assert set(events[1].loss) == {"segmentation", "normals"} and len(events[1].alpha) == len(events[1].alpha_grad) == 48
+
+
+def test_alpha_step_reads_w_and_weight_step_reads_alpha():
+    """The α-update moves α alone, the w-update w alone ("fixed" backbones train all the same)."""
+    lab = small_lab()
+    search = search_of(lab, replace(CONFIG, weight_lr=0.0))
+    w = {name: p.clone() for name, p in lab.supernet.named_parameters()}
+    before = lab.alphas.alpha.clone()
+    search.step()
+    assert all(torch.equal(w[name], p) for name, p in lab.supernet.named_parameters())
+    assert not torch.equal(before, lab.alphas.alpha)
+
+    lab = small_lab()
+    search = search_of(lab, replace(CONFIG, alpha_lr=0.0))
+    before = lab.alphas.alpha.clone()
+    search.step()
+    assert torch.equal(before, lab.alphas.alpha)
+    assert all(not torch.equal(w[name], p) for name, p in lab.supernet.named_parameters() if "stages" in name and p.ndim == 4)
+
+
+def test_alpha_grad_is_that_of_the_task_losses_alone():
+    lab = small_lab(dtype=torch.float64)
+    other = lab.copy()
+    search = Search(lab, replace(CONFIG, entropy_weight=7.0, l1_weight=3.0, l1_by_cost=True),
+                    Stream(lab, 0, dtype=torch.float64), Stream(lab, 100, dtype=torch.float64))
+    event = search.step()
+    image, targets = batch(100, dtype=torch.float64)
+    other.supernet.train()
+    losses = other.loss(other.supernet(image, deterministic(other.alphas.alpha)), targets)
+    gradient, = torch.autograd.grad(losses["segmentation"] + 2 * losses["normals"], other.alphas.alpha)
+    assert torch.allclose(torch.tensor(event.alpha_grad, dtype=torch.float64), gradient, atol=1e-12)
+    assert event.entropy == pytest.approx(entropy(lab.alphas.alpha).item()) and event.entropy_weight == 7.0
+
+
+def test_entropy_collapses_with_lambda_and_not_without():
+    def left(weight):
+        search = search_of(config=replace(CONFIG, steps=40, alpha_lr=0.2, entropy_weight=weight))
+        return [e for e in search if isinstance(e, Step)][-1].entropy_fraction
+
+    assert left(1000.0) < 0.1 < 0.3 < left(0.0)
+
+
+@pytest.mark.parametrize("gates", ["deterministic", "stochastic", "straight_through"])
+def test_same_seed_same_events_whatever_else_runs(gates):
+    def events(noise):
+        found = []
+        for event in search_of(small_lab(dropout=0.5), replace(CONFIG, alpha_gates=gates, weight_gates=gates)):
+            torch.rand(noise)
+            found.append(event)
+        return without_time(found)
+
+    assert events(0) == events(7)
+
+
+def test_resumed_equals_never_stopped_in_a_chain():
+    config = replace(CONFIG, steps=6, weight_gates="stochastic", evaluate_every=2)
+    make = lambda: search_of(small_lab(dropout=0.5), config, evaluate=lambda s: {"n": s.step_number})  # noqa: E731
+    whole = make()
+    whole.turn(entropy_weight=2.0, force={"normals:0 -> segmentation:0": True})
+    expected = without_time(e for e in whole if not isinstance(e, Started))
+
+    first = make()
+    first.turn(entropy_weight=2.0, force={"normals:0 -> segmentation:0": True})
+    found, state = [], None
+    for stop in (2, 3, 5, 6):
+        search = first if state is None else make()
+        if state is not None:
+            search.load_state({name: tensor.clone() for name, tensor in state[0].items()}, state[1])
+        for event in search:
+            if not isinstance(event, Started):
+                found.append(event)
+            if search.step_number == stop and not (isinstance(event, Step) and search.evaluates_now()):
+                state = ({name: tensor.clone() for name, tensor in search.state()[0].items()}, search.state()[1])
+                if stop < 6:
+                    break
+    assert without_time(found) == expected
+
+
+def test_a_state_of_another_network_is_refused_and_changes_nothing():
+    search, other = search_of(), search_of(small_lab(widths=(4, 4, 4, 4, 4)))
+    before = search.lab.alphas.alpha.clone()
+    with pytest.raises(RunError, match="another network"):
+        search.load_state(*other.state())
+    assert torch.equal(before, search.lab.alphas.alpha)
+
+
+def test_turn_takes_effect_at_the_next_step_and_is_told():
+    search = search_of()
+    seen = []
+    for event in search:
+        seen.append(event)
+        if isinstance(event, Step) and event.step == 2:
+            search.turn(entropy_weight=5, temperature=0.5, alpha_lr=0.1, weight_gates="deterministic")
+    assert [type(e).__name__ for e in seen[1:5]] == ["Step", "Step", "Turned", "Step"]
+    assert seen[3].step == 3 and seen[4].entropy_weight == 5 and seen[4].temperature == 0.5 and seen[4].alpha_lr == 0.1
+
+
+def test_forced_edges_are_open_or_shut_until_they_are_freed():
+    search = search_of()
+    i, j = 3, 10
+    a, b = str(search.lab.space.edges[i]), str(search.lab.space.edges[j])
+    search.turn(force={a: True, b: False})
+    iterator = iter(search)
+    next(iterator), next(iterator)
+    gates = search._gates("alpha_gates")
+    assert gates[i] == 1 and gates[j] == 0 and 0 < gates[0] < 1
+    event = next(iterator)
+    assert event.alpha_grad[i] == pytest.approx(0, abs=1e-7)
+    assert search.architecture().kept[i] and not search.architecture().kept[j]
+    search.turn(force={a: None})
+    next(iterator)
+    assert search.forced == {j: False}
+
+
+def test_fixed_gates_train_w_alone():
+    lab = small_lab()
+    before = lab.alphas.alpha.clone()
+    kept = tuple(i % 2 == 0 for i in range(48))
+    search = Search(lab, CONFIG, Stream(lab), gates=kept)
+    events = [e for e in search if isinstance(e, Step)]
+    assert len(events) == 4 and torch.equal(before, lab.alphas.alpha) and search.architecture().kept == kept
+    assert set(events[0].alpha_grad) == {0.0}
+
+
+def test_a_loss_that_is_no_number_stops_the_search():
+    lab = small_lab()
+    stream = Stream(lab)
+
+    def spoilt():
+        for number, (image, targets) in enumerate(stream):
+            yield (image * math.nan if number == 2 else image), targets
+
+    *_, last = Search(lab, CONFIG, spoilt(), Stream(lab, 100))
+    assert isinstance(last, Failed) and last.step == 3 and "weight_lr" in last.message
+
+
+@pytest.mark.parametrize("turn, words", [
+    ({"lambda": 3}, "no knob 'lambda'"), ({"entropy_weight": math.nan}, "finite number"), ({"alpha_lr": -1}, "from 0 up"),
+    ({"weight_gates": "softmax"}, "no relaxation"), ({"force": {"normals:0 -> segmentation:9": True}}, "no candidate"),
+    ({"entropy_weight": True}, "finite number")])
+def test_a_wrong_turn_changes_nothing(turn, words):
+    search = search_of()
+    with pytest.raises((ConfigError, SpaceError), match=words):
+        search.turn(entropy_weight=99.0, **turn) if "entropy_weight" not in turn else search.turn(**turn)
+    assert not any(isinstance(e, Turned) for e in search)
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"steps": -1}, "steps = -1"), ({"batch_size": 0}, "batch_size = 0"), ({"optimizer": "lion"}, "adam, sgd"),
+    ({"alpha_gates": "x"}, "no relaxation"), ({"weight_share": 1.0}, "between 0 and 1"), ({"alpha_lr": math.nan}, "too small")])
+def test_wrong_settings(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        replace(CONFIG, **settings)
+
+
+def test_config_round_trip_and_unknown_settings():
+    config = replace(CONFIG, entropy_weight=Schedule(3.0, period=(0.1, 0.9)), optimizer="sgd")
+    assert SearchConfig.from_json(config.to_json()) == config
+    with pytest.raises(ConfigError, match="no setting lambda"):
+        SearchConfig.from_json({"lambda": 1})
+    with pytest.raises(ConfigError, match="3 gates for 48"):
+        search_of(gates=(True,) * 3)
+    with pytest.raises(ConfigError, match="no training data"):
+        Search(small_lab(), CONFIG)

@@ -1,0 +1,107 @@
+import pytest
+import torch
+
+from mtlnas_lab.backbones import Backbone, Dropout, vgg16
+from mtlnas_lab.errors import ConfigError, SpaceError
+from mtlnas_lab.fusion import NDDR, ResidualFusion
+from mtlnas_lab.relaxation import deterministic
+from mtlnas_lab.space import Node, SearchSpace, plan
+from mtlnas_lab.supernet import SuperNet
+
+from helpers import batch, small_lab
+
+
+def test_forward_by_hand():
+    """The supernet's pass, written out: stages side by side, fusion from features before fusion."""
+    lab = small_lab(dtype=torch.float64)
+    net, gates, image = lab.supernet.eval(), deterministic(lab.alphas.alpha), batch(0, dtype=torch.float64)[0]
+    x = dict.fromkeys(lab.space.tasks, image)
+    features = {}
+    for stage in range(13):
+        for task in x:
+            features[Node(task, stage)] = net.backbones[task].stages[stage](x[task])
+        for task in x:
+            node = Node(task, stage)
+            edges = [lab.space.edges[i] for i in lab.space.into(node)]
+            nddr = net.fusion[str(node)]
+            mixed = torch.cat([features[node]] + [gates[lab.space.index(e)] * features[e.source] for e in edges], 1)
+            x[task] = torch.relu(nddr.norm(nddr.conv(mixed)))
+    expected = {task: net.backbones[task].head(x[task]) for task in x}
+    for task, output in net(image, gates).items():
+        assert torch.allclose(output, expected[task], atol=1e-12)
+
+
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_hard_gates_as_numbers_and_as_a_mask_agree(tasks):
+    lab = small_lab(tasks, dtype=torch.float64)
+    lab.supernet.eval()
+    kept = (lab.alphas.alpha > 0).tolist()
+    image = batch(0, dtype=torch.float64)[0]
+    soft, hard = lab.supernet(image, torch.tensor(kept, dtype=torch.float64)), lab.supernet(image, kept)
+    for task in lab.tasks:
+        assert torch.allclose(soft[task], hard[task], atol=1e-12)
+
+
+def test_residual_start_is_the_single_task_network_in_training_too():
+    lab = small_lab(fusion=ResidualFusion, dtype=torch.float64)
+    image = batch(0, dtype=torch.float64)[0]
+    fused = lab.supernet.train()(image, deterministic(lab.alphas.alpha))
+    for task, backbone in lab.supernet.backbones.items():
+        assert torch.equal(fused[task], backbone(image))
+
+
+def test_tap_visits_every_node_with_its_fused_features():
+    lab, seen = small_lab(), {}
+    lab.supernet(batch(0)[0], deterministic(lab.alphas.alpha), tap=seen.__setitem__)
+    assert set(seen) == set(lab.space.nodes)
+    assert all(x.shape[1] == lab.space.stage(node).channels for node, x in seen.items())
+
+
+def test_unlike_backbones_are_resized_and_matched():
+    convs = lambda widths, strides: [torch.nn.Conv2d(i, o, 3, s, 1) for i, o, s in zip([3, *widths], widths, strides)]  # noqa: E731
+    backbones = {"a": Backbone(convs([4, 4, 8, 8], [1, 1, 2, 1]), plan([4, 4, 8, 8], [2, 2]), torch.nn.Conv2d(8, 2, 1)),
+                 "b": Backbone(convs([6, 10, 10], [2, 2, 1]), plan([6, 10, 10], [1, 2]), torch.nn.Conv2d(10, 3, 1))}
+    space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+    out = SuperNet(backbones, space)(torch.randn(2, 3, 16, 16), torch.rand(len(space)))
+    assert out["a"].shape == (2, 2, 8, 8) and out["b"].shape == (2, 3, 4, 4)
+
+
+def test_parameter_groups_hold_every_parameter_once():
+    net = small_lab().supernet
+    grouped = [p for group in net.parameter_groups().values() for p in group]
+    assert len(grouped) == len(set(map(id, grouped))) == len(list(net.parameters()))
+    assert len(net.parameter_groups()["last_bias"]) == 2
+
+
+def test_wrong_space_is_refused():
+    lab = small_lab()
+    other = SearchSpace.build({task: plan([4] * 4, [2, 2]) for task in lab.tasks})
+    with pytest.raises(SpaceError, match="do not have the stages"):
+        SuperNet(dict(lab.supernet.backbones.items()), other)
+    with pytest.raises(ConfigError, match="one entry for each stage"):
+        Backbone([], plan([4], [1]), torch.nn.Identity())
+
+
+def test_sizes_of_the_paper():
+    """PAPERS.md 4: parameters of the full-width networks and of their fusion operations."""
+    with torch.device("meta"):
+        backbone = vgg16(40)
+        count = lambda module, size: sum(p.numel() for p in module.parameters() if p.ndim == size)  # noqa: E731
+        assert count(backbone.stages, 4) == 14_710_464
+        space = SearchSpace.build({task: backbone.plan for task in ("segmentation", "normals")})
+        fusion = [NDDR(space.stage(node).channels, [space.stage(space.edges[i].source).channels for i in space.into(node)])
+                  for node in space.nodes]
+    assert sum(count(f, 4) for f in fusion) == 10_821_632
+    assert sum(p.numel() for f in fusion for p in f.parameters()) == 10_838_528
+
+
+def test_image_head_and_dropout_by_its_generator():
+    net = vgg16(7, dense=False, widths=(4,) * 5, hidden=8, dropout=0.5)
+    assert net(torch.randn(2, 3, 64, 64)).shape == (2, 7)
+    drop = Dropout(0.5)
+    drop.generator = torch.Generator().manual_seed(1)
+    first = drop(torch.ones(1000))
+    drop.generator.manual_seed(1)
+    torch.manual_seed(99)
+    assert torch.equal(first, drop(torch.ones(1000))) and set(first.tolist()) == {0.0, 2.0}
+    assert torch.equal(drop.eval()(torch.ones(3)), torch.ones(3))
