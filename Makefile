@@ -13,8 +13,9 @@ PYTEST := OMP_NUM_THREADS=1 MTLNAS_LAB_FAST=1 $(BIN)/python -m pytest -n $(JOBS)
 # JupyterLab refuses root, who is the only user in many containers, without this.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Idle threads sleep instead of spinning: with a browser beside a search this is worth more than any other setting.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Idle threads sleep: beside a busy browser, threads that spin while they wait slow a search many times over.
+OMP_WAIT_POLICY ?= PASSIVE
+export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lab demo test test-slow notebooks faults bench clean

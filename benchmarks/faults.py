@@ -12,6 +12,7 @@ import os
 import pickle
 import random
 import resource
+import select
 import shutil
 import signal
 import stat
@@ -23,6 +24,7 @@ import time
 import traceback
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +69,12 @@ class Faulty:
         if name not in self.CALLS:
             return real
 
-        def call(*args):
+        def call(*args, **options):
             self.count += 1
             if not self.at(self.count):
-                return real(*args)
+                return real(*args, **options)
             self.hits += 1
-            return self.fault(name, real, args)
+            return self.fault(name, lambda *args: real(*args, **options), args)
 
         return call
 
@@ -191,7 +193,9 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
         path, acked = fresh(folder / "run"), {}
         for life in range(10):
             process, out = fork(work(path, 1000 * life + 1, chance.random(), bool(chance.getrandbits(1))))
-            time.sleep(chance.uniform(0, 0.03))
+            if life % 3:                                                          # else: perhaps while it opens the run
+                select.select([out], [], [], 1)
+            time.sleep(chance.uniform(0, 0.02))
             os.kill(process, signal.SIGKILL)
             promised = list(struct.iter_unpack("<QQ", (lambda data: data[:len(data) // 16 * 16])(drain(out))))
             if killed(process):
@@ -466,41 +470,54 @@ def goes_on(tally: Tally, path: Path, promised: list[int], what: str) -> None:
 
 
 def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> None:
-    """Appends and saves on a disk of 64 kB that is partly filled; then the filling goes and the same process goes on."""
+    """Appends and a save on a file system of 64 kB that fills up; then there is room, and the same process goes on."""
     disk = folder / "disk"
     disk.mkdir(exist_ok=True)
     mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode
 
+    def fill() -> None:
+        with suppress(OSError), open(disk / "filling", "wb", buffering=0) as filling:
+            while filling.write(bytes(4096)):
+                pass
+
     def work(answer: int) -> None:
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        run, promised, refused = Run.create(disk / "run", CONFIG, SPACE), [], []
-        if mounted:
-            (disk / "filling").write_bytes(bytes(chance.randrange(1, 9) * 4096))
-        else:
+        limits, promised, refused = resource.getrlimit(resource.RLIMIT_FSIZE), [], []
+
+        def attempt(act: Callable) -> bool:
+            try:
+                act()
+                return True
+            except RunError as error:
+                refused.append(str(error))
+
+        with Run.create(disk / "run", CONFIG, SPACE) as run:
+            first = chance.randrange(1, 20)
+            for number in range(1, first):
+                promised.append((run.append(step(number)), number)[1])
+            run.save_checkpoint(first, *state(first))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (chance.randrange(3_000, 20_000), limits[1]))
-        for number in range(1, 400):
-            for act in (lambda: promised.append((run.append(step(number)), number)[1]),
-                        lambda: number % 5 or run.save_checkpoint(number, *state(number))):
-                try:
-                    act()
-                except RunError as error:
-                    refused.append(str(error))
-            if len(refused) == 3:
-                (disk / "filling").unlink() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-                promised += [number for number in range(501, 511) if run.append(step(number))]
-                run.save_checkpoint(510, *state(510))
-                break
-        os.write(answer, json.dumps([promised, refused, run.load_checkpoint()[0]]).encode())
+            fill() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, (chance.randrange(8_000, 20_000), limits[1]))
+            number = first
+            while attempt(lambda: run.append(step(number))):
+                promised.append(number)
+                number += 1
+            saved = attempt(lambda: run.save_checkpoint(number, *state(number)))
+            attempt(lambda: run.append(step(number)))
+            old = run.load_checkpoint()
+            (disk / "filling").unlink() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            promised += [number for number in range(501, 511) if run.append(step(number))]
+            run.save_checkpoint(510, *state(510))
+            os.write(answer, json.dumps([promised, refused, not saved and whole(old) and old[0] == first
+                                         and whole(run.load_checkpoint())]).encode())
 
     try:
         process, out = fork(work)
-        promised, refused, last = json.loads(drain(out) or "[[], [], 0]")
+        promised, refused, good = json.loads(drain(out) or "[[], [], false]")
         os.waitpid(process, 0)
         found, _ = numbers(disk / "run")
         tally.hit("writes refused by a small disk" if mounted else "writes refused by a size limit", len(refused))
-        tally.expect(len(refused) == 3 and all("\n" not in line and "--resume" in line for line in refused), f"{refused}")
-        tally.expect(last == 510 and set(promised) <= set(found), f"disk {turn}: {set(promised) - set(found)} are lost")
+        tally.expect(good and all("\n" not in line and "--resume" in line for line in refused), f"disk {turn}: {refused}")
+        tally.expect([n for n in found if n in promised] == promised, f"disk {turn}: {set(promised) - set(found)} are lost")
         tally.hit("lines cut short", sum(isinstance(e, Recovered) for e in EventLog.read(disk / "run" / "events.jsonl").events))
     finally:
         if mounted:

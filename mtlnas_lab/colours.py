@@ -5,9 +5,9 @@ import numpy as np
 
 
 def palette(count: int) -> np.ndarray:
-    """(count, 3) uint8: Okabe and Ito's colours without black, then lighter and darker ones, 40 in all."""
+    """(count, 3) uint8: Okabe and Ito's colours with grey for black, then lighter and darker ones, 40 in all."""
     base = np.array([[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0],
-                     [240, 228, 66], [153, 153, 153]])
+                     [240, 228, 66], [85, 85, 85]])
     shades = [base, base * 0.5 + 127.5, base * 0.6, base * 0.25 + 191.25, base * 0.3]
     return np.resize(np.concatenate(shades), (count, 3)).round().astype(np.uint8)
 

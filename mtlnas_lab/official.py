@@ -48,7 +48,7 @@ def from_released(state: Mapping[str, Tensor], dropout: float = 0.5) -> Lab:
         alphas = ArchitectureWeights(len(space))
         matrices = {task: state[f"{net}_alphas"] for net, task in NETS.items()}
         alphas.alpha.data = torch.stack([matrices[e.target.task][e.target.stage, e.source.stage] for e in space.edges])
-    except (KeyError, IndexError, RuntimeError) as error:
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
         raise RunError(f"this is no state dict of the released two-task supernet ({str(error).splitlines()[0]}); it has net1.stages.*, "
                        "net1.head.*, paths.net1_paths.*, net1_alphas, and the same for net2") from None
     tasks = {"segmentation": Segmentation("segmentation", backbones["segmentation"].head[-1].out_channels),
@@ -215,6 +215,8 @@ def _read_yaml(path: Path) -> dict:
         raise ConfigError(f"{path} holds no sections; a released configuration has ARCH, MODEL and TRAIN")
     settings = copy.deepcopy(DEFAULTS) | {"SEED": given.get("SEED", 1)}
     for section in DEFAULTS:
+        if not isinstance(given.get(section) or {}, Mapping):
+            raise ConfigError(f"{path}: {section} = {given[section]!r} is no section; it holds settings, one a line")
         for key, value in (given.get(section) or {}).items():
             default = DEFAULTS[section].get(key)
             if isinstance(default, tuple):

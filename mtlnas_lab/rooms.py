@@ -223,11 +223,11 @@ def nearest(origin, rays, solids, boxes):
         ray = [rays[0] * xx[at] + rays[2] * xz[at], rays[1] * yy[at], rays[0] * zx[at] + rays[2] * zz[at]]
         near, far = cross(start[:, :, i:i + 1], ray, k[at], m[at], i < boxes)
         if i == 0:                                                       # the room, which the rays can only leave
-            best, solid = far, torch.zeros_like(far, dtype=torch.int16)
+            best, solid = far, torch.zeros_like(far)
         else:
             hit = (near < torch.minimum(far, best, out=far)).logical_and_(near > 1e-3)
             best = torch.where(hit, near, best)
-            solid.masked_fill_(hit, i)
+            solid = torch.where(hit, float(i), solid)
     return best, solid.long()
 
 
@@ -237,10 +237,11 @@ def dot(a, b):
 
 def normal_at(q, half, k, m, solid, boxes):
     """Unit normals out of the solid (into the room) at the points q · half of its frame, and the axes they are next to."""
-    axis, is_round = q.abs().argmax(0), solid >= boxes
-    curved = is_round & (q[1].abs() <= q[0] * q[0] + q[2] * q[2] + (k * q[1] + m) * q[1])
-    axis.masked_fill_(is_round & ~curved, 1)
-    flat = q.sign() * (axis == torch.arange(3)[:, None, None])
+    size, is_round = q.abs(), solid >= boxes
+    axis = torch.where(size[2] > torch.maximum(size[0], size[1]), 2, (size[1] > size[0]).long())
+    curved = is_round & (size[1] <= q[0] * q[0] + q[2] * q[2] + (k * q[1] + m) * q[1])
+    axis = torch.where(is_round & ~curved, 1, axis)
+    flat = torch.stack([(axis == i) * q[i].sign() for i in range(3)])
     normal = torch.where(curved, torch.stack((q[0], k * q[1] + m / 2, q[2])) / half, flat)
     return normal / dot(normal, normal).sqrt() * (1 - 2 * (solid == 0).float()), axis
 

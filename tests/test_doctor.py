@@ -42,7 +42,8 @@ def test_one_line_each_and_nothing_missing_here(tmp_path):
     names = [check.name for check in found]
     assert len(names) == len(set(names))
     assert {"python", "torch", "device", "torchvision", "torchmetrics", "matplotlib", "seaborn", "networkx",
-            "ipywidgets", "anywidget", "jupyterlab", "ipykernel", "threads", "this folder", "free disk", "shipped data"} <= set(names)
+            "ipywidgets", "anywidget", "jupyterlab", "ipykernel", "threads", "this folder", "free disk",
+            "shipped data"} <= set(names)
     broken = [str(check) for check in found if not check.ok and check.name != "free disk"]
     assert broken == []
     assert not any(check.advice for check in found if check.name not in ("threads", "free disk"))

@@ -103,7 +103,7 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
 def describe(source: str, target: str, data: Mapping, weights: str) -> str:
     """One line on an edge, for tool tips."""
     name = f"{source.partition('/')[0]} → {target.partition('/')[0]}"
-    value = {"none": "candidate", "frequency": f"in {data['probability']:.0%} of the runs",
+    value = {"alpha": f"σ(α) = {data['probability']:.3f}", "frequency": f"in {data['probability']:.0%} of the runs",
              "difference": {"both": "in both", "neither": "in neither"}.get(data.get("where"), f"only in the {data.get('where')}")}
-    return f"{name}, {value.get(weights, f'σ(α) = {data["probability"]:.3f}')}" + (
-        f", {'kept' if data['kept'] else 'dropped'}" if weights in CAPTIONS else "")
+    state = f", {'kept' if data['kept'] else 'dropped'}" if weights in CAPTIONS else ""
+    return f"{name}, {value.get(weights, 'candidate')}{state}"

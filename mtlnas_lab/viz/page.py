@@ -31,15 +31,16 @@ class Page:
         self.turned = names > 0.17 * width
         self.left = 1.9 * self.em if self.turned else min(names, 0.4 * width) + 1.2 * self.em
         place = {node: (float(x), float(y)) for node, (x, y) in (spec.positions or ladder_layout(self.graph)).items()}
-        columns, rows = np.unique([round(x, 6) for x, _ in place.values()]), [y for _, y in place.values()]
+        columns, rows = [x for x, _ in place.values()], [y for _, y in place.values()]
         lanes = max(rows) - min(rows)
         self.unit = (width - self.left - 1.2 * self.em) / (np.ptp(columns) + 1.5)
-        nearest = 1.0 if spec.positions or len(columns) < 2 else np.diff(columns).min()
-        self.radius = min(0.36 * nearest * self.unit, 1.1 * self.em)
+        lanes_x = [sorted(place[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]
+        nearest = 1.0 if spec.positions else min((b - a for xs in lanes_x for a, b in zip(xs, xs[1:])), default=1.0)
+        self.radius = min((0.46 if self.split else 0.36) * nearest * self.unit, 1.1 * self.em)
 
         above = 0.4 * self.em + (1.7 * self.em if spec.title else 0) + 1.6 * self.small
         below = legend_height(spec) + 0.2 * self.em
-        lane = max(3.3 * self.unit * min(1, 1.2 * nearest), 9 * self.radius) * (1 if lanes < 2 else 0.85)
+        lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius                      # from a lane to the edge of the shading
         if self.turned:
             lane = max(lane, min(names, 1.7 * lane))
@@ -48,7 +49,7 @@ class Page:
         self.lane = max((self.height - above - below - 2 * pad) / lanes, 2.5 * self.radius) if lanes else lane
         self.top = self.height - above
         self.bottom = self.top - 2 * pad - self.lane * lanes
-        self.at = {node: (self.left + (0.75 + x - columns[0]) * self.unit, self.bottom + pad + (y - min(rows)) * self.lane)
+        self.at = {node: (self.left + (0.75 + x - min(columns)) * self.unit, self.bottom + pad + (y - min(rows)) * self.lane)
                    for node, (x, y) in place.items()}
         widest = max((text_width(self.label(node), self.style.small) for node in self.data), default=0) / 2 + 0.25 * self.small
         self.half = max(self.radius, widest if widest <= 0.46 * nearest * self.unit else 0)
@@ -126,7 +127,7 @@ class Page:
             yield Box(x, y, 2 * w, 2 * h, h, self.style.paper if hollow else color, color if hollow else self.style.paper, self.style.line,
                       f"node-{d['lane']}-{d['stage']}" + ("-features" if hollow else ""), f"{node}, {d['channels']} channels, group {d['group']}")
             text = self.label(node)
-            if text and text_width(text, self.style.small) <= 2 * w - 0.1 * self.small:
+            if text and text_width(text, self.style.small) <= 2 * w - 0.1 * self.small and 0.8 * self.small < 2 * h:
                 yield Text(x, y - 0.365 * self.small, text, self.style.small, self.style.on(color))
 
     def names(self):
