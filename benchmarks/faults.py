@@ -243,7 +243,7 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
     log, config = path / "events.jsonl", path / "config.json"
     data, settings = log.read_bytes(), config.read_bytes()
     bits = range(8 * len(data))
-    for bit in chance.sample(bits, 1500) if quick else bits:
+    for bit in chance.sample(bits, 800) if quick else bits:
         spoilt = bytearray(data)
         spoilt[bit // 8] ^= 1 << bit % 8
         line = data.count(b"\n", 0, bit // 8) + 1
@@ -274,7 +274,7 @@ def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
     for kind in ("safetensors", "json"):
         file, = (path / "checkpoints").glob(f"00000002-*.{kind}")
         data = file.read_bytes()
-        faults = [("cut", i) for i in range(len(data))] + [("flip", i) for i in range(8 * len(data))]
+        faults = [("cut", i) for i in range(len(data) - 1)] + [("flip", i) for i in range(8 * len(data))]
         for fault, i in chance.sample(faults, 400) if quick else faults:
             damaged = bytearray(data[:i] if fault == "cut" else data)
             if fault == "flip":
@@ -473,7 +473,8 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
     """Appends and a save on a file system of 64 kB that fills up; then there is room, and the same process goes on."""
     disk = folder / "disk"
     disk.mkdir(exist_ok=True)
-    mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
+    mounted = shutil.which("mount") and not subprocess.run(mount, capture_output=True).returncode
 
     def fill() -> None:
         with suppress(OSError), open(disk / "filling", "wb", buffering=0) as filling:

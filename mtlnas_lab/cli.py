@@ -72,8 +72,9 @@ def search(
         settings = replace(chosen, search=replace(chosen.search, evaluate_every=every))
         out = out or _new_folder(settings)
     with _interruptible() as stopped, _Progress(settings, stopped) as progress:
-        done = work.run(settings, out, resume, progress)
-    _finish(done)
+        work.run(settings, out, resume, progress)
+    with Run.resume(out) as folder:
+        _finish(folder)
 
 
 def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines, checkpoint_every,
@@ -207,7 +208,7 @@ def _finish(run) -> None:
     facts = f"{len(found)} of {len(found.space)} edges kept" + (
         f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")
     kept = "\n".join(f"- `{edge}`, p = {p:.3f}" for edge, p, keep in zip(found.space.edges, found.probability, found.kept) if keep)
-    run.write_text("summary.md", f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n")
+    run.write("summary.md", f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n")
     drawn = save_fusion_graph(run, run.path, ("pdf", "svg", "png"))
     print(table(scores), f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}", sep="\n")
 
@@ -301,6 +302,8 @@ def _call(arguments: list[str], commands: dict, name: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Neural architecture search for multi-task learning, to understand and to use (unofficial MTL-NAS)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # before torch: busy neighbours then cost little
+    for stream in (sys.stdout, sys.stderr):
+        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
         _call(sys.argv[1:] if arguments is None else arguments, COMMANDS, "mtlnas-lab")
     except LabError as error:                                # a user's mistake is one line and no traceback

@@ -16,7 +16,7 @@ from .config import SearchConfig
 from .errors import ConfigError, LabError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
 from .fusion import NDDR, CrossStitch, ResidualFusion
-from .events import Checkpoint, Evaluated, Event, Failed, Finished, Resumed, Step
+from .events import Checkpoint, Evaluated, Event, Failed, Step
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, preset, with_budget
@@ -93,7 +93,7 @@ class Experiment:
         return lab.to(pick_device(self.device))
 
 
-def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None) -> Run:
+def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
     """
@@ -121,7 +121,6 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: L
                              out / "baselines" / name, experiment, partial(listen, name))
             scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
             folder.write_json("scores.json", scores)
-    return Run.open(out)
 
 
 def _method(experiment: Experiment, lab: Lab) -> tuple[Lab, tuple[bool, ...] | None]:
@@ -157,31 +156,30 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
     """
     steps = search.config.steps
     keep = {round(steps * i / keyframes / checkpoint_every) * checkpoint_every for i in range(1, keyframes + 1)} if keyframes else set()
-    last_checkpoint = None
-    if folder.has_checkpoint():
+    saved = folder.checkpoints()
+    if saved:
         step, tensors, meta = folder.load_checkpoint()
+        if step == steps and folder.log.finished:
+            search.load_state(tensors, meta)
+            return
         search.load_state(tensors, meta)
         folder.requests_read = meta["requests_read"]
-        last_checkpoint = step
-        if isinstance(folder.log.events[-1], Finished):
-            return
-        yield folder.append(Resumed(from_step=step, from_seq=meta["seq"]))
+        folder.resumed(step)
     elif folder.log.events:
-        folder.append(Resumed(from_step=0, from_seq=-1))
+        folder.resumed(0)
     for event in search:
         if isinstance(event, Failed):
-            event = replace(event, checkpoint=last_checkpoint)
+            event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))
         folder.append(event)
         yield event
         due = isinstance(event, Step | Evaluated) and not (isinstance(event, Step) and search.evaluates_now())
         if due and (event.step % checkpoint_every == 0 or event.step == steps):
-            last_checkpoint = event.step
             yield save(search, folder, keep)
         for knobs in folder.requests():
             try:
                 search.turn(**knobs)
             except LabError as error:
-                folder.notices.append(f"a request was refused: {error}")
+                folder.notice(f"a request was refused: {error}")
 
 
 def save(search: Search, folder: Run, keep=()) -> Checkpoint:

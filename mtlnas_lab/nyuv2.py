@@ -164,7 +164,7 @@ def _texts(file, key: str) -> list[str]:
 
 def _frequent(raw: np.ndarray, names: list[str], count: int) -> dict:
     """{"seg": (names, class of each raw label)} of the most frequent ones, the most frequent first."""
-    order = np.bincount(raw.ravel(), minlength=len(names) + 1)[1:].argsort(kind="stable")[::-1][:count] + 1
+    order = (-np.bincount(raw.ravel(), minlength=len(names) + 1)[1:]).argsort(kind="stable")[:count] + 1
     table = np.zeros(len(names) + 1, np.uint8)
     table[order] = np.arange(1, len(order) + 1)
     return {"seg": ([names[label - 1] for label in order], table)}

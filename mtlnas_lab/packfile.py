@@ -53,12 +53,18 @@ class Entry:
 def entries(path, split: str | None = None) -> dict[str, Entry]:
     """{key: array} of a pack's file, or of one split where it has splits (keys `train/image`, …). Raises DataError."""
     arrays = _headers(Path(path))
-    splits = list(dict.fromkeys(key.partition("/")[0] for key in arrays if "/" in key))
-    if split not in (splits or [None]):
-        choice = f"choose {', '.join(splits)}" if splits else "leave it out"
+    there = splits(arrays)
+    if split not in (there or [None]):
+        choice = f"choose {', '.join(there)}" if there else "leave it out"
         raise DataError(f"{path}: has no split {split!r}; {choice}")
     own = {key.removeprefix(f"{split}/"): entry for key, entry in arrays.items() if key.startswith(f"{split}/")}
     return {key: entry for key, entry in arrays.items() if "/" not in key} | own
+
+
+def splits(pack) -> tuple[str, ...]:
+    """The splits that a pack's file (or its arrays) has: `train`, `val`, `test`, or none."""
+    arrays = pack if isinstance(pack, Mapping) else _headers(Path(pack))
+    return tuple(dict.fromkeys(key.partition("/")[0] for key in arrays if "/" in key))
 
 
 def checked(arrays: Mapping[str, np.ndarray], name: str, tasks: Iterable[str] | None, limit: int | None

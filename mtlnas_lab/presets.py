@@ -15,6 +15,7 @@ from .data import Pack
 from .errors import ConfigError, DataError, RunError
 from .fusion import NDDR
 from .lab import Lab
+from .packfile import splits
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import FusionMaker, SuperNet
@@ -72,8 +73,8 @@ def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, h
     and as many to test unless `eval_data` names another pack for that. What is held out is drawn with seed 0.
     """
     path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
-    if Pack.splits(path):
-        packs = {split: Pack.load(path, split) for split in Pack.splits(path)}
+    if there := splits(path):
+        packs = {split: Pack.load(path, split) for split in there}
     else:
         whole = Pack.load(path)
         order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
@@ -82,7 +83,7 @@ def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, h
         packs = {split: whole.subset(part) for split, part in zip(("val", "test", "train"), parts) if len(part)}
     if eval_data:
         other = samples() / "rooms.npz" if str(eval_data) == "rooms" else Path(eval_data)
-        packs["test"] = Pack.load(other, "test" if "test" in Pack.splits(other) else None)
+        packs["test"] = Pack.load(other, "test" if "test" in splits(other) else None)
     return packs
 
 

@@ -11,6 +11,7 @@ from collections import namedtuple
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from .errors import DataError
 
@@ -28,12 +29,12 @@ FORMS = {   # solids: shape, copies (2: mirrored in x, 4: and in z), skin, then 
     "legs": "box 1 0 0 0 1 1 .94 1, box 4 1 .46 .45 .07 .09 0 .94",
     "pedestal": "cylinder 1 0 0 0 1 1 .94 1, cylinder 1 1 0 0 .1 .12 0 .94, cylinder 1 1 0 0 .4 .5 0 .05",
     "chair": "box 1 0 0 0 1 1 .42 .5, box 1 0 0 -.45 1 .1 .5 1, box 4 1 .45 .45 .1 .1 0 .42",
-    "swivel": "box 1 0 0 0 1 1 .42 .5, box 1 2 0 -.45 1 .1 .5 1, cylinder 1 1 0 0 .15 .15 0 .42, shade 1 1 0 0 .8 .8 0 .07",
+    "swivel": "box 1 0 0 0 1 1 .42 .5, box 1 2 0 -.45 1 .1 .5 1, cylinder 1 1 0 0 .1 .1 0 .4, shade 1 1 0 0 .8 .8 0 .1",
     "tub": "box 1 0 0 0 1 1 .04 .48, box 1 1 0 -.44 1 .12 .04 1",
-    "sofa": "box 1 0 0 0 1 1 .07 .5, box 1 0 0 -.36 1 .28 0 1, box 2 0 .45 0 .1 1 0 .72, ball 2 1 .22 -.1 .22 .25 .5 .95",
+    "sofa": "box 1 0 0 0 1 1 .1 .5, box 1 0 0 -.36 1 .28 0 1, box 2 0 .45 0 .1 1 0 .7, ball 2 1 .2 -.1 .22 .25 .5 .95",
     "couch": "box 1 0 0 0 1 1 .07 .48, box 1 1 0 -.36 .9 .26 .4 1, cylinder 2 0 .46 0 .16 1 0 .7",
-    "bed": "box 1 0 0 0 1 .96 .1 .5, box 1 1 0 -.48 1 .03 0 1, ball 2 2 .25 -.36 .36 .2 .45 .7, box 1 3 0 .14 1.04 .6 .3 .55",
-    "cot": "box 1 0 0 0 1 .96 .1 .5, box 1 1 0 -.48 1 .03 0 1, ball 1 2 0 -.36 .6 .2 .45 .7",
+    "bed": "box 1 0 0 0 1 1 .1 .5, box 1 1 0 -.49 1 .03 0 1, ball 2 2 .2 -.4 .3 .2 .4 .7, box 1 3 0 .1 1.04 .6 .3 .55",
+    "cot": "box 1 0 0 0 1 1 .1 .5, box 1 1 0 -.49 1 .03 0 1, ball 1 2 0 -.36 .6 .2 .4 .7",
     "short": "shade 1 1 0 0 .8 .8 .5 1, pot 1 0 0 0 .4 .4 0 .5",
     "tall": "shade 1 1 0 0 .8 .8 .84 1, cylinder 1 0 0 0 .12 .12 0 .84, cylinder 1 0 0 0 .7 .7 0 .03",
     "globe": "ball 1 1 0 0 1 1 .82 1, box 1 0 0 0 .14 .14 0 .84",
@@ -49,8 +50,8 @@ SMALL = {   # what stands on furniture, and the chairs that go with it: label, f
     "screen": ("picture", "screen", (0.45, 0.8, 0.1, 0.14, 0.35, 0.5, 0, 0)),
     "chair": ("chair", "chair swivel tub", (0.4, 0.52, 0.4, 0.52, 0.8, 1.1, 0, 0)),
 }
-KINDS = (   # label; forms; ranges of width, depth, height, and of the bottom over the floor; where: hung on a wall, back
-            # to a wall, free, floor (under all), ceiling; how many to expect in each of ROOMS; what is on top; chairs
+KINDS = (   # label; forms; ranges of width, depth, height, and of the bottom over the floor; where: hung on a wall,
+            # back to a wall, free, floor (under all), ceiling; how many to expect in each of ROOMS; on top; chairs
     ("door", "block", (0.75, 1, 0.05, 0.05, 1.95, 2.1, 0, 0), "hung", (0.7, 0.7, 0.7, 0.7, 0.7), "", 0),
     ("window", "block", (0.7, 1.7, 0.05, 0.05, 0.8, 1.3, 0.75, 1), "hung", (1.1, 1.3, 1.2, 0.9, 1.2), "", 0),
     ("picture", "block", (0.35, 1, 0.05, 0.05, 0.3, 0.8, 1.2, 1.5), "hung", (1.1, 1.5, 0.7, 0.4, 1.2), "", 0),
@@ -63,7 +64,7 @@ KINDS = (   # label; forms; ranges of width, depth, height, and of the bottom ov
     ("cabinet", "block", (0.6, 1.6, 0.35, 0.6, 1.5, 2.15, 0, 0), "wall", (0.8, 0.4, 0.9, 0.7, 0.4), "", 0),
     ("wall", "block", (0.3, 0.9, 0.2, 0.6, 4, 4, 0, 0), "wall", (0.25, 0.25, 0.25, 0.25, 0.25), "", 0),
     ("table", "legs pedestal", (0.6, 1.1, 0.5, 0.7, 0.32, 0.5, 0, 0), "free", (0.1, 0.9, 0.2, 0, 0.1), "plant", 0),
-    ("cabinet", "block", (0.5, 1.7, 0.4, 0.55, 0.45, 0.95, 0, 0), "wall", (0.9, 0.9, 0.5, 0.2, 0.8), "lamp plant screen", 0),
+    ("cabinet", "block", (0.5, 1.7, 0.4, 0.5, 0.4, 1, 0, 0), "wall", (0.9, 0.9, 0.5, 0.2, 0.8), "lamp screen plant", 0),
     ("chair", "chair tub", (0.45, 0.7, 0.45, 0.7, 0.75, 1.1, 0, 0), "free", (0.5, 0.6, 0.6, 0.5, 0.4), "", 0),
     ("lamp", "tall globe", (0.25, 0.4, 0.25, 0.4, 1.3, 1.75, 0, 0), "wall", (0.6, 0.9, 0.5, 0.1, 0.4), "", 0),
     ("plant", "plant bush", (0.35, 0.7, 0.35, 0.7, 0.7, 1.5, 0, 0), "wall", (0.4, 0.8, 0.7, 0.4, 0.6), "", 0),
@@ -74,7 +75,9 @@ PATTERNS = {   # see pattern_of: wu wv wuv level brick, and how much longer v is
     "plain": (0, 0, 0, 0.5, 0, 1), "stripes": (1, 0, 0, 0.5, 0, 1), "checks": (1, 1, -2, 0.5, 0, 1),
     "tiles": (1, 1, -1, 0.93, 0, 1), "bricks": (1, 1, -1, 0.93, 0.5, 2), "planks": (1, 1, -1, 0.94, 0.37, 7),
     "dots": (0, 0, 1, 0.45, 0.5, 1), "grain": (0, 0, 0, 0.5, 0, 5)}
-Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")       # one solid, heights over the floor
+DTYPES = {"image": np.uint8, "seg": np.uint8, "depth_mm": np.uint16, "edge": np.uint8, "normal": np.int8,
+          "normal_valid": np.bool_, "intrinsics": np.float32}
+Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")     # a solid; low and high above the floor
 
 
 def turned(c, s, v):
@@ -113,7 +116,7 @@ def furnish(u, piece, label, forms, ranges, on_top, chairs):
 
 
 def draw_look(u, label, skin=0):
-    """One surface: two colours and a pattern, drawn from the same law for all classes, but some windows and lamps glow."""
+    """A surface: two colours and a pattern, by the same law for every class; but some windows and lamps glow."""
     def colour():
         grey, tint = 0.08 + 0.8 * u() ** 1.3, 0.9 * u() ** 1.5
         return [grey * (1 + tint * u(-1, 1)) for _ in range(3)]
@@ -129,35 +132,37 @@ def draw_look(u, label, skin=0):
 
 
 def place(u, parts, where, room, taken, eye, ahead):
-    """The parts moved to a free place of the room, [] if ten tries find none. taken: rectangles x, z, half x, half z."""
-    reach = [max(abs(p.x) + p.width / 2 for p in parts), max(abs(p.z) + p.depth / 2 for p in parts)]
+    """The parts moved to a free place of the room; [] if ten tries find none. taken: rectangles (x, z, half sizes)."""
+    back, front = min(p.z - p.depth / 2 for p in parts), max(p.z + p.depth / 2 for p in parts)
+    parts, width = moved(parts, 0, -(back + front) / 2, 0), max(abs(p.x) + p.width / 2 for p in parts)
     near = 0.35 + 0.6 * max(p.high for p in parts) if where in ("wall", "free") else -1.0
     for attempt in range(10):
         side = int(u(0, 4))
         yaw = side * math.pi / 2 + (u(-0.6, 0.6) if where == "free" else 0.0)
         c, s = abs(math.cos(yaw)), abs(math.sin(yaw))
-        a, b = c * reach[0] + s * reach[1], s * reach[0] + c * reach[1]
+        a, b = c * width + s * (front - back) / 2, s * width + c * (front - back) / 2
         x, z = u(a, room[0] - a), u(b, room[2] - b)
         if where in ("wall", "hung"):
             x, z = ((x, b), (a, z), (x, room[2] - b), (room[0] - a, z))[side]
         dx, dz = x - eye[0], z - eye[2]
         seen = attempt > 6 or dx * ahead[0] + dz * ahead[2] > 0.7 * math.hypot(dx, dz)
         fits = 2 * a < room[0] and 2 * b < room[2] and math.hypot(max(0, abs(dx) - a), max(0, abs(dz) - b)) > near
-        if seen and fits and not any(abs(x - i) < a + c and abs(z - k) < b + d for i, k, c, d in taken):
+        if seen and fits and not any(abs(x - i) < a + p and abs(z - k) < b + q for i, k, p, q in taken):
             taken.append((x, z, a + 0.02, b + 0.02))
             return moved(parts, x, z, yaw, room[1] if where == "ceiling" else 0.0)
     return []
 
 
 def draw_scene(size, seed, number):
-    """Arrays that say all about one scene. Solids the camera cannot see are left out, so they throw no shadow either."""
+    """All arrays of one scene. Solids that the camera cannot see are left out, so they throw no shadow either."""
     generator = np.random.Generator(np.random.PCG64([seed, number]))
     stream = (value for _ in iter(int, 1) for value in generator.random(256).tolist())
 
     def u(low=0.0, high=1.0):
         return low + (high - low) * next(stream)
 
-    kind, room, angle, out = int(u(0, len(ROOMS))), (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5)), u(0, math.tau), u(0.5, 0.85)
+    kind, room = int(u(0, len(ROOMS))), (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5))
+    angle, out = u(0, math.tau), u(0.5, 0.85)
     eye = room[0] * (1 + out * math.cos(angle)) / 2, -u(1.0, 1.8), room[2] * (1 + out * math.sin(angle)) / 2
     yaw = math.atan2(room[0] * u(0.3, 0.7) - eye[0], room[2] * u(0.3, 0.7) - eye[2])
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, u(0.0, 0.4), u(-0.06, 0.06)) for f in (math.cos, math.sin))
@@ -171,23 +176,24 @@ def draw_scene(size, seed, number):
             group = furnish(u, 8 * len(parts) + 8, label, forms, ranges, on_top, chairs)
             parts += place(u, group, where, room, taken.get(where, taken["stands"]), eye, ahead)
     middle, paper, skins = (room[0] / 2, -room[1] / 2, room[2] / 2), draw_look(u, "wall"), {}
-    looks = [[*(paper if label == "wall" and u() < 0.9 else draw_look(u, label)), i] for i, label in enumerate(FACES)]
-    solids, boxes = [[*middle, *np.abs(middle), 1, 0, 0, 0]], 1
-    for part in sorted(parts, key=lambda p: p.shape != "box"):
+    faces = [[*(paper if label == "wall" and u() < 0.9 else draw_look(u, label)), i] for i, label in enumerate(FACES)]
+    boxes, rounds = [[*middle, *np.abs(middle), 1, 0, 0, 0, *faces[0]]], []
+    for part in parts:
         high = min(part.high, room[1])
         centre, half = (part.x, -(part.low + high) / 2, part.z), (part.width / 2, (high - part.low) / 2, part.depth / 2)
         seen, radius = axes @ np.subtract(centre, eye), math.hypot(*half)
         if max(abs(seen[0]), abs(seen[1])) < 0.72 * size / focal * max(seen[2], 0) + 1.6 * radius and seen[2] > -radius:
-            solids.append([*centre, *half, math.cos(part.yaw), math.sin(part.yaw), *SHAPES[part.shape]])
-            boxes += part.shape == "box"
-            skins[part[2:4]] = skins.get(part[2:4]) or draw_look(u, part.label, part.skin)
-            looks.append([*skins[part[2:4]], FACES.index("floor") if part.label == "floor" else part.piece])
+            skin = skins[part[2:4]] = skins.get(part[2:4]) or draw_look(u, part.label, part.skin)
+            piece = FACES.index("floor") if part.label == "floor" else part.piece
+            (boxes if part.shape == "box" else rounds).append(
+                [*centre, *half, math.cos(part.yaw), math.sin(part.yaw), *SHAPES[part.shape], *skin, piece])
     lamps = (room[0] * u(0.25, 0.75), 0.2 - room[1], room[2] * u(0.25, 0.75)), [v + u(-0.5, 0.5) for v in eye]
     light = [[strength * u(0.8, 1.2) for _ in range(3)] for strength in (1, u(0, 0.5), u(0.15, 0.4))]
     sensor = [u(0.18, 0.4), u(0.85, 1.15), 1, u(0.85, 1.15), u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
     lens = [focal, focal, *((size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2))]
-    arrays = dict(solids=solids, looks=looks, camera=[eye, *axes], lens=lens, lamps=lamps, light=light, sensor=sensor)
-    return dict({name: np.array(value, np.float32) for name, value in arrays.items()}, room=kind, boxes=boxes,
+    arrays = dict(boxes=boxes, rounds=np.reshape(rounds, (-1, 33)), faces=faces, camera=[eye, *axes], lens=lens,
+                  lamps=lamps, light=light, sensor=sensor)
+    return dict({name: np.array(value, np.float32) for name, value in arrays.items()}, room=kind,
                 grain=generator.random(1024, np.float32), noise=generator.standard_normal((3, size, size), np.float32))
 
 
@@ -236,7 +242,7 @@ def dot(a, b):
 
 
 def normal_at(q, half, k, m, solid, boxes):
-    """Unit normals out of the solid (into the room) at the points q · half of its frame, and the axes they are next to."""
+    """Unit normals out of the solid (into the room) at the points q · half of its frame, and the axes they are near."""
     size, is_round = q.abs(), solid >= boxes
     axis = torch.where(size[2] > torch.maximum(size[0], size[1]), 2, (size[1] > size[0]).long())
     curved = is_round & (size[1] <= q[0] * q[0] + q[2] * q[2] + (k * q[1] + m) * q[1])
@@ -271,22 +277,19 @@ def develop(light, noise, sensor, far):
     return (image * 255 + 0.5).clamp_(0, 255).to(torch.uint8).permute(1, 2, 3, 0)
 
 
+def stacked(scenes, name):
+    """One array of every scene: (..., n, 1)."""
+    return torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)
+
+
 def paint(scenes, size):
     """The pictures and labels of n scenes, see render. Fields are (n, P = size²), vectors (3, n, P)."""
-    def stack(name):
-        return torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)    # (..., n, 1)
-
-    n, boxes = len(scenes), max(s["boxes"] for s in scenes)
-    rounds = max(len(s["solids"]) - s["boxes"] for s in scenes)
-    solids = torch.tensor((0, 1e4, 1e4, 1e-3, 1e-3, 1e-3, 1, 0, 0, 0)).repeat(n, boxes + rounds, 1)     # out of sight
-    looks = torch.zeros(n, 5 + boxes + rounds, 23)
-    for i, s in enumerate(scenes):
-        slots = torch.arange(len(s["solids"]))
-        slots[s["boxes"]:] += boxes - s["boxes"]
-        solids[i, slots] = torch.from_numpy(s["solids"])
-        looks[i, :6], looks[i, 5 + slots[1:]] = torch.from_numpy(s["looks"][:6]), torch.from_numpy(s["looks"][6:])
-    solids, looks = solids.permute(2, 0, 1).contiguous(), looks.permute(2, 0, 1).contiguous()
-    (eye, *axes), lens, lamps, light, sensor = (stack(name) for name in ("camera", "lens", "lamps", "light", "sensor"))
+    names = "camera", "lens", "lamps", "light", "sensor", "faces", "grain"
+    (eye, *axes), lens, lamps, light, sensor, faces, grain = (stacked(scenes, name) for name in names)
+    n, boxes = len(scenes), max(len(s["boxes"]) for s in scenes)
+    solids = torch.cat([pad_sequence([torch.from_numpy(s[name]) for s in scenes], padding_value=math.nan)
+                        for name in ("boxes", "rounds")]).permute(2, 1, 0).contiguous()     # (33, n, S); NaN: no hit
+    solids, looks = solids[:10], torch.cat((faces[..., 0].permute(1, 2, 0), solids[10:]), 2)
 
     pixel = torch.arange(size ** 2)
     right, down = (pixel % size - lens[2]) / lens[0], (pixel // size - lens[3]) / lens[1]
@@ -298,53 +301,54 @@ def paint(scenes, size):
     normal, axis = normal_at(local / half, half, k, m, solid, boxes)
     normal = torch.stack(turned(c, s, normal))
     face = 2 * axis + (local.gather(0, axis[None])[0] > 0)
-    surface = torch.where(solid > 0, solid + 5, face)
+    surface = torch.where(solid > 0, solid + 6, face)
     first, second, (label, glow), look, (piece,) = looks.gather(2, surface.expand(23, -1, -1)).split((3, 3, 2, 14, 1))
 
     facing = -dot(normal, rays) / dot(rays, rays).sqrt()
     (across, along), edge_on = ([torch.where(axis == 0, v[2], v[0]), torch.where(axis == 1, v[2], v[1])]
                                 for v in (local, (local / half).abs()))
     share = pattern_of(look, across, along, torch.maximum(*edge_on), depth / lens[0] / facing.clamp(min=0.1),
-                       stack("grain").view(1024, n).T)
-    reach = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(0)     # from a point 0.3 m off
-    shades = [None, None, (reach / 0.6).clamp_(0, 0.5) + 0.5]                                    # ... to the nearest wall
-    for i in (0, 1):
-        beam = point - lamps[i]
-        square = dot(beam, beam)
-        shades[i] = (-dot(beam, normal) / square.sqrt()).clamp_(min=0) / (square * 0.15 + 1)
-    shades[0] *= nearest(lamps[0], point - lamps[0], solids, boxes)[0] > 0.99                    # the second has no shadows
-    image = (first + share * (second - first)) * (dot(light, shades) + glow * (1 - share))
-    image = develop(image.view(3, n, size, size), stack("noise").view(3, size, size, n).permute(0, 3, 1, 2),
-                    sensor.unsqueeze(-1), (right * right + down * down).view(n, size, size))
-    label, depth, piece, facing = (field.view(n, size, size) for field in (label, depth, piece, facing))
-    edge = torch.zeros_like(piece, dtype=torch.bool)
+                       grain[..., 0].T)
+    beams = [point - lamp for lamp in lamps]
+    squares = [dot(beam, beam) for beam in beams]
+    lit = [(-dot(b, normal) / q.sqrt()).clamp_(min=0) / (q * 0.15 + 1) for b, q in zip(beams, squares)]
+    lit[0] *= nearest(lamps[0], beams[0], solids, boxes)[0] > 0.99                  # only this one throws shadows
+    walls = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(0)     # how far from 0.3 m off
+    shine = dot(light, [*lit, (walls + 0.3).clamp_(0, 0.6) / 0.6]) + glow * (1 - share)
+    image = (first + share * (second - first)) * shine
+    noise = torch.from_numpy(np.stack([scene["noise"] for scene in scenes], 1))
+    grid = (n, size, size)
+    image = develop(image.view(3, *grid), noise, sensor.unsqueeze(-1), (right * right + down * down).view(grid))
+    piece, edge = piece.view(grid), torch.zeros(grid, dtype=torch.bool)
     edge[:, :, :-1] = piece[:, :, :-1] != piece[:, :, 1:]
     edge[:, :-1] |= piece[:, :-1] != piece[:, 1:]
-    seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(n, size, size, 3)
-    return dict(image=image.numpy(), seg=label.numpy().astype(np.uint8), edge=edge.numpy().astype(np.uint8),
-                depth_mm=(depth * 1000 + 0.5).numpy().astype(np.uint16), normal=(seen * 127).round_().numpy().astype(np.int8),
-                normal_valid=(facing > 0.02).numpy(), room=np.array([s["room"] for s in scenes], np.int8),
-                intrinsics=lens.view(4, n).T.numpy())
+    seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(*grid, 3)
+    tensors = dict(image=image, seg=label.view(grid), depth_mm=(depth * 1000).round().view(grid), edge=edge,
+                   normal=(seen * 127).round(), normal_valid=(facing > 0.02).view(grid), intrinsics=lens.view(4, n).T)
+    return {key: value.numpy().astype(DTYPES[key]) for key, value in tensors.items()} | {
+        "room": np.array([scene["room"] for scene in scenes], np.int8)}
 
 
 def render(count, size=64, seed=0, first=0, chunk=None):
     """Pictures number first to first + count − 1 of the endless series `seed`; each depends on its number alone.
 
     Returns arrays (H = W = size): `image` (N, H, W, 3) u8; `seg` (N, H, W) u8, 1 + index in CLASSES; `depth_mm`
-    (N, H, W) u16, along the optical axis; `normal` (N, H, W, 3) i8 / 127, camera frame x right, y down, z forward, facing
-    the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1 where the
-    pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS; `intrinsics`
-    (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time; changes the speed
-    only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or first.
+    (N, H, W) u16, along the optical axis; `normal` (N, H, W, 3) i8 / 127, camera frame x right, y down, z forward,
+    facing the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1 where
+    the pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS;
+    `intrinsics` (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time, which
+    changes the speed only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or first.
     """
     chunk = max(1, 2 ** 16 // size ** 2) if chunk is None and size > 0 else chunk
-    for name, value, least in (("count", count, 1), ("size", size, 16), ("seed", seed, 0), ("first", first, 0), ("chunk", chunk, 1)):
-        if value < least:
-            raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {least}")
-    scenes = [draw_scene(size, seed, number) for number in range(first, first + count)]
-    order = np.array(sorted(range(count), key=lambda i: (scenes[i]["boxes"], len(scenes[i]["solids"]))))    # like with like
-    pack = {}
-    for rows in (order[start:start + chunk] for start in range(0, count, chunk)):
-        for key, value in paint([scenes[i] for i in rows], size).items():
-            pack.setdefault(key, np.empty((count, *value.shape[1:]), value.dtype))[rows] = value
+    least = {"count": (count, 1), "size": (size, 16), "seed": (seed, 0), "first": (first, 0), "chunk": (chunk, 1)}
+    for name, (value, lowest) in least.items():
+        if value < lowest:
+            raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {lowest}")
+    pack, block = {}, 16 * chunk                                         # within a block, like is drawn with like
+    for start in range(0, count, block):
+        scenes = [draw_scene(size, seed, first + i) for i in range(start, min(count, start + block))]
+        order = np.array(sorted(range(len(scenes)), key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"]))))
+        for rows in (order[i:i + chunk] for i in range(0, len(scenes), chunk)):
+            for key, value in paint([scenes[i] for i in rows], size).items():
+                pack.setdefault(key, np.empty((count, *value.shape[1:]), value.dtype))[start + rows] = value
     return pack

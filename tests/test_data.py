@@ -1,6 +1,4 @@
 """Packs, good and bad; batches, halves and augmentation; real photographs, where there are some."""
-import io
-import re
 import struct
 import sys
 import time
@@ -15,7 +13,7 @@ from mtlnas_lab import packfile
 from mtlnas_lab._torchvision import MISSING, torchvision
 from mtlnas_lab.data import Batches, Pack, _views, augment, picture, sequential, split, whole
 from mtlnas_lab.errors import DataError, TaskError
-from mtlnas_lab.tasks import Depth, Edges, Normals, Segmentation, make_task
+from mtlnas_lab.tasks import Normals, make_task
 
 
 def arrays(count=12, height=6, width=8):
@@ -93,9 +91,10 @@ def test_depth_beyond_33_metres_is_kept():
 
 
 def test_splits_limits_and_chosen_tasks(tmp_path):
-    parts = {"train": arrays(12), "val": arrays(4), "test": arrays(5)}
-    path = saved(tmp_path, {f"{part}/{key}": x for part, content in parts.items() for key, x in content.items()
-                            if not key.endswith("_names")} | {key: x for key, x in parts["train"].items() if "_names" in key})
+    names = {key: x for key, x in arrays().items() if key.endswith("_names")}
+    parts = {f"{part}/{key}": x for part, count in (("train", 12), ("val", 4), ("test", 5))
+             for key, x in arrays(count).items() if key not in names}
+    path = saved(tmp_path, parts | names)
     assert len(Pack.load(path, "train")) == 12 and len(Pack.load(path, "test")) == 5
     chosen = Pack.load(path, "train", tasks=("normals", "segmentation"), limit=7)
     assert chosen.tasks == ("normals", "segmentation") and len(chosen) == 7
@@ -193,10 +192,10 @@ def test_files_that_are_no_packs(tmp_path):
         Pack.load(tmp_path / "none.npz")
     with pytest.raises(DataError, match="no such file"):
         Pack.load(tmp_path)
-    for name, content in {"text": b"image,label", "empty": b"", "npy": b"\x93NUMPY\x01\x00", "zip": b"PK\x05\x06" + bytes(18)}.items():
-        (tmp_path / name).write_bytes(content)
+    for content in (b"image,label", b"", b"\x93NUMPY\x01\x00", b"PK\x05\x06" + bytes(18)):
+        (tmp_path / "wrong.npz").write_bytes(content)
         with pytest.raises(DataError):
-            Pack.load(tmp_path / name)
+            Pack.load(tmp_path / "wrong.npz")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(DataError, match="not a readable"):
@@ -213,11 +212,8 @@ def test_python_objects_are_refused_and_never_unpickled(tmp_path, key):
     content = arrays() | {key: np.array([Payload()] * 12, dtype=object)}
     path = tmp_path / "pack.npz"
     np.savez(path, **content)
-    events = []
-    sys.addaudithook(lambda event, _: events.append(event) if event == "pickle.find_class" else None)
     with pytest.raises(DataError, match=f"{key} holds Python objects"):
         Pack.load(path)
-    assert not events
 
 
 def npy_header(shape, descr="|u1"):
@@ -282,7 +278,8 @@ def test_tasks_of_a_pack(pack):
 
 
 @pytest.mark.parametrize("have, pair", [
-    (("depth", "room", "normals", "segmentation"), ("segmentation", "depth")), (("seg13", "seg40", "normals"), ("seg13", "normals")),
+    (("depth", "room", "normals", "segmentation"), ("segmentation", "depth")),
+    (("seg13", "seg40", "normals"), ("seg13", "normals")),
     (("depth", "edges"), ("depth", "edges")), (("master", "colour", "article"), ("article", "colour")),
     (("seg13", "room", "usage"), ("seg13", "room"))])
 def test_the_first_pair(have, pair):
@@ -342,14 +339,14 @@ def wall(angle, mirrored=False, width=64):
 
 def test_a_mirrored_wall_agrees_with_its_own_depth():
     """The mistake of keeping n_x: the mirrored depth map is that of a wall turned the other way."""
-    depth, normals = wall(0.5)
+    (depth, normals), cases = wall(0.5), set()
     for seed in range(10):
         found = augment(torch.zeros(1, 3, 8, 64), {"depth": depth, "normals": normals}, generator(seed), zoom=1.0)[1]
         mirrored = not torch.equal(found["depth"], depth)
+        cases.add(mirrored)
         expected = wall(0.5, mirrored)
         assert torch.allclose(found["depth"], expected[0]) and torch.allclose(found["normals"], expected[1])
-    assert {torch.equal(augment(torch.zeros(1, 3, 8, 64), {"depth": depth}, generator(seed), zoom=1.0)[1]["depth"], depth)
-            for seed in range(10)} == {True, False}
+    assert cases == {True, False}
 
 
 def test_one_box_for_the_image_and_all_its_labels():
@@ -362,7 +359,8 @@ def test_one_box_for_the_image_and_all_its_labels():
     for seed in range(12):
         seen, found = augment(image, targets, generator(seed), zoom=0.5, jitter=0.0)
         assert seen.shape == image.shape and all(found[name].shape == x.shape for name, x in targets.items())
-        assert (seen[:, 0] - found["segmentation"]).abs().max() <= 1 and (seen[:, 1:2] - found["edges"].float()).abs().max() <= 1
+        assert (seen[:, 0] - found["segmentation"]).abs().max() <= 1
+        assert (seen[:, 1:2] - found["edges"].float()).abs().max() <= 1
         assert torch.equal(found["normals"][:, 1:2], found["edges"].float())
         assert torch.equal(-1 - found["normals"][:, 2], found["segmentation"].float())
         share = found["depth"][:, 0] / (1 + found["segmentation"])   # how much nearer than the same pixel was
@@ -380,10 +378,11 @@ def test_jitter_changes_images_within_bounds():
 
 def test_a_normal_map_knows_its_transforms_and_refuses_the_rest():
     view, wrap = _views()
-    normals = wrap[Normals](torch.randn(3, 6, 8))
+    plain = torch.randn(3, 6, 8)
+    normals = wrap[Normals](plain)
     assert type(view.horizontal_flip(normals)) is wrap[Normals]
-    assert torch.equal(view.crop(normals, 1, 2, 3, 4).as_subclass(torch.Tensor), normals.as_subclass(torch.Tensor)[:, 1:4, 2:6])
-    assert set(view.resize(normals, [12, 16]).unique().tolist()) == set(normals.unique().tolist())
+    assert torch.equal(view.crop(normals, 1, 2, 3, 4).as_subclass(torch.Tensor), plain[:, 1:4, 2:6])
+    assert set(view.resize(normals, [12, 16]).flatten().tolist()) == set(plain.flatten().tolist())
     with pytest.raises(TypeError):
         view.rotate(normals, 30)
 
@@ -456,12 +455,11 @@ def test_augmentation_differs_from_batch_to_batch(numbered):
     assert torch.equal(next(plain)[0], next(plain)[0])
 
 
-@pytest.mark.parametrize("make", [lambda p: whole(p, ("usage",), 51, 0), lambda p: split(p, ("usage",), 26, 0),
-                                  lambda p: split(p, ("usage",), 8, 0, fraction=0.1), lambda p: whole(p, ("usage",), 0, 0),
-                                  lambda p: split(p, ("usage",), 8, 0, fraction=0.001)])
-def test_too_few_images_for_a_batch(numbered, make):
+@pytest.mark.parametrize("make, batch_size, more", [(whole, 51, {}), (whole, 0, {}), (split, 26, {}),
+                                                    (split, 8, {"fraction": 0.1}), (split, 8, {"fraction": 0.001})])
+def test_too_few_images_for_a_batch(numbered, make, batch_size, more):
     with pytest.raises(DataError, match="make no batch of .*; give (a batch size|more images)"):
-        make(numbered)
+        make(numbered, ("usage",), batch_size, 0, **more)
 
 
 # --- real photographs -------------------------------------------------------------------------------------------------

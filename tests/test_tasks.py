@@ -10,8 +10,17 @@ import torch.nn.functional as F
 
 from mtlnas_lab.colours import palette
 from mtlnas_lab.errors import TaskError
-from mtlnas_lab.tasks import (HIGHER_IS_BETTER, IGNORE, KINDS, Classification, Depth, Edges, Normals, Segmentation,
-                              make_task)
+from mtlnas_lab.tasks import (
+    HIGHER_IS_BETTER,
+    IGNORE,
+    KINDS,
+    Classification,
+    Depth,
+    Edges,
+    Normals,
+    Segmentation,
+    make_task,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "mtlnas_vgg16_narrow.npz"
 
@@ -139,7 +148,8 @@ def test_soft_labels_cost_squared_distance():
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def test_segmentation_metrics_are_pooled_over_images(random):
     skip, zero = Segmentation("seg13", 5), Segmentation("seg13", 5, absent="zero")
-    batches = [(torch.randn(n, 5, 6, 7, generator=random), torch.randint(4, (n, 6, 7), generator=random)) for n in (1, 4)]
+    batches = [(torch.randn(n, 5, 6, 7, generator=random), torch.randint(4, (n, 6, 7), generator=random))
+               for n in (1, 4)]
     for output, target in batches:
         output[:, 4] = -99                                           # nobody sees or says class 4
         target[0, 0] = IGNORE

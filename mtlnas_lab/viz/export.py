@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import ConfigError, DataError
 from ..events import EventLog
 from ..runs import Run
-from .geometry import GraphFigure
+from .geometry import GraphFigure, GraphGrid
 from .graph import fusion_graph
 from .scene import Scene, draw
 from .vector import to_svg, to_tikz
@@ -46,7 +46,7 @@ def provenance(source=None, **more) -> dict:
 
 def save_figure(figure, path: str | os.PathLike, formats: Iterable[str] = ("pdf", "svg", "png"),
                 metadata: Mapping | None = None) -> list[Path]:
-    """Write `path`.pdf, `path`.svg, … of a GraphFigure, a Scene, or matplotlib axes or figure, and the sidecar `path`.json.
+    """Write `path`.pdf, `path`.svg, … of a GraphFigure or GraphGrid, or of matplotlib axes or a figure, and the sidecar `path`.json.
 
     formats: pdf (fonts embedded, type 42), svg (real text; ids and titles for nodes and edges), png, and for fusion graphs
     tikz (`path`.tikz for \\input and `path`.tex that stands alone) and html (interactive, one file, no network). `metadata`
@@ -56,8 +56,9 @@ def save_figure(figure, path: str | os.PathLike, formats: Iterable[str] = ("pdf"
     if unknown := [f for f in formats if f not in FORMATS]:
         raise ConfigError(f"there is no format {unknown[0]!r}; choose among {', '.join(FORMATS)}")
     scene = _scene(figure)
-    if scene is None and (impossible := [f for f in formats if f in ("tikz", "html")]):
-        raise ConfigError(f"only a fusion graph can be written as {impossible[0]}; take pdf, svg or png for this figure")
+    for name in formats:
+        if name == "tikz" and scene is None or name == "html" and not (scene and isinstance(scene.spec, GraphFigure)):
+            raise ConfigError(f"only a fusion graph can be written as {name}; take pdf, svg or png for this figure")
     facts = dict(metadata or provenance())
     record = {"provenance": facts, **({"figure": scene.spec.to_json(), "size": [scene.width, scene.height]} if scene else {})}
     note = _note(record)
@@ -94,7 +95,7 @@ def save_fusion_graph(source, out: str | os.PathLike, formats: Sequence[str] = (
     return save_figure(figure, Path(out) / name, formats, metadata or provenance(source))
 
 
-def refigure(file: str | os.PathLike) -> GraphFigure:
+def refigure(file: str | os.PathLike) -> GraphFigure | GraphGrid:
     """What a file of `save_figure` (any format, or its sidecar) shows, to be drawn again or in another style.
 
     Reads data only. Raises DataError for a file that holds no fusion graph.
@@ -104,7 +105,8 @@ def refigure(file: str | os.PathLike) -> GraphFigure:
     try:
         if found := re.search(re.escape(MARK) + rb"([A-Za-z0-9+/=]+):", data):
             data = zlib.decompressobj().decompress(base64.b64decode(found[1]), LIMIT)
-        return GraphFigure.from_json(json.loads(data)["figure"])
+        figure = json.loads(data)["figure"]
+        return (GraphGrid if "grid" in figure else GraphFigure).from_json(figure)
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error, binascii.Error, ConfigError) as error:
         raise DataError(f"{file} holds no fusion graph of this lab ({type(error).__name__}); give a file that save_figure "
                         "wrote of one") from None
@@ -116,10 +118,8 @@ def _note(record: Mapping) -> str:
 
 
 def _scene(figure) -> Scene | None:
-    if isinstance(figure, GraphFigure):
+    if isinstance(figure, (GraphFigure, GraphGrid)):
         return figure.scene()
-    if isinstance(figure, Scene):
-        return figure
     scene = getattr(figure, "fusion_scene", None)
     return scene if scene is not None and len(figure.figure.axes) == 1 else None
 

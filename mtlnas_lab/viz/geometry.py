@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import networkx as nx
 from matplotlib.colors import to_hex
 
 from ..errors import ConfigError, SpaceError
+from .looks import legend, legend_height
 from .page import Page
-from .scene import Scene
-from .style import FigureStyle
+from .scene import Scene, moved
+from .style import PT, FigureStyle
 from .style import style as style_named
 
 NODE_DATA = {"task", "stage", "lane", "group", "index", "size", "channels", "kind"}
@@ -72,3 +73,36 @@ class GraphFigure:
             return cls(**{**data, "graph": graph, "style": FigureStyle(**chosen)})
         except (KeyError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
             raise ConfigError(f"this describes no fusion graph: {error!r}") from None
+
+
+@dataclass(frozen=True)
+class GraphGrid:
+    """Fusion graphs in rows of `columns`, in the style of the first, with one legend; `scene()` is the picture."""
+
+    figures: tuple[GraphFigure, ...]
+    columns: int = 2
+
+    def __post_init__(self):
+        if not self.figures or self.columns < 1:
+            raise ConfigError("there is nothing to draw; give at least one figure and one column")
+
+    @property
+    def style(self) -> FigureStyle:
+        return self.figures[0].style
+
+    def scene(self) -> Scene:
+        first, em, columns = self.figures[0], self.style.font * PT, min(self.columns, len(self.figures))
+        wide, rows = self.style.width / columns, -(-len(self.figures) // columns)
+        scenes = [replace(figure, style=self.style, legend=False, colorbar=False).scene(wide) for figure in self.figures]
+        high, below = max(scene.height for scene in scenes), legend_height(first) + 0.3 * em
+        items = [item for i, scene in enumerate(scenes)
+                 for item in moved(scene, i % columns * wide, below + (rows - i // columns) * high - scene.height, f"graph-{i}-")]
+        items += legend(first, Page(first, self.style.width, None).pen, em, self.style.width - 0.8 * em, below)
+        return Scene(self.style.width, below + rows * high, tuple(items), self.style, self)
+
+    def to_json(self) -> dict:
+        return {"grid": [figure.to_json() for figure in self.figures], "columns": self.columns}
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> GraphGrid:
+        return cls(tuple(GraphFigure.from_json(figure) for figure in data["grid"]), int(data["columns"]))

@@ -11,7 +11,7 @@ from ..architecture import Architecture
 from ..errors import RunError, SpaceError
 from ..events import EventLog
 from ..runs import Run
-from ..space import Node, SearchSpace
+from ..space import Edge, Node, SearchSpace
 
 GROUP_GAP = 0.55     # between two groups of stages, in distances of two stages
 SPLIT = 0.72         # from the features of a stage to its fused features, in the same unit
@@ -83,9 +83,13 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = 
                 graph.add_edge(str(Node(task, number - 1)) + behind, node + before, kind="backbone")
     for edge, p, keep in zip(space.edges, probability, kept):
         if keep or dropped:
-            graph.add_edge(str(edge.source) + before, str(edge.target) + behind, kind="fusion", probability=float(p),
-                           kept=bool(keep))
+            graph.add_edge(*ends(edge, split), kind="fusion", probability=float(p), kept=bool(keep))
     return graph
+
+
+def ends(edge: Edge, split: bool = False) -> tuple[str, str]:
+    """The two nodes of the graph that an edge of the space joins; networkx gives edges in an order of its own."""
+    return (f"{edge.source}/features", f"{edge.target}/fused") if split else (str(edge.source), str(edge.target))
 
 
 def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:

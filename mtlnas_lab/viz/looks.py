@@ -11,7 +11,7 @@ from .routes import arrow
 from .scene import Box, Curve, Text
 from .style import PT, FigureStyle, shorten, text_width
 
-CAPTIONS = {"alpha": "edge probability σ(α)", "frequency": "share of runs that keep the edge"}
+CAPTIONS = {"alpha": "edge probability σ(α)", "frequency": "kept: share of the runs"}
 ONLY = {"first": "#c9452f", "second": "#2262ad"}     # edges of only one of two architectures
 
 

@@ -43,7 +43,7 @@ class Page:
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius                      # from a lane to the edge of the shading
         if self.turned:
-            lane = max(lane, min(names, 1.7 * lane))
+            lane = max(lane, min(names, 0.32 * width))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
         self.lane = max((self.height - above - below - 2 * pad) / lanes, 2.5 * self.radius) if lanes else lane
@@ -52,7 +52,8 @@ class Page:
         self.at = {node: (self.left + (0.75 + x - min(columns)) * self.unit, self.bottom + pad + (y - min(rows)) * self.lane)
                    for node, (x, y) in place.items()}
         widest = max((text_width(self.label(node), self.style.small) for node in self.data), default=0) / 2 + 0.25 * self.small
-        self.half = max(self.radius, widest if widest <= 0.46 * nearest * self.unit else 0)
+        self.labelled = widest <= max(0.46 * nearest * self.unit, self.radius) and 0.8 * self.small < 2 * self.radius   # all or none
+        self.half = max(self.radius, widest if self.labelled else 0)
 
         drawn = sum(d["kind"] == "fusion" for *_, d in self.graph.edges(data=True))
         kept = max(sum(d.get("kept", False) for *_, d in self.graph.edges(data=True)), drawn / 2, 1)
@@ -127,7 +128,7 @@ class Page:
             yield Box(x, y, 2 * w, 2 * h, h, self.style.paper if hollow else color, color if hollow else self.style.paper, self.style.line,
                       f"node-{d['lane']}-{d['stage']}" + ("-features" if hollow else ""), f"{node}, {d['channels']} channels, group {d['group']}")
             text = self.label(node)
-            if text and text_width(text, self.style.small) <= 2 * w - 0.1 * self.small and 0.8 * self.small < 2 * h:
+            if text and self.labelled:
                 yield Text(x, y - 0.365 * self.small, text, self.style.small, self.style.on(color))
 
     def names(self):

@@ -1,7 +1,7 @@
 """A picture as plain shapes in millimetres: what every format is written from. (0, 0) is the lower left corner."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib.patches import PathPatch, Polygon
@@ -63,7 +63,14 @@ class Scene:
     height: float                      # mm
     items: tuple[Curve | Box | Text, ...]
     style: FigureStyle
-    spec: object = field(default=None, compare=False)   # the GraphFigure it is a picture of
+    spec: object = field(default=None, compare=False)   # the GraphFigure or GraphGrid it shows
+
+
+def moved(scene: Scene, dx: float, dy: float, prefix: str) -> list[Curve | Box | Text]:
+    """The items of a scene, moved by (dx, dy) mm, their ids with a prefix."""
+    move = lambda points: tuple((x + dx, y + dy) for x, y in points)  # noqa: E731
+    return [replace(i, id=i.id and prefix + i.id, **({"points": move(i.points), "head": i.head and move(i.head)}
+                    if isinstance(i, Curve) else {"x": i.x + dx, "y": i.y + dy})) for i in scene.items]
 
 
 def sample(points: tuple[Point, ...], count: int = 24) -> np.ndarray:

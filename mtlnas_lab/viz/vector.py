@@ -61,7 +61,7 @@ def _id(item) -> str:
 # --- TikZ ---------------------------------------------------------------------------------------------------------------
 SPECIALS = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
             "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "σ": r"\ensuremath{\sigma}", "α": r"\ensuremath{\alpha}",
-            "λ": r"\ensuremath{\lambda}", "→": r"\ensuremath{\to}", "…": r"\ldots{}", "<": r"\ensuremath{<}", '"': "''",
+            "λ": r"\ensuremath{\lambda}", "Δ": r"\ensuremath{\Delta}", "→": r"\ensuremath{\to}", "…": r"\ldots{}", "<": r"\ensuremath{<}", '"': "''",
             ">": r"\ensuremath{>}", "|": r"\ensuremath{|}", "−": r"\ensuremath{-}", "\n": " ", "\t": " ", "\r": " "}
 HEAD = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
