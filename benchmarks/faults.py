@@ -1,7 +1,9 @@
-"""What a run folder must survive, done to it: `python benchmarks/faults.py [--quick] [--seed N] [--only NAME] [--folder DIR]`.
+"""What a run folder must survive, done to it.
 
-Each campaign prints how many faults really hit and what was lost; one that hit nothing, or lost anything, fails. `--folder`
-is where runs are made (default: memory, where syncing costs nothing; a kill does not care where the page cache is kept).
+    python benchmarks/faults.py [--quick] [--seed N] [--only CAMPAIGN] [--folder DIR]
+
+Each campaign prints how many faults really hit and what was lost; one that hit nothing, or lost anything, fails.
+`--folder` is where runs are made (default: in memory, where syncing costs nothing; what a kill spares is the same).
 """
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ import resource
 import select
 import shutil
 import signal
-import stat
 import struct
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def fork(work: Callable[[int], None]) -> tuple[int, int]:
     if process:
         os.close(into)
         return process, out
+    signal.alarm(300)                                                             # nobody stays behind
     code = 1
     try:
         os.close(out)
@@ -148,7 +150,7 @@ def state(number: int) -> tuple[dict, dict]:
 def whole(loaded: tuple) -> bool:
     """Whether a loaded checkpoint is one that `state` made."""
     number, tensors, meta = loaded
-    return meta == {"number": number} and all(torch.equal(tensors[name], value) for name, value in state(number)[0].items())
+    return meta == {"number": number} and all(torch.equal(tensors[n], value) for n, value in state(number)[0].items())
 
 
 def fresh(path: Path, count: int = 0, saves: tuple[int, ...] = ()) -> Path:
@@ -207,7 +209,7 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
         with Run.resume(path) as run:
             last = run.append(step(100_000))
         found = {seq: event for seq, event in read_lines((path / "events.jsonl").read_bytes())[0]}
-        missing = [seq for seq, number in acked.items() if not isinstance(found.get(seq), Step) or found[seq].step != number]
+        missing = [seq for seq, number in acked.items() if getattr(found.get(seq), "step", None) != number]
         tally.expect(not missing, f"chain {chain}: acknowledged records {missing[:5]} are lost")
         tally.expect(last in found, f"chain {chain}: the record after recovery is lost")
         tally.hit("events acknowledged", len(acked))
@@ -229,7 +231,7 @@ def cuts(folder: Path, chance: random.Random, quick: bool) -> Tally:
             run.append(turned(902))
         complete = sum(end <= cut for end in ends)
         found, problems = numbers(path)
-        tally.expect(found == [*range(1, complete + 1), 901, 902], f"cut at byte {cut}: {found} instead of {complete} and two")
+        tally.expect(found == [*range(1, complete + 1), 901, 902], f"cut at {cut}: {found}, not {complete} and two")
         seqs = EventLog.read(log).seqs
         tally.expect(seqs == list(range(1, len(seqs) + 1)), f"cut at byte {cut}: the seqs have a hole")
         tally.hit("cuts")
@@ -251,7 +253,7 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
         before, problems = numbers(path)
         tally.expect(any(problem.startswith((f"line {line}:", f"line {line + 1}:")) for problem in problems),
                      f"bit {bit}: line {line} is not flagged, but {problems}")
-        tally.expect(len(set(range(1, 51)) - set(before)) <= 2 and set(before) <= set(range(1, 51)), f"bit {bit}: {before}")
+        tally.expect(len(before) >= 48 and set(before) <= set(range(1, 51)), f"bit {bit}: only {before} are left")
         with Run.resume(path) as run:
             run.append(turned(901))
         tally.expect(numbers(path)[0] == [*before, 901], f"bit {bit}: {numbers(path)[0]} after an append to {before}")
@@ -269,7 +271,7 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
 
 def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
-    """The newest checkpoint and its manifest cut at every byte, every bit of them flipped: the one before it is used."""
+    """The newest checkpoint and its manifest cut at every byte, each of their bits flipped: the one before is used."""
     tally, path = Tally(), fresh(folder / "run", 3, (1, 2))
     for kind in ("safetensors", "json"):
         file, = (path / "checkpoints").glob(f"00000002-*.{kind}")
@@ -283,7 +285,7 @@ def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
             run = Run.open(path)
             loaded = run.load_checkpoint()
             tally.expect(loaded[0] == 1 and whole(loaded), f"{file.name}, {fault} {i}: step {loaded[0]} was loaded")
-            tally.expect(any("00000002-" in notice for notice in run.notices), f"{file.name}, {fault} {i}: nothing was said")
+            tally.expect(any("00000002-" in notice for notice in run.notices), f"{file.name}, {fault} {i}: not a word")
             tally.hit(f"{fault}s of the {'file' if kind == 'safetensors' else 'manifest'}")
         file.write_bytes(data)
     tally.expect(Run.open(path).load_checkpoint()[0] == 2, "the checkpoint can't be loaded when it is whole again")
@@ -304,7 +306,7 @@ def survives(tally: Tally, path: Path, old: int, new: int, what: str) -> None:
 
 
 def saves(folder: Path, chance: random.Random, quick: bool) -> Tally:
-    """kill -9 during a save: at every call that touches the disk, at random instants, and (full) at every system call."""
+    """kill -9 during a save: at every call that touches the disk, at random instants, (full) at every system call."""
     tally, base = Tally(), fresh(folder / "base", 3, (1, 2))
 
     def again() -> Path:
@@ -375,7 +377,7 @@ def traced(path: Path, name: str, call: int) -> bool:
 
 
 def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
-    """Three processes open one run at once, to make it or to go on with it: one wins; its lock goes when it is killed."""
+    """Three processes open one run at once, to make it or to go on with it: one wins; its lock ends with it."""
     tally = Tally()
 
     def worker(orders: int) -> Callable[[int], None]:
@@ -389,7 +391,8 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
                     run.close()
                     os.write(answers, b"let")
                 except RunError as error:
-                    os.write(answers, b"not" if "being written" in str(error) or "already holds" in str(error) else b"???")
+                    known = "being written" in str(error) or "already holds" in str(error)
+                    os.write(answers, b"not" if known else b"???")
         return work
 
     def hire() -> tuple[int, int, int]:
@@ -433,13 +436,14 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
 def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
     """A full disk: a small file system (or a limit on file size), and at every call that touches the disk."""
     tally = Tally()
-    for at_last in (False, True):                                                 # once, and from then on
+    for for_ever in (False, True):
         hits, call = 1, 0
         while hits:
             call += 1
             path, promised = folder / "run", []
             shutil.rmtree(path, ignore_errors=True)
-            with Faulty(lambda count, call=call: count == call or at_last and count > call, no_space) as faulty:
+            last = 10**6 if for_ever else call
+            with Faulty(lambda count, call=call, last=last: call <= count <= last, no_space) as faulty:
                 try:
                     with Run.create(path, CONFIG, SPACE) as run:
                         for number in (1, 2, 3):
@@ -451,7 +455,7 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
             hits = faulty.hits
             tally.hit("calls that failed", hits)
             if hits:
-                goes_on(tally, path, promised, f"call {call} fails{' for ever' * at_last}")
+                goes_on(tally, path, promised, f"call {call} fails{' for ever' * for_ever}")
     for turn in range(4 if quick else 40):
         small_disk(tally, folder, chance, turn)
     return tally
@@ -484,9 +488,9 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
     def work(answer: int) -> None:
         limits, promised, refused = resource.getrlimit(resource.RLIMIT_FSIZE), [], []
 
-        def attempt(act: Callable) -> bool:
+        def attempt(act: Callable, *args) -> bool:
             try:
-                act()
+                act(*args)
                 return True
             except RunError as error:
                 refused.append(str(error))
@@ -497,13 +501,14 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
                 promised.append((run.append(step(number)), number)[1])
             run.save_checkpoint(first, *state(first))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            fill() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, (chance.randrange(8_000, 20_000), limits[1]))
+            limit = chance.randrange(8_000, 20_000), limits[1]
+            fill() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, limit)
             number = first
-            while attempt(lambda: run.append(step(number))):
+            while attempt(run.append, step(number)):
                 promised.append(number)
                 number += 1
-            saved = attempt(lambda: run.save_checkpoint(number, *state(number)))
-            attempt(lambda: run.append(step(number)))
+            saved = attempt(run.save_checkpoint, number, *state(number))
+            attempt(run.append, step(number))
             old = run.load_checkpoint()
             (disk / "filling").unlink() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             promised += [number for number in range(501, 511) if run.append(step(number))]
@@ -517,9 +522,9 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
         os.waitpid(process, 0)
         found, _ = numbers(disk / "run")
         tally.hit("writes refused by a small disk" if mounted else "writes refused by a size limit", len(refused))
-        tally.expect(good and all("\n" not in line and "--resume" in line for line in refused), f"disk {turn}: {refused}")
-        tally.expect([n for n in found if n in promised] == promised, f"disk {turn}: {set(promised) - set(found)} are lost")
-        tally.hit("lines cut short", sum(isinstance(e, Recovered) for e in EventLog.read(disk / "run" / "events.jsonl").events))
+        tally.expect(good and all("\n" not in line and "--resume" in line for line in refused), f"{turn}: {refused}")
+        tally.expect([n for n in found if n in promised] == promised, f"{turn}: {set(promised) - set(found)} are lost")
+        tally.hit("lines cut short", len(EventLog.read(disk / "run" / "events.jsonl").of(Recovered)))
     finally:
         if mounted:
             subprocess.run(["umount", disk], check=True)
@@ -533,91 +538,116 @@ class Payload:
         return os.system, ("true",)
 
 
-NAMES = ("../x", "../../x", "/etc/passwd", "//etc/passwd", "x/../../y", "..", ".", "", "/", "~", "~/x", "file:///etc/passwd", "\\..\\x",
-         "C:\\x", "%2e%2e/x", "x#y", "x\0y", "x\ny", "run2", "../run2/x.json", "config.json/", "./config.json", "config.json ",
-         "CONFIG.JSON", "con", "nul", "lock", "events.jsonl", "controls.jsonl", "a" * 300, "weights.pt", "weights.pkl", "x.npz",
-         "x.onnx", "x.ckpt", "x.pth", "/proc/self/mem", "/dev/zero", "checkpoints", "checkpoints/x", "‮gpj", "​", "..%2f",
-         "....//", "..;/", "x\\..\\..\\y", "$HOME", "`id`", "|id", "-rf", "*", "?", "[a]", "{a}", "\x1b[2J", "config.json\0.png",
-         "ｃonfig.json", "config.jsоn", "space.json/../../x", "/dev/stdin", "/dev/tty", "fd:0")
+NAMES = (
+    "../x", "../../x", "/etc/passwd", "//etc/passwd", "x/../../y", "..", ".", "", "/", "~", "~/x", "C:\\x", "\\..\\x",
+    "file:///etc/passwd", "%2e%2e/x", "x#y", "x\0y", "x\ny", "run2", "../run2/x.json", "config.json/", "$HOME", "`id`",
+    "./config.json", "config.json ", "CONFIG.JSON", "con", "nul", "lock", "events.jsonl", "controls.jsonl", "a" * 300,
+    "weights.pt", "weights.pkl", "x.npz", "x.onnx", "x.ckpt", "x.pth", "/proc/self/mem", "/dev/zero", "checkpoints",
+    "checkpoints/x", "\u202egpj", "\u200b", "..%2f", "....//", "..;/", "x\\..\\..\\y", "|id", "-rf", "*", "?", "[a]",
+    "{a}", "\x1b[2J", "config.json\0.png", "\uff43onfig.json", "config.js\u043en", "space.json/../../x", "/dev/stdin",
+    "/dev/tty", "fd:0")
+ENDINGS = ("pt", "pth", "pkl", "ckpt", "npz", "onnx", "bin", "joblib")
 
 
 def hostile(folder: Path, chance: random.Random, quick: bool) -> Tally:
-    """Names and paths that lead out of the run, links and pipes in it, pickles under every ending: refused, unopened, not run."""
+    """Names that lead out of the run, links and pipes in it, pickles under every ending: refused, unopened, not run."""
     def work(answer: int) -> None:
-        tally, seen = Tally(), []
-        path = fresh(folder / "run", 3, (1, 2))
-        sys.addaudithook(lambda event, args: seen.append((event, str(args[0]) if args else "")) if event in (
-            "open", "pickle.find_class", "os.system", "subprocess.Popen", "exec", "socket.connect") else None)
-
-        def refused(kind: str, act: Callable, what: str) -> None:
-            begin = time.monotonic()
-            try:
-                tally.expect(False, f"{what} gave {act()!r}")
-            except RunError as error:
-                tally.expect("\n" not in str(error), f"{what}: {error!r}")
-                tally.hit(kind)
-            tally.expect(time.monotonic() - begin < 1, f"{what} took a second")
-
-        run = Run.resume(path)
+        seen = []
+        sys.addaudithook(lambda event, args: seen.append((event, str(args[0]) if args else "")))
+        tally, path = Tally(), fresh(folder / "run", 3, (1, 2))
+        (folder / "boxed").mkdir()
         del seen[:]
-        for name in NAMES:
-            refused("names", lambda: run.read_json(name), f"reading {name!r}")
-            refused("names", lambda: run.write(name, b"x"), f"writing {name!r}")
-        manifest, = (path / "checkpoints").glob("00000002-*.json")
-        good = manifest.read_bytes()
-        for name in NAMES:
-            record = files.decode(good) | {"file": name}
-            manifest.write_bytes(files.encode(record))
-            tally.expect(Run.open(path).load_checkpoint()[0] == 1, f"a manifest that names {name!r} was followed")
-            tally.hit("manifests")
-        manifest.write_bytes(good)
-        run.close()
-        secret = folder / "secret"
-        shutil.copy(path / "events.jsonl", secret)
-        for name, act in (("config.json", lambda: Run.open(path).read_json("config.json")), ("lock", lambda: Run.resume(path)),
-                          ("events.jsonl", lambda: Run.open(path).log), ("events.jsonl", lambda: Run.resume(path)),
-                          ("weights.safetensors", lambda: Run.open(path).load_weights()),
-                          ("controls.jsonl", lambda: Run.request(path, temperature=1)),
-                          ("checkpoints", lambda: Run.open(path).load_checkpoint())):
-            shutil.move(path / name, folder / "aside") if (path / name).exists() else None
-            for make in (lambda: (path / name).symlink_to(secret), lambda: os.mkfifo(path / name), lambda: (path / name).mkdir()):
-                make()
-                if not (name == "checkpoints" and (path / name).is_dir()):
-                    refused("links, pipes and folders", act, f"{name} as {stat.filemode((path / name).lstat().st_mode)}")
-                (path / name).rmdir() if (path / name).is_dir() and not (path / name).is_symlink() else (path / name).unlink()
-            shutil.move(folder / "aside", path / name) if (folder / "aside").exists() else None
-        payload = pickle.dumps(Payload())
-        boxed = folder / "boxed"
-        with zipfile.ZipFile(boxed, "w") as archive:
-            archive.writestr("archive/data.pkl", payload)
-        for data in (payload, pickle.dumps(Payload(), 0), boxed.read_bytes()):
-            for name in ("weights.safetensors", "config.json", "scores.json", "architecture.json", "space.json", "controls.jsonl",
-                         "events.jsonl", *(f"checkpoints/{manifest.stem}.{ending}" for ending in ("safetensors", "json"))):
-                kept = (path / name).read_bytes() if (path / name).exists() else None
-                (path / name).write_bytes(data)
-                looker = Run.open(path)
-                for act in (looker.load_weights, looker.load_checkpoint, looker.requests, looker.scores, looker.architecture,
-                            lambda: looker.config, lambda: looker.space, lambda: looker.log.events):
-                    try:
-                        act()
-                    except RunError as error:
-                        tally.expect("\n" not in str(error), f"{name}: {error!r}")
-                (path / name).write_bytes(kept) if kept else (path / name).unlink()
-                tally.hit("pickles")
-            for ending in ("pt", "pth", "pkl", "ckpt", "npz", "onnx", "bin", "joblib"):
-                (path / f"weights.{ending}").write_bytes(data)
-                refused("pickles", lambda: Run.open(path).read_json(f"weights.{ending}"), f"weights.{ending}")
+        for attack in (hostile_names, hostile_links, hostile_pickles):
+            attack(tally, path)
         for event, what in seen:
-            tally.expect(event in ("open",), f"{event} {what}")
-        outside = {what for event, what in seen if event == "open" and what.startswith("/")
-                   and not what.startswith((str(folder), sys.prefix, sys.base_prefix))}
-        tally.expect(not outside, f"opened outside the run: {sorted(outside)}")
+            tally.expect(event not in ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"),
+                         f"{event} {what}")
+        opened = {what for event, what in seen if event == "open" and what.startswith("/")}
+        outside = [what for what in opened if not what.startswith((str(folder), sys.prefix, sys.base_prefix))]
+        tally.expect(bool(opened) and not outside, f"opened outside the run: {sorted(outside)}")
         os.write(answer, json.dumps([tally.hits, tally.lost]).encode())
 
     process, out = fork(work)
     data = drain(out)
     os.waitpid(process, 0)
     return Tally(*json.loads(data)) if data else Tally({}, ["the process ended without an answer"])
+
+
+def refused(tally: Tally, kind: str, what: str, act: Callable, *args) -> None:
+    """One line of refusal, at once."""
+    begin = time.monotonic()
+    try:
+        tally.expect(False, f"{what}: gave {act(*args)!r}")
+    except RunError as error:
+        tally.expect("\n" not in str(error), f"{what}: {error!r}")
+        tally.hit(kind)
+    tally.expect(time.monotonic() - begin < 1, f"{what}: took a second")
+
+
+def hostile_names(tally: Tally, path: Path) -> None:
+    manifest, = (path / "checkpoints").glob("00000002-*.json")
+    good = manifest.read_bytes()
+    with Run.resume(path) as run:
+        for name in NAMES:
+            refused(tally, "names", f"reading {name!r}", run.read_json, name)
+            refused(tally, "names", f"writing {name!r}", run.write, name, b"x")
+            manifest.write_bytes(files.encode(files.decode(good) | {"file": name}))
+            tally.expect(run.load_checkpoint()[0] == 1, f"a manifest that names {name!r} was followed")
+            tally.hit("manifests")
+    manifest.write_bytes(good)
+
+
+def hostile_links(tally: Tally, path: Path) -> None:
+    secret, aside = path.parent / "secret", path.parent / "aside"
+    shutil.copy(path / "events.jsonl", secret)
+
+    def secret_link(target: Path) -> None:
+        os.symlink(aside if aside.is_dir() else secret, target)
+
+    for name, act in {"config.json": lambda: Run.open(path).read_json("config.json"),
+                      "lock": lambda: Run.resume(path),
+                      "events.jsonl": lambda: Run.open(path).log,
+                      "weights.safetensors": lambda: Run.open(path).load_weights(),
+                      "controls.jsonl": lambda: Run.request(path, temperature=1),
+                      "checkpoints": lambda: Run.open(path).load_checkpoint()}.items():
+        target = path / name
+        if target.exists():
+            target.rename(aside)
+        for kind in ("link", "pipe", "folder"):
+            {"link": secret_link, "pipe": os.mkfifo, "folder": os.mkdir}[kind](target)
+            if (name, kind) != ("checkpoints", "folder"):
+                refused(tally, "links, pipes, folders", f"{name} as a {kind}", act)
+            if name == "events.jsonl":
+                refused(tally, "links, pipes, folders", f"writing to {name} as a {kind}", Run.resume, path)
+            target.rmdir() if kind == "folder" else target.unlink()
+        if aside.exists():
+            aside.rename(target)
+
+
+def hostile_pickles(tally: Tally, path: Path) -> None:
+    with zipfile.ZipFile(path.parent / "boxed" / "zip", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Payload()))
+    checkpoint, = (path / "checkpoints").glob("00000002-*.json")
+    names = [*runs.JSON, "weights.safetensors", "controls.jsonl", "events.jsonl",
+             f"checkpoints/{checkpoint.stem}.safetensors", f"checkpoints/{checkpoint.stem}.json"]
+    payloads = [pickle.dumps(Payload(), protocol) for protocol in range(6)]
+    for data in (*payloads, (path.parent / "boxed" / "zip").read_bytes()):
+        for name in names:
+            target = path / name
+            kept = target.read_bytes() if target.exists() else None
+            target.write_bytes(data)
+            run = Run.open(path)
+            for act in (run.load_weights, run.load_checkpoint, run.requests, run.scores, run.architecture,
+                        lambda run=run: (run.config, run.space, run.log.events)):
+                try:
+                    act()
+                except RunError as error:
+                    tally.expect("\n" not in str(error), f"{name}: {error!r}")
+            target.write_bytes(kept) if kept else target.unlink()
+            tally.hit("pickles")
+        for name in (f"weights.{ending}" for ending in ENDINGS):
+            (path / name).write_bytes(data)
+            refused(tally, "pickles", name, Run.open(path).read_json, name)
 
 
 CAMPAIGNS = (kills, cuts, flips, spoilt, saves, races, full, hostile)             # (folder, chance, quick) -> Tally

@@ -1,7 +1,7 @@
 """Checkpoints: tensors in safetensors files, each with a manifest that vouches for it. No pickle, ever.
 
-A checkpoint is `STEP-HASH.safetensors` and `STEP-HASH.json`, HASH being the first 16 digits of the file's SHA-256. The file
-is put in place first, then its manifest (one checked line, see `files.py`): from then on there is a checkpoint.
+A checkpoint is `STEP-HASH.safetensors` and `STEP-HASH.json`, where HASH begins the file's SHA-256. The file is put in
+place first, then its manifest (one checked line, see `files.py`): from then on there is a checkpoint.
 """
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from torch import Tensor
 from .errors import RunError
 from .files import LINE, decode, encode, parse_object, plain, read, replace, told
 
-FILE, HEADER, TENSORS, NAME = 8 * 2**30, 2**23, 20_000, 255        # limits: bytes of a file, of its header, tensors, of a name
+FILE, HEADER, NAME, TENSORS = 8 * 2**30, 2**23, 255, 20_000      # bytes of a file, its header, a name; tensors
 OWN = re.compile(r"(\d{8,12}-[0-9a-f]{16})\.(json|safetensors)(\.tmp)?")
-FOREIGN = {b"PK": "a zip file, as torch.save writes", b"\x80": "a pickle", b"\x1f\x8b": "a gzip file", b"\x89H": "an HDF5 file"}
+FOREIGN = {b"PK": "a zip file, as torch.save writes", b"\x80": "a pickle", b"\x1f\x8b": "a gzip file",
+           b"\x89H": "an HDF5 file"}
 
 
 def pack(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> bytes:
-    """Tensors (copied, so they may share memory) and notes as safetensors. Raises RunError for what `unpack` would refuse."""
+    """Tensors (copied, so they may share memory) and notes as safetensors. Raises RunError if `unpack` would refuse."""
     try:
         data = save({name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
                      for name, tensor in tensors.items()}, dict(notes))

@@ -126,11 +126,11 @@ def figure(run: Positional[Path], format: str = "pdf,svg,png", out: Path | None 
         from .official import load_checkpoint
         drawn, out = load_checkpoint(run).derive(), out or Path(".")
     elif run.suffix == ".json":
-        from .files import read_json
-        drawn, out = Architecture.from_json(read_json(run)), out or run.parent
+        from .files import parse_object, read
+        drawn, out = Architecture.from_json(parse_object(read(run, 2**24))), out or run.parent
     else:
         drawn, out = Run.open(run), out or run
-    for path in save_fusion_graph(drawn, out, tuple(format.split(",")), style):
+    for path in save_fusion_graph(drawn, out, formats=tuple(format.split(",")), style=style):
         print(path)
 
 
@@ -209,7 +209,7 @@ def _finish(run) -> None:
         f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")
     kept = "\n".join(f"- `{edge}`, p = {p:.3f}" for edge, p, keep in zip(found.space.edges, found.probability, found.kept) if keep)
     run.write("summary.md", f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n")
-    drawn = save_fusion_graph(run, run.path, ("pdf", "svg", "png"))
+    drawn = save_fusion_graph(run, run.path, formats=("pdf", "svg", "png"))
     print(table(scores), f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}", sep="\n")
 
 

@@ -144,7 +144,7 @@ def read_lines(data: bytes) -> tuple[list[tuple[int, Event]], list[str]]:
 
 
 class EventLog:
-    """The events that count, in order: what viewers read. The arrays it hands out are read-only and never change later."""
+    """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later."""
 
     SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
 
@@ -163,7 +163,7 @@ class EventLog:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> EventLog:
-        """The log of an `events.jsonl`; `problems` says what was damaged. Raises RunError where there is no such file."""
+        """The log of an `events.jsonl`; `problems` says what was damaged. Raises RunError where there is no file."""
         tail = Tail(path)
         tail.poll()
         if not tail.file:
@@ -171,7 +171,7 @@ class EventLog:
         return tail.log
 
     def append(self, event: Event, seq: int | None = None) -> None:
-        """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are not the log's."""
+        """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are others."""
         seq = seq or (self.seqs[-1] if self.seqs else 0) + 1
         if isinstance(event, Resumed):
             records = list(zip(self.events, self.seqs))
@@ -211,7 +211,7 @@ class EventLog:
         return columns
 
     def column(self, name: str) -> np.ndarray:
-        """(S,) float64: a number of the S steps, such as "entropy". Raises RunError for a name that is none of SCALARS."""
+        """(S,) float64: a number of the S steps, such as "entropy". Raises RunError for a name not in SCALARS."""
         if name not in self.SCALARS:
             raise RunError(f"steps have no column {name!r}; they have {', '.join(self.SCALARS)}")
         return self._columns(self.SCALARS.index(name), 1)[:, 0]

@@ -11,7 +11,7 @@ import torch
 
 from . import data as data_module
 from .architecture import Architecture
-from .baselines import baseline, without_candidates
+from .baselines import BASELINES, baseline, without_candidates
 from .config import SearchConfig
 from .errors import ConfigError, LabError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
@@ -100,6 +100,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: L
     out = Path(out)
     if resume:
         experiment = Experiment.from_json(Run.open(out).config)
+    for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
+        raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
     lab = experiment.lab()
     with Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space) as folder:
         if experiment.pretrain.steps:

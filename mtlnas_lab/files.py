@@ -1,8 +1,8 @@
 """What run folders are made of: checked lines of JSON, and plain files that are written whole or not at all.
 
-A line reads `{"seq":7,…,"crc":"1c291ca3"}`. `seq` counts the records of a file from 1 without a hole; `crc` is the CRC-32 of
-the line without its crc member. Numbers that JSON lacks are the strings "NaN", "Infinity", "-Infinity". A reader starts
-afresh at every newline, so damage costs the lines it hits and no other.
+A line reads `{"seq":7,…,"crc":"1c291ca3"}`. `seq` counts the records of a file from 1 without a hole; `crc` is the
+CRC-32 of the line without its crc member. Numbers that JSON lacks are the strings "NaN", "Infinity", "-Infinity".
+A reader starts afresh at every newline, so damage costs the lines it hits and no other.
 """
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ from .errors import RunError
 
 try:
     import fcntl
-except ImportError:                                   # Windows
+except ImportError:                                              # Windows
     fcntl = None
 
-LINE, DEPTH, RECORDS, NOTES = 2**20, 64, 5_000_000, 1_000   # bytes of a line, its brackets, records and problems of a file
-FULL = "make room and go on with --resume"
-ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: "pass an --out that you may write to",
-          errno.EROFS: "pass an --out that you may write to", errno.ENOENT: "is this a whole run folder, and still there?"}
+LINE, DEPTH = 2**20, 64                                          # bytes of a line, brackets around a value
+RECORDS, NOTES = 5_000_000, 1_000                                # of a file: records, problems that are listed
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+FULL, CLOSED = "make room and go on with --resume", "pass an --out that you may write to"
+ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: CLOSED, errno.EROFS: CLOSED,
+          errno.ENOENT: "is this a whole run folder, and still there?"}
 
 
+# --- JSON -------------------------------------------------------------------------------------------------------------
 def plain(value: object) -> object:
-    """`value` in standard JSON: keys as text, tuples as lists, scalars of arrays as numbers, NaN and infinities as strings."""
+    """`value` in standard JSON: keys as text, tuples as lists, scalars of arrays as numbers, NaN and Inf as strings."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -52,10 +54,10 @@ def revive(value: object) -> object:
     return SPECIAL.get(value, value) if isinstance(value, str) else value
 
 
-def parse(data: bytes) -> object:
-    """Standard JSON in UTF-8, at most 64 brackets deep. Raises RunError."""
+def parse_object(data: bytes) -> dict:
+    """An object in standard JSON and UTF-8, at most 64 brackets deep. Raises RunError."""
     depth, inside = 0, False
-    for mark in re.finditer(rb'\\.|["\[\]{}]', data, re.S) if data.count(b"[") + data.count(b"{") > DEPTH else ():
+    for mark in re.finditer(rb'\\.|["\[\]{}]', data, re.S) if _brackets(data) > DEPTH else ():
         inside ^= mark[0] == b'"'
         depth += 0 if inside else (mark[0] in b"[{") - (mark[0] in b"]}")
         if depth > DEPTH:
@@ -63,18 +65,16 @@ def parse(data: bytes) -> object:
     try:
         value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
         if b"\\u" in data:
-            json.dumps(value, ensure_ascii=False).encode()         # half a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode()       # half a surrogate pair is no text
     except (ValueError, KeyError) as error:
         raise RunError(f"no JSON: {reprlib.repr(str(error))}") from None
-    return value
-
-
-def parse_object(data: bytes) -> dict:
-    """The same for a JSON object."""
-    value = parse(data)
     if not isinstance(value, dict):
         raise RunError("no JSON object")
     return value
+
+
+def _brackets(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
 
 
 def seal(value: dict) -> str:
@@ -82,13 +82,14 @@ def seal(value: dict) -> str:
     return f"{zlib.crc32(json.dumps(value).encode()):08x}"
 
 
+# --- lines ------------------------------------------------------------------------------------------------------------
 def encode(record: dict) -> bytes:
-    """The line of a record that begins with its seq, newline included. Raises RunError for one that `decode` would refuse."""
+    """The line, newline included, of a record that begins with its seq. Raises RunError if `decode` would refuse it."""
     body = json.dumps(plain(record), separators=(",", ":"), allow_nan=False).encode()
-    if b"\\u" in body or body.count(b"[") + body.count(b"{") > DEPTH:
-        parse(body)
+    if _brackets(body) > DEPTH or b"\\u" in body:
+        parse_object(body)
     if len(body) + 20 > LINE or not 0 < record["seq"] <= RECORDS:
-        raise RunError(f"record {record['seq']} of {len(body)} bytes; a line holds at most {LINE}, a file {RECORDS} records")
+        raise RunError(f"record {record['seq']} has {len(body)} bytes; at most {LINE} bytes and {RECORDS} records fit")
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
@@ -96,25 +97,30 @@ def decode(line: bytes) -> dict:
     """The record of a line. Raises RunError for a line that is damaged or beyond the limits."""
     if len(line) > LINE:
         raise RunError(f"longer than {LINE} bytes")
-    body, mark, end = line.rstrip(b"\r\n").rpartition(b',"crc":"')
-    if zlib.crc32(body + b"}") != (int(end[:8], 16) if re.fullmatch(rb'[0-9a-f]{8}"}', end) else -1):
-        raise RunError("its crc does not match: damaged" if mark else f"no crc in {len(line)} bytes: cut short or damaged")
-    record = parse_object(body + b"}")
-    seq = record.get("seq")
-    if type(seq) is not int or not 0 < seq <= RECORDS:
-        raise RunError(f"a record's seq is a number from 1 to {RECORDS}, not {reprlib.repr(seq)}")
+    body, mark, crc = line.rstrip(b"\r\n").rpartition(b',"crc":"')
+    body += b"}"
+    if not mark:
+        raise RunError(f"no crc in {len(line)} bytes: cut short or damaged")
+    if crc != b'%08x"}' % zlib.crc32(body):
+        raise RunError("its crc does not match: damaged")
+    record = parse_object(body)
+    if type(record.get("seq")) is not int or not 0 < record["seq"] <= RECORDS:
+        raise RunError(f"seq is {reprlib.repr(record.get('seq'))}; it should be from 1 to {RECORDS}")
     return record
 
 
 class Reader:
-    """Bytes in, in any portions; out comes what `read` makes of each good record. Never raises on what the bytes are.
+    """Bytes in, in any portions; out comes what `read` makes of each good record. It never raises for what they are.
 
     `problems` says what was skipped. `read` raises RunError for a record that it can't use.
     """
 
     def __init__(self, read: Callable[[dict], Any] = dict):
-        self.read, self.problems, self._rest = read, [], b""
-        self.line = self.seq = self.pending = 0          # lines seen, seq of the last good one, bytes behind the last newline
+        self.read = read
+        self.line = self.seq = 0                                 # lines seen; seq of the last good record
+        self.pending = 0                                         # bytes behind the last newline
+        self.problems: list[str] = []
+        self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Any]:
         *lines, rest = (self._rest + data).split(b"\n")
@@ -124,11 +130,12 @@ class Reader:
             self.line += 1
             try:
                 record = decode(line)
-                seq, last, self.seq = record["seq"], self.seq, max(self.seq, record["seq"])
+                seq, last = record["seq"], self.seq
                 if seq <= last:
                     raise RunError(f"record {seq} comes after record {last}: skipped")
                 if seq > last + 1:
                     self.note(f"records {last + 1} to {seq - 1} are missing before it")
+                self.seq = seq
                 yield self.read(record)
             except RunError as error:
                 self.note(str(error))
@@ -145,8 +152,8 @@ def told(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "; ".join(filter(None, (error.strerror or str(error), ADVICE.get(error.errno))))
-        raise RunError(f"{path}: {advice}") from None
+        advice = ADVICE.get(error.errno)
+        raise RunError(f"{path}: {error.strerror or error}{f'; {advice}' if advice else ''}") from None
 
 
 def open_plain(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
@@ -162,12 +169,21 @@ def open_plain(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
 
 
 def read(path: str | os.PathLike, limit: int) -> bytes:
-    """The bytes of a plain file. Raises RunError for one that is missing or larger than the limit, before it is read."""
+    """The bytes of a plain file. Raises RunError, before reading, for one that is missing or larger than the limit."""
     with told(path), os.fdopen(open_plain(path), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limit:
-            raise RunError(f"{path} has {size} bytes, more than the {limit} it should have at most")
+            raise RunError(f"{path} has {size} bytes; at most {limit} are expected there")
         return stream.read(size)
+
+
+def read_json(path: str | os.PathLike, limit: int = 2**24) -> dict:
+    """The object in a file of JSON. Raises RunError for one that is missing, damaged or larger than the limit."""
+    data = read(path, limit)
+    try:
+        return parse_object(data)
+    except RunError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -194,7 +210,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Makes names that were given in a folder safe; where folders can't be opened (Windows) the system does so itself."""
+    """Makes the names in a folder safe from a power failure, where the system lets folders be opened (not Windows)."""
     if os.name == "posix":
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -215,10 +231,10 @@ def take_lock(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
             import msvcrt
-            os.lseek(descriptor, 2**30, os.SEEK_SET)               # a byte far behind the text, which stays readable
+            os.lseek(descriptor, 2**30, os.SEEK_SET)             # a byte far behind the text, which stays readable
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             os.lseek(descriptor, 0, os.SEEK_SET)
-        with suppress(OSError):                                    # the name is a courtesy
+        with suppress(OSError):                                  # the name is a courtesy
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{socket.gethostname()} {os.getpid()}".encode())
         return descriptor
@@ -226,8 +242,8 @@ def take_lock(path: Path) -> int:
         os.close(descriptor)
         if isinstance(error, (BlockingIOError, PermissionError)):
             holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
-            raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; wait for it, stop it, "
-                           "or only look at the run") from None
+            raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; "
+                           "wait for it, stop it, or only look at the run") from None
         if isinstance(error, OSError):
             raise RunError(f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
                            "pass an --out on another disk") from None

@@ -17,9 +17,12 @@ from torch import Tensor
 
 from .backbones import vgg16
 from .config import SearchConfig
+from .data import Pack
 from .errors import ConfigError, RunError
+from .evaluate import evaluate
 from .fusion import NDDR, CrossStitch
 from .lab import Lab
+from .packfile import splits
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import SuperNet
@@ -115,6 +118,31 @@ def load_checkpoint(path: str | Path, dropout: float = 0.5) -> Lab:
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise RunError(f"{str(path)!r} holds no state dict; a released checkpoint maps parameter names to tensors")
     return from_released(content, dropout)
+
+
+def scores(lab: Lab, pack_path: str | Path | None, batch_size: int = 16) -> dict[str, dict]:
+    """Scores of a released network on a pack, under its architecture: images as 0–255 less the pack's mean colour.
+
+    Its normals were learnt from undecoded colours (PAPERS.md P1), so its angles do not mean what ours mean.
+    """
+    if pack_path is None:
+        raise ConfigError("a released checkpoint comes without data; name a pack with --eval-data")
+    path = Path(pack_path)
+    pack = Pack.load(path, "test" if "test" in splits(path) else None)
+    classes = lab.tasks["segmentation"].channels
+    key = next((task for task in ("segmentation", "seg13", "seg40")
+                if task in pack.tasks and len(pack.labels.get(task, ())) == classes), None)
+    if key is None or "normals" not in pack.tasks:
+        raise ConfigError(f"{path} cannot score this checkpoint: it needs normals and a segmentation of {classes} classes; "
+                          f"the pack has {', '.join(pack.tasks)}")
+    mean = pack.images.float().mean((0, 2, 3), keepdim=True)
+
+    def batches():
+        for index in torch.arange(len(pack)).split(batch_size):
+            _, targets = pack.batch(index, (key, "normals"))
+            yield pack.images[index].float() - mean, {"segmentation": targets[key], "normals": targets["normals"]}
+
+    return {"hard": evaluate(lab.supernet, lab.derive().kept, lab.tasks, batches())}
 
 
 # --- configuration files ----------------------------------------------------------------------------------------------

@@ -41,10 +41,6 @@ class Entry:
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         with _parsing(self.path), np.load(self.path, allow_pickle=False) as file:
             return file[self.key]
@@ -73,7 +69,7 @@ def checked(arrays: Mapping[str, np.ndarray], name: str, tasks: Iterable[str] | 
     image = arrays.get("image")
     if image is None:
         raise DataError(f"{name}: has no array 'image'; it has {', '.join(sorted(arrays)) or 'none'}")
-    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape:
+    if image.dtype != np.uint8 or len(image.shape) != 4 or image.shape[-1] != 3 or 0 in image.shape:
         nan = " with NaN" if image.dtype.kind == "f" and np.isnan(np.asarray(image)).any() else ""
         raise DataError(f"{name}: image is {image.dtype} of shape {image.shape}{nan}, but must be uint8 of shape "
                         "(N, H, W, 3): store RGB as whole numbers 0..255")
@@ -144,7 +140,7 @@ def _labels(arrays: Mapping, task: str, first: int, x: np.ndarray, pack: str) ->
     if names is None:                                      # numbers stand in for names
         known = {"seg13": 13, "seg40": 40}.get(task, max(2, int(x.max()) + 1 - first))
         return tuple(str(number) for number in range(first, first + known))
-    if names.ndim != 1 or names.dtype.kind != "U" or not first + 2 <= names.shape[0] <= first + 254:
+    if len(names.shape) != 1 or names.dtype.kind != "U" or not first + 2 <= names.shape[0] <= first + 254:
         raise DataError(f"{pack}: {names_key(task)} must list 2 to 254 classes as text"
                         f"{', after one for unlabelled' if first else ''}")
     return tuple(np.asarray(names)[first:].tolist())

@@ -77,7 +77,7 @@ PATTERNS = {   # see pattern_of: wu wv wuv level brick, and how much longer v is
     "dots": (0, 0, 1, 0.45, 0.5, 1), "grain": (0, 0, 0, 0.5, 0, 5)}
 DTYPES = {"image": np.uint8, "seg": np.uint8, "depth_mm": np.uint16, "edge": np.uint8, "normal": np.int8,
           "normal_valid": np.bool_, "intrinsics": np.float32}
-Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")     # a solid; low and high above the floor
+Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")    # a solid; low, high over the floor
 
 
 def turned(c, s, v):
@@ -154,7 +154,11 @@ def place(u, parts, where, room, taken, eye, ahead):
 
 
 def draw_scene(size, seed, number):
-    """All arrays of one scene. Solids that the camera cannot see are left out, so they throw no shadow either."""
+    """All arrays of one scene. Solids that the camera cannot see are left out, so they throw no shadow either.
+
+    A solid is 33 numbers: centre, half sizes, cos and sin of its turn, k, m; and its look: two colours, label, glow, 14
+    for pattern_of, piece. The room is the first box; its six faces have looks of their own.
+    """
     generator = np.random.Generator(np.random.PCG64([seed, number]))
     stream = (value for _ in iter(int, 1) for value in generator.random(256).tolist())
 
@@ -334,21 +338,24 @@ def render(count, size=64, seed=0, first=0, chunk=None):
 
     Returns arrays (H = W = size): `image` (N, H, W, 3) u8; `seg` (N, H, W) u8, 1 + index in CLASSES; `depth_mm`
     (N, H, W) u16, along the optical axis; `normal` (N, H, W, 3) i8 / 127, camera frame x right, y down, z forward,
-    facing the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1 where
-    the pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS;
-    `intrinsics` (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time, which
-    changes the speed only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or first.
+    facing the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1
+    where the pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS;
+    `intrinsics` (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time,
+    which changes the speed only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or
+    first.
     """
     chunk = max(1, 2 ** 16 // size ** 2) if chunk is None and size > 0 else chunk
     least = {"count": (count, 1), "size": (size, 16), "seed": (seed, 0), "first": (first, 0), "chunk": (chunk, 1)}
     for name, (value, lowest) in least.items():
         if value < lowest:
             raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {lowest}")
-    pack, block = {}, 16 * chunk                                         # within a block, like is drawn with like
+    pack, block = {}, 16 * chunk
     for start in range(0, count, block):
         scenes = [draw_scene(size, seed, first + i) for i in range(start, min(count, start + block))]
-        order = np.array(sorted(range(len(scenes)), key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"]))))
-        for rows in (order[i:i + chunk] for i in range(0, len(scenes), chunk)):
-            for key, value in paint([scenes[i] for i in rows], size).items():
-                pack.setdefault(key, np.empty((count, *value.shape[1:]), value.dtype))[start + rows] = value
+        alike = np.array(sorted(range(len(scenes)), key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"]))))
+        for rows in (alike[i:i + chunk] for i in range(0, len(scenes), chunk)):
+            part = paint([scenes[i] for i in rows], size)
+            pack = pack or {key: np.empty((count, *value.shape[1:]), value.dtype) for key, value in part.items()}
+            for key, value in part.items():
+                pack[key][start + rows] = value
     return pack

@@ -24,16 +24,17 @@ from . import events
 from .checkpoints import FILE, Checkpoints, Manifest, pack, unpack
 from .errors import RunError
 from .events import Checkpoint, Event, EventLog, Recovered, Resumed, Tail
-from .files import open_plain, parse_object, plain, read, replace, revive, seal, sync_folder, take_lock, told
+from .files import open_plain, parse_object, plain, read, read_json, replace, revive, seal, sync_folder, take_lock, told
 from .space import SearchSpace
 
 SEALED = ("config.json", "space.json")                # written once, with a checksum
-JSON, TEXT = (*SEALED, "architecture.json", "scores.json"), 2**24             # bytes of such a file at most
+JSON = (*SEALED, "architecture.json", "scores.json")
 FILES = (*JSON, "summary.md", *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz")))
+REQUESTS = 2**24                                      # bytes that are read at a time
 
 
 class Run:
-    """A run folder. `Run.open` looks at one; `Run.create` and `Run.resume` hold its lock and write. A context manager."""
+    """A run folder: `Run.open` looks at one, `Run.create` and `Run.resume` hold its lock and write. For `with`."""
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
@@ -76,8 +77,8 @@ class Run:
         with told(self.path):
             there = set(os.listdir(self.path)) - {name + end for name in SEALED for end in ("", ".tmp")}
         if there - {"lock"}:                          # the others are left by a `create` that was killed
-            what = "holds a run; pass --resume to go on with it, or" if "events.jsonl" in there else "is not empty; pass"
-            raise RunError(f"{self.path} already {what} another --out")
+            raise RunError(f"{self.path} already holds a run; pass --resume to go on with it, or another --out"
+                           if "events.jsonl" in there else f"{self.path} is not empty; pass another --out")
 
     def _begin(self, config: Mapping | None = None, space: Mapping | None = None) -> Run:
         try:
@@ -137,16 +138,12 @@ class Run:
         return revive(self.read_json("scores.json"))
 
     def read_json(self, name: str) -> dict:
-        """One of the files in JSON. Raises RunError for another name, a missing file, or one that holds no JSON object."""
+        """One of the files in JSON. Raises RunError for another name, a missing file or a damaged one."""
         path = self._path(name, JSON)
-        data = read(path, TEXT)
-        try:
-            value = parse_object(data)
-            if name in SEALED and value.pop("crc", None) != seal(value):
-                raise RunError("its crc does not match, or it was changed by hand")
-            return value
-        except RunError as error:
-            raise RunError(f"{path} is damaged: {error}") from None
+        value = read_json(path)
+        if name in SEALED and value.pop("crc", None) != seal(value):
+            raise RunError(f"{path} is damaged: its crc does not match, or it was changed by hand")
+        return value
 
     def write_json(self, name: str, value: Mapping) -> None:
         self._path(name, JSON)
@@ -242,10 +239,11 @@ class Run:
         return [manifest for manifest in self._checkpoints.manifests()
                 if not any(first < manifest.seq <= last for first, last in left)]
 
-    def save_checkpoint(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping, keep: Container[int] = ()) -> Checkpoint:
-        """Saves the state after `step`, says so in the log, and removes all but the last two good ones and the steps `keep`.
+    def save_checkpoint(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping,
+                        keep: Container[int] = ()) -> Checkpoint:
+        """Saves the state after `step` and says so in the log; all but the last two good ones and the steps `keep` go.
 
-        Raises RunError; the checkpoints that there were are then still there.
+        Raises RunError, and then the checkpoints that there were are still there.
         """
         self._must_write()
         if not self._sure:
@@ -267,8 +265,9 @@ class Run:
             if step in (None, manifest.step) and (state := self._checkpoints.load(manifest)):
                 self.loaded = manifest
                 return manifest.step, *state
-        raise RunError(f"{self.path} has no good checkpoint" + ("" if step is None else f" of step {step}") + "; "
-                       + ("; ".join(self.notices) or "it has " + (", ".join(str(m.step) for m in self.checkpoints()) or "none")))
+        there = ", ".join(str(manifest.step) for manifest in self.checkpoints()) or "none"
+        raise RunError("; ".join([f"{self.path} has no good checkpoint{'' if step is None else f' of step {step}'}, "
+                                  f"of these: {there}", *self.notices]))
 
     # --- requests -----------------------------------------------------------------------------------------------------
     @classmethod
@@ -276,24 +275,26 @@ class Run:
         """Asks the search that writes the run to turn knobs; anybody who looks at the run may."""
         path = cls.open(path).path / "controls.jsonl"
         line = json.dumps(plain(knobs), allow_nan=False).encode() + b"\n"
-        with told(path), os.fdopen(open_plain(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "r+b", buffering=0) as stream:
-            stream.seek(-1, os.SEEK_END) if os.fstat(stream.fileno()).st_size else None
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        with told(path), os.fdopen(open_plain(path, flags), "r+b", buffering=0) as stream:
+            stream.seek(max(stream.seek(0, os.SEEK_END) - 1, 0))
             stream.write(line if stream.read(1) in (b"", b"\n") else b"\n" + line)
 
     def requests(self) -> list[dict]:
-        """What was asked for since the last call, oldest first. A line that is no request is passed over with a notice."""
+        """What was asked for since the last call, oldest first. What is no request is passed over with a notice."""
         path, asked = self.path / "controls.jsonl", []
         if not os.path.lexists(path):
             return asked
         try:
             with told(path), os.fdopen(open_plain(path), "rb", buffering=0) as stream:
-                self.requests_read *= os.fstat(stream.fileno()).st_size >= self.requests_read      # a new file: from its start
+                if os.fstat(stream.fileno()).st_size < self.requests_read:
+                    self.requests_read = 0            # a new file
                 stream.seek(self.requests_read)
-                data = stream.read(TEXT)
+                data = stream.read(REQUESTS)
         except RunError as error:
             self.notice(str(error))
             return asked
-        whole = data[:data.rfind(b"\n") + 1] or data * (len(data) == TEXT)
+        whole = data[:data.rfind(b"\n") + 1] or data * (len(data) == REQUESTS)
         self.requests_read += len(whole)
         for line in filter(None, whole.split(b"\n")):
             try:

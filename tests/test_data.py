@@ -448,9 +448,12 @@ def test_whole_gives_every_image_each_epoch(numbered):
     assert all(sorted(sum(epoch, [])) == list(range(50)) for epoch in epochs) and epochs[0] != epochs[1]
 
 
-def test_augmentation_differs_from_batch_to_batch(numbered):
+def test_augmentation_differs_from_batch_to_batch_and_between_the_halves(numbered):
     stream = Batches(numbered, ("usage",), 4, lambda epoch: torch.arange(4), seed=0)
     assert not torch.equal(next(stream)[0], next(stream)[0])
+    alike = Pack(numbered.images[:1].repeat(50, 1, 1, 1), numbered.targets)
+    weights, alpha = split(alike, ("usage",), 4, seed=0)
+    assert not torch.equal(next(weights)[0], next(alpha)[0])
     plain = Batches(numbered, ("usage",), 4, lambda epoch: torch.arange(4), seed=0, augment=False)
     assert torch.equal(next(plain)[0], next(plain)[0])
 

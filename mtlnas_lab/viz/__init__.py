@@ -4,10 +4,13 @@
 
 `GraphFigure` (a graph and how it should look) becomes a `Scene` (plain shapes in mm), which every format is written from.
 """
+from .compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
+from .explain import explain, to_latex, to_markdown
 from .export import provenance, refigure, save_figure, save_fusion_graph
-from .geometry import GraphFigure
+from .geometry import GraphFigure, GraphGrid
 from .graph import fusion_graph, ladder_layout, plot_fusion_graph
-from .heat import overview, plot_heatmap
+from .heat import overview, plot_heatmap, side_by_side
+from .motion import animate
 from .pictures import plot_predictions
 from .style import STYLES, FigureStyle, style

@@ -15,40 +15,41 @@ from .style import PT, FigureStyle
 from .style import style as style_named
 
 NODE_DATA = {"task", "stage", "lane", "group", "index", "size", "channels", "kind"}
+CHOICES = {"dropped": ("faint", "hide"), "color": ("probability", "source")}
 
 
 @dataclass(frozen=True)
 class GraphFigure:
     """A fusion graph and how it should look; `scene()` is the picture.
 
-    Raises ConfigError for a choice there is not, SpaceError for a graph without the data that `fusion_graph` puts into it.
+    Raises ConfigError for a choice there is not, SpaceError for a graph without the data that `fusion_graph` gives it.
     """
 
     graph: nx.DiGraph
     style: FigureStyle | str = "paper-single"
     dropped: str = "faint"                                       # or 'hide'
     labels: str | Mapping[str, str] | None = "stage"             # or 'channels', or {node: text}
-    color: str = "probability"                                   # or 'source': the colour of the task an edge comes from
-    legend: bool = True                                          # what width, colour and dashes mean, drawn on arrows
+    color: str = "probability"                                   # or 'source': as the task an edge comes from
+    legend: bool = True                                          # what width, colour and dashes mean, on arrows
     colorbar: bool = True
     title: str | None = None
     positions: Mapping[str, tuple[float, float]] | None = None   # in the units of ladder_layout
 
     def __post_init__(self):
         object.__setattr__(self, "style", style_named(self.style))
-        for name, choices in (("dropped", ("faint", "hide")), ("color", ("probability", "source"))):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is no choice; take one of {', '.join(choices)}")
         if isinstance(self.labels, str) and self.labels not in ("stage", "channels"):
-            raise ConfigError(f"labels={self.labels!r} is no choice; take 'stage', 'channels', a text for each node, or None")
+            raise ConfigError(f"labels={self.labels!r} is no choice; take 'stage', 'channels', {{node: text}} or None")
         if missing := set(self.graph) - set(self.positions or self.graph):
-            raise ConfigError(f"positions lack {len(missing)} nodes, {sorted(missing)[0]} among them; give (x, y) for each")
+            raise ConfigError(f"positions lack {len(missing)} nodes, such as {min(missing)}; give (x, y) for each")
         if not len(self.graph) or any(NODE_DATA - set(data) for _, data in self.graph.nodes(data=True)):
             raise SpaceError(f"this graph has no nodes with {', '.join(sorted(NODE_DATA))}; make it with fusion_graph")
         for a, b, data in self.graph.edges(data=True):
             p = data.get("probability", 0.0)
             if data.get("kind") == "fusion" and not (isinstance(p, (int, float)) and 0 <= p <= 1 and "kept" in data):
-                raise SpaceError(f"edge {a} -> {b} has the probability {p}; a fusion edge has one from 0 to 1, and kept")
+                raise SpaceError(f"edge {a} -> {b} has probability {p}; a fusion edge has one from 0 to 1, and kept")
 
     def edges(self) -> list[tuple[str, str, dict]]:
         """(source, target, data) of the fusion edges that are drawn; number i has the id `edge-i` in SVG and HTML."""
@@ -91,14 +92,17 @@ class GraphGrid:
         return self.figures[0].style
 
     def scene(self) -> Scene:
-        first, em, columns = self.figures[0], self.style.font * PT, min(self.columns, len(self.figures))
-        wide, rows = self.style.width / columns, -(-len(self.figures) // columns)
-        scenes = [replace(figure, style=self.style, legend=False, colorbar=False).scene(wide) for figure in self.figures]
+        first, em, width = self.figures[0], self.style.font * PT, self.style.width
+        columns = min(self.columns, len(self.figures))
+        rows, wide = -(-len(self.figures) // columns), width / columns
+        plain = {"style": self.style, "legend": False, "colorbar": False}
+        scenes = [replace(figure, **plain).scene(wide) for figure in self.figures]
         high, below = max(scene.height for scene in scenes), legend_height(first) + 0.3 * em
-        items = [item for i, scene in enumerate(scenes)
-                 for item in moved(scene, i % columns * wide, below + (rows - i // columns) * high - scene.height, f"graph-{i}-")]
-        items += legend(first, Page(first, self.style.width, None).pen, em, self.style.width - 0.8 * em, below)
-        return Scene(self.style.width, below + rows * high, tuple(items), self.style, self)
+        items = list(legend(first, Page(first, width, None).pen, em, width - 0.8 * em, below))
+        for i, scene in enumerate(scenes):
+            up = below + (rows - i // columns) * high - scene.height
+            items += moved(scene, i % columns * wide, up, f"graph-{i}-")
+        return Scene(width, below + rows * high, tuple(items), self.style, self)
 
     def to_json(self) -> dict:
         return {"grid": [figure.to_json() for figure in self.figures], "columns": self.columns}

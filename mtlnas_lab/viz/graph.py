@@ -1,4 +1,4 @@
-"""Fusion graphs as networkx graphs whose data other tools can read, where their nodes stand, and one call to draw them."""
+"""Fusion graphs as networkx graphs that other tools can read, where their nodes stand, and one call to draw them."""
 from __future__ import annotations
 
 import math
@@ -41,34 +41,35 @@ def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpa
 def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
     values = [float(a) for a in alpha]
     if any(math.isnan(a) for a in values):
-        raise SpaceError(f"α of edge {next(i for i, a in enumerate(values) if math.isnan(a))} is NaN, which has no width; "
-                         "look at an earlier checkpoint")
+        place = next(i for i, a in enumerate(values) if math.isnan(a))
+        raise SpaceError(f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint")
     return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
 
 
-def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = False, dropped: bool = True) -> nx.DiGraph:
-    """The graph of a search space, an architecture, an event log or a run: nodes `normals:3`, in the order of the lanes.
+def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = False,
+                 dropped: bool = True) -> nx.DiGraph:
+    """The graph of a search space, an architecture, an event log or a run: nodes `normals:3`, lane by lane.
 
     Node data: task, stage, lane, group, index, size, channels, kind ('stage'), label. Edge data: kind ('backbone' or
-    'fusion') and, for fusion edges, probability σ(α) and kept. All of plain types, so that GraphML, GEXF and JSON carry it.
+    'fusion') and, for fusion edges, probability σ(α) and kept. All of plain types, which GraphML, GEXF and JSON carry.
     `alpha` overrides what the source says. A space alone has candidates: probability 1, all kept.
-    `dropped=False` leaves the dropped edges out. `split=True` splits a node into kind 'features', what a stage puts out and
-    what edges read, and 'fused', what goes on to the next stage; that graph is a DAG, while two tasks that read each other
-    at one stage look like a cycle in the plain one. Raises SpaceError for one task only, NaN, or a wrong length.
+
+    `dropped=False` leaves the dropped edges out. `split=True` splits a node into kind 'features', what a stage puts out
+    and edges read, and 'fused', what goes on to the next stage; that graph is a DAG, while two tasks that read each
+    other at one stage look like a cycle in the plain one. Raises SpaceError for one task, NaN, or a wrong length.
     """
     if isinstance(source, nx.DiGraph):
         return source
     space, probability, kept = read_source(source, alpha)
     if len(space.tasks) < 2:
-        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two or more")
+        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two tasks "
+                         "or more")
     if probability is not None and len(probability) != len(space):
-        raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the order of "
-                         "space.edges")
-    known = probability is not None or kept is not None
-    kept = kept or (tuple(p > 0.5 for p in probability) if probability is not None else (True,) * len(space))
+        raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the "
+                         "order of space.edges")
+    graph = nx.DiGraph(weights="none" if probability is None and kept is None else "alpha")
+    kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
     probability = probability or tuple(float(keep) for keep in kept)
-
-    graph = nx.DiGraph(weights="alpha" if known else "none")
     before, behind = ("/features", "/fused") if split else ("", "")
     for lane, (task, stages) in enumerate(space.plans.items()):
         for number, stage in enumerate(stages):
@@ -113,10 +114,10 @@ def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
 def plot_fusion_graph(source, ax=None, *, alpha: Sequence[float] | None = None, split: bool = False, **look):
     """Draw a fusion graph and return the axes; `source` is whatever `fusion_graph` takes, or a graph it made.
 
-    look: style='paper-single', dropped='faint' | 'hide', positions={node: (x, y)}, labels='stage' | 'channels' | {node: text}
-    | None, color='probability' | 'source', legend=True, colorbar=True, title=None (see `GraphFigure`). The width, the
-    opacity and the colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or hidden.
-    With `ax`, the picture fills those axes at the text sizes of the style; without, a figure of the style's width is made.
+    look: style='paper-single', dropped='faint' | 'hide', positions={node: (x, y)}, labels='stage' | 'channels' |
+    {node: text} | None, color='probability' | 'source', legend=True, colorbar=True, title=None (see `GraphFigure`). The
+    width, the opacity and the colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or
+    hidden. With `ax`, the picture fills those axes at the text sizes of the style; without, it is a figure of its own.
     """
     from .geometry import GraphFigure
     from .scene import draw

@@ -68,6 +68,21 @@ def plot_heatmap(source, ax, look, *, alpha=None, colorbar: bool = True, title: 
         bar.outline.set_visible(False)
 
 
+def side_by_side(source, *, alpha=None, style: str | FigureStyle = "paper-double", title: str | None = None, figure=None):
+    """The fusion graph beside its heat map, on a new figure (or sub-figure `figure`), which is returned."""
+    look = style_named(style)
+    with look.context():
+        figure = figure or look.figure(0.34 * look.width, layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=(1.75, 1))
+        plot_heatmap(source, alpha=alpha, ax=right.add_subplot(), style=look, colorbar=False, title="Gates, source × target")
+        graph = left.add_axes((0, 0, 1, 1))
+        for part in (left, right):
+            part.set_facecolor(look.paper)
+        figure.canvas.draw()                         # places the sub-figures, whose size the graph needs
+        plot_fusion_graph(source, graph, alpha=alpha, style=look, title=title)
+    return figure
+
+
 def overview(source, *, style: str | FigureStyle = "web-light", title: str | None = None):
     """One still picture of a search: entropy, gates, losses, heat map and fusion graph. Returns the figure."""
     look, log = style_named(style), read_log(source)
@@ -88,11 +103,7 @@ def overview(source, *, style: str | FigureStyle = "web-light", title: str | Non
         plot_gates(log, ax=axes[0, 1], style=look, title="Gates")
         plot_losses(log, ax=axes[1, 0], style=look, title="Losses")
         (plot_gap if log.evaluated else plot_collapse)(log, ax=axes[1, 1], style=look, title="Gap" if log.evaluated else "Collapse")
-        left, right = below.subfigures(1, 2, width_ratios=(1.75, 1))
-        plot_heatmap(log, ax=right.add_subplot(), style=look, colorbar=False, title="Gates, source × target")
-        graph = left.add_axes((0, 0, 1, 1))
-        for part in (above, below, left, right):
+        for part in (above, below):
             part.set_facecolor(look.paper)
-        figure.canvas.draw()
-        plot_fusion_graph(log, graph, style=look, title=f"Fusion graph after {log.steps[-1].step} steps")
+        side_by_side(log, style=look, title=f"Fusion graph after {log.steps[-1].step} steps", figure=below)
     return figure

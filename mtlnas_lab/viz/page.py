@@ -12,12 +12,14 @@ from .routes import routes
 from .scene import Box, Curve, Text
 from .style import PT, shorten, text_width
 
+BOLD = 1.12          # how much wider bold text is
+
 
 class Page:
     """One computation of a scene for a GraphFigure, `width` mm wide; all lengths in mm.
 
     Lanes run from left to right, names stand before them (turned by 90° where they would take too much room), groups of
-    stages are shaded, the legend is below.
+    stages are shaded, the legend is below. Nodes have labels where all of them fit.
     """
 
     def __init__(self, spec, width: float, height: float | None):
@@ -25,42 +27,50 @@ class Page:
         self.data = dict(self.graph.nodes(data=True))
         self.tasks = list(dict.fromkeys(d["task"] for d in sorted(self.data.values(), key=lambda d: d["lane"])))
         self.em, self.small = self.style.font * PT, self.style.small * PT
-        self.split = any(d["kind"] == "fused" for d in self.data.values())
+        self._place_nodes(spec.positions or ladder_layout(self.graph), height)
+        crowd = max(0.4, min(1.0, self._room()))
+        self.pen = Pen(self.style, self.style.colors(self.tasks), self.graph.graph.get("weights", "alpha"),
+                       spec.color == "source", self.style.line * crowd)
 
-        names = 1.12 * max(text_width(task, self.style.font) for task in self.tasks)
+    def _place_nodes(self, place, height: float | None):
+        spec, width, split = self.spec, self.width, any(d["kind"] == "fused" for d in self.data.values())
+        names = BOLD * max(text_width(task, self.style.font) for task in self.tasks)
         self.turned = names > 0.17 * width
-        self.left = 1.9 * self.em if self.turned else min(names, 0.4 * width) + 1.2 * self.em
-        place = {node: (float(x), float(y)) for node, (x, y) in (spec.positions or ladder_layout(self.graph)).items()}
-        columns, rows = [x for x, _ in place.values()], [y for _, y in place.values()]
-        lanes = max(rows) - min(rows)
-        self.unit = (width - self.left - 1.2 * self.em) / (np.ptp(columns) + 1.5)
-        lanes_x = [sorted(place[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]
-        nearest = 1.0 if spec.positions else min((b - a for xs in lanes_x for a, b in zip(xs, xs[1:])), default=1.0)
-        self.radius = min((0.46 if self.split else 0.36) * nearest * self.unit, 1.1 * self.em)
+        self.left = 1.9 * self.em if self.turned else names + 1.2 * self.em
+        xs, ys = zip(*((float(x), float(y)) for x, y in place.values()))
+        lanes = max(ys) - min(ys)
+        self.unit = (width - self.left - 1.2 * self.em) / (max(xs) - min(xs) + 1.5)
+        self.reach = (0.5 if split else 0.62) * self.unit          # from a node to the edge of its group
+
+        rows = [sorted(place[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]
+        nearest = 1.0 if spec.positions else min((b - a for row in rows for a, b in zip(row, row[1:])), default=1.0)
+        self.radius = min((0.46 if split else 0.36) * nearest * self.unit, 1.1 * self.em)
+        label = max(text_width(self.label(node), self.style.small) for node in self.data) / 2 + 0.1 * self.small
+        most = max(0.46 * nearest * self.unit, self.radius)
+        self.labelled = label <= most and 0.8 * self.small < 2 * self.radius
+        self.half = max(self.radius, min(label + 0.15 * self.small, most) if self.labelled else 0)
 
         above = 0.4 * self.em + (1.7 * self.em if spec.title else 0) + 1.6 * self.small
         below = legend_height(spec) + 0.2 * self.em
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
-        pad = 1.9 * self.radius                      # from a lane to the edge of the shading
+        pad = 1.9 * self.radius                                    # from a lane to the edge of the shading
         if self.turned:
             lane = max(lane, min(names, 0.32 * width))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
-        self.lane = max((self.height - above - below - 2 * pad) / lanes, 2.5 * self.radius) if lanes else lane
+        room = self.height - above - below - 2 * pad
+        self.lane = max(room / lanes, 2.5 * self.radius) if lanes else lane
         self.top = self.height - above
         self.bottom = self.top - 2 * pad - self.lane * lanes
-        self.at = {node: (self.left + (0.75 + x - min(columns)) * self.unit, self.bottom + pad + (y - min(rows)) * self.lane)
-                   for node, (x, y) in place.items()}
-        widest = max((text_width(self.label(node), self.style.small) for node in self.data), default=0) / 2 + 0.25 * self.small
-        self.labelled = widest <= max(0.46 * nearest * self.unit, self.radius) and 0.8 * self.small < 2 * self.radius   # all or none
-        self.half = max(self.radius, widest if self.labelled else 0)
+        self.at = {node: (self.left + (0.75 + x - min(xs)) * self.unit, self.bottom + pad + (y - min(ys)) * self.lane)
+                   for node, x, y in zip(place, xs, ys)}
 
-        drawn = sum(d["kind"] == "fusion" for *_, d in self.graph.edges(data=True))
-        kept = max(sum(d.get("kept", False) for *_, d in self.graph.edges(data=True)), drawn / 2, 1)
-        sides = 2 * len(self.data) * (len(self.tasks) - 1) / max(len(self.tasks), 1)
-        room = 2.1 * self.radius * sides / (6.8 * kept * self.style.line * PT)   # on the rims, for each arrow that ends there
-        self.pen = Pen(self.style, self.style.colors(self.tasks), self.graph.graph.get("weights", "alpha"),
-                       spec.color == "source", self.style.line * min(1.0, max(0.4, room)))
+    def _room(self) -> float:
+        """Room on the rims of the nodes for each arrow that ends there, in widths of an arrow head."""
+        edges = [d for *_, d in self.graph.edges(data=True) if d["kind"] == "fusion"]
+        arrows = max(sum(d["kept"] for d in edges), len(edges) / 2, 1)
+        sides = 2 * len(self.data) * (len(self.tasks) - 1) / len(self.tasks)
+        return 2.1 * self.radius * sides / (6.8 * arrows * self.style.line * PT)
 
     def items(self) -> Iterator[Curve | Box | Text]:
         edges = sorted(self.edges(), key=lambda edge: edge[0])
@@ -71,27 +81,26 @@ class Page:
         yield from self.nodes()
         yield from self.names()
         if self.spec.title:
-            title = shorten(self.spec.title, self.style.font, (self.width - self.em) / 1.12)
-            yield Text(0.4 * self.em, self.height - 1.3 * self.em, title, self.style.font, self.style.ink, "start", True)
+            size, y = self.style.font, self.height - 1.3 * self.em
+            title = shorten(self.spec.title, size, (self.width - self.em) / BOLD)
+            yield Text(0.4 * self.em, y, title, size, self.style.ink, "start", True)
         yield from legend(self.spec, self.pen, self.left, self.width - 0.8 * self.em, self.bottom)
 
     def groups(self):
         groups = defaultdict(list)
         for node, d in self.data.items():
             groups[d["group"]].append(node)
-        reach = (0.5 if self.split else 0.62) * self.unit
         found = []
         for group, nodes in sorted(groups.items()):
-            low, high = min(self.at[n][0] for n in nodes) - reach, max(self.at[n][0] for n in nodes) + reach
-            channels = {self.data[n]["channels"] for n in nodes}
-            found.append((group, low, high, (f"{channels.pop()}", " ch") if len(channels) == 1 else (f"group {group}", "")))
+            xs, channels = [self.at[n][0] for n in nodes], {self.data[n]["channels"] for n in nodes}
+            text = (f"{channels.pop()}", " ch") if len(channels) == 1 else (f"group {group}", "")
+            found.append((group, min(xs) - self.reach, max(xs) + self.reach, text))
         long = all(text_width("".join(text), self.style.small) < high - low for _, low, high, text in found)
         for group, low, high, text in found:
-            middle = (low + high) / 2
-            yield Box(middle, (self.top + self.bottom) / 2, high - low, self.top - self.bottom, 0.35 * self.em, self.style.shade,
-                      id=f"group-{group}")
+            x, y = (low + high) / 2, (self.top + self.bottom) / 2
+            yield Box(x, y, high - low, self.top - self.bottom, 0.35 * self.em, self.style.shade, id=f"group-{group}")
             text = shorten("".join(text) if long else text[0], self.style.small, high - low + 0.4 * self.em)
-            yield Text(middle, self.top + 0.45 * self.small, text, self.style.small, self.style.soft)
+            yield Text(x, self.top + 0.45 * self.small, text, self.style.small, self.style.soft)
 
     def backbones(self):
         for a, b, d in self.graph.edges(data=True):
@@ -99,15 +108,16 @@ class Page:
                 yield self.chain(self.at[a], self.at[b], self.data[a]["task"], f"{a} → {b}, backbone")
         for task in self.tasks:
             own = sorted(self.at[node] for node, d in self.data.items() if d["task"] == task)
-            yield self.chain((own[0][0] - self.half - 0.5 * self.em, own[0][1]), own[0], task)
-            end = (own[-1][0] + self.half + 0.75 * self.em, own[-1][1])
-            yield self.chain(own[-1], end, task, head=True)
+            (first, y), (last, end) = own[0], own[-1]
+            yield self.chain((first - self.half - 0.5 * self.em, y), own[0], task)
+            yield self.chain(own[-1], (last + self.half + 0.75 * self.em, end), task, head=True)
 
     def chain(self, a, b, task: str, title: str = "", head: bool = False) -> Curve:
         size, (x, y) = 0.45 * self.em, b
         corners = ((x - size, y + 0.45 * size), (x - size, y - 0.45 * size), b) if head else None
-        points = np.linspace(a, (x - 0.8 * size, y) if head else b, 4)
-        return Curve(tuple((float(x), float(y)) for x, y in points), self.pen.colors[task], 1.9 * self.style.line, head=corners, title=title)
+        line = np.linspace(a, (x - 0.8 * size, y) if head else b, 4)
+        points = tuple((float(x), float(y)) for x, y in line)
+        return Curve(points, self.pen.colors[task], 1.9 * self.style.line, head=corners, title=title)
 
     def label(self, node: str) -> str:
         labels, data = self.spec.labels, self.data[node]
@@ -125,26 +135,28 @@ class Page:
         for node, d in self.data.items():
             (x, y), (w, h), color = self.at[node], self.size(node), self.pen.colors[d["task"]]
             hollow = d["kind"] == "features"
-            yield Box(x, y, 2 * w, 2 * h, h, self.style.paper if hollow else color, color if hollow else self.style.paper, self.style.line,
-                      f"node-{d['lane']}-{d['stage']}" + ("-features" if hollow else ""), f"{node}, {d['channels']} channels, group {d['group']}")
-            text = self.label(node)
-            if text and self.labelled:
+            fill, stroke = (self.style.paper, color) if hollow else (color, self.style.paper)
+            yield Box(x, y, 2 * w, 2 * h, h, fill, stroke, self.style.line,
+                      f"node-{d['lane']}-{d['stage']}" + "-features" * hollow,
+                      f"{node}, {d['channels']} channels, group {d['group']}")
+            if self.labelled and (text := self.label(node)):
                 yield Text(x, y - 0.365 * self.small, text, self.style.small, self.style.on(color))
 
     def names(self):
+        size, ink = self.style.font, self.style.ink
         for lane, task in enumerate(self.tasks):
-            y, id = float(np.mean([self.at[n][1] for n, d in self.data.items() if d["task"] == task])), f"task-{lane}"
-            text = shorten(task, self.style.font, (self.lane if self.turned else self.left - self.em) / 1.12)
+            y = float(np.mean([self.at[node][1] for node, d in self.data.items() if d["task"] == task]))
+            text, id = shorten(task, size, (self.lane if self.turned else self.left - self.em) / BOLD), f"task-{lane}"
             if self.turned:
-                y -= 0.56 * text_width(text, self.style.font)
-                yield Text(1.2 * self.em, y, text, self.style.font, self.style.ink, "start", True, 90, id)
+                yield Text(1.2 * self.em, y, text, size, ink, "middle", True, 90, id)
             else:
-                yield Text(self.left - 0.5 * self.em, y - 0.365 * self.em, text, self.style.font, self.style.ink, "end", True, id=id)
+                yield Text(self.left - 0.5 * self.em, y - 0.365 * self.em, text, size, ink, "end", True, 0, id)
 
     def edges(self):
         """((kept, probability), arrow) of each fusion edge that is drawn."""
-        found = self.spec.edges()
+        found, weights = self.spec.edges(), self.pen.weights
         paths = routes([(a, b) for a, b, _ in found], self.at, {n: d["lane"] for n, d in self.data.items()},
                        {n: self.size(n) for n in self.data}, self.unit, 0.1 * self.small)
         for i, (a, b, d) in enumerate(found):
-            yield (d["kept"], d["probability"]), self.pen.arrow(paths[a, b], d, f"edge-{i}", describe(a, b, d, self.pen.weights))
+            arrow = self.pen.arrow(paths[a, b], d, f"edge-{i}", describe(a, b, d, weights))
+            yield (d["kept"], d["probability"]), arrow

@@ -46,7 +46,7 @@ def routes(edges, at: Mapping[str, Point], lane: Mapping[str, int], size: Mappin
             dx, dy = towards[0] - at[node][0], abs(towards[1] - at[node][1]) or unit
             ports[node, side].append((np.arctan2(dx, dy) + 1e-3 * down, edge))
     angles = {}
-    for (node, side), ends in ports.items():
+    for (node, _), ends in ports.items():
         for (wish, edge), even in zip(sorted(ends), np.linspace(-1, 1, len(ends)) if len(ends) > 1 else [0.0]):
             fan = min(1.0, 0.28 * (len(ends) - 1))
             angles[edge, node] = 0.8 * fan * even * SPREAD + 0.2 * np.clip(wish, -SPREAD, SPREAD)
@@ -56,7 +56,8 @@ def routes(edges, at: Mapping[str, Point], lane: Mapping[str, int], size: Mappin
 def _gaps(points, half: float, unit: float):
     """(x, y, free half width) of the gaps in a lane: before its first node, between nodes, behind its last."""
     points = sorted(points)
-    inner = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, max((b[0] - a[0]) / 2 - 1.15 * half, 0.0)) for a, b in zip(points, points[1:])]
+    inner = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, max((b[0] - a[0]) / 2 - 1.15 * half, 0.0))
+             for a, b in zip(points, points[1:])]
     side = max(unit / 2 - 1.15 * half, 0.1 * unit)
     return [(points[0][0] - unit / 2, points[0][1], side), *inner, (points[-1][0] + unit / 2, points[-1][1], side)]
 

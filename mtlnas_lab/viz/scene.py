@@ -98,17 +98,18 @@ def draw(scene: Scene, ax=None):
                 artist = PathPatch(Path(item.points, codes), fill=False, edgecolor=item.color, linewidth=item.width,
                                    alpha=item.opacity, linestyle=dashes, capstyle="butt", zorder=z)
                 if item.head:
-                    ax.add_patch(Polygon(item.head, closed=True, facecolor=item.color, linewidth=0, alpha=item.opacity, zorder=z,
-                                         gid=item.id and item.id + "-head"))
+                    ax.add_artist(Polygon(item.head, closed=True, facecolor=item.color, linewidth=0, alpha=item.opacity,
+                                          zorder=z, gid=item.id and item.id + "-head"))
             elif isinstance(item, Box):
-                artist = PathPatch(_rounded(item), facecolor=item.fill, edgecolor=item.stroke or "none", linewidth=item.line, zorder=z)
+                artist = PathPatch(_rounded(item), facecolor=item.fill, edgecolor=item.stroke or "none",
+                                   linewidth=item.line, zorder=z)
             else:
-                artist = ax.text(item.x, item.y, drawable(item.text), fontsize=item.size, color=item.color, rotation=item.turn,
+                artist = ax.text(item.x, item.y, drawable(item.text), fontsize=item.size, color=item.color,
                                  ha={"start": "left", "middle": "center", "end": "right"}[item.anchor], va="baseline",
-                                 rotation_mode="anchor", family=list(fonts()), weight="bold" if item.bold else "normal",
-                                 parse_math=False, zorder=z)
+                                 zorder=z, rotation=item.turn, rotation_mode="anchor", family=list(fonts()),
+                                 weight="bold" if item.bold else "normal", parse_math=False)
             if not isinstance(item, Text):
-                ax.add_patch(artist)
+                ax.add_artist(artist)
                 artist.set_label(item.title or "_")
             artist.set_gid(item.id or None)
         ax.fusion_scene = scene
@@ -121,7 +122,9 @@ def _rounded(box: Box) -> Path:
     x0, x1, y0, y1 = box.x - box.width / 2, box.x + box.width / 2, box.y - box.height / 2, box.y + box.height / 2
     if not r:
         return Path([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], closed=True)
-    points = [(x0 + r, y0), (x1 - r, y0), (x1 - k, y0), (x1, y0 + k), (x1, y0 + r), (x1, y1 - r), (x1, y1 - k), (x1 - k, y1),
-              (x1 - r, y1), (x0 + r, y1), (x0 + k, y1), (x0, y1 - k), (x0, y1 - r), (x0, y0 + r), (x0, y0 + k), (x0 + k, y0),
-              (x0 + r, y0), (x0 + r, y0)]
+    points = [(x0 + r, y0),
+              (x1 - r, y0), (x1 - k, y0), (x1, y0 + k), (x1, y0 + r),
+              (x1, y1 - r), (x1, y1 - k), (x1 - k, y1), (x1 - r, y1),
+              (x0 + r, y1), (x0 + k, y1), (x0, y1 - k), (x0, y1 - r),
+              (x0, y0 + r), (x0, y0 + k), (x0 + k, y0), (x0 + r, y0), (x0 + r, y0)]
     return Path(points, [Path.MOVETO] + [Path.LINETO, *[Path.CURVE4] * 3] * 4 + [Path.CLOSEPOLY])

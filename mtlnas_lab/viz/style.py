@@ -21,13 +21,14 @@ SMALLEST_PT = 6.0    # no text is smaller than this at print size
 TASK_COLORS = ("#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c9452f", "#f6f0a6", "#101418")
 RAMPS = {False: ("#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"),
          True: ("#39333f", "#6b3f73", "#b84f86", "#f0918a", "#fdebc8")}
+FILES = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "mtlnas_lab", "path.simplify": True}
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "SimHei",
                   "WenQuanYi Zen Hei", "Malgun Gothic", "Noto Sans Devanagari", "Noto Emoji")
 
 
 @dataclass(frozen=True)
 class FigureStyle:
-    """One kind of page: its width in mm, its sizes of text in points, its colours, and the dots per inch of PNG files."""
+    """One kind of page: its width in mm, its sizes of text in points, its colours, the dots per inch of PNG files."""
 
     name: str
     width: float                  # mm
@@ -39,8 +40,8 @@ class FigureStyle:
 
     def __post_init__(self):
         if min(self.font, self.small) < SMALLEST_PT:
-            raise ConfigError(f"style {self.name!r} has text of {min(self.font, self.small):g} pt, which nobody reads in "
-                              f"print; give at least {SMALLEST_PT:g} pt")
+            raise ConfigError(f"style {self.name!r} has text of {min(self.font, self.small):g} pt, too small to read; "
+                              f"give at least {SMALLEST_PT:g} pt")
         if not self.width > 0:
             raise ConfigError(f"style {self.name!r} is {self.width} mm wide; give a width above 0")
 
@@ -70,7 +71,7 @@ class FigureStyle:
     @property
     def ramp(self) -> LinearSegmentedColormap:
         """From 0 (close to the paper) to 1 (close to the ink); its lightness only falls, or only rises on dark."""
-        return LinearSegmentedColormap.from_list(f"gates-{self.dark}", RAMPS[self.dark])
+        return _ramp(self.dark)
 
     def colors(self, tasks: Iterable[str]) -> dict[str, str]:
         return {task: self.task_colors[i % len(self.task_colors)] for i, task in enumerate(tasks)}
@@ -81,21 +82,22 @@ class FigureStyle:
         return "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.56 else "#1b1f27"
 
     def rc(self) -> dict:
-        """Settings of matplotlib for axes in this style: real text in SVG, embedded TrueType in PDF, the same bytes each time."""
+        """Settings of matplotlib for axes in this style: real text in SVG, embedded TrueType in PDF, the same bytes."""
+        line, small = self.line, self.small
         return {
-            "font.family": list(fonts()), "font.size": self.font, "axes.labelsize": self.font, "legend.fontsize": self.small,
-            "axes.titlesize": self.font, "xtick.labelsize": self.small, "ytick.labelsize": self.small,
-            "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 0.8 * self.font,
-            "text.color": self.ink, "axes.labelcolor": self.ink, "axes.edgecolor": self.soft, "axes.titlecolor": self.ink,
-            "xtick.color": self.soft, "ytick.color": self.soft, "axes.facecolor": self.paper, "figure.facecolor": self.paper,
-            "savefig.facecolor": self.paper, "axes.grid": True, "grid.color": self.shade, "grid.linewidth": self.line,
-            "axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7 * self.line,
-            "xtick.major.width": 0.7 * self.line, "ytick.major.width": 0.7 * self.line, "xtick.major.size": 0.3 * self.font,
-            "ytick.major.size": 0.3 * self.font, "lines.linewidth": 1.5 * self.line, "lines.solid_capstyle": "round",
-            "legend.frameon": False, "legend.handlelength": 1.4, "legend.borderaxespad": 0.3, "legend.labelspacing": 0.3,
-            "figure.dpi": self.dpi if self.dpi < 150 else 100, "savefig.dpi": self.dpi, "pdf.fonttype": 42,
-            "svg.fonttype": "none", "svg.hashsalt": "mtlnas_lab", "path.simplify": True, "text.parse_math": False,
-            "axes.unicode_minus": True,
+            "font.family": list(fonts()), "font.size": self.font, "text.parse_math": False, "text.color": self.ink,
+            "axes.labelsize": self.font, "axes.labelcolor": self.ink, "axes.facecolor": self.paper,
+            "axes.titlesize": self.font, "axes.titlecolor": self.ink, "axes.titlelocation": "left",
+            "axes.titleweight": "bold", "axes.titlepad": 0.8 * self.font, "axes.edgecolor": self.soft,
+            "axes.linewidth": 0.7 * line, "axes.spines.top": False, "axes.spines.right": False,
+            "axes.grid": True, "axes.axisbelow": True, "grid.color": self.shade, "grid.linewidth": line,
+            "xtick.labelsize": small, "xtick.color": self.soft, "xtick.major.width": 0.7 * line,
+            "ytick.labelsize": small, "ytick.color": self.soft, "ytick.major.width": 0.7 * line,
+            "xtick.major.size": 0.3 * self.font, "ytick.major.size": 0.3 * self.font,
+            "lines.linewidth": 1.5 * line, "lines.solid_capstyle": "round",
+            "legend.fontsize": small, "legend.frameon": False, "legend.handlelength": 1.4, "legend.labelspacing": 0.3,
+            "figure.facecolor": self.paper, "savefig.facecolor": self.paper, "savefig.dpi": self.dpi,
+            "figure.dpi": min(self.dpi, 100), **FILES,
         }
 
     def context(self) -> AbstractContextManager:
@@ -109,6 +111,11 @@ class FigureStyle:
         FigureCanvasAgg(figure)
         figure.lab_dpi = self.dpi
         return figure
+
+
+@lru_cache
+def _ramp(dark: bool) -> LinearSegmentedColormap:
+    return LinearSegmentedColormap.from_list(f"gates-{dark}", RAMPS[dark])
 
 
 STYLES = {style.name: style for style in (
@@ -153,11 +160,12 @@ def drawable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
-    """Width in mm of `text` set in DejaVu Sans at `size` pt."""
-    face = _faces()[0]
-    face.set_size(100, 72)
-    advance = sum(face.load_char(ord(c), flags=2).linearHoriAdvance / 65536 for c in drawable(text))
-    return advance * size / 100 * PT
+    """Width in mm of `text` at `size` pt."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    props = FontProperties(family=list(fonts()), size=100)
+    return text_to_path.get_text_width_height_descent(drawable(text), props, ismath=False)[0] * size / 100 * PT
 
 
 def shorten(text: str, size: float, room: float) -> str:

@@ -1,0 +1,224 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mtlnas_lab import cli
+from mtlnas_lab.architecture import Architecture
+from mtlnas_lab.errors import ConfigError, LabError, RunError
+from mtlnas_lab.events import Evaluated, EventLog, Step
+from mtlnas_lab.experiment import Experiment, reopen, run
+from mtlnas_lab.rooms import render
+from mtlnas_lab.runs import Run
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pack") / "small.npz"
+    np.savez(path, **{key: np.asarray(value) for key, value in render(40, 32, seed=3).items()})
+    return path
+
+
+def small(pack, **settings) -> Experiment:
+    made = Experiment.of("tiny", str(pack), tasks=("segmentation", "normals"), steps=6, pretrain_steps=2, checkpoint_every=2,
+                         baselines=("single_task",), keyframes=1, **settings)
+    change = lambda config: replace(config, batch_size=2)  # noqa: E731
+    return replace(made, search=replace(change(made.search), evaluate_every=3), pretrain=change(made.pretrain))
+
+
+def events(path):
+    """What happened, without what may differ: times, and what a stop adds."""
+    log = EventLog.read(path / "events.jsonl")
+    return [replace(e, seconds=0.0) for e in log.steps], log.of(Evaluated), log.alpha.tolist()
+
+
+@pytest.fixture(scope="session")
+def finished(pack, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    run(small(pack), out)
+    return out
+
+
+def test_run_folder_is_as_promised(finished):
+    folder = Run.open(finished)
+    assert {"config.json", "space.json", "events.jsonl", "architecture.json", "scores.json", "weights.safetensors",
+            "checkpoints"} <= {p.name for p in finished.iterdir()}
+    log = folder.log
+    assert [e.step for e in log.steps] == list(range(1, 7)) and log.finished.step == 6
+    assert [e.step for e in log.of(Evaluated)] == [3, 6]
+    scores = folder.read_json("scores.json")
+    assert set(scores) == {"soft", "hard", "hard_recalibrated", "trivial", "single_task"}
+    assert set(scores["hard"]["normals"]) >= {"mean_angle", "median_angle", "rmse_angle", "within_11", "within_22", "within_30"}
+    found = Architecture.from_json(folder.read_json("architecture.json"))
+    assert found.space == folder.space and found.alpha == log.steps[-1].alpha
+    assert {m.step for m in folder.checkpoints()} == {4, 6}
+    for part in ("pretraining", "baselines/single_task"):
+        assert Run.open(finished / part).log.finished
+
+
+def test_reopened_lab_gives_the_scores_of_the_run(finished):
+    from mtlnas_lab.experiment import final_scores
+
+    lab, architecture = reopen(finished)
+    written = Run.open(finished).read_json("scores.json")
+    for name, scores in final_scores(lab, architecture).items():
+        for task, metrics in scores.items():
+            assert metrics == pytest.approx(written[name][task], abs=1e-6)
+
+
+@pytest.mark.parametrize("stops", [[("pretraining", 1)], [("search", 1), ("search", 3), ("search", 5)],
+                                   [("search", 6), ("single_task", 3)]])
+def test_stopped_and_gone_on_with_is_as_never_stopped(pack, finished, tmp_path, stops):
+    out = tmp_path / "run"
+
+    def stop_at(where, step):
+        def listen(name, search, event):
+            if name == where and isinstance(event, Step) and event.step == step:
+                raise KeyboardInterrupt
+        return listen
+
+    for number, stop in enumerate(stops):
+        with pytest.raises(KeyboardInterrupt):
+            run(small(pack), out, resume=number > 0, listen=stop_at(*stop))
+    run(small(pack), out, resume=True)
+    for part in (".", "pretraining", "baselines/single_task"):
+        assert events(out / part) == events(finished / part)
+    assert json.loads((out / "scores.json").read_text()) == json.loads((finished / "scores.json").read_text())
+    before = (out / "events.jsonl").read_bytes()
+    run(small(pack), out, resume=True)                                  # nothing is left to do
+    assert (out / "events.jsonl").read_bytes() == before
+
+
+def test_requests_of_viewers_reach_the_search(pack, tmp_path):
+    out = tmp_path / "run"
+
+    def listen(name, search, event):
+        if name == "search" and isinstance(event, Step) and event.step == 2:
+            Run.request(out, entropy_weight=3.5, force={"normals:0 -> segmentation:0": True})
+            Run.request(out, nonsense=1)
+    run(replace(small(pack), baselines=()), out, listen=listen)
+    log = Run.open(out).log
+    assert [e.step for e in log.turned] == [4] or [e.step for e in log.turned] == [3]
+    assert log.steps[-1].entropy_weight == 3.5
+    assert "normals:0 -> segmentation:0" in Run.open(out).read_json("architecture.json")["kept"]
+
+
+def test_baseline_as_the_method(pack, tmp_path):
+    run(replace(small(pack), method="all_edges", baselines=()), tmp_path / "run")
+    scores = Run.open(tmp_path / "run").read_json("scores.json")
+    assert set(scores) == {"hard", "hard_recalibrated", "trivial"}
+    lab, architecture = reopen(tmp_path / "run")
+    assert len(architecture) == len(lab.space) == 48
+
+
+def test_wrong_settings(pack, tmp_path):
+    for settings, words in (({"tasks": ("segmentation",)}, "two tasks"), ({"tasks": ("segmentation", "scene")}, "scene"),
+                            ({"fusion": "sum"}, "no fusion"), ({"baselines": ("best",)}, "no baseline"), ({"device": "tpu"}, "tpu")):
+        with pytest.raises(LabError, match=words):
+            run(replace(small(pack), **settings), tmp_path / "never")
+        assert not (tmp_path / "never").exists()
+    with pytest.raises(ConfigError, match="no preset"):
+        Experiment.of("huge")
+    with pytest.raises(RunError, match="no run folder"):
+        run(small(pack), tmp_path / "never", resume=True)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+def call(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "mtlnas_lab", *map(str, arguments)], capture_output=True, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+
+
+def test_search_evaluate_figure(pack, tmp_path):
+    out = tmp_path / "run"
+    done = call("search", "--data", pack, "--tasks", "segmentation,depth", "--steps", 3, "--pretrain-steps", 1, "--out", out,
+                "--baselines", "none", "--seed", 4)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d+ of 48 edges kept, entropy [\d.]+ of ln 2 after 3 steps\nfusion graph: .*fusion_graph.pdf", done.stdout)
+    assert "entropy=" in done.stderr and "edges=" in done.stderr
+    assert {"summary.md", "fusion_graph.pdf", "fusion_graph.svg", "fusion_graph.png"} <= {p.name for p in out.iterdir()}
+    again = call("evaluate", out)
+    assert again.returncode == 0 and again.stdout.splitlines()[:5] == done.stdout.splitlines()[:5]
+    drawn = call("figure", out, "--format", "tikz,svg", "--out", tmp_path / "figures")
+    assert drawn.returncode == 0, drawn.stderr
+    assert {"fusion_graph.tex", "fusion_graph.tikz", "fusion_graph.svg"} <= {p.name for p in (tmp_path / "figures").iterdir()}
+
+
+def test_ctrl_c_leaves_a_run_that_resume_continues(pack, tmp_path):
+    out, arguments = tmp_path / "run", ["search", "--data", pack, "--steps", 12, "--pretrain-steps", 1, "--baselines", "none"]
+    whole = call(*arguments, "--out", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen([sys.executable, "-m", "mtlnas_lab", *map(str, arguments), "--out", str(out)], text=True,
+                               stderr=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while not ((out / "events.jsonl").exists() and b'"step":3,' in (out / "events.jsonl").read_bytes()):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume" in told and "Traceback" not in told
+    resumed = call("search", "--out", out, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert events(out) == events(tmp_path / "whole") and resumed.stdout.splitlines()[:5] == whole.stdout.splitlines()[:5]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["search", "--preset", "huge"], "no preset 'huge'; choose one of tiny, vgg16"),
+    (["search", "--data", "missing.npz"], "missing.npz: no such file"),
+    (["search", "--tasks", "segmentation,smell"], "smell"),
+    (["search", "--steps", "-3"], "steps = -3"),
+    (["search", "--baselines", "best"], "no baseline 'best'"),
+    (["search", "--device", "cuda:7"], "cuda:7"),
+    (["search", "--threads", "0"], "--threads 0"),
+    (["search", "--checkpoint-every", "0"], "--checkpoint-every 0"),
+    (["search", "--resume"], "--resume needs --out"),
+    (["search", "--released-config", "missing.yaml"], "no configuration file"),
+    (["evaluate", "missing"], "no run folder"),
+    (["evaluate", "missing.pth"], "no checkpoint"),
+    (["figure", "missing"], "no run folder"),
+    (["figure", "missing", "--format", "gif"], "no run folder"),
+])
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and words in told and told.count("\n") == 1 and "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_there_is_not_overwritten(finished, capsys):
+    before = (finished / "config.json").read_bytes()
+    with pytest.raises(SystemExit):
+        cli.main(["search", "--out", str(finished)])
+    assert "--resume" in capsys.readouterr().err and (finished / "config.json").read_bytes() == before
+
+
+def test_help_teaches():
+    helped = call("search", "--help")
+    assert helped.returncode == 0 and "--entropy-weight" in helped.stdout and "λ" in helped.stdout
+    assert call("--help").stdout.count("search") and "import-nyuv2" in call("data").stdout
+
+
+def test_released_config_and_checkpoint(pack, tmp_path):
+    from pathlib import Path
+    golden = Path(__file__).parent / "golden"
+    done = call("search", "--released-config", golden / "mtlnas_vgg16_narrow.yaml", "--data", pack, "--steps", 2,
+                "--pretrain-steps", 1, "--out", tmp_path / "run", "--baselines", "none")
+    assert done.returncode == 0, done.stderr
+    config = Run.open(tmp_path / "run").config
+    assert config["search"]["optimizer"] == "sgd" and config["fusion_start"] == [1.0, 0.0]
+    file = np.load(golden / "mtlnas_vgg16_narrow.npz")
+    torch.save({"model_state_dict": {k.removeprefix("state/"): torch.tensor(file[k]) for k in file.files if k.startswith("state/")}},
+               tmp_path / "released.pth")
+    drawn = call("figure", tmp_path / "released.pth", "--format", "svg", "--out", tmp_path)
+    assert drawn.returncode == 0 and (tmp_path / "fusion_graph.svg").exists(), drawn.stderr
+    scored = call("evaluate", tmp_path / "released.pth", "--eval-data", pack)
+    assert scored.returncode == 0 and "mean_angle" in scored.stdout, scored.stderr
