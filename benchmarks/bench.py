@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import datetime
 import os
 import platform
@@ -21,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab.architecture import prune
+from mtlnas_lab.architecture import fold_batch_norm, prune
 from mtlnas_lab.backbones import vgg16
 from mtlnas_lab.baselines import all_edges, random_graph
 from mtlnas_lab.fusion import NDDR
@@ -192,11 +193,13 @@ def ratio_d(rounds: int) -> None:
             found = random_graph(lab.space, edges, seed=1)
             pruned, everything = prune(lab.supernet, found), all_edges(lab.space).kept
             plain = lab.supernet.backbones
+            folded = fold_batch_norm(copy.deepcopy(plain))
             t = interleaved({"pruned": lambda: pruned(image), "all edges": lambda: lab.supernet(image, everything),
                              "supernet, these gates": lambda: lab.supernet(image, found.kept),
+                             "folded": lambda: [backbone(image) for backbone in folded.values()],
                              "plain": lambda: [backbone(image) for backbone in plain.values()]}, rounds)
             print(f"    {'channels-last' if layout else 'contiguous':14} {edges:2} edges: pruned / plain {t['pruned'] / t['plain']:.2f}"
-                  f"   all edges / pruned {t['all edges'] / t['pruned']:.2f}   all edges / plain {t['all edges'] / t['plain']:.2f}")
+                  f"   pruned / plain with folded batch norm {t['pruned'] / t['folded']:.2f}   all edges / pruned {t['all edges'] / t['pruned']:.2f}   all edges / plain {t['all edges'] / t['plain']:.2f}")
 
 
 def ratio_e(rounds: int) -> None:

@@ -245,7 +245,7 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
     log, config = path / "events.jsonl", path / "config.json"
     data, settings = log.read_bytes(), config.read_bytes()
     bits = range(8 * len(data))
-    for bit in chance.sample(bits, 800) if quick else bits:
+    for bit in chance.sample(bits, 500) if quick else bits:
         spoilt = bytearray(data)
         spoilt[bit // 8] ^= 1 << bit % 8
         line = data.count(b"\n", 0, bit // 8) + 1
@@ -259,7 +259,8 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
         tally.expect(numbers(path)[0] == [*before, 901], f"bit {bit}: {numbers(path)[0]} after an append to {before}")
         tally.hit("bits of the log")
     log.write_bytes(data)
-    for bit in range(8 * len(settings)):
+    bits = range(8 * len(settings))
+    for bit in chance.sample(bits, 150) if quick else bits:
         spoilt = bytearray(settings)
         spoilt[bit // 8] ^= 1 << bit % 8
         config.write_bytes(spoilt)
@@ -330,7 +331,7 @@ def saves(folder: Path, chance: random.Random, quick: bool) -> Tally:
         if hit:
             tally.hit("at a call")
             survives(tally, path, 2, 3, f"kill at call {call}")
-    for i in range(30 if quick else 1000):
+    for i in range(20 if quick else 1000):
         path = again()
         process, out = fork(work(path, lambda count: False))
         os.read(out, 1)

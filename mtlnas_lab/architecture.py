@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .errors import SpaceError
+from .fusion import NDDR, FoldedNDDR
 from .relaxation import discretize
 from .space import Edge, Node, SearchSpace
 from .supernet import SuperNet
@@ -95,7 +97,8 @@ class PrunedNetwork(nn.Module):
 def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> PrunedNetwork:
     """The stand-alone network that computes what `supernet` computes under these gates, in evaluation mode.
 
-    Closed edges are gone with their columns of the 1×1 weights. A copy: training the supernet on does not change it.
+    Closed edges are gone with their columns of the 1×1 weights, batch norm is folded into the convolution before it. A
+    copy: training the supernet on does not change it, and it is not for training.
     """
     kept = architecture.kept if isinstance(architecture, Architecture) else tuple(architecture)
     if len(kept) != len(supernet.space):
@@ -103,7 +106,23 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
     fusion = {name: operation.only([kept[i] for i in supernet.space.into(Node.parse(name))])
               for name, operation in supernet.fusion.items()}
     backbones = copy.deepcopy(dict(supernet.backbones.items()))
-    return PrunedNetwork(SuperNet(backbones, supernet.space.only(kept), fusion)).eval()
+    network = PrunedNetwork(SuperNet(backbones, supernet.space.only(kept), fusion)).eval()
+    for name, operation in fusion.items():
+        if isinstance(operation, NDDR):
+            network.supernet.fusion[name] = FoldedNDDR(operation.eval())
+    return fold_batch_norm(network)
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """In place, for use: every batch norm behind a convolution in a Sequential goes into that convolution's weights,
+    BN(W·x) = (γ/σ W)·x + (β − γ μ/σ) with the running μ and σ."""
+    for module in network.modules():
+        layers = list(module.named_children()) if isinstance(module, nn.Sequential) else []
+        for (name, layer), (after, norm) in zip(layers, layers[1:]):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(layer, norm))
+                setattr(module, after, nn.Identity())
+    return network
 
 
 def operations(network: nn.Module, *inputs) -> int:

@@ -70,7 +70,7 @@ class Manifest:
     def __post_init__(self):
         name = f"{self.step:08d}-{self.sha256[:16]}.safetensors"
         if not OWN.fullmatch(name) or self.file != name or type(self.size) is not int:
-            raise ValueError("it vouches for no checkpoint")
+            raise RunError("it vouches for no checkpoint")
 
 
 class Checkpoints:
@@ -85,9 +85,10 @@ class Checkpoints:
         found = []
         for name in filter(lambda name: name.endswith(".json"), self._own()):
             try:
-                found.append(Manifest(**decode(read(self.folder / name, LINE))))
-                if found[-1].file != f"{name[:-5]}.safetensors":
+                manifest = Manifest(**decode(read(self.folder / name, LINE)))
+                if manifest.file != f"{name[:-5]}.safetensors":
                     raise ValueError("it vouches for another file")
+                found.append(manifest)
             except (TypeError, ValueError) as error:
                 self.notice(f"{self.folder / name} is passed over: {error}")
         return sorted(found, key=lambda manifest: (manifest.seq, manifest.file))

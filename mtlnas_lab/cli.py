@@ -186,16 +186,17 @@ def doctor() -> None:
 
 # --- what the commands share ------------------------------------------------------------------------------------------
 def table(scores: dict) -> str:
-    """Scores as a table: a line for each network, a column for each metric."""
-    metrics = [(task, metric) for task, values in next(iter(scores.values())).items() for metric in values]
-    heads = [f"{task} {metric}" for task, metric in metrics]
-    widths = [max(len(head), 8) for head in heads]
-    first = max(len(name) for name in scores)
-    lines = [" " * first + "  " + "  ".join(f"{head:>{width}}" for head, width in zip(heads, widths))]
-    for name, by_task in scores.items():
-        values = (by_task.get(task, {}).get(metric, float("nan")) for task, metric in metrics)
-        lines.append(f"{name:<{first}}  " + "  ".join(f"{value:>{width}.3f}" for value, width in zip(values, widths)))
-    return "\n".join(lines)
+    """Scores as text: a line for each metric, a column for each network; an arrow says which way is better."""
+    from .tasks import HIGHER_IS_BETTER
+
+    rows = [["", *scores]]
+    for task, values in next(iter(scores.values())).items():
+        for metric in values:
+            rows.append([f"{task} {metric} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}",
+                         *(f"{by_task.get(task, {}).get(metric, float('nan')):.3f}" for by_task in scores.values())])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+                     for row in rows)
 
 
 def _finish(run) -> None:
@@ -203,7 +204,7 @@ def _finish(run) -> None:
     from .architecture import Architecture
     from .viz.export import save_fusion_graph
 
-    found, scores = Architecture.from_json(run.read_json("architecture.json")), run.read_json("scores.json")
+    found, scores = Architecture.from_json(run.read_json("architecture.json")), run.scores()
     last = run.log.steps[-1] if run.log.steps else None
     facts = f"{len(found)} of {len(found.space)} edges kept" + (
         f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")

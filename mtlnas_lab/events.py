@@ -100,9 +100,9 @@ def _clean(kind: str, value: object) -> object:
         case "Losses":
             return {str(task): _clean("float", loss) for task, loss in value.items()}
         case "dict":
-            return plain(dict(value))
+            return plain({**value})
         case "Scores":
-            return revive(plain(dict(value)))
+            return revive(plain({**value}))
         case "str" | "str | None" if isinstance(value, str) or kind != "str" and value is None:
             return value
     raise ValueError
@@ -266,6 +266,8 @@ class Tail:
             return []
         with files.told(self.path), os.fdopen(files.open_plain(self.path), "rb", buffering=0) as stream:
             info, events = os.fstat(stream.fileno()), []
+            if info.st_size > files.LOG:
+                raise RunError(f"{self.path} has {info.st_size} bytes; a log has at most {files.LOG}")
             if self.file not in (None, (info.st_dev, info.st_ino)) or info.st_size < self.size:
                 self._anew()
             self.file = info.st_dev, info.st_ino

@@ -1,7 +1,6 @@
 """One piece of work from pretraining to scores, kept in a run folder, and gone on with where it stopped."""
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -16,7 +15,7 @@ from .config import SearchConfig
 from .errors import ConfigError, LabError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
 from .fusion import NDDR, CrossStitch, ResidualFusion
-from .events import Checkpoint, Evaluated, Event, Failed, Step
+from .events import Checkpoint, Evaluated, Event, Failed, Started, Step
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, preset, with_budget
@@ -135,10 +134,9 @@ def _method(experiment: Experiment, lab: Lab) -> tuple[Lab, tuple[bool, ...] | N
 
 def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search:
     """Train in a folder of its own, or take what that folder has already finished."""
-    if path.exists() and not (path / "config.json").exists():
-        shutil.rmtree(path)                              # stopped before it had begun
     config = {**experiment.to_json(), "search": search.config.to_json()}
-    with Run.resume(path) if path.exists() else Run.create(path, config, search.lab.space) as folder:
+    there = (path / "events.jsonl").exists()
+    with Run.resume(path) if there else Run.create(path, config, search.lab.space) as folder:
         go(search, folder, experiment, listen)
     return search
 
@@ -172,6 +170,8 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
     for event in search:
         if isinstance(event, Failed):
             event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))
+        if isinstance(event, Started):
+            event = replace(event, config=folder.config)                # the log then tells the whole experiment
         folder.append(event)
         yield event
         due = isinstance(event, Step | Evaluated) and not (isinstance(event, Step) and search.evaluates_now())

@@ -28,7 +28,7 @@ except ImportError:                                              # Windows
     fcntl = None
 
 LINE, DEPTH = 2**20, 64                                          # bytes of a line, brackets around a value
-RECORDS, NOTES = 5_000_000, 1_000                                # of a file: records, problems that are listed
+LOG, RECORDS, NOTES = 2**32, 5_000_000, 1_000                    # of a log: bytes, records, problems that are listed
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 FULL, CLOSED = "make room and go on with --resume", "pass an --out that you may write to"
 ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: CLOSED, errno.EROFS: CLOSED,
@@ -37,14 +37,19 @@ ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCE
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
 def plain(value: object) -> object:
-    """`value` in standard JSON: keys as text, tuples as lists, scalars of arrays as numbers, NaN and Inf as strings."""
+    """`value` in standard JSON: tuples as lists, scalars of arrays as numbers, NaN and Inf as strings. Or RunError."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value if value is None or isinstance(value, (str, int, float)) else plain(value.item())
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    try:
+        return plain(value.item())
+    except (AttributeError, RuntimeError, ValueError):
+        raise RunError(f"{reprlib.repr(value)} can't be kept as JSON; give text, numbers, lists and dicts") from None
 
 
 def revive(value: object) -> object:
@@ -89,7 +94,7 @@ def encode(record: dict) -> bytes:
     if _brackets(body) > DEPTH or b"\\u" in body:
         parse_object(body)
     if len(body) + 20 > LINE or not 0 < record["seq"] <= RECORDS:
-        raise RunError(f"record {record['seq']} has {len(body)} bytes; at most {LINE} bytes and {RECORDS} records fit")
+        raise RunError(f"record {record['seq']} has {len(body)} bytes; at most {LINE} and {RECORDS} records fit")
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
@@ -238,13 +243,11 @@ def take_lock(path: Path) -> int:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{socket.gethostname()} {os.getpid()}".encode())
         return descriptor
-    except BaseException as error:
+    except OSError as error:
         os.close(descriptor)
-        if isinstance(error, (BlockingIOError, PermissionError)):
-            holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
-            raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; "
-                           "wait for it, stop it, or only look at the run") from None
-        if isinstance(error, OSError):
+        if not isinstance(error, (BlockingIOError, PermissionError)):
             raise RunError(f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
                            "pass an --out on another disk") from None
-        raise
+    holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
+    raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; "
+                   "wait for it, stop it, or only look at the run")

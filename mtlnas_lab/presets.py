@@ -99,7 +99,7 @@ def make_lab(name: str | Preset, data: Mapping[str, Pack], tasks: Sequence[str] 
         torch.manual_seed(seed)
         backbones = {task: chosen.backbone(outputs=t.channels, dense=t.dense) for task, t in made.items()}
         space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
-        supernet = SuperNet(backbones, space, fusion or chosen.fusion)
+        supernet = SuperNet(backbones, space, fusion or chosen.fusion).to(memory_format=torch.channels_last)  # faster
     return Lab(made, supernet, ArchitectureWeights(len(space)), dict(data))
 
 
@@ -125,6 +125,11 @@ def load_backbones(lab: Lab, folder: Path | None = None) -> None:
                                       for name, t in load_file(path).items()})
         except RuntimeError as error:
             raise RunError(f"{path.name} is of another backbone: {str(error).splitlines()[-1].strip()}") from None
+
+
+def quick(size: int, smoke: int) -> int:
+    """`size`, or `smoke` where MTLNAS_LAB_FAST is set: how the tests run every notebook in seconds."""
+    return smoke if os.environ.get("MTLNAS_LAB_FAST") else size
 
 
 def with_budget(config: SearchConfig, steps: int | None = None, entropy_weight: float | None = None, **changes) -> SearchConfig:

@@ -11,7 +11,6 @@ from collections import namedtuple
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from .errors import DataError
 
@@ -22,9 +21,7 @@ FACES = ("wall", "wall", "ceiling", "floor", "wall", "wall")             # of th
 SHAPES = {"box": (0, 0), "ball": (1, 0), "cylinder": (0, 0), "shade": (0, -0.7), "pot": (0, 0.5)}        # k, m
 FORMS = {   # solids: shape, copies (2: mirrored in x, 4: and in z), skin, then as fractions of the piece's width, depth
             # and height: x and z of the centre, width, depth, bottom, top. Things are put on the first solid.
-    "block": "box 1 0 0 0 1 1 0 1",
-    "disc": "cylinder 1 0 0 0 1 1 0 1",
-    "dome": "shade 1 1 0 0 1 1 0 1",
+    **{shape: f"{shape} 1 1 0 0 1 1 0 1" for shape in SHAPES},
     "worktop": "box 1 1 0 0 1 1 .95 1, box 1 0 0 0 1 .97 0 .95",
     "legs": "box 1 0 0 0 1 1 .94 1, box 4 1 .46 .45 .07 .09 0 .94",
     "pedestal": "cylinder 1 0 0 0 1 1 .94 1, cylinder 1 1 0 0 .1 .12 0 .94, cylinder 1 1 0 0 .4 .5 0 .05",
@@ -34,49 +31,42 @@ FORMS = {   # solids: shape, copies (2: mirrored in x, 4: and in z), skin, then 
     "sofa": "box 1 0 0 0 1 1 .1 .5, box 1 0 0 -.36 1 .28 0 1, box 2 0 .45 0 .1 1 0 .7, ball 2 1 .2 -.1 .22 .25 .5 .95",
     "couch": "box 1 0 0 0 1 1 .07 .48, box 1 1 0 -.36 .9 .26 .4 1, cylinder 2 0 .46 0 .16 1 0 .7",
     "bed": "box 1 0 0 0 1 1 .1 .5, box 1 1 0 -.49 1 .03 0 1, ball 2 2 .2 -.4 .3 .2 .4 .7, box 1 3 0 .1 1.04 .6 .3 .55",
-    "cot": "box 1 0 0 0 1 1 .1 .5, box 1 1 0 -.49 1 .03 0 1, ball 1 2 0 -.36 .6 .2 .4 .7",
     "short": "shade 1 1 0 0 .8 .8 .5 1, pot 1 0 0 0 .4 .4 0 .5",
     "tall": "shade 1 1 0 0 .8 .8 .84 1, cylinder 1 0 0 0 .12 .12 0 .84, cylinder 1 0 0 0 .7 .7 0 .03",
     "globe": "ball 1 1 0 0 1 1 .82 1, box 1 0 0 0 .14 .14 0 .84",
     "plant": "pot 1 0 0 0 .5 .5 0 .36, ball 1 1 0 0 .9 1 .34 1",
     "bush": "pot 1 0 0 0 .5 .5 0 .36, ball 2 1 .2 .1 .5 .6 .32 .78, ball 1 1 0 0 .6 .6 .55 1",
-    "screen": "box 1 0 0 0 1 .4 .18 1, box 1 1 0 -.1 .2 .8 0 .25",
-}
+    "screen": "box 1 0 0 0 1 .4 .18 1, box 1 1 0 -.1 .2 .8 0 .25"}
 FORMS = {name: [(s, int(n), int(k), *map(float, rest)) for s, n, k, *rest in map(str.split, text.split(","))]
          for name, text in FORMS.items()}
-SMALL = {   # what stands on furniture, and the chairs that go with it: label, forms, ranges as in KINDS
-    "lamp": ("lamp", "short globe", (0.22, 0.35, 0.22, 0.35, 0.35, 0.6, 0, 0)),
-    "plant": ("plant", "plant bush", (0.2, 0.35, 0.2, 0.35, 0.25, 0.5, 0, 0)),
-    "screen": ("picture", "screen", (0.45, 0.8, 0.1, 0.14, 0.35, 0.5, 0, 0)),
-    "chair": ("chair", "chair swivel tub", (0.4, 0.52, 0.4, 0.52, 0.8, 1.1, 0, 0)),
-}
 KINDS = (   # label; forms; ranges of width, depth, height, and of the bottom over the floor; where: hung on a wall,
             # back to a wall, free, floor (under all), ceiling; how many to expect in each of ROOMS; on top; chairs
-    ("door", "block", (0.75, 1, 0.05, 0.05, 1.95, 2.1, 0, 0), "hung", (0.7, 0.7, 0.7, 0.7, 0.7), "", 0),
-    ("window", "block", (0.7, 1.7, 0.05, 0.05, 0.8, 1.3, 0.75, 1), "hung", (1.1, 1.3, 1.2, 0.9, 1.2), "", 0),
-    ("picture", "block", (0.35, 1, 0.05, 0.05, 0.3, 0.8, 1.2, 1.5), "hung", (1.1, 1.5, 0.7, 0.4, 1.2), "", 0),
-    ("cabinet", "block", (0.6, 1.5, 0.33, 0.35, 0.6, 0.7, 1.35, 1.5), "hung", (0, 0, 0.1, 0.8, 0.1), "", 0),
-    ("bed", "bed cot", (0.9, 1.8, 2, 2.1, 0.75, 1.05, 0, 0), "wall", (1.1, 0.1, 0.05, 0, 0), "", 0),
+    ("door", "box", (0.75, 1, 0.05, 0.05, 1.95, 2.1, 0, 0), "hung", (0.7, 0.7, 0.7, 0.7, 0.7), "", 0),
+    ("window", "box", (0.7, 1.7, 0.05, 0.05, 0.8, 1.3, 0.75, 1), "hung", (1.1, 1.3, 1.2, 0.9, 1.2), "", 0),
+    ("picture", "box", (0.35, 1, 0.05, 0.05, 0.3, 0.8, 1.2, 1.5), "hung", (1.1, 1.5, 0.7, 0.4, 1.2), "", 0),
+    ("cabinet", "box", (0.6, 1.5, 0.33, 0.35, 0.6, 0.7, 1.35, 1.5), "hung", (0, 0, 0.1, 0.8, 0.1), "", 0),
+    ("bed", "bed", (0.9, 1.8, 2, 2.1, 0.75, 1.05, 0, 0), "wall", (1.1, 0.1, 0.05, 0, 0), "", 0),
     ("sofa", "sofa couch", (1.2, 2.2, 0.8, 0.95, 0.7, 0.95, 0, 0), "wall", (0.2, 1.5, 0.3, 0, 0.2), "", 0),
     ("cabinet", "worktop", (1.2, 2.6, 0.58, 0.64, 0.85, 0.95, 0, 0), "wall", (0, 0.1, 0.1, 1.4, 0.2), "plant", 0),
     ("table", "legs worktop", (1.1, 1.6, 0.6, 0.8, 0.7, 0.78, 0, 0), "wall", (0.3, 0.15, 1.4, 0.1, 0.1), "screen", 1),
     ("table", "legs pedestal", (0.8, 1.7, 0.75, 1, 0.7, 0.78, 0, 0), "free", (0, 0.2, 0.3, 0.7, 1.1), "plant lamp", 4),
-    ("cabinet", "block", (0.6, 1.6, 0.35, 0.6, 1.5, 2.15, 0, 0), "wall", (0.8, 0.4, 0.9, 0.7, 0.4), "", 0),
-    ("wall", "block", (0.3, 0.9, 0.2, 0.6, 4, 4, 0, 0), "wall", (0.25, 0.25, 0.25, 0.25, 0.25), "", 0),
+    ("cabinet", "box", (0.6, 1.6, 0.35, 0.6, 1.5, 2.15, 0, 0), "wall", (0.8, 0.4, 0.9, 0.7, 0.4), "", 0),
+    ("wall", "box", (0.3, 0.9, 0.2, 0.6, 3, 3, 0, 0), "wall", (0.25, 0.25, 0.25, 0.25, 0.25), "", 0),
     ("table", "legs pedestal", (0.6, 1.1, 0.5, 0.7, 0.32, 0.5, 0, 0), "free", (0.1, 0.9, 0.2, 0, 0.1), "plant", 0),
-    ("cabinet", "block", (0.5, 1.7, 0.4, 0.5, 0.4, 1, 0, 0), "wall", (0.9, 0.9, 0.5, 0.2, 0.8), "lamp screen plant", 0),
+    ("cabinet", "box", (0.5, 1.7, 0.4, 0.5, 0.4, 1, 0, 0), "wall", (0.9, 0.9, 0.5, 0.2, 0.8), "lamp screen plant", 0),
     ("chair", "chair tub", (0.45, 0.7, 0.45, 0.7, 0.75, 1.1, 0, 0), "free", (0.5, 0.6, 0.6, 0.5, 0.4), "", 0),
     ("lamp", "tall globe", (0.25, 0.4, 0.25, 0.4, 1.3, 1.75, 0, 0), "wall", (0.6, 0.9, 0.5, 0.1, 0.4), "", 0),
     ("plant", "plant bush", (0.35, 0.7, 0.35, 0.7, 0.7, 1.5, 0, 0), "wall", (0.4, 0.8, 0.7, 0.4, 0.6), "", 0),
-    ("lamp", "dome", (0.3, 0.5, 0.3, 0.5, 0.25, 0.6, -0.25, -0.25), "ceiling", (0.4, 0.4, 0.4, 0.6, 0.8), "", 0),
-    ("floor", "block disc", (1, 2.2, 0.8, 1.6, 0.012, 0.012, 0, 0), "floor", (0.5, 0.6, 0.2, 0.2, 0.4), "", 0),
-)
-PATTERNS = {   # see pattern_of: wu wv wuv level brick, and how much longer v is than u
-    "plain": (0, 0, 0, 0.5, 0, 1), "stripes": (1, 0, 0, 0.5, 0, 1), "checks": (1, 1, -2, 0.5, 0, 1),
-    "tiles": (1, 1, -1, 0.93, 0, 1), "bricks": (1, 1, -1, 0.93, 0.5, 2), "planks": (1, 1, -1, 0.94, 0.37, 7),
-    "dots": (0, 0, 1, 0.45, 0.5, 1), "grain": (0, 0, 0, 0.5, 0, 5)}
-DTYPES = {"image": np.uint8, "seg": np.uint8, "depth_mm": np.uint16, "edge": np.uint8, "normal": np.int8,
-          "normal_valid": np.bool_, "intrinsics": np.float32}
+    ("lamp", "shade", (0.3, 0.5, 0.3, 0.5, 0.25, 0.6, -0.25, -0.25), "ceiling", (0.4, 0.4, 0.4, 0.6, 0.8), "", 0),
+    ("floor", "box cylinder", (1, 2.2, 0.8, 1.6, 0.012, 0.012, 0, 0), "floor", (0.5, 0.6, 0.2, 0.2, 0.4), "", 0))
+SMALL = {   # what stands on furniture, and the chairs around it
+    "lamp": ("lamp", "short globe", (0.22, 0.35, 0.22, 0.35, 0.35, 0.6, 0, 0)),
+    "plant": ("plant", "plant bush", (0.2, 0.35, 0.2, 0.35, 0.25, 0.5, 0, 0)),
+    "screen": ("picture", "screen", (0.45, 0.8, 0.1, 0.14, 0.35, 0.5, 0, 0)),
+    "chair": ("chair", "chair swivel tub", (0.4, 0.52, 0.4, 0.52, 0.8, 1.1, 0, 0))}
+PATTERNS = (   # wu wv wuv level brick (see pattern_of), v to u: plain stripes checks tiles bricks planks dots grain
+    (0, 0, 0, 0.5, 0, 1), (1, 0, 0, 0.5, 0, 1), (1, 1, -2, 0.5, 0, 1), (1, 1, -1, 0.93, 0, 1), (1, 1, -1, 0.93, 0.5, 2),
+    (1, 1, -1, 0.94, 0.37, 7), (0, 0, 1, 0.45, 0.5, 1), (0, 0, 0, 0.5, 0, 5))
 Part = namedtuple("Part", "label shape piece skin x z width depth low high yaw")    # a solid; low, high over the floor
 
 
@@ -87,9 +77,9 @@ def turned(c, s, v):
 
 def moved(parts, x, z, yaw, lift=0.0):
     """The parts turned by yaw about their origin, then shifted."""
-    spots = [turned(math.cos(yaw), math.sin(yaw), (p.x, 0, p.z)) for p in parts]
-    return [p._replace(x=x + i, z=z + k, low=p.low + lift, high=p.high + lift, yaw=p.yaw + yaw)
-            for p, (i, _, k) in zip(parts, spots)]
+    c, s = math.cos(yaw), math.sin(yaw)
+    return [p._replace(x=x + c * p.x + s * p.z, z=z - s * p.x + c * p.z, low=p.low + lift, high=p.high + lift,
+                       yaw=p.yaw + yaw) for p in parts]
 
 
 def build(u, piece, label, forms, ranges):
@@ -107,11 +97,11 @@ def furnish(u, piece, label, forms, ranges, on_top, chairs):
     parts, tops = build(u, piece, label, forms, ranges), on_top.split()
     main = parts[0]
     if tops and u() < 0.7:
-        small = build(u, piece + 1, *SMALL[tops[int(u(0, len(tops)))]])
-        parts += moved(small, u(-0.25, 0.25) * main.width, -0.15 * main.depth, u(-0.3, 0.3), main.high)
-    for i, (x, z) in enumerate(((0, 1), (0, -1), (1, 0), (-1, 0))[:int(u(0.5, chairs + 1))]):
-        chair, out = build(u, piece + 2 + i, *SMALL["chair"]), u(0.05, 0.3)
-        parts += moved(chair, x * (main.width / 2 + out), z * (main.depth / 2 + out), math.atan2(-x, -z) + u(-0.3, 0.3))
+        top = build(u, piece + 1, *SMALL[tops[int(u(0, len(tops)))]])
+        parts += moved(top, u(-0.25, 0.25) * main.width, -0.15 * main.depth, u(-0.3, 0.3), main.high)
+    for i, (x, z) in enumerate(((0, 1), (0, -1), (1, 0), (-1, 0))[:int(u(0.5, chairs + 1))], piece + 2):
+        out_x, out_z, yaw = main.width / 2 + u(0, 0.3), main.depth / 2 + u(0, 0.3), math.atan2(-x, -z) + u(-0.3, 0.3)
+        parts += moved(build(u, i, *SMALL["chair"]), x * out_x, z * out_z, yaw)
     return parts
 
 
@@ -122,7 +112,7 @@ def draw_look(u, label, skin=0):
         return [grey * (1 + tint * u(-1, 1)) for _ in range(3)]
     first, ratio = colour(), u(0.4, 1.6)
     second = [ratio * value for value in first] if u() < 0.6 else colour()
-    *pattern, longer = list(PATTERNS.values())[int(u(0, len(PATTERNS)))]
+    *pattern, longer = PATTERNS[int(u(0, len(PATTERNS)))]
     rate, angle = 1.2 * 7 ** u(), u(0, math.tau) if u() < 0.2 else (math.pi / 2) * (u() < 0.5)
     c, s = rate * math.cos(angle), rate * math.sin(angle)
     frame = u(0.8, 0.92) if label in ("door", "window", "picture", "cabinet") and u() < 0.7 else 2.0
@@ -154,17 +144,14 @@ def place(u, parts, where, room, taken, eye, ahead):
 
 
 def draw_scene(size, seed, number):
-    """All arrays of one scene. Solids that the camera cannot see are left out, so they throw no shadow either.
-
-    A solid is 33 numbers: centre, half sizes, cos and sin of its turn, k, m; and its look: two colours, label, glow, 14
-    for pattern_of, piece. The room is the first box; its six faces have looks of their own.
+    """All arrays of one scene; what the camera cannot see is left out, so it throws no shadow either. A solid is 33
+    numbers: centre, half sizes, cos and sin of its turn, k, m; two colours, label, glow, 14 for pattern_of, piece.
     """
     generator = np.random.Generator(np.random.PCG64([seed, number]))
     stream = (value for _ in iter(int, 1) for value in generator.random(256).tolist())
 
     def u(low=0.0, high=1.0):
         return low + (high - low) * next(stream)
-
     kind, room = int(u(0, len(ROOMS))), (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5))
     angle, out = u(0, math.tau), u(0.5, 0.85)
     eye = room[0] * (1 + out * math.cos(angle)) / 2, -u(1.0, 1.8), room[2] * (1 + out * math.sin(angle)) / 2
@@ -196,30 +183,27 @@ def draw_scene(size, seed, number):
     sensor = [u(0.18, 0.4), u(0.85, 1.15), 1, u(0.85, 1.15), u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
     lens = [focal, focal, *((size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2))]
     arrays = dict(boxes=boxes, rounds=np.reshape(rounds, (-1, 33)), faces=faces, camera=[eye, *axes], lens=lens,
-                  lamps=lamps, light=light, sensor=sensor)
-    return dict({name: np.array(value, np.float32) for name, value in arrays.items()}, room=kind,
-                grain=generator.random(1024, np.float32), noise=generator.standard_normal((3, size, size), np.float32))
-
-
-def slab(start, ray):
-    """Where the lines start + t·ray enter and leave |·| ≤ 1. Overwrites ray."""
-    middle, half = ray.reciprocal_() * -start, ray.abs_()
-    return middle - half, middle.add_(half)
+                  lamps=lamps, light=light, sensor=sensor, grain=generator.random(1024), room=kind,
+                  noise=generator.standard_normal((3, size, size), np.float32))
+    return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
 
 
 def cross(start, ray, k, m, is_box):
-    """Where the lines start + t·ray enter and leave a solid; they miss it where they leave before they enter."""
-    if is_box:
-        spans = [slab(a, b) for a, b in zip(start, ray)]
-    else:
+    """Where the lines start + t·ray enter and leave a solid; where they leave first they miss it. May overwrite ray."""
+    spans = []
+    if not is_box:
         a = ray[0] * ray[0] + ray[2] * ray[2] + ray[1] * ray[1] * k
         b = ray[0] * start[0] + ray[2] * start[2] + ray[1] * (k * start[1] + m / 2)
         c = start[0] * start[0] + start[2] * start[2] + (k * start[1] + m) * start[1] - 1
         root = (b * b - a * c).clamp_(min=0).sqrt_()
-        spans = [slab(start[1], ray[1]), ((-b - root) / a, (root - b) / a)]
+        spans.append(((-b - root) / a, (root - b) / a))
+    for origin, direction in zip(start, ray) if is_box else [(start[1], ray[1])]:
+        middle, half = direction.reciprocal_() * -origin, direction.abs_()
+        spans.append((middle - half, middle.add_(half)))
     near, far = spans[0]
     for enter, leave in spans[1:]:
-        torch.maximum(near, enter, out=near), torch.minimum(far, leave, out=far)
+        torch.maximum(near, enter, out=near)
+        torch.minimum(far, leave, out=far)
     return near, far
 
 
@@ -274,27 +258,21 @@ def develop(light, noise, sensor, far):
     light = light * sensor[1:4] * (1 - vignette * far)
     level = (light * 1000).long().sum((0, 2, 3))[:, None, None] / (3000 * far[0].numel())
     image = (light * (mean / level)).clamp_(0, 1.5).sqrt_()
-    wide = torch.nn.functional.pad(image, (1, 1, 1, 1), "replicate")
-    beside = (wide[..., 1:-1, 2:] + wide[..., 1:-1, :-2] + wide[..., 2:, 1:-1] + wide[..., :-2, 1:-1]) / 4
-    image = image + (beside - image) * blur
-    image = image + noise * (image + 0.3) * grain
+    soft = torch.nn.functional.avg_pool2d(image, 3, 1, 1, count_include_pad=False)
+    image = image + (soft - image) * blur + noise * (soft + 0.3) * grain
     return (image * 255 + 0.5).clamp_(0, 255).to(torch.uint8).permute(1, 2, 3, 0)
-
-
-def stacked(scenes, name):
-    """One array of every scene: (..., n, 1)."""
-    return torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)
 
 
 def paint(scenes, size):
     """The pictures and labels of n scenes, see render. Fields are (n, P = size²), vectors (3, n, P)."""
-    names = "camera", "lens", "lamps", "light", "sensor", "faces", "grain"
-    (eye, *axes), lens, lamps, light, sensor, faces, grain = (stacked(scenes, name) for name in names)
+    (eye, *axes), lens, lamps, light, sensor, faces, grain, room = (
+        torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)                 # (..., n, 1)
+        for name in ("camera", "lens", "lamps", "light", "sensor", "faces", "grain", "room"))
     n, boxes = len(scenes), max(len(s["boxes"]) for s in scenes)
-    solids = torch.cat([pad_sequence([torch.from_numpy(s[name]) for s in scenes], padding_value=math.nan)
-                        for name in ("boxes", "rounds")]).permute(2, 1, 0).contiguous()     # (33, n, S); NaN: no hit
-    solids, looks = solids[:10], torch.cat((faces[..., 0].permute(1, 2, 0), solids[10:]), 2)
-
+    rows = ([torch.from_numpy(scene[name]) for scene in scenes] for name in ("boxes", "rounds"))
+    rows = torch.cat([torch.nn.utils.rnn.pad_sequence(r, padding_value=math.nan) for r in rows])        # NaN: no hit
+    solids, looks = rows.permute(2, 1, 0).contiguous().split((10, 23))                                  # (…, n, S)
+    looks = torch.cat((faces[..., 0].permute(1, 2, 0), looks), 2)
     pixel = torch.arange(size ** 2)
     right, down = (pixel % size - lens[2]) / lens[0], (pixel // size - lens[3]) / lens[1]
     rays = right * axes[0] + down * axes[1] + axes[2]
@@ -304,33 +282,29 @@ def paint(scenes, size):
     local = torch.stack(turned(c, -s, point - centre))
     normal, axis = normal_at(local / half, half, k, m, solid, boxes)
     normal = torch.stack(turned(c, s, normal))
-    face = 2 * axis + (local.gather(0, axis[None])[0] > 0)
-    surface = torch.where(solid > 0, solid + 6, face)
+    surface = torch.where(solid > 0, solid + 6, 2 * axis + (local.gather(0, axis[None])[0] > 0))
     first, second, (label, glow), look, (piece,) = looks.gather(2, surface.expand(23, -1, -1)).split((3, 3, 2, 14, 1))
-
     facing = -dot(normal, rays) / dot(rays, rays).sqrt()
     (across, along), edge_on = ([torch.where(axis == 0, v[2], v[0]), torch.where(axis == 1, v[2], v[1])]
                                 for v in (local, (local / half).abs()))
     share = pattern_of(look, across, along, torch.maximum(*edge_on), depth / lens[0] / facing.clamp(min=0.1),
                        grain[..., 0].T)
     beams = [point - lamp for lamp in lamps]
-    squares = [dot(beam, beam) for beam in beams]
-    lit = [(-dot(b, normal) / q.sqrt()).clamp_(min=0) / (q * 0.15 + 1) for b, q in zip(beams, squares)]
+    lit = [(-dot(b, normal) / dot(b, b).sqrt()).clamp_(min=0) / (dot(b, b) * 0.15 + 1) for b in beams]
     lit[0] *= nearest(lamps[0], beams[0], solids, boxes)[0] > 0.99                  # only this one throws shadows
     walls = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(0)     # how far from 0.3 m off
     shine = dot(light, [*lit, (walls + 0.3).clamp_(0, 0.6) / 0.6]) + glow * (1 - share)
     image = (first + share * (second - first)) * shine
-    noise = torch.from_numpy(np.stack([scene["noise"] for scene in scenes], 1))
-    grid = (n, size, size)
+    grid, noise = (n, size, size), torch.from_numpy(np.stack([scene["noise"] for scene in scenes], 1))
     image = develop(image.view(3, *grid), noise, sensor.unsqueeze(-1), (right * right + down * down).view(grid))
-    piece, edge = piece.view(grid), torch.zeros(grid, dtype=torch.bool)
+    piece, edge = piece.view(grid), torch.zeros(grid, dtype=torch.uint8)
     edge[:, :, :-1] = piece[:, :, :-1] != piece[:, :, 1:]
     edge[:, :-1] |= piece[:, :-1] != piece[:, 1:]
     seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(*grid, 3)
-    tensors = dict(image=image, seg=label.view(grid), depth_mm=(depth * 1000).round().view(grid), edge=edge,
-                   normal=(seen * 127).round(), normal_valid=(facing > 0.02).view(grid), intrinsics=lens.view(4, n).T)
-    return {key: value.numpy().astype(DTYPES[key]) for key, value in tensors.items()} | {
-        "room": np.array([scene["room"] for scene in scenes], np.int8)}
+    pack = dict(image=image, seg=label.view(grid).byte(), depth_mm=(depth * 1000).round().view(grid).to(torch.uint16),
+                normal=(seen * 127).round().to(torch.int8), normal_valid=(facing > 0.02).view(grid), edge=edge,
+                room=room.view(n).to(torch.int8), intrinsics=lens.view(4, n).T)
+    return {key: value.numpy() for key, value in pack.items()}
 
 
 def render(count, size=64, seed=0, first=0, chunk=None):
@@ -338,24 +312,19 @@ def render(count, size=64, seed=0, first=0, chunk=None):
 
     Returns arrays (H = W = size): `image` (N, H, W, 3) u8; `seg` (N, H, W) u8, 1 + index in CLASSES; `depth_mm`
     (N, H, W) u16, along the optical axis; `normal` (N, H, W, 3) i8 / 127, camera frame x right, y down, z forward,
-    facing the camera; `normal_valid` (N, H, W) bool, false where a surface is seen edge-on; `edge` (N, H, W) u8, 1
-    where the pixel to the right or below is of another wall or piece of furniture; `room` (N,) i8, index in ROOMS;
-    `intrinsics` (N, 4) f32, fx fy cx cy in pixels: x = (column − cx) · z / fx. `chunk`: how many to make at a time,
-    which changes the speed only. Raises DataError for a count or chunk below 1, a size below 16, a negative seed or
-    first.
+    facing the camera; `normal_valid` (N, H, W) bool, false where edge-on; `edge` (N, H, W) u8, 1 where the pixel to the
+    right or below is of another wall or piece; `room` (N,) i8, index in ROOMS; `intrinsics` (N, 4) f32, fx fy cx cy:
+    x = (column − cx) · z / fx. `chunk`: how many to make at a time (None: as fits the cache); it changes the speed
+    only. Raises DataError for a count below 1, a size below 16, a negative seed or first.
     """
-    chunk = max(1, 2 ** 16 // size ** 2) if chunk is None and size > 0 else chunk
-    least = {"count": (count, 1), "size": (size, 16), "seed": (seed, 0), "first": (first, 0), "chunk": (chunk, 1)}
-    for name, (value, lowest) in least.items():
-        if value < lowest:
-            raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {lowest}")
-    pack, block = {}, 16 * chunk
-    for start in range(0, count, block):
-        scenes = [draw_scene(size, seed, first + i) for i in range(start, min(count, start + block))]
-        alike = np.array(sorted(range(len(scenes)), key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"]))))
-        for rows in (alike[i:i + chunk] for i in range(0, len(scenes), chunk)):
-            part = paint([scenes[i] for i in rows], size)
-            pack = pack or {key: np.empty((count, *value.shape[1:]), value.dtype) for key, value in part.items()}
-            for key, value in part.items():
-                pack[key][start + rows] = value
-    return pack
+    for name, value, least in (("count", count, 1), ("size", size, 16), ("seed", seed, 0), ("first", first, 0)):
+        if value < least:
+            raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {least}")
+    chunk, parts, order = max(1, chunk or 2 ** 16 // size ** 2), [], []
+    for start in range(0, count, 16 * chunk):
+        scenes = {i: draw_scene(size, seed, first + i) for i in range(start, min(count, start + 16 * chunk))}
+        alike = sorted(scenes, key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"])))
+        for rows in (alike[i:i + chunk] for i in range(0, len(alike), chunk)):
+            parts.append(paint([scenes[i] for i in rows], size))
+            order += rows
+    return {key: np.concatenate([part[key] for part in parts])[np.argsort(order)] for key in parts[0]}

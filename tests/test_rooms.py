@@ -91,7 +91,7 @@ def test_depth_and_normals_tell_of_the_same_planes(pack):
 
 
 def test_the_floor_is_below_and_looks_up(pack):
-    """In the camera frame up is −y, tilted by at most the pitch and roll of the camera; the whole floor is one plane."""
+    """In the camera frame up is −y, tilted by the pitch and roll of the camera; the whole floor is one plane."""
     normal, rows = pack["normal"], np.broadcast_to(np.arange(32)[None, :, None], pack["seg"].shape)
     floor, ceiling = (pack["seg"] == 1 + CLASSES.index(name) for name in ("floor", "ceiling"))
     assert (normal[floor][:, 1] < -100).mean() > 0.98 and (normal[ceiling][:, 1] > 100).mean() > 0.99
@@ -176,7 +176,7 @@ def test_pictures_are_neither_dark_nor_burnt(pack):
 
 
 @pytest.mark.parametrize("wrong", [dict(count=0), dict(count=-3), dict(count=1, size=15), dict(count=1, size=0),
-                                   dict(count=1, seed=-1), dict(count=1, first=-1), dict(count=1, chunk=0)])
+                                   dict(count=1, seed=-1), dict(count=1, first=-1)])
 def test_wrong_numbers_are_named(wrong):
     with pytest.raises(DataError) as caught:
         render(**wrong)

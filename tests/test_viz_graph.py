@@ -69,8 +69,8 @@ def test_every_kind_of_source_gives_the_same_graph(tmp_path):
     with Run.create(tmp_path / "run", {"seed": 3}, two) as run:
         for event in history.events:
             run.append(event)
-        graphs = [fusion_graph(s) for s in (history, run, tmp_path / "run", str(tmp_path / "run"),
-                                            derive(two, history.alpha[-1]))] + [fusion_graph(two, history.alpha[-1])]
+        sources = history, run, tmp_path / "run", str(tmp_path / "run"), derive(two, history.alpha[-1].copy())
+        graphs = [fusion_graph(two, history.alpha[-1]), *map(fusion_graph, sources)]
     for graph in graphs[1:]:
         assert nx.utils.graphs_equal(graph, graphs[0])
     assert fusion_graph(graphs[0]) is graphs[0]
@@ -78,7 +78,7 @@ def test_every_kind_of_source_gives_the_same_graph(tmp_path):
 
 def test_mistakes_are_named():
     two = space()
-    with pytest.raises(SpaceError, match="give two or more"):
+    with pytest.raises(SpaceError, match="give two tasks or more"):
         fusion_graph(SearchSpace({"depth": VGG}, ()))
     with pytest.raises(SpaceError, match="edge 7 is NaN"):
         fusion_graph(two, [np.nan if i == 7 else 0.0 for i in range(48)])

@@ -18,7 +18,8 @@ def alphas(space, kind="late", seed=0) -> np.ndarray:
     """As at the start of a search, in the middle, or late: every edge decided."""
     random = np.random.default_rng(seed)
     noise = random.normal(0, 1, len(space))
-    return {"early": 0.1 * noise, "mid": 1.6 * noise, "late": np.where(random.random(len(space)) < 0.5, 4.0, -4.0) + noise / 2}[kind]
+    late = np.where(random.random(len(space)) < 0.5, 4.0, -4.0) + noise / 2
+    return {"early": 0.1 * noise, "mid": 1.6 * noise, "late": late}[kind]
 
 
 def log(space, steps=60, evaluations=6, turned=True, weight=10.0, seed=0) -> EventLog:
@@ -32,8 +33,8 @@ def log(space, steps=60, evaluations=6, turned=True, weight=10.0, seed=0) -> Eve
         if turned and step == steps // 2:
             events.append(Turned(step, {"entropy_weight": weight}))
         losses = {task: 2 * (i + 1) / step**0.5 + float(random.normal(0, 0.1)) for i, task in enumerate(space.tasks)}
-        events.append(Step(step, tuple(alpha), tuple(0 * alpha), losses, entropy, entropy / np.log(2), weight * step / steps,
-                           0.0, 1.0, 0.02, 0.1))
+        events.append(Step(step, tuple(alpha), tuple(0 * alpha), losses, entropy, entropy / np.log(2),
+                           weight * step / steps, 0.0, 1.0, 0.02, 0.1))
         if evaluations and step % (steps // evaluations) == 0:
             scores = {gates: {space.tasks[0]: {"miou": 0.2 - cost * entropy, "pixel_accuracy": 0.4},
                               space.tasks[1]: {"mean_angle": 30 + 10 * cost * entropy}}

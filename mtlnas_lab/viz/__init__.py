@@ -2,7 +2,8 @@
 
     from mtlnas_lab.viz import plot_fusion_graph, save_fusion_graph, overview
 
-`GraphFigure` (a graph and how it should look) becomes a `Scene` (plain shapes in mm), which every format is written from.
+A `GraphFigure` (a graph, and how it should look) becomes a `Scene` (plain shapes in mm), from which every format is
+written.
 """
 from .compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
@@ -14,3 +15,11 @@ from .heat import overview, plot_heatmap, side_by_side
 from .motion import animate
 from .pictures import plot_predictions
 from .style import STYLES, FigureStyle, style
+
+__all__ = [
+    "STYLES", "FigureStyle", "GraphFigure", "GraphGrid", "animate", "consensus_graph", "difference_graph",
+    "explain", "filmstrip", "fusion_graph", "ladder_layout", "overview", "plot_collapse", "plot_entropy",
+    "plot_fusion_graph", "plot_gap", "plot_gates", "plot_heatmap", "plot_losses", "plot_predictions", "plot_scores",
+    "provenance", "refigure", "save_figure", "save_fusion_graph", "side_by_side", "small_multiples", "stability",
+    "style", "to_latex", "to_markdown",
+]

@@ -8,40 +8,40 @@ import numpy as np
 
 from ..architecture import Architecture
 from ..errors import SpaceError
+from ..space import SearchSpace
 from .curves import read_log
 from .geometry import GraphFigure, GraphGrid
 from .graph import ends, fusion_graph, read_source
 from .style import FigureStyle
 
 
-def read_kept(sources: Sequence) -> tuple[object, np.ndarray]:
-    """(space, (N, E) bool: which edges each source keeps). Raises SpaceError unless they are of one space and not empty."""
+def read_kept(sources: Sequence) -> tuple[SearchSpace, np.ndarray]:
+    """(space, (N, E) bool: which edges each source keeps). Raises SpaceError unless they are of one space, and some."""
     read = [read_source(source) for source in sources]
     if not read:
         raise SpaceError("there is nothing to compare; give two architectures or more")
-    for space, _, kept in read:
-        if space.edges != read[0][0].edges:
-            raise SpaceError("these architectures belong to different spaces; compare architectures of one space")
-    return read[0][0], np.array([kept if kept is not None else [q > 0.5 for q in p or [1.0] * len(space)] for space, p, kept in read], bool)
+    space = read[0][0]
+    if any(other.edges != space.edges for other, _, _ in read):
+        raise SpaceError("these architectures belong to different spaces; compare architectures of one space")
+    return space, np.array([kept or [q > 0.5 for q in p or (1.0,) * len(space)] for _, p, kept in read], bool)
 
 
 def stability(sources: Sequence) -> dict[str, float]:
     """How far N architectures of one space agree: mean `jaccard` over pairs, and `stability` (Nogueira et al. 2018).
 
-    stability = 1 − mean_e s_e² / (q (1 − q)), s_e² the unbiased variance of edge e over the runs, q the share of kept edges:
-    1 when all agree, around 0 for random graphs of that many edges. NaN where there is one run, or q is 0 or 1.
+    stability = 1 − mean_e s_e² / (q (1 − q)): s_e² is the unbiased variance over the runs of whether edge e is kept, q
+    the share of kept edges. 1 when all agree, around 0 for random graphs of that size; NaN for one run, or q = 0 or 1.
     """
     _, kept = read_kept(sources)
     pairs = [(a, b) for i, a in enumerate(kept) for b in kept[i + 1:]]
     jaccard = [(a & b).sum() / (a | b).sum() if (a | b).any() else 1.0 for a, b in pairs]
-    q = kept.mean()
-    spread = kept.var(0, ddof=1).mean() if len(kept) > 1 else np.nan
+    q, spread = kept.mean(), kept.var(0, ddof=1).mean() if pairs else np.nan
     return {"runs": len(kept), "jaccard": float(np.mean(jaccard)) if pairs else np.nan,
             "stability": float(1 - spread / (q * (1 - q))) if 0 < q < 1 else np.nan}
 
 
 def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
-    """The fusion graph of N architectures: `probability` is the share of them that keep an edge, kept where over half do.
+    """The graph of N architectures: `probability` is the share of them that keep an edge, kept where more than half do.
 
     Graph data: weights='frequency' and what `stability` says.
     """
@@ -54,25 +54,29 @@ def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
 
 
 def difference_graph(first, second, names: tuple[str, str] = ("first", "second"), *, split: bool = False) -> nx.DiGraph:
-    """The edges of two architectures: edge data `where` is 'first', 'second', 'both' or 'neither' (these are dropped)."""
+    """The edges of two architectures: data `where` is 'first', 'second', 'both' or 'neither' (these are dropped)."""
     space, (a, b) = read_kept([first, second])
     graph = fusion_graph(Architecture(space, a | b), split=split)
-    for edge, first_has, second_has in zip(space.edges, a, b):
-        graph.edges[ends(edge, split)]["where"] = (("neither", "second"), ("first", "both"))[int(first_has)][int(second_has)]
+    for edge, in_first, in_second in zip(space.edges, a, b):
+        where = (("neither", "second"), ("first", "both"))[int(in_first)][int(in_second)]
+        graph.edges[ends(edge, split)]["where"] = where
     graph.graph.update(weights="difference", first=names[0], second=names[1])
     return graph
 
 
-def small_multiples(sources: Mapping[str, object], *, columns: int = 2, style: str | FigureStyle = "paper-double", **look) -> GraphGrid:
-    """A fusion graph for each {title: source}, all in one layout, with one legend; to be drawn or saved like a GraphFigure."""
-    return GraphGrid(tuple(GraphFigure(fusion_graph(source), style, title=title, **look) for title, source in sources.items()), columns)
+def small_multiples(sources: Mapping[str, object], *, columns: int = 2, style: str | FigureStyle = "paper-double",
+                    **look) -> GraphGrid:
+    """A fusion graph for each {title: source}, all in one layout, with one legend; saved like a GraphFigure."""
+    return GraphGrid(tuple(GraphFigure(fusion_graph(source), style, title=title, **look)
+                           for title, source in sources.items()), columns)
 
 
-def filmstrip(source, *, pictures: int = 6, columns: int = 3, style: str | FigureStyle = "paper-double", **look) -> GraphGrid:
-    """The fusion graph along a search: `pictures` moments, evenly spaced from the first step to the last, in one layout."""
+def filmstrip(source, *, pictures: int = 6, columns: int = 3, style: str | FigureStyle = "paper-double",
+              **look) -> GraphGrid:
+    """The fusion graph along a search: `pictures` moments, evenly spaced from first to last step, in one layout."""
     log = read_log(source)
-    return small_multiples({f"step {log.steps[i].step}": fusion_graph(log.space, log.alpha[i]) for i in moments(log, pictures)},
-                           columns=columns, style=style, **look)
+    graphs = {f"step {log.steps[i].step}": fusion_graph(log.space, log.alpha[i]) for i in moments(log, pictures)}
+    return small_multiples(graphs, columns=columns, style=style, **look)
 
 
 def moments(log, count: int) -> list[int]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..architecture import Architecture
-from ..errors import SpaceError
 from ..space import Edge
 from .curves import METRICS
 from .graph import read_source
@@ -16,6 +14,8 @@ Changes = Mapping[str, Mapping[str, float]]      # {task: {metric: score without
 
 @dataclass(frozen=True)
 class ExplainedEdge:
+    """What is known of one kept edge."""
+
     edge: Edge
     probability: float | None = None             # σ(α); None for an architecture without α
     operations: float | None = None              # share of the network's multiply-adds, 0 to 1
@@ -23,20 +23,20 @@ class ExplainedEdge:
 
     @property
     def sentence(self) -> str:
-        """As in: normals stage 5 takes segmentation stage 4, p = 0.98, costs 0.3 % of the operations, removing it costs …"""
         target, source = self.edge.target, self.edge.source
         parts = [f"{target.task} stage {target.stage} takes {source.task} stage {source.stage}"]
         if self.probability is not None:
             parts.append(f"p = {self.probability:.2f}")
         if self.operations is not None:
             parts.append(f"costs {100 * self.operations:.2g} % of the operations")
-        effects = [_effect(task, metric, value) for task, scores in self.changes.items() for metric, value in scores.items()]
+        effects = [_effect(task, *change) for task, of in self.changes.items() for change in of.items()]
         if effects:
             parts.append("removing it " + " and ".join(effects))
         return ", ".join(parts) + "."
 
 
-def explain(source, ablations: Mapping[str, Changes] | None = None, operations: Mapping[str, float] | None = None) -> tuple[ExplainedEdge, ...]:
+def explain(source, ablations: Mapping[str, Changes] | None = None,
+            operations: Mapping[str, float] | None = None) -> tuple[ExplainedEdge, ...]:
     """A row for each kept edge of an architecture or a run, in the order of the space.
 
     ablations {edge: {task: {metric: score without the edge − score with it}}}, operations {edge: share of the
@@ -44,65 +44,51 @@ def explain(source, ablations: Mapping[str, Changes] | None = None, operations: 
     """
     space, probability, kept = read_source(source)
     kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
-    known = isinstance(source, Architecture) and source.alpha is not None or not isinstance(source, Architecture) and probability
-    for name in {**(ablations or {}), **(operations or {})}:
-        space.index(str(name))
-    pick = lambda table, edge: {str(k): v for k, v in (table or {}).items()}.get(str(edge))  # noqa: E731
-    if probability is not None and len(probability) != len(space):
-        raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges")
-    return tuple(ExplainedEdge(edge, probability[i] if known else None, pick(operations, edge), pick(ablations, edge) or {})
+    shares = {space.index(str(edge)): share for edge, share in (operations or {}).items()}
+    changes = {space.index(str(edge)): change for edge, change in (ablations or {}).items()}
+    return tuple(ExplainedEdge(edge, probability and probability[i], shares.get(i), changes.get(i, {}))
                  for i, edge in enumerate(space.edges) if kept[i])
 
 
-def _amount(metric: str, value: float) -> str:
-    name, _ = METRICS.get(metric, (metric, 1))
-    name, _, unit = name.partition(", ")
-    if unit:
-        return f"{abs(value):.2g} {unit} of {name}"
-    return f"{100 * abs(value):.2g} points of {name}" if metric in METRICS else f"{abs(value):.2g} of {name}"
-
-
 def _effect(task: str, metric: str, value: float) -> str:
-    sign = METRICS.get(metric, (metric, 1))[1]
+    name, better = METRICS.get(metric, (metric, 1))
+    name, _, unit = name.partition(", ")
     if abs(value) < 5e-5:
-        return f"leaves {METRICS.get(metric, (metric,))[0].partition(',')[0]} of {task} as it is"
-    return f"{'costs' if value * sign < 0 else 'gains'} {_amount(metric, value)} in {task}"
+        return f"leaves {name} of {task} as it is"
+    points = metric in METRICS and not unit          # of a share from 0 to 1
+    amount = f"{100 * abs(value):.2g} points" if points else f"{abs(value):.2g} {unit}".rstrip()
+    return f"{'costs' if value * better < 0 else 'gains'} {amount} of {name} in {task}"
 
 
-def _table(rows: Sequence[ExplainedEdge]) -> tuple[list[str], list[list[str]]]:
-    measured = list(dict.fromkeys((task, metric) for row in rows for task, scores in row.changes.items() for metric in scores))
-    head = ["from", "to"] + ["p"] * any(r.probability is not None for r in rows) + ["operations"] * any(r.operations is not None for r in rows)
-    head += [f"Δ {METRICS.get(metric, (metric,))[0]}, {task}" for task, metric in measured]
-    lines = []
-    for row in rows:
-        line = [str(row.edge.source), str(row.edge.target)]
-        if "p" in head:
-            line.append("" if row.probability is None else f"{row.probability:.2f}")
-        if "operations" in head:
-            line.append("" if row.operations is None else f"{100 * row.operations:.2f} %")
-        for task, metric in measured:
-            value = row.changes.get(task, {}).get(metric)
-            line.append("" if value is None else f"{value:+.4f}".replace("-", "−"))
-        lines.append(line)
-    return head, lines
+def _table(rows: Sequence[ExplainedEdge]) -> list[list[str]]:
+    """Head and lines; a column only where there is something to say."""
+    measured = list(dict.fromkeys((task, metric) for row in rows for task, of in row.changes.items() for metric in of))
+    columns = {"from": [str(row.edge.source) for row in rows], "to": [str(row.edge.target) for row in rows],
+               "p": ["" if row.probability is None else f"{row.probability:.2f}" for row in rows],
+               "operations": ["" if row.operations is None else f"{100 * row.operations:.2f} %" for row in rows]}
+    for task, metric in measured:
+        values = [row.changes.get(task, {}).get(metric) for row in rows]
+        name = METRICS.get(metric, (metric,))[0]
+        columns[f"Δ {name}, {task}"] = ["" if v is None else f"{v:+.4f}".replace("-", "−") for v in values]
+    return [list(line) for line in zip(*([head, *cells] for head, cells in columns.items() if any(cells)))]
 
 
 def to_markdown(rows: Sequence[ExplainedEdge]) -> str:
     """The table, then the sentences."""
     if not rows:
         return "No edge is kept: the networks share nothing.\n"
-    head, lines = _table(rows)
-    safe = lambda cell: "".join("\\" + c if c in "|\\`*_<>[]" else c for c in cell)  # noqa: E731
-    table = [head, ["---"] * len(head), *[[safe(cell) for cell in line] for line in lines]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in table) + "\n\n" + "\n".join(f"- {safe(r.sentence)}" for r in rows) + "\n"
+    safe = lambda cell: "".join("\\" + c if c in "|\\`*_<>[]&" else c for c in cell)  # noqa: E731
+    head, *lines = [[safe(cell) for cell in line] for line in _table(rows)]
+    table = ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines)]
+    return "\n".join([*table, "", *(f"- {safe(row.sentence)}" for row in rows), ""])
 
 
 def to_latex(rows: Sequence[ExplainedEdge], caption: str = "Kept fusion edges.", label: str = "tab:edges") -> str:
-    """A table for \\usepackage{booktabs}."""
+    r"""A table for \usepackage{booktabs}."""
     if not rows:
         return "% No edge is kept: the networks share nothing.\n"
-    head, lines = _table(rows)
-    row = lambda cells: " & ".join(latex(cell) for cell in cells) + r" \\"  # noqa: E731
-    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{latex(caption)}}}", rf"\label{{{label}}}",
-                      r"\begin{tabular}{ll" + "r" * (len(head) - 2) + "}", r"\toprule", row(head), r"\midrule",
-                      *map(row, lines), r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+    head, *lines = [" & ".join(map(latex, line)) + r" \\" for line in _table(rows)]
+    columns = "ll" + "r" * (len(_table(rows)[0]) - 2)
+    return "\n".join([r"\providecommand\labchar[2]{\ifdefined\Umathchar#1\else#2\fi}", r"\begin{table}", r"\centering",
+                      rf"\caption{{{latex(caption)}}}", rf"\label{{{label}}}", rf"\begin{{tabular}}{{{columns}}}",
+                      r"\toprule", head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])

@@ -62,8 +62,8 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = 
         return source
     space, probability, kept = read_source(source, alpha)
     if len(space.tasks) < 2:
-        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two tasks "
-                         "or more")
+        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two "
+                         "tasks or more")
     if probability is not None and len(probability) != len(space):
         raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the "
                          "order of space.edges")
@@ -91,6 +91,11 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = 
 def ends(edge: Edge, split: bool = False) -> tuple[str, str]:
     """The two nodes of the graph that an edge of the space joins; networkx gives edges in an order of its own."""
     return (f"{edge.source}/features", f"{edge.target}/fused") if split else (str(edge.source), str(edge.target))
+
+
+def plain(node: str) -> str:
+    """`normals:3` of `normals:3`, `normals:3/features` and `normals:3/fused`."""
+    return node.removesuffix("/features").removesuffix("/fused")
 
 
 def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:

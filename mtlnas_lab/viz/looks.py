@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import to_hex
 
+from .graph import plain
 from .routes import arrow
 from .scene import Box, Curve, Text
 from .style import PT, FigureStyle, shorten, text_width
@@ -81,12 +82,13 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
     label = lambda x, y, text, color, anchor: Text(x, y - 0.365 * small, text, style.small, color, anchor)  # noqa: E731
     y = middle = top - 1.25 * small
     if spec.legend and (found := samples(spec, list(pen.colors))):
-        x, step = left, (right - left) / len(found)
+        x, space = left, right - left - 3.4 * em * len(found)      # for the texts
+        if sum(text_width(text, style.small) for text, _ in found) > space:
+            found = [(shorten(text, style.small, space / len(found)), data) for text, data in found]
         for text, data in found:
-            text = shorten(text, style.small, step - 3.2 * em)
             yield pen.straight(x, x + 2 * em, y, data)
             yield label(x + 2.4 * em, y, text, style.ink, "start")
-            x += min(step, 3.8 * em + text_width(text, style.small))
+            x += 3.4 * em + text_width(text, style.small)
     if not has_scale(spec) or not (spec.legend or spec.colorbar):
         return
     low, long = 0.5 if spec.dropped == "hide" else 0.0, min(0.6 * (right - left), 26 * em)
@@ -109,7 +111,7 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
 
 def describe(source: str, target: str, data: Mapping, weights: str) -> str:
     """One line on an edge, for tool tips."""
-    name = f"{source.partition('/')[0]} → {target.partition('/')[0]}"
+    name = f"{plain(source)} → {plain(target)}"
     where = {"both": "in both", "neither": "in neither"}.get(data.get("where"), f"only in the {data.get('where')}")
     value = {"alpha": f"σ(α) = {data['probability']:.3f}", "frequency": f"in {data['probability']:.0%} of the runs",
              "difference": where}.get(weights, "candidate")

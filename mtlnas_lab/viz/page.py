@@ -55,7 +55,7 @@ class Page:
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius                                    # from a lane to the edge of the shading
         if self.turned:
-            lane = max(lane, min(names, 0.32 * width))
+            lane = max(lane, min(names, 9 * self.em, 0.32 * width))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
         room = self.height - above - below - 2 * pad

@@ -28,7 +28,7 @@ def routes(edges, at: Mapping[str, Point], lane: Mapping[str, int], size: Mappin
         for row in between:
             (ax, ay), (bx, by) = at[a], at[b]
             y = np.mean([at[n][1] for n in rows[row]])
-            x = ax + (bx - ax) * (y - ay) / ((by - ay) or 1) + 0.01 * unit * step
+            x = ax + (bx - ax) * (y - ay) / ((by - ay) or 1) + 0.3 * unit * step
             place = min(range(len(gaps[row])), key=lambda i: abs(gaps[row][i][0] - x))
             crossings[row, place].append((x, step, (a, b)))
     for (row, place), found in sorted(crossings.items()):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
+from .graph import plain
 from .looks import describe
 from .scene import Scene
 from .vector import clean, to_svg
@@ -17,7 +18,8 @@ body { font: 15px/1.45 'DejaVu Sans', Verdana, sans-serif; margin: 1.5rem auto; 
 h1 { font-size: 1.15rem } svg { width: 100%; height: auto } p { min-height: 1.5em } code { word-break: break-all }
 label { margin-right: 1.5rem } input { vertical-align: middle } output { display: inline-block; min-width: 3em }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem 1rem .15rem 0 }
-tr:hover, tr.on { outline: 2px solid #c05a80 } details { margin-top: 1rem } .dim { opacity: .08 } .gone { display: none }
+tr:hover, tr.on { outline: 2px solid #c05a80 } details { margin-top: 1rem }
+.dim { opacity: .08 } .gone { display: none }
 [id^=node-] { cursor: pointer; outline: none } [id^=node-]:focus { stroke: INK }
 """
 SCRIPT = """
@@ -79,7 +81,6 @@ PAGE = """<!DOCTYPE html>
 def to_html(scene: Scene, note: str = "", facts: Mapping | None = None) -> str:
     """The scene with a threshold for σ(α), the edges of a node on hover or focus, and a table. Names are text only."""
     spec, weights = scene.spec, scene.spec.graph.graph.get("weights", "alpha")
-    plain = lambda node: node.partition("/")[0]  # noqa: E731
     data = {"edges": [{"source": plain(a), "target": plain(b), "probability": d["probability"], "kept": d["kept"],
                        "title": describe(a, b, d, weights)} for a, b, d in spec.edges()],
             "nodes": {f"node-{d['lane']}-{d['stage']}": plain(node) for node, d in spec.graph.nodes(data=True)}}

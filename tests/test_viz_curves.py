@@ -1,0 +1,181 @@
+"""Curves of a search: what is drawn is what the log says, with labels, units and a legend."""
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
+from viz_fakes import alphas, log, space
+
+from mtlnas_lab import relaxation
+from mtlnas_lab.architecture import derive
+from mtlnas_lab.errors import RunError, TaskError
+from mtlnas_lab.events import EventLog, Started, Step
+from mtlnas_lab.viz import (
+    STYLES,
+    overview,
+    plot_collapse,
+    plot_entropy,
+    plot_gap,
+    plot_gates,
+    plot_heatmap,
+    plot_losses,
+    plot_predictions,
+    plot_scores,
+    side_by_side,
+)
+from mtlnas_lab.viz.curves import edge_entropy, gates
+
+CURVES = (plot_entropy, plot_gates, plot_losses, plot_scores, plot_gap, plot_collapse)
+
+
+@pytest.fixture(scope="module")
+def history():
+    return log(space())
+
+
+@pytest.fixture(scope="module")
+def pretraining():
+    return EventLog([Started({}, space().to_json(), {}, "cpu", 1),
+                     *(Step(i, (), (), {"segmentation": 1 / i}, 0, 0, 0, 0, 1, 0, 0.1) for i in (1, 2, 3))])
+
+
+@pytest.mark.parametrize("plot", CURVES)
+@pytest.mark.parametrize("name", ["paper-single", "web-dark"])
+def test_every_curve_has_labels_a_legend_and_its_style(plot, name, history):
+    ax = plot(history, style=name, title="A title")
+    assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title("left") == "A title"
+    assert ax.get_legend().get_texts()
+    ax.figure.canvas.draw()
+    frame, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+    assert legend.y0 >= frame.y1 - 1, "the legend covers no curve"
+    page, box = ax.figure.bbox, ax.figure.get_tightbbox().transformed(ax.figure.dpi_scale_trans)
+    assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
+    texts = ax.figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text())
+    assert min(text.get_fontsize() for text in texts) >= 6
+    assert to_rgba(ax.get_facecolor()) == to_rgba(STYLES[name].paper)
+    assert np.allclose(ax.figure.get_size_inches()[0] * 25.4, STYLES[name].width)
+
+
+@pytest.mark.parametrize("plot", CURVES)
+def test_a_curve_goes_where_it_is_told(plot, history):
+    ax = STYLES["slide"].figure().add_subplot()
+    assert plot(history, ax=ax) is ax
+
+
+def test_entropy_and_gates_are_those_of_the_core(history):
+    alpha = torch.tensor(history.alpha)
+    assert np.allclose(edge_entropy(history.alpha), relaxation.edge_entropy(alpha))
+    assert np.allclose(gates(history.alpha), torch.sigmoid(alpha))
+    line = plot_entropy(history).get_lines()[0]
+    assert np.allclose(line.get_ydata(), history.column("entropy"), atol=1e-9)
+    assert np.isfinite(edge_entropy(np.array([800.0, -800.0]))).all()
+
+
+def test_gates_are_dark_where_kept(history):
+    pale, dark = [c for c in plot_gates(history).collections if isinstance(c, LineCollection)]
+    kept = int((history.alpha[-1] > 0).sum())
+    assert (len(pale.get_segments()), len(dark.get_segments())) == (48 - kept, kept)
+    assert sum(dark.get_color()[0][:3]) < sum(pale.get_color()[0][:3])
+
+
+def test_losses_are_smoothed_over_what_is_there():
+    steps = [Step(i + 1, (0.0,), (0.0,), {"a": float("nan") if i == 2 else float(i)}, 0, 0, 0, 0, 1, 0, 0)
+             for i in range(6)]
+    strong = plot_losses(EventLog(steps), window=3).get_lines()[1]
+    assert np.allclose(strong.get_xdata(), [3, 4, 5, 6]) and np.allclose(strong.get_ydata(), [0.5, 2, 3.5, 4])
+
+
+def test_turned_knobs_are_marked(history):
+    ax = plot_entropy(history)
+    assert "λ = 10" in [text.get_text() for text in ax.texts]
+    assert "knob turned" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert 30 in [line.get_xdata()[0] for line in ax.get_lines()]
+
+
+def test_scores_and_gap(history):
+    ax = plot_scores(history, task="normals", metric="mean_angle")
+    assert ax.get_ylabel() == "normals\nmean angle, degrees ↓" and len(ax.get_lines()) == 3
+    gaps = plot_gap(history).get_lines()
+    hard = np.array([event.scores["hard"]["normals"]["mean_angle"] for event in history.evaluated])
+    found = [line.get_ydata() for line in gaps if len(line.get_ydata()) == 6]
+    assert any(np.allclose(gap, 100 * (hard - 30) / 30) for gap in found)
+    with pytest.raises(RunError, match="no scores 'f1' of 'normals'; there are segmentation: miou"):
+        plot_scores(history, task="normals", metric="f1")
+
+
+def cells(ax):
+    return {patch.get_label(): patch for patch in ax.patches if isinstance(patch, Rectangle) and patch.get_gid()}
+
+
+@pytest.mark.parametrize("tasks, blocks", [(2, 2), (3, 6)])
+def test_the_heat_map_shows_candidates_only(tasks, blocks):
+    one = space(tasks)
+    architecture = derive(one, alphas(one))
+    ax = plot_heatmap(architecture)
+    assert len(cells(ax)) == len(one) and len(ax.patches) == len(one) + blocks
+    assert len({(p.get_x(), p.get_y()) for p in cells(ax).values()}) == len(one)
+    assert len(ax.get_lines()) == len(architecture), "a dot for each kept edge"
+    assert ax.figure.axes[1].get_ylabel().startswith("σ(α)")
+    for edge, keep in zip(one.edges, architecture.kept):
+        patch = next(p for label, p in cells(ax).items() if label.startswith(f"{edge},"))
+        assert (sum(patch.get_facecolor()[:3]) < 1.2) == keep
+        assert patch.get_x() % 1 in (0, 0.5) and patch.get_y() >= edge.source.stage
+
+
+def test_errors_say_what_to_do(history, pretraining):
+    for plot in (plot_entropy, plot_gates, plot_collapse):
+        with pytest.raises(RunError, match="pretraining"):
+            plot(pretraining)
+    assert plot_losses(pretraining) and overview(pretraining)
+    for plot in CURVES[:3]:
+        with pytest.raises(RunError, match="no step yet"):
+            plot(EventLog())
+    with pytest.raises(RunError, match="no evaluation"):
+        plot_gap(pretraining)
+    with pytest.raises(RunError, match="no log of a search"):
+        plot_gates([1, 2])
+    with pytest.raises(RunError, match="no step yet"):
+        overview(EventLog())
+
+
+@pytest.mark.parametrize("evaluations", [0, 6])
+def test_the_overview_shows_all_of_it(evaluations):
+    figure = overview(log(space(3), evaluations=evaluations, turned=False), title="A run")
+    figure.canvas.draw()
+    assert figure.canvas.get_width_height()[0] == 1000
+    titles = {ax.get_title("left") for ax in figure.findobj(lambda artist: hasattr(artist, "get_xlabel"))}
+    assert {"Entropy", "Gates", "Losses", "Gap" if evaluations else "Collapse"} <= titles
+    texts = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))}
+    assert {"Fusion graph after 60 steps", "segmentation", "edge probability σ(α)", "A run"} <= texts
+
+
+def test_graph_and_heat_map_side_by_side():
+    two = space()
+    figure = side_by_side(two, alpha=alphas(two))
+    assert len(figure.findobj(lambda artist: hasattr(artist, "fusion_scene"))) == 1
+
+
+def test_one_step_is_enough():
+    one = log(space(), steps=1, evaluations=1)
+    for plot in CURVES:
+        assert plot(one)
+
+
+class Picture:
+    labels = ()
+
+    def picture(self, x):
+        return np.repeat(np.asarray(x, np.uint8)[..., None], 3, -1)
+
+
+def test_predictions_stand_beside_the_truth():
+    image, dense = np.random.default_rng(0).random((2, 3, 12, 16)), np.zeros((2, 12, 16))
+    tasks = {"depth": Picture(), "edges": Picture()}
+    figure = plot_predictions(image, {"depth": dense}, dict.fromkeys(tasks, dense), tasks, scores={"edges": "F1 0.5"})
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles == ["image", "depth: truth", "depth: prediction", "edges: prediction\nF1 0.5"]
+    assert len(figure.axes) == 8
+    assert len(plot_predictions(image[0], {}, {"depth": dense[0]}, {"depth": Picture()}).axes) == 2
+    with pytest.raises(TaskError, match="outputs are of room"):
+        plot_predictions(image, {}, {"room": dense}, {"depth": Picture()})

@@ -1,0 +1,277 @@
+"""The picture itself: what crosses what, what overlaps what, what a width says. All in mm, before any format."""
+import time
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from viz_fakes import HOSTILE, RESNET, VGG, alphas, log, space
+
+from mtlnas_lab.architecture import Architecture, derive
+from mtlnas_lab.errors import ConfigError, SpaceError
+from mtlnas_lab.space import SearchSpace, not_deeper, other_task, plan
+from mtlnas_lab.viz import (
+    STYLES,
+    GraphFigure,
+    consensus_graph,
+    difference_graph,
+    filmstrip,
+    fusion_graph,
+    plot_fusion_graph,
+    small_multiples,
+)
+from mtlnas_lab.viz.scene import Box, Curve, Text, draw, sample
+from mtlnas_lab.viz.style import PT, text_width
+
+SPACES = {"vgg": space(), "no limit": space(limit=None), "three": space(3), "three, no limit": space(3, limit=None),
+          "resnet": space(plan=RESNET), "five": space(5, RESNET), "unlike": SearchSpace.build({"a": VGG, "b": RESNET}),
+          "short": space(plan=plan([8, 16], [1, 1])), "hostile": space(5, names=HOSTILE),
+          "all pairs": SearchSpace.build({"a": VGG, "b": VGG}, (other_task, not_deeper))}
+
+
+def scene(space, kind="mid", split=False, width=None, height=None, **look):
+    return GraphFigure(fusion_graph(space, alphas(space, kind), split=split), **look).scene(width, height)
+
+
+def edges(scene) -> dict[str, Curve]:
+    return {item.id: item for item in scene.items if isinstance(item, Curve) and item.id}
+
+
+def nodes(scene) -> dict[str, Box]:
+    return {item.id: item for item in scene.items if isinstance(item, Box) and item.id.startswith("node-")}
+
+
+def extent(item) -> tuple[float, float, float, float]:
+    """x0, y0, x1, y1 in mm; of text, from the tops of its capitals to its base line."""
+    if isinstance(item, Curve):
+        x, y = np.concatenate([sample(item.points), item.head or item.points]).T
+        return x.min(), y.min(), x.max(), y.max()
+    if isinstance(item, Box):
+        return item.x - item.width / 2, item.y - item.height / 2, item.x + item.width / 2, item.y + item.height / 2
+    long, high = text_width(item.text, item.size) * (1.12 if item.bold else 1), 0.73 * item.size * PT
+    before = {"start": 0, "middle": long / 2, "end": long}[item.anchor]
+    if item.turn:
+        return item.x - high, item.y - before, item.x, item.y - before + long
+    return item.x - before, item.y, item.x - before + long, item.y + high
+
+
+def overlap(a, b) -> float:
+    a, b = extent(a), extent(b)
+    return min(min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1]))
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("name", SPACES)
+def test_no_edge_crosses_a_node(name, split):
+    picture = scene(SPACES[name], split=split, style="paper-double")
+    spots = np.array([(n.x, n.y, n.width / 2, n.height / 2) for n in nodes(picture).values()])
+    assert len(edges(picture)) == len(SPACES[name])
+    for edge in edges(picture).values():
+        path = sample(edge.points)
+        near = (((path[:, None] - spots[:, :2]) / spots[:, 2:]) ** 2).sum(2) < 0.98      # inside a node's ellipse
+        assert not near.any(), f"{edge.title} crosses {list(nodes(picture).values())[near.any(0).argmax()].title}"
+
+
+@pytest.mark.parametrize("name", ["vgg", "three", "resnet", "five"])
+def test_an_edge_ends_at_the_rims_of_its_nodes(name):
+    picture = scene(SPACES[name])
+    by_name = {node.title.split(",")[0]: node for node in nodes(picture).values()}
+    for edge in edges(picture).values():
+        source, target = (by_name[text] for text in edge.title.split(",")[0].split(" → "))
+        (x, y), tip = edge.points[0], edge.head[2]
+        assert np.hypot(x - source.x, y - source.y) == pytest.approx(source.height / 2, rel=0.2)
+        assert np.hypot(tip[0] - target.x, tip[1] - target.y) == pytest.approx(target.height / 2, rel=0.35)
+
+
+@pytest.mark.parametrize("name", ["vgg", "three", "resnet"])
+def test_edges_in_both_directions_bend_apart(name):
+    paths = {edge.title.split(",")[0]: sample(edge.points) for edge in edges(scene(SPACES[name])).values()}
+    pairs = [(path, paths[" → ".join(reversed(text.split(" → ")))]) for text, path in paths.items()
+             if " → ".join(reversed(text.split(" → "))) in paths]
+    assert len(pairs) == sum(e.source.stage == e.target.stage for e in SPACES[name].edges)
+    for there, back in pairs:
+        middle = there[len(there) // 2]
+        assert np.hypot(*(back - middle).T).min() > 0.6, "mm between the two"
+
+
+@pytest.mark.parametrize("look", [{}, {"style": "paper-double", "title": "A title " * 20}, {"style": "slide"},
+                                  {"style": "poster"}, {"labels": "channels"}, {"color": "source"},
+                                  {"style": "web-dark", "dropped": "hide"},
+                                  {"split": True, "style": "paper-double"}], ids=str)
+@pytest.mark.parametrize("name", SPACES)
+def test_no_text_covers_text_or_nodes_or_leaves_the_page(name, look):
+    picture = scene(SPACES[name], **look)
+    texts = [item for item in picture.items if isinstance(item, Text)]
+    for text in texts:
+        x0, y0, x1, y1 = extent(text)
+        assert x0 > -0.3 and y0 > -0.3 and x1 < picture.width + 0.3 and y1 < picture.height + 0.3, text
+        assert text.size >= 6
+        for node in nodes(picture).values():
+            x, y = (x0 + x1) / 2, (y0 + y1) / 2
+            inside = abs(x - node.x) < 0.01 + node.width / 4 and abs(y - node.y) < node.height / 2
+            if inside:
+                assert x1 - x0 < node.width + 0.1 and y1 - y0 < node.height, f"{text.text} is larger than its node"
+            else:
+                assert overlap(text, node) < 0.05, f"{text.text} covers {node.title}"
+    for a, b in combinations(texts, 2):
+        assert overlap(a, b) < 0.05, f"{a.text!r} covers {b.text!r}"
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_everything_stays_on_the_page(name):
+    picture = scene(SPACES[name])
+    for item in picture.items:
+        x0, y0, x1, y1 = extent(item)
+        assert x0 > -0.3 and y0 > -0.3 and x1 < picture.width + 0.3 and y1 < picture.height + 0.3, item
+
+
+def test_width_colour_and_opacity_grow_with_probability():
+    two = space()
+    picture, graph = scene(two), fusion_graph(two, alphas(two, "mid"))
+    probability = {f"{a} → {b}": d["probability"] for a, b, d in graph.edges(data=True) if d["kind"] == "fusion"}
+    drawn = edges(picture).values()
+    found = sorted((probability[edge.title.split(",")[0]], edge.width, edge.opacity) for edge in drawn)
+    assert (np.diff([width for _, width, _ in found]) > 0).all() and (np.diff([o for *_, o in found]) > 0).all()
+    assert found[-1][1] > 2.5 * found[0][1]
+    for edge in edges(picture).values():
+        assert edge.dashed == (probability[edge.title.split(",")[0]] <= 0.5)
+    assert len({edge.color for edge in edges(picture).values()}) > 40
+
+
+def test_dropped_edges_hide():
+    two = space()
+    assert len(edges(scene(two, "late", dropped="hide"))) == len(derive(two, alphas(two, "late")))
+    assert not any(edge.dashed for edge in edges(scene(two, "late", dropped="hide")).values())
+
+
+@pytest.mark.parametrize("dropped", ["faint", "hide"])
+def test_nothing_kept_is_still_a_picture(dropped):
+    two = space()
+    picture = GraphFigure(fusion_graph(Architecture(two, (False,) * 48)), dropped=dropped).scene()
+    assert len(nodes(picture)) == 26 and len(edges(picture)) == (48 if dropped == "faint" else 0)
+    assert draw(picture)
+
+
+def test_the_legend_draws_arrows_as_the_graph_does():
+    picture = scene(space())
+    arrows = [item for item in picture.items
+              if isinstance(item, Curve) and item.head and not item.id and item.points[0][1] < 10]
+    assert len(arrows) == 6 and [arrow.dashed for arrow in arrows] == [True] * 3 + [False] * 3
+    assert (np.diff([arrow.width for arrow in arrows]) > 0).all()
+    texts = {item.text for item in picture.items if isinstance(item, Text)}
+    assert {"edge probability σ(α)", "0", "0.5", "1", "kept", "dropped"} <= texts
+    bare = scene(space(), legend=False, colorbar=False)
+    assert bare.height < picture.height and not {"kept", "0.5"} & {i.text for i in bare.items if isinstance(i, Text)}
+
+
+def test_the_groups_and_names_are_there():
+    picture = scene(space(3))
+    texts = [item.text for item in picture.items if isinstance(item, Text)]
+    assert {"64 ch", "128 ch", "256 ch", "512 ch", "segmentation", "normals", "depth", "12"} <= set(texts)
+    assert sum(item.id.startswith("group-") for item in picture.items if isinstance(item, Box)) == 5
+
+
+def test_nodes_that_were_moved_stay_where_they_are_put():
+    two = space()
+    graph = fusion_graph(two, alphas(two))
+    places = {node: (x, -2.0 * (d["lane"] == 1) + 0.1 * (x % 2)) for x, (node, d) in
+              ((d["stage"], (n, d)) for n, d in graph.nodes(data=True))}
+    picture = GraphFigure(graph, positions=places).scene()
+    xs = {node.id: node.x for node in nodes(picture).values()}
+    steps = [xs[f"node-0-{stage + 1}"] - xs[f"node-0-{stage}"] for stage in range(12)]
+    assert np.allclose(steps, steps[0]), "the gaps between groups are gone, as the positions say"
+
+
+def test_mistakes_are_named():
+    graph = fusion_graph(space())
+    for wrong, says in (({"dropped": "ghost"}, "faint, hide"), ({"color": "red"}, "probability, source"),
+                        ({"labels": "name"}, "'stage', 'channels'"), ({"style": "a4"}, "choose one of"),
+                        ({"positions": {"normals:0": (0, 0)}}, "positions lack 25 nodes")):
+        with pytest.raises(ConfigError, match=says):
+            GraphFigure(graph, **wrong)
+    with pytest.raises(SpaceError, match="make it with fusion_graph"):
+        GraphFigure(graph.__class__([(1, 2)]))
+    broken = fusion_graph(space())
+    broken.edges["normals:0", "segmentation:0"]["probability"] = float("nan")
+    with pytest.raises(SpaceError, match="probability nan"):
+        GraphFigure(broken)
+
+
+def test_it_fills_the_axes_it_is_given():
+    figure = Figure(figsize=(6, 3))
+    FigureCanvasAgg(figure)
+    ax = figure.add_axes((0.1, 0.2, 0.5, 0.6))
+    two = space()
+    assert plot_fusion_graph(two, ax, alpha=alphas(two)) is ax
+    assert (ax.get_xlim(), ax.get_ylim()) == ((0, pytest.approx(76.2)), (0, pytest.approx(45.72)))
+    figure.canvas.draw()
+    frame = ax.get_window_extent()
+    for artist in [*ax.patches, *ax.texts]:
+        box = artist.get_window_extent()
+        assert frame.x0 - 3 <= box.x0 and box.x1 <= frame.x1 + 3 and frame.y0 - 3 <= box.y0 and box.y1 <= frame.y1 + 3
+    assert {t.get_text() for t in ax.texts} >= {"segmentation", "normals", "12"}
+
+
+def test_matplotlib_agrees_about_the_extents_of_text():
+    ax = draw(scene(space(), title="A title"))
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    discs = [p.get_window_extent() for p in ax.patches if str(p.get_gid()).startswith("node-")]
+    for a, b in combinations(boxes, 2):
+        assert min(min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)) < 3, "pixels"
+    for disc in discs:
+        inside = [box for box in boxes if disc.x0 - 1 < box.x0 and box.x1 < disc.x1 + 1
+                  and disc.y0 - 1 < box.y0 and box.y1 < disc.y1 + 1]
+        assert len(inside) == 1
+
+
+def test_consensus_and_difference_look_as_they_mean():
+    two = space()
+    first, second = (Architecture(two, np.arange(48) % n == 0) for n in (2, 3))
+    drawn = edges(GraphFigure(difference_graph(first, second, ("λ = 10", "λ = 0"))).scene())
+    assert len({(edge.color, edge.dashed) for edge in drawn.values()}) == 4
+    assert {edge.title.split(", ")[1] for edge in drawn.values()} == {
+        "in both", "in neither", "only in the first", "only in the second"}
+    strong = max(edges(GraphFigure(consensus_graph([first, second])).scene()).values(), key=lambda edge: edge.width)
+    assert strong.title.endswith("in 100% of the runs, kept")
+
+
+def test_a_grid_has_one_layout_and_one_legend():
+    two = space()
+    grid = small_multiples({"a": derive(two, alphas(two)), "b": derive(two, alphas(two, seed=1))})
+    picture = grid.scene()
+    spots = {item.id: (item.x, item.y) for item in picture.items if isinstance(item, Box) and "node" in item.id}
+    wide = picture.width / 2
+    for lane, stage in ((0, 0), (1, 12)):
+        (x0, y0), (x1, y1) = (spots[f"graph-{i}-node-{lane}-{stage}"] for i in range(2))
+        assert (x1 - x0, y0) == pytest.approx((wide, y1))
+    assert sum(isinstance(i, Text) and i.text == "kept" for i in picture.items) == 1
+    ids = [item.id for item in picture.items if item.id]
+    assert len(ids) == len(set(ids))
+    film = filmstrip(log(two), pictures=4)
+    assert [figure.title for figure in film.figures] == ["step 1", "step 21", "step 40", "step 60"]
+    with pytest.raises(ConfigError, match="at least one figure"):
+        small_multiples({})
+
+
+def test_a_picture_takes_no_time():
+    many = space(5, RESNET)                                    # 720 edges; three runs, the fastest counts
+    best = {}
+    for one in (space(), many):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            plot_fusion_graph(one, alpha=alphas(one)).figure.canvas.draw()
+            times.append(time.perf_counter() - start)
+        best[len(one)] = min(times)
+    assert best[48] < 1 and best[720] < 3, best
+
+
+def test_styles_scale_the_same_picture():
+    two = space()
+    single = scene(two)
+    twice = replace(STYLES["paper-single"], width=170, font=14, small=12)
+    double = GraphFigure(fusion_graph(two, alphas(two, "mid")), twice).scene()
+    assert double.height == pytest.approx(2 * single.height)
