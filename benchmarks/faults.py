@@ -655,16 +655,19 @@ CAMPAIGNS = (kills, cuts, flips, spoilt, saves, races, full, hostile)           
 
 
 def main() -> int:
+    from search_faults import searches                                            # real searches; it uses this file's tools
+
+    campaigns = (*CAMPAIGNS, searches)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a sample of each campaign, in seconds")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=[campaign.__name__ for campaign in CAMPAIGNS])
+    parser.add_argument("--only", choices=[campaign.__name__ for campaign in campaigns])
     parser.add_argument("--folder", type=Path, default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     print(f"seed {wanted.seed}, {'quick' if wanted.quick else 'full'}")
     failed = 0
-    for campaign in CAMPAIGNS:
+    for campaign in campaigns:
         if wanted.only in (None, campaign.__name__):
             begin = time.monotonic()
             with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
@@ -678,4 +681,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.modules["faults"] = sys.modules["__main__"]
     sys.exit(main())

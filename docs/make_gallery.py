@@ -65,7 +65,8 @@ def made_up_search(space, steps=400, weight=10.0):
             events.append(Turned(step, {"entropy_weight": weight}))
         loss = {task: float((1.5 + i) * (0.4 + np.exp(-4 * step / steps)) + random.normal(0, 0.1))
                 for i, task in enumerate(space.tasks)}
-        events.append(Step(step, tuple(alpha), (0.0,) * len(alpha), loss, entropy, entropy / np.log(2), now, 0, 1, 0, 0))
+        events.append(Step(step, tuple(alpha), (0.0,) * len(alpha), loss, entropy, entropy / np.log(2), now,
+                           0, 1, 0, 0))
         if step % (steps // 8) == 0:
             score = {gates: {"segmentation": {"miou": 0.05 + 0.12 * step / steps - cost * entropy},
                              "normals": {"mean_angle": 40 - 8 * step / steps + 20 * cost * entropy}}
@@ -223,15 +224,15 @@ def draw(make, end: str) -> None:
         with Image.open(file) as picture:
             note = PngInfo()
             note.add_text("mtlnas_lab", picture.text["mtlnas_lab"])
-            picture.convert("RGB").quantize(256, dither=0).save(file, optimize=True, pnginfo=note)
+            picture.convert("RGB").quantize(256, method=1, dither=0).save(file, optimize=True, pnginfo=note)
     if end != "md":
         print(file.name, file.stat().st_size // 1000, "kB")
 
 
 def main(chosen) -> None:
     HERE.mkdir(exist_ok=True)
-    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. SVG files",
-            "hold what they show: `refigure(file)` draws it again, in any style or format.", ""]
+    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. SVG",
+            "files hold what they show: `refigure(file)` draws it again, in any style or format.", ""]
     for make, end in PICTURES.items():
         if not chosen or make.__name__ in chosen:
             draw(make, end)

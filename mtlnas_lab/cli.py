@@ -19,6 +19,7 @@ def search(
     entropy_weight: float | None = None,
     steps: int | None = None,
     pretrain_steps: int | None = None,
+    weight_lr: float | None = None,
     seed: int = 0,
     out: Path | None = None,
     resume: bool = False,
@@ -47,9 +48,11 @@ def search(
         entropy_weight: λ at the end of its schedule (see docs of the preset); 0 switches the entropy term off.
         steps: Steps of the search, one α-update and one w-update each.
         pretrain_steps: Steps of single-task pretraining.
+        weight_lr: Learning rate of the networks' weights in the search.
         seed: Draws weights, batches and gates.
         out: The run folder; otherwise runs/<time>-<tasks>.
-        resume: Go on with the run in --out; its own settings are used.
+        resume: Go on with the run in --out; its own settings are used, but --entropy-weight and --weight-lr turn these
+            knobs from here on.
         baselines: What to compare with, as in single_task,random_graph,all_edges; `none` for none.
         evaluate_every: Steps between evaluations on the validation images; otherwise a tenth of the search.
         checkpoint_every: Steps between checkpoints.
@@ -65,14 +68,17 @@ def search(
         if out is None:
             raise ConfigError("--resume needs --out, the run folder to go on with")
         settings = work.Experiment.from_json(Run.open(out).config)
+        turn = {name: value for name, value in (("entropy_weight", entropy_weight), ("weight_lr", weight_lr)) if value is not None}
     else:
+        turn = None
         chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
                              checkpoint_every, device, released_config)
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        settings = replace(chosen, search=replace(chosen.search, evaluate_every=every))
+        changes = {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
+        settings = replace(chosen, search=replace(chosen.search, **changes))
         out = out or _new_folder(settings)
     with _interruptible() as stopped, _Progress(settings, stopped) as progress:
-        work.run(settings, out, resume, progress)
+        work.run(settings, out, resume, progress, turn)
     with Run.resume(out) as folder:
         _finish(folder)
 
@@ -141,8 +147,8 @@ def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> Non
     print(make(out, seed))
 
 
-def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
-    """Make the shipped single-task backbones of the rooms again, from data_samples/rooms.npz."""
+def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 2500, seed: int = 0) -> None:
+    """Make the shipped single-task backbones of the rooms again (renders the rooms to train on; some minutes)."""
     from .samples import make_backbones as make
 
     for path in make(out, steps, seed):

@@ -92,9 +92,11 @@ class Experiment:
         return lab.to(pick_device(self.device))
 
 
-def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None) -> None:
+def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None,
+        turn: Mapping | None = None) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
+    `turn`: knobs to turn before the search goes on.
     """
     out = Path(out)
     if resume:
@@ -110,7 +112,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: L
         before = lab.copy()
         lab, gates = _method(experiment, lab)
         search = Search(lab, experiment.search, gates=gates, evaluate=_scores_now)
-        go(search, folder, experiment, partial(listen, "search"))
+        go(search, folder, experiment, partial(listen, "search"), turn)
         architecture = search.architecture()
         folder.write_json("architecture.json", architecture.to_json())
         folder.save_weights(_weights(lab))
@@ -141,15 +143,16 @@ def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search
     return search
 
 
-def go(search: Search, folder: Run, experiment: Experiment, listen=lambda *_: None) -> None:
+def go(search: Search, folder: Run, experiment: Experiment, listen=lambda *_: None, turn: Mapping | None = None) -> None:
     """Run a search to its end in a folder, from its last checkpoint if it has one. Raises RunError when a loss fails."""
-    for event in record(search, folder, experiment.checkpoint_every, experiment.keyframes):
+    for event in record(search, folder, experiment.checkpoint_every, experiment.keyframes, turn):
         listen(search, event)
         if isinstance(event, Failed):
-            raise RunError(event.message)
+            raise RunError(f"{event.message}; the last good checkpoint is {event.checkpoint or 'the start'}")
 
 
-def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5) -> Iterator[Event]:
+def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5,
+           turn: Mapping | None = None) -> Iterator[Event]:
     """Pass a search's events on, once they are safe in the folder; checkpoint; apply the requests that viewers left.
 
     Starts from the folder's newest checkpoint, if there is one: the events then are those of a search never stopped.
@@ -167,6 +170,8 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
         folder.resumed(step)
     elif folder.log.events:
         folder.resumed(0)
+    if turn:
+        search.turn(**turn)
     for event in search:
         if isinstance(event, Failed):
             event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))

@@ -140,7 +140,7 @@ class Search:
                 if not math.isfinite(value):
                     yield Failed(step=event.step, task=task, checkpoint=None, message=(
                         f"the loss of {task} is {value} at step {event.step}; go on from the last checkpoint with a "
-                        f"smaller weight_lr (now {self.current('weight_lr'):g}) or without bf16"))
+                        f"smaller learning rate, --resume --weight-lr {self.current('weight_lr') / 3:.1g}"))
                     return
             yield event
             if self.evaluates_now():
@@ -258,10 +258,12 @@ class Search:
         self.noise.set_state(tensors["noise"].cpu())
         for name in ("weight_optimizer", "alpha_optimizer"):
             optimizer, entries = getattr(self, name), {}
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
             for key, value in tensors.items():
                 if key.startswith(f"{name}."):
                     _, i, entry = key.split(".")
-                    entries.setdefault(int(i), {})[entry] = value.clone()
+                    like = parameters[int(i)] if value.shape == parameters[int(i)].shape else value   # and in its layout
+                    entries.setdefault(int(i), {})[entry] = torch.empty_like(like, requires_grad=False).copy_(value)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
         self.step_number, self.knobs, self._turned = meta["step"], {}, [meta["knobs"]] if meta["knobs"] else []
         self._apply_turned()

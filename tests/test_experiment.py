@@ -169,6 +169,19 @@ def test_ctrl_c_leaves_a_run_that_resume_continues(pack, tmp_path):
     assert events(out) == events(tmp_path / "whole") and resumed.stdout.splitlines()[:5] == whole.stdout.splitlines()[:5]
 
 
+def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
+    out = tmp_path / "run"
+    failed = call("search", "--data", pack, "--steps", 8, "--pretrain-steps", 1, "--out", out, "--baselines", "none",
+                  "--weight-lr", "1e38", "--checkpoint-every", 1)
+    assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
+    last = failed.stderr.strip().splitlines()[-1]
+    assert re.search(r"the loss of \w+ is (nan|inf) at step \d+; .*--resume --weight-lr .*; the last good checkpoint is \d+", last)
+    assert Run.open(out).log.failed.message in last
+    gone_on = call("search", "--out", out, "--resume", "--weight-lr", "0")
+    assert gone_on.returncode in (0, 2) and "Traceback" not in gone_on.stderr
+    assert [t.knobs for t in Run.open(out).log.turned] == [{"weight_lr": 0.0}]
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["search", "--preset", "huge"], "no preset 'huge'; choose one of tiny, vgg16"),
     (["search", "--data", "missing.npz"], "missing.npz: no such file"),

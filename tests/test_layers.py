@@ -10,7 +10,7 @@ import mtlnas_lab
 
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "relaxation", "colours", "meters", "tasks",
-        "events", "backbones", "rooms", "packfile", "data", "nyuv2", "supernet", "architecture", "lab", "baselines",
+        "events", "backbones", "furniture", "rooms", "packfile", "data", "nyuv2", "supernet", "architecture", "lab", "baselines",
         "evaluate", "config", "search", "runs", "official", "presets", "experiment", "exercises")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
 ANYTHING = {"cli", "doctor", "samples", "studies", "report", "__main__"}

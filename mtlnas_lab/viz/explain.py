@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ..space import Edge
 from .curves import METRICS
 from .graph import read_source
-from .vector import latex
+from .vector import LABCHAR, latex
 
 Changes = Mapping[str, Mapping[str, float]]      # {task: {metric: score without the edge − score with it}}
 
@@ -89,6 +89,6 @@ def to_latex(rows: Sequence[ExplainedEdge], caption: str = "Kept fusion edges.",
         return "% No edge is kept: the networks share nothing.\n"
     head, *lines = [" & ".join(map(latex, line)) + r" \\" for line in _table(rows)]
     columns = "ll" + "r" * (len(_table(rows)[0]) - 2)
-    return "\n".join([r"\providecommand\labchar[2]{\ifdefined\Umathchar#1\else#2\fi}", r"\begin{table}", r"\centering",
+    return "\n".join([LABCHAR, r"\begin{table}", r"\centering",
                       rf"\caption{{{latex(caption)}}}", rf"\label{{{label}}}", rf"\begin{{tabular}}{{{columns}}}",
                       r"\toprule", head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])

@@ -67,8 +67,9 @@ def save_figure(figure, path: str | os.PathLike, formats: Iterable[str] = ("pdf"
     files: dict[str, str | bytes] = {}
     if {"pdf", "png"} & set(formats) or not scene:
         figure = draw(scene).figure if scene else getattr(figure, "figure", None) or figure
-        figure.canvas.draw()
-        figure.set_layout_engine("none")                           # the layout it has now, in every format
+        if not scene:
+            figure.canvas.draw()
+            figure.set_layout_engine("none")                       # the layout it has now, in every format
         files = {name: _by_matplotlib(figure, name, note) for name in formats if name in ("pdf", "png") or not scene}
     if scene and "svg" in formats:
         files["svg"] = to_svg(scene, note)

@@ -37,7 +37,7 @@ def _svg(item: Curve | Box | Text, flip) -> str:
         x, y = number(item.x), flip(item.y)
         more = (' font-weight="bold"' if item.bold else "") + (f' transform="rotate(-90 {x} {y})"' if item.turn else "")
         return (f'<text{tag} x="{x}" y="{y}" font-size="{number(item.size * PT)}" fill="{item.color}" '
-                f'text-anchor="{item.anchor}"{more}>{escape(clean(item.text))}</text>')
+                f'text-anchor="{item.anchor}" pointer-events="none"{more}>{escape(clean(item.text))}</text>')
     title = f"<title>{escape(clean(item.title))}</title>" if item.title else ""
     if isinstance(item, Box):
         x, y = number(item.x - item.width / 2), flip(item.y + item.height / 2)
@@ -61,6 +61,7 @@ SPECIALS = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": 
             **dict.fromkeys("\n\t\r", " "),
             **{c: rf"\ensuremath{{{m}}}" for c, m in {"σ": r"\sigma", "α": r"\alpha", "λ": r"\lambda", "Δ": r"\Delta",
                                                       "→": r"\to", "−": "-", "<": "<", ">": ">", "|": "|"}.items()}}
+LABCHAR = r"\providecommand\labchar[1]{\ifdefined\Umathchar#1\else{\fboxsep=.2em\fbox{}}\fi}%"   # or an empty box
 HEAD = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
@@ -74,16 +75,15 @@ HEAD = r"""\documentclass{article}
 
 
 def latex(text: str) -> str:
-    """`text` for LaTeX: specials escaped; what pdflatex has no letter for is written as its code, e.g. U+1F600."""
-    return "".join(SPECIALS.get(c) or (c if ord(c) < 0x180 else rf"\labchar{{{c}}}{{U+{ord(c):04X}}}")
-                   for c in clean(text))
+    r"""`text` for LaTeX: specials escaped; what pdflatex has no letter for goes through \labchar, see LABCHAR."""
+    return "".join(SPECIALS.get(c) or (c if ord(c) < 0x180 else rf"\labchar{{{c}}}") for c in clean(text))
 
 
 def to_tikz(scene: Scene, note: str = "", alone: bool = False) -> str:
     r"""The scene as a tikzpicture for \input (it needs \usepackage{tikz}), or as a document that stands `alone`."""
     size = f"(0,0) rectangle ({number(scene.width)},{number(scene.height)})"
     paper = [rf"\fill[color={_rgb(scene.style.paper)}] {size};"] if scene.style.dark else []
-    body = "\n".join([f"% {clean(note)}", r"\providecommand\labchar[2]{\ifdefined\Umathchar#1\else#2\fi}%",
+    body = "\n".join([f"% {clean(note)}", LABCHAR,
                       r"\begin{tikzpicture}[x=1mm,y=1mm,inner sep=0pt,outer sep=0pt]",
                       rf"\path[use as bounding box] {size};", *paper, *map(_tikz, scene.items),
                       r"\end{tikzpicture}%", ""])

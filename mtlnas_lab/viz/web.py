@@ -15,7 +15,7 @@ from .vector import clean, to_svg
 STYLE = """
 body { font: 15px/1.45 'DejaVu Sans', Verdana, sans-serif; margin: 1.5rem auto; max-width: 70rem; padding: 0 1rem;
        background: PAPER; color: INK }
-h1 { font-size: 1.15rem } svg { width: 100%; height: auto } p { min-height: 1.5em } code { word-break: break-all }
+svg { width: 100%; height: auto } p { min-height: 1.5em } code { word-break: break-all }
 label { margin-right: 1.5rem } input { vertical-align: middle } output { display: inline-block; min-width: 3em }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem 1rem .15rem 0 }
 tr:hover, tr.on { outline: 2px solid #c05a80 } details { margin-top: 1rem }
@@ -65,7 +65,6 @@ PAGE = """<!DOCTYPE html>
  content="default-src 'none'; style-src '{css}'; script-src '{js}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width">
 <style>{style}</style></head><body>
-<h1>{title}</h1>
 {svg}
 <p id="say" aria-live="polite"></p>
 <label>{caption} at least <input id="level" type="range" min="0" max="1" step="0.01" value="0"> <output id="value">

@@ -1,0 +1,189 @@
+"""Runs a search in a thread of its own, between steps obedient to whoever holds the controls. Knows no Jupyter.
+
+    driver = Driver(search).start()
+    driver.controls.run(); driver.controls.pause(); driver.controls.step(); driver.controls.stop()
+    driver.take()                                    # the events since the last call
+"""
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+
+from ..errors import LabError
+from ..events import Event, Failed, Step
+
+PATIENCE = 60.0       # seconds that a new driver waits for the last step of the one it replaces
+
+
+class Controls:
+    """What the person wants of a search; every method is safe from any thread and from signal handlers."""
+
+    def __init__(self, running: bool = False):
+        self._changed = threading.Condition()        # its lock may be taken again by the thread that holds it
+        self._running, self._due, self._stopped, self._asked = running, 0, False, deque()
+
+    @property
+    def mode(self) -> str:
+        """running, paused or stopped."""
+        return "stopped" if self._stopped else "running" if self._running or self._due else "paused"
+
+    def run(self) -> None:
+        self._set(running=True)
+
+    def pause(self) -> None:
+        self._set(running=False, due=0)
+
+    def step(self, count: int = 1) -> None:
+        """Pause after `count` more steps."""
+        self._set(running=False, due=self._due + count)
+
+    def stop(self) -> None:
+        self._set(stopped=True)
+
+    def ask(self, work: Callable[[], object]) -> None:
+        """Have `work` done by the search's thread between two steps, also in a pause; an event it returns is passed on."""
+        with self._changed:
+            self._asked.append(work)
+            self._changed.notify_all()
+
+    def _set(self, running: bool | None = None, due: int | None = None, stopped: bool = False) -> None:
+        with self._changed:
+            self._running = self._running if running is None else running
+            self._due = self._due if due is None else due
+            self._stopped |= stopped
+            self._changed.notify_all()
+
+    def wait(self) -> Callable[[], object] | bool:
+        """Waits until there is something to do: work that was asked for, True for a step, False for the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._asked or self._running or self._due)
+            if self._stopped:
+                return False
+            return self._asked.popleft() if self._asked else True
+
+    def done(self) -> None:
+        """One step was taken."""
+        with self._changed:
+            self._due = max(self._due - 1, 0)
+
+
+class Driver:
+    """Draws the events of `source`, any iterable of events, in one daemon thread; `take` hands them to a viewer.
+
+    error: what ended the search before its time, in one line. over: the source has no more events.
+    """
+
+    def __init__(self, source: Iterable[Event], running: bool = True):
+        self.source, self.controls, self.error, self.over = source, Controls(running), "", False
+        self._events: deque[Event] = deque()         # its append and popleft are atomic
+        self._thread = threading.Thread(target=self._work, name="search", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self, key: Hashable = None, turn: Hashable = None) -> Driver:
+        """Begins. A driver that was started before under the same `key` in another `turn`, or that draws from the same
+        source, is stopped first: a cell that is run again replaces its own search, not the others."""
+        for other, (its_key, its_turn) in list(_STARTED.items()):
+            same_cell = key is not None and its_key == key and its_turn != turn
+            if other.alive and (same_cell or other.source is self.source):
+                other.stop()
+            if not other.alive:
+                _STARTED.pop(other, None)
+        _STARTED[self] = key, turn
+        self._thread.start()
+        return self
+
+    def stop(self, patience: float = PATIENCE) -> None:
+        """Ends after the step that is under way, and waits for that. The source keeps what it has learnt."""
+        self.controls.stop()
+        if self._thread is not threading.current_thread() and self.alive:
+            self._thread.join(patience)
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def take(self) -> list[Event]:
+        """The events since the last call, in order. For one viewer."""
+        return [self._events.popleft() for _ in range(len(self._events))]
+
+    def _work(self) -> None:
+        try:
+            events = iter(self.source)
+            while wanted := self.controls.wait():
+                if wanted is not True:
+                    self._pass_on(wanted())
+                elif (event := next(events, None)) is None:
+                    self.over = True
+                    break
+                else:
+                    self._pass_on(event)
+            if hasattr(events, "close"):
+                events.close()
+        except Exception as error:                   # a thread has nobody to raise to: the viewer shows it
+            self.error = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        finally:
+            self.controls.stop()
+
+    def _pass_on(self, event: object) -> None:
+        if isinstance(event, Event):
+            self._events.append(event)
+        if isinstance(event, Step):
+            self.controls.done()
+        if isinstance(event, Failed):
+            self.error = event.message
+
+
+class Pulse:
+    """Calls `beat` at most `rate` times a second in a daemon thread, until it returns False or `stop` is called."""
+
+    def __init__(self, beat: Callable[[], bool], rate: float = 10.0):
+        self._beat, self._pause, self._end = beat, 1 / rate, threading.Event()
+        self._thread = threading.Thread(target=self._work, name="view", daemon=True)
+
+    def start(self) -> Pulse:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._end.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _work(self) -> None:
+        while not self._end.is_set():
+            begin = time.monotonic()
+            if not self._beat():
+                return
+            self._end.wait(max(self._pause - (time.monotonic() - begin), 0.2 * self._pause))
+
+
+_STARTED: dict[Driver, tuple[Hashable, Hashable]] = {}
+
+
+def stop_all() -> bool:
+    """Asks every search that still runs to stop after its step, without waiting. True where there was one."""
+    alive = [driver for driver in _STARTED if driver.alive]
+    for driver in alive:
+        driver.controls.stop()
+    return bool(alive)
+
+
+def stop_on_interrupt() -> None:
+    """From now on an interrupt (Ctrl-C, the kernel's stop button) also stops the searches. For the main thread only."""
+    before = signal.getsignal(signal.SIGINT)
+    if getattr(before, "stops_searches", False) or threading.current_thread() is not threading.main_thread():
+        return
+
+    def interrupted(number, frame):
+        if not stop_all() and callable(before):
+            before(number, frame)
+
+    interrupted.stops_searches = True
+    signal.signal(signal.SIGINT, interrupted)

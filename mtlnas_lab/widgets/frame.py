@@ -1,0 +1,125 @@
+"""A log as the bytes and the small JSON that the canvas draws. Pure functions of data."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..errors import LabError
+from ..events import Checkpoint, EventLog
+from ..space import SearchSpace
+
+VERSION = 1
+COLUMNS = ("step", "entropy", "entropy_weight", "temperature", "l1_weight", "alpha_lr")
+LIVE, RECORDED = 7_000, 60_000         # how many values of σ(α) a frame holds: 10 times a second, or once
+MARKS = 200                            # events on the time axis, the latest ones
+
+
+def rows(steps: int, edges: int, values: int) -> np.ndarray:
+    """(N,) which of so many steps are shown: every 2^k-th and the last, so that they rarely change while steps come."""
+    most, stride = min(max(values // max(edges, 1), 32), 600), 1
+    while steps > most * stride:
+        stride *= 2
+    picked = np.arange(stride - 1, steps, stride)
+    return picked if len(picked) and picked[-1] == steps - 1 else np.append(picked, steps - 1)
+
+
+def frame(log: EventLog, values: int = LIVE) -> bytes:
+    """The history in little-endian binary; b"" before the first step. N rows, E edges, T tasks, C = 6 columns.
+
+    float32 [8]: version, N, E, T, C, largest |gradient|, 0, 0 · float32 [C + T][N]: COLUMNS, then the losses, mean over the
+    steps of a row · float32 [2][E]: α and ∂ losses/∂α of the last step · uint16 [N][E]: σ(α)·65535 ·
+    int8 [N][E]: ± sqrt(|gradient| / largest)·127
+    """
+    if not log.steps:
+        return b""
+    alpha, grad = log.alpha, log.alpha_grad
+    picked, edges = rows(len(log.steps), alpha.shape[1], values), alpha.shape[1]
+    starts = np.append(0, picked[:-1] + 1)
+    columns = [log.column(name)[picked] for name in COLUMNS] + [_means(loss, starts) for loss in log.loss.values()]
+    p, g = 0.5 * (1 + np.tanh(alpha[picked] / 2)), np.nan_to_num(grad[picked], posinf=0, neginf=0)
+    largest = float(np.abs(g).max(initial=0)) or 1.0
+    head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, 0, 0)
+    parts = [np.array(head, "<f4"), np.array(columns, "<f4"), alpha[-1].astype("<f4"), grad[-1].astype("<f4"),
+             np.nan_to_num(p * 65535).round().astype("<u2"),
+             (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1")]
+    return b"".join(part.tobytes() for part in parts)
+
+
+def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Mean of the finite values of each part; NaN where there is none."""
+    fine = np.isfinite(values)
+    sums, counts = np.add.reduceat(np.where(fine, values, 0), starts), np.add.reduceat(fine, starts, dtype=float)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def stage(space: SearchSpace, title: str = "") -> dict:
+    """What never changes: tasks, their stages as (channels, group, index, size), edges as four indices, and as text."""
+    number = {task: i for i, task in enumerate(space.tasks)}
+    return {"title": title, "tasks": list(space.tasks),
+            "plans": [[[s.channels, s.group, s.index, s.size] for s in stages] for stages in space.plans.values()],
+            "edges": [[number[e.source.task], e.source.stage, number[e.target.task], e.target.stage] for e in space.edges],
+            "names": [str(edge) for edge in space.edges]}
+
+
+def marks(log: EventLog) -> dict:
+    """What happened at single steps: knobs that were turned, evaluations, checkpoints to branch from."""
+    turned = [[event.step, _short(event.knobs)] for event in log.turned[-MARKS:]]
+    evaluated = [[event.step, _finite(event.scores)] for event in log.evaluated[-MARKS:]]
+    return {"turned": turned, "evaluated": evaluated, "checkpoints": sorted({e.step for e in log.of(Checkpoint)})[-MARKS:],
+            "losses": list(log.loss)}
+
+
+def settings(log: EventLog) -> tuple[dict, int]:
+    """(what the sliders show, how many steps are planned), from the settings, the knobs turned and the last step."""
+    config = log.started.config if log.started else {}
+    config = config["search"] if isinstance(config.get("search"), Mapping) else config
+    knobs = {name: config.get(name) for name in ("alpha_gates", "weight_gates")}
+    weight = config.get("entropy_weight")
+    end = weight.get("end") if isinstance(weight, Mapping) else weight
+    knobs["most"] = max(20.0, 2 * end) if _number(end) else 20.0
+    forced = {}
+    for event in log.turned:
+        knobs |= {name: event.knobs[name] for name in ("alpha_gates", "weight_gates") if name in event.knobs}
+        if isinstance(event.knobs.get("force"), Mapping):
+            forced |= event.knobs["force"]
+    knobs["force"] = {str(edge): bool(to) for edge, to in forced.items() if to is not None}
+    if log.steps:
+        knobs |= {name: getattr(log.steps[-1], name) for name in COLUMNS[2:]}
+    steps = config.get("steps")
+    return knobs, int(steps) if _number(steps) else 0
+
+
+def space_of(log: EventLog) -> SearchSpace | None:
+    """The log's space; None before it is known, and for one without edges."""
+    try:
+        space = log.space
+    except LabError:
+        return None
+    return space if len(space) else None
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _short(knobs: Mapping) -> str:
+    names = {"entropy_weight": "λ", "l1_weight": "L1", "temperature": "τ", "alpha_lr": "α rate", "weight_lr": "w rate",
+             "alpha_gates": "α gates", "weight_gates": "w gates"}
+    parts = []
+    for knob, value in knobs.items():
+        if knob == "force" and isinstance(value, Mapping):
+            words = {True: "open", False: "shut", None: "free"}
+            parts += [f"{edge} {words.get(to, to)}" for edge, to in list(value.items())[:2]]
+        else:
+            value = value.get("end", "…") if isinstance(value, Mapping) else value
+            parts.append(f"{names.get(knob, knob)} = {f'{value:.3g}' if _number(value) else value}")
+    return ", ".join(parts)[:120]
+
+
+def _finite(scores: object) -> object:
+    """Scores as JSON that a browser reads: what is no finite number becomes null."""
+    if isinstance(scores, Mapping):
+        return {str(name): _finite(value) for name, value in scores.items()}
+    return float(scores) if _number(scores) else None

@@ -1,0 +1,251 @@
+// What is where, how much and in which colour: pure functions, tested by node without a page.
+
+export const TASKS = ["#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c9452f", "#f6f0a6", "#101418"];
+const RAMPS = {false: ["#d9d2d0", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"],
+  true: ["#39333f", "#6b3f73", "#b84f86", "#f0918a", "#fdebc8"]};
+const COLUMNS = ["step", "entropy", "lambda", "tau", "l1", "rate"];
+export const LN2 = Math.log(2);
+
+// --- the frame: bytes from frame.py ----------------------------------------------------------------------------------
+export function decode(view) {
+  if (!view || view.byteLength < 32) return null;
+  const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);      // aligned
+  const [version, N, E, T, C, largest] = new Float32Array(bytes, 0, 8);
+  if (version !== 1 || C !== COLUMNS.length) return null;
+  if (bytes.byteLength < 32 + 4 * ((C + T) * N + 2 * E) + 3 * N * E) return null;
+  let at = 32;
+  const floats = count => { const part = new Float32Array(bytes, at, count); at += 4 * count; return part; };
+  const frame = {N, E, T};
+  for (const name of COLUMNS) frame[name] = floats(N);
+  frame.losses = Array.from({length: T}, () => floats(N));
+  frame.alphaNow = floats(E);
+  frame.gradNow = floats(E);
+  const p = new Uint16Array(bytes, at, N * E), g = new Int8Array(bytes, at + 2 * N * E, N * E);
+  frame.p = (i, e) => p[i * E + e] / 65535;
+  frame.alpha = (i, e) => i === N - 1 ? frame.alphaNow[e] : logit(frame.p(i, e));
+  frame.grad = (i, e) => i === N - 1 ? frame.gradNow[e] : largest * Math.sign(g[i * E + e]) * (g[i * E + e] / 127) ** 2;
+  return frame;
+}
+
+// The row of a frame that shows step `at` (the last one not after it); at < 0: the latest.
+export function rowOf(frame, at) {
+  if (at < 0) return frame.N - 1;
+  let low = 0, high = frame.N - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (frame.step[middle] <= at) low = middle; else high = middle - 1;
+  }
+  return low;
+}
+
+// --- numbers ---------------------------------------------------------------------------------------------------------
+export const logit = p => { const q = Math.min(Math.max(p, 1e-5), 1 - 1e-5); return Math.log(q / (1 - q)); };
+export const entropyOf = p => p <= 0 || p >= 1 ? 0 : -p * Math.log(p) - (1 - p) * Math.log(1 - p);
+// What λ·(mean entropy) adds to the gradient of one α out of E; a step moves α against the gradient.
+export const pull = (lambda, alpha, E) => {
+  const p = 1 / (1 + Math.exp(-alpha));
+  return -lambda * alpha * p * (1 - p) / Math.max(E, 1);
+};
+
+export function quantile(sorted, share) {
+  const at = share * (sorted.length - 1), low = Math.floor(at);
+  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+}
+
+export function ticks(low, high, count = 4) {
+  const span = high - low;
+  if (!(span > 0)) return [low];
+  const power = 10 ** Math.floor(Math.log10(span / count));
+  const step = [1, 2, 5, 10].map(f => f * power).find(s => span / s <= count + 0.5) || 10 * power;
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * span; k++) found.push(+(k * step).toPrecision(10));
+  return found;
+}
+
+// The end of the step axis: it doubles when the search gets there, so that curves stand still in between.
+export function endOfAxis(last, planned) {
+  if (!(planned > 0)) return 2 ** Math.ceil(Math.log2(Math.max(last, 20)));
+  let end = planned;
+  while (end / 2 >= Math.max(last, 20)) end /= 2;
+  return Math.max(end, last);
+}
+
+export function short(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.001 || size >= 1e5)) return value.toExponential(1).replace("-", "−");
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  return value.toFixed(digits).replace("-", "−");
+}
+
+// --- colours ---------------------------------------------------------------------------------------------------------
+const channels = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
+const text = rgb => `rgb(${rgb.map(Math.round).join(",")})`;
+export const mix = (a, b, share) => channels(a).map((x, i) => x + (channels(b)[i] - x) * share);
+const light = ([r, g, b]) => (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+
+const RAMP = {};
+export function ramp(p, dark) {
+  const table = RAMP[dark] ||= Array.from({length: 256}, (_, i) => {
+    const x = i / 255 * 4, k = Math.min(Math.floor(x), 3);
+    return text(mix(RAMPS[dark][k], RAMPS[dark][k + 1], x - k));
+  });
+  return table[Math.max(0, Math.min(255, Math.round(p * 255)))];
+}
+
+// A task's colour, a little off where it would drown in the background.
+export function taskColour(task, dark) {
+  const colour = TASKS[task % TASKS.length], there = light(channels(colour));
+  if (dark && there < 0.42) return text(mix(colour, "#ffffff", 0.62 * (1 - there / 0.6)));
+  if (!dark && there > 0.72) return text(mix(colour, "#5c6370", 0.42));
+  return text(channels(colour));
+}
+
+export function isDark(css) {
+  const numbers = (css.match(/[\d.]+/g) || []).map(Number);
+  return css.startsWith("rgb") && numbers.length >= 3 && numbers[3] !== 0 && light(numbers) < 0.5;
+}
+
+// --- places ----------------------------------------------------------------------------------------------------------
+// Panels in a canvas `width` pixels wide: {name: {x, y, w, h}} and the height of it all; titles stand above the boxes.
+export function panels(width, tasks) {
+  const gap = 34, left = 34, right = 14, top = 26, foot = 20;
+  const lanes = Math.max(tasks, 2), place = {};
+  if (width < 720) {
+    const w = width - left - right, small = (w - gap - 10) / 2;
+    let y = top;
+    place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes};
+    y += place.graph.h + foot + top;
+    place.heat = {x: left, y, w, h: tasks > 2 ? Math.min(w, 420) : Math.min(w * 0.5, 250)};
+    y += place.heat.h + foot + top + 14;
+    for (const names of [["entropy", "gates"], ["losses", "gap"]]) {
+      names.forEach((name, i) => { place[name] = {x: left + i * (small + gap + 10), y, w: small, h: 120}; });
+      y += 120 + foot + top + 8;
+    }
+    return {place, height: y - top};
+  }
+  const graph = Math.round(width * 0.615), h = Math.max(214, 76 + 82 * (lanes - 1) + 56);
+  place.graph = {x: 4, y: top, w: graph - 10, h};
+  place.heat = {x: graph + left, y: top, w: width - graph - left - right, h};
+  const y = top + h + foot + top + 10, w = (width - left - right - 3 * (gap + 8)) / 4;
+  ["entropy", "gates", "losses", "gap"].forEach((name, i) => {
+    place[name] = {x: left + i * (w + gap + 8), y, w, h: 138};
+  });
+  return {place, height: y + 138 + foot + 4};
+}
+
+// The fusion graph in a box: nodes [task][stage] {x, y}, groups of stages, and one Bézier curve (8 numbers) for each edge.
+export function graphPlan(stage, box) {
+  const groups = [], names = 88, pad = {top: 34, bottom: 22};
+  stage.plans.forEach(plan => plan.forEach(([channels, group, , size]) => {
+    const g = groups[group] ||= {size: 0, channels: new Set()};
+    g.size = Math.max(g.size, size);
+    g.channels.add(channels);
+  }));
+  const slots = groups.reduce((sum, g) => sum + (g ? g.size : 0), 0), between = 0.45;
+  const unit = (box.w - names - 14) / (slots + between * (groups.length - 1));
+  let x = box.x + names;
+  for (const g of groups) {
+    if (!g) continue;
+    g.x = x;
+    g.w = g.size * unit;
+    x += g.w + between * unit;
+  }
+  const lanes = stage.plans.length, high = box.h - pad.top - pad.bottom;
+  const yOf = lane => box.y + pad.top + (lanes < 2 ? high / 2 : high * lane / (lanes - 1));
+  const r = Math.max(2.5, Math.min(0.26 * unit, 8.5, high / lanes / 4));
+  const nodes = stage.plans.map((plan, lane) => plan.map(([channels, group, index, size]) => (
+    {x: groups[group].x + (index + 0.5) * groups[group].w / size, y: yOf(lane), channels})));
+  const edges = stage.edges.map(([a, i, b, j]) => curve(nodes[a][i], nodes[b][j], r, Math.abs(a - b)));
+  return {nodes, edges, r, unit, groups: groups.filter(Boolean).map(g => ({...g, channels: [...g.channels]})),
+    top: box.y + pad.top - r - 12, bottom: box.y + box.h - pad.bottom + r + 10};
+}
+
+// Each edge bows to its own right, so that the two edges between one pair of nodes stand apart.
+export function curve(from, to, r, lanes = 1) {
+  const dx = to.x - from.x, dy = to.y - from.y, far = Math.hypot(dx, dy) || 1;
+  const nx = -dy / far, ny = dx / far, bow = Math.min(0.1 * far, 16) + 3.5 + 7 * (lanes - 1);
+  const c1 = [from.x + 0.3 * dx + nx * bow, from.y + 0.3 * dy + ny * bow];
+  const c2 = [from.x + 0.7 * dx + nx * bow, from.y + 0.7 * dy + ny * bow];
+  const rim = (node, [cx, cy], more) => {
+    const d = Math.hypot(cx - node.x, cy - node.y) || 1, k = (r + more) / d;
+    return [node.x + (cx - node.x) * k, node.y + (cy - node.y) * k];
+  };
+  return [...rim(from, c1, 1.5), ...c1, ...c2, ...rim(to, c2, 2.5)];
+}
+
+export function pointOn(c, t) {
+  const s = 1 - t, weights = [s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t];
+  return [0, 1].map(k => weights.reduce((sum, w, i) => sum + w * c[2 * i + k], 0));
+}
+
+// The edge whose curve passes nearest to (x, y), at most `reach` pixels away; `weight` prefers strong edges; −1: none.
+export function nearest(curves, x, y, reach, weight = () => 0) {
+  let best = -1, least = reach;
+  curves.forEach((c, e) => {
+    for (let k = 1; k < 24; k++) {
+      const [px, py] = pointOn(c, k / 24), far = Math.hypot(px - x, py - y) - 2 * weight(e);
+      if (far < least) [best, least] = [e, far];
+    }
+  });
+  return best;
+}
+
+// Source × target: one block for each ordered pair of tasks (two tasks: side by side), one cell for each edge.
+export function heatPlan(stage, box) {
+  const depth = stage.plans.map(plan => plan.length), two = depth.length === 2, gap = 1.2;
+  const left = [], sum = depth.reduce((total, d) => (left.push(total), total + d + gap), 0) - gap;
+  const rows = two ? Math.max(...depth) : sum;
+  const cell = Math.min(box.w / sum, (box.h - (two ? 0 : 4)) / rows);
+  const x0 = box.x + (box.w - cell * sum) / 2, y0 = two ? box.y + Math.max(0, (box.h - cell * rows) / 2 - 6) : box.y;
+  const blocks = [];
+  depth.forEach((rowsOf, a) => depth.forEach((columnsOf, b) => {
+    if (a !== b) blocks.push({source: a, target: b, x: x0 + left[b] * cell, y: y0 + (two ? 0 : left[a] * cell),
+      w: columnsOf * cell, h: rowsOf * cell});
+  }));
+  const cells = stage.edges.map(([a, i, b, j]) => (
+    {x: x0 + (left[b] + j) * cell, y: y0 + ((two ? 0 : left[a]) + i) * cell}));
+  return {cells, blocks, cell, two};
+}
+
+export function cellAt(heat, x, y) {
+  return heat.cells.findIndex(c => x >= c.x && x < c.x + heat.cell && y >= c.y && y < c.y + heat.cell);
+}
+
+// How many edges have their σ(α) in each of `bins` equal parts of 0…1.
+export function histogram(values, bins) {
+  const counts = new Array(bins).fill(0);
+  for (const value of values) counts[Math.min(bins - 1, Math.floor(value * bins))]++;
+  return counts;
+}
+
+const METRICS = {miou: ["mean IoU", 1], pixel_accuracy: ["accuracy", 1], mean_angle: ["mean angle", -1],
+  absolute: ["error, m", -1], f1: ["F1", 1], ap: ["precision", 1], top1: ["top 1", 1]};
+
+// For each task its first metric at every evaluation: {task, name, better, steps, soft, hard, hard_recalibrated}.
+export function gaps(evaluated, tasks) {
+  const found = [];
+  tasks.forEach((task, lane) => {
+    const first = evaluated.map(([, scores]) => scores.hard?.[task] || scores.soft?.[task]).find(Boolean);
+    if (!first) return;
+    const metric = Object.keys(first)[0], [name, better] = METRICS[metric] || [metric, 1];
+    const line = gate => evaluated.map(([, scores]) => scores[gate]?.[task]?.[metric] ?? NaN);
+    found.push({task, lane, name, better, steps: evaluated.map(([step]) => step), soft: line("soft"), hard: line("hard"),
+      hard_recalibrated: line("hard_recalibrated")});
+  });
+  return found;
+}
+
+// What discretising costs: soft − hard in % of soft; above 0, hard is worse.
+export const cost = (one, gate, i) => 100 * one.better * (one.soft[i] - one[gate][i]) / Math.abs(one.soft[i]);
+
+// One sentence on everything, for those who do not see the canvas.
+export function describe(stage, frame, row, mode) {
+  if (!stage?.tasks) return "Search studio: nothing to show yet.";
+  if (!frame) return `Search studio, ${mode}: ${stage.edges.length} candidate edges between ${stage.tasks.join(", ")}.`;
+  let open = 0;
+  for (let e = 0; e < frame.E; e++) open += frame.p(row, e) > 0.5;
+  const losses = stage.tasks.slice(0, frame.T).map((task, t) => `${task} ${short(frame.losses[t]?.[row])}`).join(", ");
+  return `Search studio, ${mode}, step ${frame.step[row]}: mean entropy ${short(frame.entropy[row])} nats, ${open} of ` +
+    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}, losses ${losses}. Arrow keys go through the edges.`;
+}
