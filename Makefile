@@ -18,7 +18,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks faults bench clean
+.PHONY: help setup lab demo test test-slow notebooks faults bench samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,11 @@ faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaign
 
 bench: $(READY) benchmarks/bench.py  ## how fast, as ratios measured side by side
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+samples: $(READY)  ## make everything in data_samples/ again
+	$(BIN)/mtlnas-lab data make-rooms
+	$(BIN)/mtlnas-lab data make-backbones
+	$(BIN)/mtlnas-lab data make-runs
 
 clean:  ## remove the environment and what tests left; runs/ stays
 	rm -rf .venv build dist test-output .pytest_cache .hypothesis .ruff_cache

@@ -70,7 +70,7 @@ class Architecture:
 
 def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
     """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining)."""
-    alpha = torch.as_tensor(alpha).detach()
+    alpha = alpha.detach() if isinstance(alpha, Tensor) else torch.tensor(alpha)
     return Architecture(space, tuple((discretize(alpha) > 0).tolist()), tuple(alpha.tolist()))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from .console import Progress, interruptible, table
 from .errors import ConfigError, LabError
 
 
@@ -77,10 +78,9 @@ def search(
         changes = {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
         settings = replace(chosen, search=replace(chosen.search, **changes))
         out = out or _new_folder(settings)
-    with _interruptible() as stopped, _Progress(settings, stopped) as progress:
+    with interruptible() as stopped, Progress(stopped) as progress:
         work.run(settings, out, resume, progress, turn)
-    with Run.resume(out) as folder:
-        _finish(folder)
+    _finish(Run.open(out), out)
 
 
 def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines, checkpoint_every,
@@ -120,7 +120,7 @@ def figure(run: Positional[Path], format: str = "pdf,svg,png", out: Path | None 
 
     Args:
         run: A run folder, an architecture.json, or a checkpoint (.pth) of the released implementation.
-        format: Any of pdf, svg, png, tikz, as in pdf,tikz.
+        format: Any of pdf, svg, png, tikz, html, as in pdf,tikz.
         out: Where to write; otherwise the run folder itself.
         style: paper-single, paper-double, slide, poster, web-light, web-dark.
     """
@@ -147,12 +147,22 @@ def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> Non
     print(make(out, seed))
 
 
-def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 2500, seed: int = 0) -> None:
+def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
     """Make the shipped single-task backbones of the rooms again (renders the rooms to train on; some minutes)."""
     from .samples import make_backbones as make
 
     for path in make(out, steps, seed):
         print(path)
+
+
+def make_runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
+    """Record the two shipped searches of the rooms again, with the entropy term and without (some minutes each)."""
+    from .runs import Run
+    from .samples import make_runs as make
+
+    with interruptible() as stopped, Progress(stopped) as progress:
+        for path in make(out, seed, progress):
+            _finish(Run.open(path), path)
 
 
 def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96, width: int = 128, classes: Path | None = None) -> None:
@@ -191,21 +201,7 @@ def doctor() -> None:
 
 
 # --- what the commands share ------------------------------------------------------------------------------------------
-def table(scores: dict) -> str:
-    """Scores as text: a line for each metric, a column for each network; an arrow says which way is better."""
-    from .tasks import HIGHER_IS_BETTER
-
-    rows = [["", *scores]]
-    for task, values in next(iter(scores.values())).items():
-        for metric in values:
-            rows.append([f"{task} {metric} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}",
-                         *(f"{by_task.get(task, {}).get(metric, float('nan')):.3f}" for by_task in scores.values())])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-                     for row in rows)
-
-
-def _finish(run) -> None:
+def _finish(run, out: Path) -> None:
     """Summary, figure, and the last lines that a user reads."""
     from .architecture import Architecture
     from .viz.export import save_fusion_graph
@@ -215,8 +211,8 @@ def _finish(run) -> None:
     facts = f"{len(found)} of {len(found.space)} edges kept" + (
         f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")
     kept = "\n".join(f"- `{edge}`, p = {p:.3f}" for edge, p, keep in zip(found.space.edges, found.probability, found.kept) if keep)
-    run.write("summary.md", f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n")
-    drawn = save_fusion_graph(run, run.path, formats=("pdf", "svg", "png"))
+    (out / "summary.md").write_text(f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n", encoding="utf-8")
+    drawn = save_fusion_graph(run, out, formats=("pdf", "svg", "png"))
     print(table(scores), f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}", sep="\n")
 
 
@@ -236,66 +232,13 @@ def _use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-class _interruptible:
-    """Ctrl-C once: stop after this step. Twice: at once."""
-
-    def __enter__(self) -> list:
-        import signal
-
-        self.hits: list[int] = []
-
-        def hit(*_):
-            if self.hits:
-                raise KeyboardInterrupt
-            self.hits.append(1)
-
-        self.before = signal.signal(signal.SIGINT, hit)
-        return self.hits
-
-    def __exit__(self, *_):
-        import signal
-
-        signal.signal(signal.SIGINT, self.before)
-
-
-class _Progress:
-    """A bar for each piece of work: losses, entropy, edges kept, time left."""
-
-    def __init__(self, settings, stopped: list):
-        self.settings, self.stopped, self.bar, self.name = settings, stopped, None, None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.bar is not None:
-            self.bar.close()
-
-    def __call__(self, name, search, event) -> None:
-        from tqdm import tqdm
-
-        from .events import Step
-        if name != self.name:
-            self.__exit__()
-            self.name, self.bar = name, tqdm(desc=name, total=search.config.steps, initial=max(0, search.step_number - 1),
-                                             unit="step", mininterval=0.5, dynamic_ncols=True)
-        if isinstance(event, Step):
-            shown = {task: f"{value:.3f}" for task, value in event.loss.items()}
-            if search.fixed_gates is None:
-                shown |= {"entropy": f"{event.entropy_fraction:.2f}", "edges": sum(a > 0 for a in event.alpha)}
-            self.bar.set_postfix(shown, refresh=False)
-            self.bar.update(event.step - self.bar.n)
-        if self.stopped:
-            raise KeyboardInterrupt
-
-
 def data() -> None:
-    """Look at packs and make them: show, make-rooms, make-backbones, import-nyuv2."""
+    """Look at packs and make them: show, make-rooms, make-backbones, make-runs, import-nyuv2."""
     raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
 
 
 COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "data": data, "doctor": doctor}
-DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "import-nyuv2": import_nyuv2}
+DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}
 
 
 def _call(arguments: list[str], commands: dict, name: str) -> None:

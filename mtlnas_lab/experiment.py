@@ -146,7 +146,12 @@ def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search
 def go(search: Search, folder: Run, experiment: Experiment, listen=lambda *_: None, turn: Mapping | None = None) -> None:
     """Run a search to its end in a folder, from its last checkpoint if it has one. Raises RunError when a loss fails."""
     for event in record(search, folder, experiment.checkpoint_every, experiment.keyframes, turn):
-        listen(search, event)
+        try:
+            listen(search, event)
+        except KeyboardInterrupt:                                       # asked to stop, between two steps
+            if _settled(search, event):
+                save(search, folder, _keyframes(search, experiment.checkpoint_every, experiment.keyframes))
+            raise
         if isinstance(event, Failed):
             raise RunError(f"{event.message}; the last good checkpoint is {event.checkpoint or 'the start'}")
 
@@ -157,8 +162,7 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
 
     Starts from the folder's newest checkpoint, if there is one: the events then are those of a search never stopped.
     """
-    steps = search.config.steps
-    keep = {round(steps * i / keyframes / checkpoint_every) * checkpoint_every for i in range(1, keyframes + 1)} if keyframes else set()
+    steps, keep = search.config.steps, _keyframes(search, checkpoint_every, keyframes)
     saved = folder.checkpoints()
     if saved:
         step, tensors, meta = folder.load_checkpoint()
@@ -179,14 +183,24 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
             event = replace(event, config=folder.config)                # the log then tells the whole experiment
         folder.append(event)
         yield event
-        due = isinstance(event, Step | Evaluated) and not (isinstance(event, Step) and search.evaluates_now())
-        if due and (event.step % checkpoint_every == 0 or event.step == steps):
+        if _settled(search, event) and (event.step % checkpoint_every == 0 or event.step == steps):
             yield save(search, folder, keep)
         for knobs in folder.requests():
             try:
                 search.turn(**knobs)
             except LabError as error:
                 folder.notice(f"a request was refused: {error}")
+
+
+def _settled(search: Search, event: Event) -> bool:
+    """Whether a step is done with all that belongs to it."""
+    return isinstance(event, Evaluated) or isinstance(event, Step) and not search.evaluates_now()
+
+
+def _keyframes(search: Search, checkpoint_every: int, count: int) -> set[int]:
+    """Steps whose checkpoints are kept, spread over the run: from them a search can branch."""
+    parts = (search.config.steps * i / count / checkpoint_every for i in range(1, count + 1))
+    return {round(part) * checkpoint_every for part in parts}
 
 
 def save(search: Search, folder: Run, keep=()) -> Checkpoint:

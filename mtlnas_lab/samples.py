@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from .baselines import without_candidates
 from .data import Pack
 from .events import Step
+from .experiment import Experiment, run
 from .presets import make_lab, preset
 from .rooms import CLASSES, ROOMS, render
 from .search import Search
@@ -39,7 +41,7 @@ def make_rooms(out: Path, seed: int = 0, splits: dict[str, int] = SPLITS, size: 
     return out
 
 
-def make_backbones(out: Path, steps: int = 2500, seed: int = 0) -> Iterator[Path]:
+def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path]:
     """Pretrain one `tiny` backbone for each task, side by side, on `EXTRA` rooms that are not shipped (rendered here), and
     save them in half precision."""
     from safetensors.torch import save_file
@@ -61,3 +63,16 @@ def make_backbones(out: Path, steps: int = 2500, seed: int = 0) -> Iterator[Path
                   metadata={"task": task, "data": "rooms", "preset": "tiny", "steps": str(steps), "seed": str(seed),
                             "torch": torch.__version__})
         yield out / f"rooms_{task}.safetensors"
+
+
+def make_runs(out: Path, seed: int = 0, listen=lambda *_: None) -> Iterator[Path]:
+    """Record the two shipped searches, with and without the entropy term; what happened, scores and architecture alone."""
+    for name, weight in (("entropy", None), ("no_entropy", 0.0)):
+        shutil.rmtree(out / name, ignore_errors=True)
+        made = Experiment.of("tiny", "rooms", seed, entropy_weight=weight)
+        run(replace(made, search=replace(made.search, evaluate_every=max(1, made.search.steps // 10))), out / name, listen=listen)
+        for part in ("checkpoints", "baselines"):
+            shutil.rmtree(out / name / part)
+        for part in ("weights.safetensors", "lock"):
+            (out / name / part).unlink()
+        yield out / name

@@ -116,6 +116,8 @@ class Search:
         grad = torch.zeros_like(alpha) if grad is None else grad
         rest = torch.stack([entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())])
         numbers = torch.cat([alpha, grad, rest]).tolist()
+        if alpha.dtype == torch.float32:                                 # what float32 knows; a log is read and kept as text
+            numbers = [float(f"{x:.9g}" if i < edges else f"{x:.7g}") for i, x in enumerate(numbers)]
         nats = numbers[2 * edges]
         return Step(step=self.step_number + 1, alpha=tuple(numbers[:edges]), alpha_grad=tuple(numbers[edges:2 * edges]),
                     loss=dict(zip(losses, numbers[2 * edges + 1:])), entropy=nats, entropy_fraction=nats / math.log(2),

@@ -13,7 +13,7 @@ CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "re
         "events", "backbones", "furniture", "rooms", "packfile", "data", "nyuv2", "supernet", "architecture", "lab", "baselines",
         "evaluate", "config", "search", "runs", "official", "presets", "experiment", "exercises")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
-ANYTHING = {"cli", "doctor", "samples", "studies", "report", "__main__"}
+ANYTHING = {"cli", "console", "doctor", "samples", "studies", "report", "__main__"}
 
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}

@@ -163,7 +163,7 @@ def test_a_loss_that_is_no_number_stops_the_search():
             yield (image * math.nan if number == 2 else image), targets
 
     *_, last = Search(lab, CONFIG, spoilt(), Stream(lab, 100))
-    assert isinstance(last, Failed) and last.step == 3 and "weight_lr" in last.message
+    assert isinstance(last, Failed) and last.step == 3 and "--weight-lr" in last.message
 
 
 @pytest.mark.parametrize("turn, words", [

@@ -52,6 +52,17 @@ export function quantile(sorted, share) {
   return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
 }
 
+// Mean over the `half` values before and after each, without those that are no numbers.
+export function smooth(values, half) {
+  return Array.from(values, (_, i) => {
+    let sum = 0, count = 0;
+    for (let k = Math.max(0, i - half); k <= Math.min(values.length - 1, i + half); k++) {
+      if (Number.isFinite(values[k])) { sum += values[k]; count++; }
+    }
+    return count ? sum / count : NaN;
+  });
+}
+
 export function ticks(low, high, count = 4) {
   const span = high - low;
   if (!(span > 0)) return [low];
@@ -136,7 +147,7 @@ export function panels(width, tasks) {
 
 // The fusion graph in a box: nodes [task][stage] {x, y}, groups of stages, and one Bézier curve (8 numbers) for each edge.
 export function graphPlan(stage, box) {
-  const groups = [], names = 88, pad = {top: 34, bottom: 22};
+  const groups = [], names = 106, pad = {top: 34, bottom: 22};
   stage.plans.forEach(plan => plan.forEach(([channels, group, , size]) => {
     const g = groups[group] ||= {size: 0, channels: new Set()};
     g.size = Math.max(g.size, size);

@@ -15,6 +15,7 @@ import traitlets
 from ..architecture import Architecture
 from ..errors import ConfigError, LabError
 from ..events import EventLog
+from ..space import SearchSpace
 from .driver import Pulse, stop_on_interrupt
 from .frame import frame, marks, settings, space_of, stage
 from .sources import Driven, source_of
@@ -124,13 +125,13 @@ class SearchStudio:
         """Bring the page up to date with the log."""
         with self._lock:
             log, mode = self.source.log, self.source.mode
-            space = space_of(log)
+            space = space_of(log) or _space(self._search)
             size = (id(log), len(log.events), len(log.seqs) and log.seqs[-1])
             if size != self._seen:
                 self._seen = size
                 self._put("stage", stage(space, self.title) if space else {})
                 self._put("marks", marks(log))
-                self._put("frame", frame(log) if space else b"")
+                self._put("frame", frame(log) if space_of(log) else b"")
             knobs, steps = settings(log)
             knobs |= {"steps": steps or getattr(getattr(self._search, "config", None), "steps", 0)}
             self._put("status", {"mode": mode, "step": log.steps[-1].step if log.steps else 0, "knobs": knobs,
@@ -240,6 +241,12 @@ class SearchStudio:
                 self._handle.update(self._bundle(self.picture()), raw=True)
             except LabError:
                 pass
+
+
+def _space(search) -> SearchSpace | None:
+    """The space of a search that has not begun, where it says it: `search.space` or `search.lab.space`."""
+    space = getattr(search, "space", None) or getattr(getattr(search, "lab", None), "space", None)
+    return space if isinstance(space, SearchSpace) and len(space) else None
 
 
 def live() -> bool:
