@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 JOBS   ?= 2
-STEPS  ?=
+STEPS  ?= 300
 ARGS   ?=
 
 BIN   := .venv/bin
@@ -35,7 +35,7 @@ lab: $(READY)  ## open JupyterLab on the first notebook
 
 demo: $(READY)  ## a short search without a browser, into runs/demo (removes the earlier one); STEPS=n
 	@if [ -e runs/demo ]; then echo "removing the earlier runs/demo"; rm -rf runs/demo; fi
-	$(BIN)/mtlnas-lab search --out runs/demo $(if $(STEPS),--steps $(STEPS)) $(ARGS)
+	$(BIN)/mtlnas-lab search --out runs/demo --steps $(STEPS) $(ARGS)
 
 test: $(READY)  ## the tests and every notebook in its fast mode
 	$(PYTEST) -m "not slow" --nbmake --nbmake-timeout=300 $(ARGS) tests notebooks

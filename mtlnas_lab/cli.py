@@ -58,13 +58,12 @@ def search(
         evaluate_every: Steps between evaluations on the validation images; otherwise a tenth of the search.
         checkpoint_every: Steps between checkpoints.
         device: auto, cpu, cuda or mps.
-        threads: CPU threads; otherwise as many as the machine has cores.
+        threads: CPU threads; otherwise one less than the machine has cores.
         released_config: A YAML file of the released implementation, whose settings to use.
     """
     from . import experiment as work
     from .runs import Run
 
-    _use_threads(threads)
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out, the run folder to go on with")
@@ -73,7 +72,7 @@ def search(
     else:
         turn = None
         chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
-                             checkpoint_every, device, released_config)
+                             checkpoint_every, device, threads, released_config)
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
         changes = {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
         settings = replace(chosen, search=replace(chosen.search, **changes))
@@ -84,12 +83,14 @@ def search(
 
 
 def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines, checkpoint_every,
-                device, released_config):
+                device, threads, released_config):
     from .experiment import Experiment
 
     settings = {"eval_data": eval_data, "tasks": tuple(filter(None, tasks.split(","))),
                 "baselines": () if baselines == "none" else tuple(baselines.split(",")),
                 "checkpoint_every": checkpoint_every, "device": device}
+    if threads is not None:
+        settings["threads"] = threads
     if checkpoint_every < 1:
         raise ConfigError(f"--checkpoint-every {checkpoint_every}: give 1 or more")
     if released_config is not None:
@@ -163,6 +164,7 @@ def make_runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
     with interruptible() as stopped, Progress(stopped) as progress:
         for path in make(out, seed, progress):
             _finish(Run.open(path), path)
+            (path / "fusion_graph.png").unlink()                 # the others are smaller, and enough
 
 
 def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96, width: int = 128, classes: Path | None = None) -> None:
@@ -221,15 +223,6 @@ def _new_folder(settings) -> Path:
 
     tasks = settings.tasks or (settings.data if settings.data == "rooms" else Path(settings.data).stem,)
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{'-'.join(tasks)}"
-
-
-def _use_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None and threads < 1:
-        raise ConfigError(f"--threads {threads}: give 1 or more")
-    if threads is not None:
-        torch.set_num_threads(threads)
 
 
 def data() -> None:

@@ -1,6 +1,7 @@
 """One piece of work from pretraining to scores, kept in a run folder, and gone on with where it stopped."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -42,6 +43,7 @@ class Experiment:
     checkpoint_every: int = 100
     keyframes: int = 5                # checkpoints spread over the run that are kept for branching
     device: str = "auto"
+    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))   # of the CPU; one core stays free
     method: str = "search"            # or the name of a baseline, to train that instead
     fusion: str = ""                  # nddr, residual, cross_stitch; "": the preset's
     fusion_start: tuple[float, float] | None = (0.9, 0.1)          # of the fusion named above; None: random
@@ -103,6 +105,9 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: L
         experiment = Experiment.from_json(Run.open(out).config)
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
+    if experiment.threads < 1:
+        raise ConfigError(f"threads = {experiment.threads}: give 1 or more")
+    torch.set_num_threads(experiment.threads)                           # the same again when it is resumed, for equal bits
     lab = experiment.lab()
     with Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space) as folder:
         if experiment.pretrain.steps:

@@ -29,7 +29,7 @@ def pack(tmp_path_factory):
 
 def small(pack, **settings) -> Experiment:
     made = Experiment.of("tiny", str(pack), tasks=("segmentation", "normals"), steps=6, pretrain_steps=2, checkpoint_every=2,
-                         baselines=("single_task",), keyframes=1, **settings)
+                         baselines=("single_task",), keyframes=1, threads=1, **settings)
     change = lambda config: replace(config, batch_size=2)  # noqa: E731
     return replace(made, search=replace(change(made.search), evaluate_every=3), pretrain=change(made.pretrain))
 
@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
     (["search", "--steps", "-3"], "steps = -3"),
     (["search", "--baselines", "best"], "no baseline 'best'"),
     (["search", "--device", "cuda:7"], "cuda:7"),
-    (["search", "--threads", "0"], "--threads 0"),
+    (["search", "--threads", "0"], "threads = 0"),
     (["search", "--checkpoint-every", "0"], "--checkpoint-every 0"),
     (["search", "--resume"], "--resume needs --out"),
     (["search", "--released-config", "missing.yaml"], "no configuration file"),

@@ -117,4 +117,4 @@ def test_the_core_stays_small():
     core = {name: path for name, path in modules().items() if name in CORE}
     lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in core.items()}
     total, longest = sum(lines.values()), sorted(lines, key=lines.get)[-5:]
-    assert total <= 4000, f"the core has {total} lines, 4000 at most; the longest files are {', '.join(longest)}"
+    assert total <= 4700, f"the core has {total} lines, 4700 at most; the longest files are {', '.join(longest)}"

@@ -53,8 +53,8 @@ class Followed:
             new, self.message = bool(self._tail.poll()), ""
             if self._tail.log.problems:
                 self.message = self._tail.log.problems[-1]
-            elif not self._tail.file:
-                self.message = f"waiting for {self.path.name} to become a run"
+            elif not self.log.events:
+                self.message = f"waiting for the first event of {self.path.name}"
         except LabError as error:
             new, self.message = False, str(error)
         return new or self.message != before

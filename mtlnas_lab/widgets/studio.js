@@ -252,7 +252,7 @@ function edge(g, S, e, p, crowd, share) {
   const c = S.graph.edges[e], lit = e === S.lit, forced = S.forced[e];
   const colour = lit ? S.ink : S.colours[S.stage.edges[e][0]], width = (0.7 + 2.5 * p) * crowd + (lit ? 0.8 : 0);
   g.save();
-  g.globalAlpha = lit ? 1 : (0.07 + 0.88 * p ** 1.7) * share;
+  g.globalAlpha = lit ? 1 : (0.07 + 0.88 * p ** 1.45) * share;
   g.strokeStyle = g.fillStyle = colour;
   g.lineWidth = width;
   if (forced !== undefined) g.setLineDash([6, 2]);
@@ -309,7 +309,7 @@ function drawHeat(g, S, box) {
 const PANELS = {graph: drawGraph, heat: drawHeat, entropy: drawEntropy, gates: drawGates, losses: drawLosses, gap: drawGap};
 
 // --- the widget --------------------------------------------------------------------------------------------------------
-export function render({model, el}) {
+function render({model, el}) {
   const root = make("div", "mtl-studio", el), S = {hover: -1, forced: {}, colours: [], marks: {}, stage: {}, status: {}};
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Search studio");
@@ -334,7 +334,8 @@ export function render({model, el}) {
   told.setAttribute("aria-live", "polite");
   make("span", "mtl-space", info);
   const force = to => send({do: "turn", knobs: {force: {[S.stage.names[S.lit]]: to}}});
-  const forces = [["Force open", true], ["Force shut", false], ["Free", null]].map(([text, to]) => button(info, text, () => force(to)));
+  const forces = [["Open", true], ["Shut", false], ["Free", null]].map(([text, to]) => button(info, text, () => force(to)));
+  forces.forEach((one, i) => one.setAttribute("aria-label", ["Open by force", "Shut by force", "Free again"][i]));
   const time = make("div", "mtl-row mtl-time", root), play = button(time, "Replay", () => toggle());
   const scrub = make("input", "mtl-scrub", time), stepText = make("output", "", time), speed = make("select", "", time);
   scrub.type = "range";
@@ -460,7 +461,7 @@ export function render({model, el}) {
       const [left, , right] = [make("i", "", bars), make("u", "", bars), make("i", "", bars)];
       const side = value < 0 ? left : right;
       side.style.background = colour;
-      side.style.width = `${Math.max(2, 52 * Math.abs(value) / most)}px`;
+      side.style.width = `${Math.max(2, 39 * Math.abs(value) / most)}px`;
       left.style.justifySelf = "end";
       one.title = `gradient pulls: ${text === "tasks" ? "the task losses" : "the entropy term"} pull${text === "tasks" ? "" : "s"} this ` +
         `gate ${value > 0 ? "open" : "shut"} (−∂/∂α)`;
@@ -511,7 +512,8 @@ export function render({model, el}) {
   canvas.onclick = event => { const e = under(event); pin(e === S.pinned ? -1 : e); };
   canvas.onkeydown = event => {
     const n = S.stage.edges?.length || 0, turn = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-    if (turn && n) pin(S.pinned < 0 ? (turn > 0 ? 0 : n - 1) : (S.pinned + turn + n) % n);
+    const pinned = model.get("pinned");              // S is brought up to date with the next frame, keys come sooner
+    if (turn && n) pin(pinned < 0 || pinned >= n ? (turn > 0 ? 0 : n - 1) : (pinned + turn + n) % n);
     else if (event.key === "Escape") pin(-1);
     else if (event.key === " ") main.hidden || main.click();
     else return;
@@ -555,8 +557,8 @@ export function render({model, el}) {
 // Sliders and choices. They follow the search until a person moves them; then the search follows.
 function knobsOf(bar, send, S) {
   const log = {to: v => 10 ** v, from: v => Math.log10(Math.max(v, 1e-4))}, same = {to: v => v, from: v => v};
-  const sliders = [["entropy_weight", "entropy weight λ", 0, 20, 0.5, same], ["temperature", "temperature τ", 0, 2, 0.02, same],
-    ["alpha_lr", "α learning rate", -4, 0, 0.05, log], ["l1_weight", "L1 weight", 0, 10, 0.1, same]].map(([knob, text, min, max, step, scale]) => {
+  const sliders = [["entropy_weight", "weight λ", "entropy weight", 0, 20, 0.5, same], ["temperature", "temperature τ", "temperature of stochastic gates", 0, 2, 0.02, same],
+    ["alpha_lr", "α rate", "learning rate of α", -4, 0, 0.05, log], ["l1_weight", "L1", "weight of the mean gate", 0, 10, 0.1, same]].map(([knob, text, long, min, max, step, scale]) => {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), name = make("span", "", box, text), out = make("output", "", box);
     const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0, timer: 0};
     Object.assign(slider, {type: "range", min, max, step});
@@ -567,11 +569,12 @@ function knobsOf(bar, send, S) {
       clearTimeout(one.timer);
       one.timer = setTimeout(() => send({do: "turn", knobs: {[knob]: value}}), 25);
     };
-    name.title = "from the next step on";
+    box.title = `${long}; a change counts from the next step on`;
     return one;
   });
-  const choices = [["alpha_gates", "gates of the α-update"], ["weight_gates", "gates of the w-update"]].map(([knob, text]) => {
+  const choices = [["alpha_gates", "α gates", "gates in the α-update"], ["weight_gates", "w gates", "gates in the w-update"]].map(([knob, text, long]) => {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), select = (make("span", "", box, text), make("select", "", box));
+    box.title = `${long}; a change counts from the next step on`;
     for (const gate of GATES) make("option", "", select, gate.replace("_", " ")).value = gate;
     select.onchange = () => send({do: "turn", knobs: {[knob]: select.value}});
     return {knob, select};

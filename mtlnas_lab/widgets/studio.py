@@ -59,6 +59,7 @@ class SearchStudio:
         if compare is not None:
             self.view.other = frame(compare)
         self.view.on_msg(self._asked)
+        _hear_always(self.view.comm)
         self.source.poll()
         self.refresh()
         _LATEST[:] = [self]
@@ -266,6 +267,13 @@ def _cell() -> tuple[str | None, str | None]:
         return parent["metadata"]["cellId"], parent["header"]["msg_id"]
     except (ImportError, AttributeError, KeyError, TypeError):
         return None, None
+
+
+def _hear_always(comm) -> None:
+    """ipykernel 7.4 has the shell that wrote to a page last answer that page, and drops the message when that shell is
+    gone, as after a reload. Our handlers may run in any thread: take a message where the page sends it."""
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
 
 
 def _interruptible() -> None:

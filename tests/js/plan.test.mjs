@@ -1,0 +1,138 @@
+// The pure functions of the studio's page: node --test tests/js/ (frame.bin is written by tests/test_widgets_frame.py)
+import assert from "node:assert/strict";
+import {existsSync, readFileSync} from "node:fs";
+import test from "node:test";
+import * as plan from "../../mtlnas_lab/widgets/plan.js";
+
+const stages = [64, 64, 128, 128].map((channels, i) => [channels, i >> 1, i % 2, 2]);
+const stage = {tasks: ["a", "b"], plans: [stages, stages], edges: [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 1], [1, 2, 0, 3]],
+  names: ["a:0 -> b:0", "b:0 -> a:0", "a:0 -> b:1", "b:2 -> a:3"]};
+const box = {x: 0, y: 0, w: 600, h: 220};
+
+// N = 2 rows, E = 1 edge, T = 1 task
+function small(offset = 0) {
+  const bytes = new ArrayBuffer(32 + 4 * (7 * 2 + 2) + 6 + offset), view = new DataView(bytes, offset);
+  [1, 2, 1, 1, 6, 0.5, 0, 0, 10, 20, 0.6, 0.3, 1, 2, 1, 1, 0, 0, 0.1, 0.1, 3, 2, -2, 0.25].forEach((v, i) => view.setFloat32(4 * i, v, true));
+  view.setUint16(96, 32768, true);
+  view.setUint16(98, 65535, true);
+  view.setInt8(100, -127);
+  return view;
+}
+
+test("a frame is read, wherever its bytes begin", () => {
+  for (const offset of [0, 1, 3]) {
+    const f = plan.decode(small(offset));
+    assert.deepEqual([...f.step], [10, 20]);
+    assert.deepEqual([...f.losses[0]], [3, 2]);
+    assert.ok(Math.abs(f.p(0, 0) - 0.5) < 1e-4 && f.p(1, 0) === 1);
+    assert.equal(f.grad(0, 0), -0.5);
+    assert.equal(f.grad(1, 0), 0.25);
+    assert.equal(f.alpha(1, 0), -2);
+  }
+});
+
+test("a frame of python's is read", {skip: !existsSync(new URL("frame.bin", import.meta.url))}, () => {
+  const file = readFileSync(new URL("frame.bin", import.meta.url));
+  const f = plan.decode(new DataView(file.buffer, file.byteOffset, file.byteLength));
+  assert.equal(f.E, 48);
+  assert.equal(f.step[f.N - 1], 400);
+  const mean = Array.from({length: f.E}, (_, e) => plan.entropyOf(f.p(f.N - 1, e))).reduce((a, b) => a + b) / f.E;
+  assert.ok(Math.abs(mean - f.entropy[f.N - 1]) < 1e-3);
+});
+
+test("what is no frame is none", () => {
+  for (const bad of [null, new DataView(new ArrayBuffer(0)), new DataView(new ArrayBuffer(64))]) assert.equal(plan.decode(bad), null);
+  const cut = small();
+  assert.equal(plan.decode(new DataView(cut.buffer, 0, 90)), null);
+});
+
+test("the row of a step", () => {
+  const f = {N: 3, step: [4, 8, 11]};
+  assert.deepEqual([-1, 0, 4, 7, 8, 10, 11, 99].map(at => plan.rowOf(f, at)), [2, 0, 0, 0, 1, 1, 2, 2]);
+});
+
+test("the pull of entropy leads away from one half", () => {
+  assert.equal(Math.abs(plan.pull(10, 0, 48)), 0);
+  assert.ok(plan.pull(10, 1, 48) < 0 && plan.pull(10, -1, 48) > 0);
+  const H = alpha => plan.entropyOf(1 / (1 + Math.exp(-alpha)));
+  assert.ok(Math.abs(plan.pull(3, 0.7, 2) - 3 * (H(0.7001) - H(0.6999)) / 0.0002 / 2) < 1e-4);
+});
+
+test("ticks are round and inside", () => {
+  assert.deepEqual(plan.ticks(0, 1, 2), [0, 0.5, 1]);
+  assert.deepEqual(plan.ticks(0, 500, 4), [0, 200, 400]);
+  for (const [low, high] of [[0, 0.73], [-3, 17], [0, 20000]]) {
+    const found = plan.ticks(low, high, 3);
+    assert.ok(found.length >= 2 && found.length <= 5 && found[0] >= low && found.at(-1) <= high);
+  }
+});
+
+test("the axis of steps grows by doubling", () => {
+  assert.equal(plan.endOfAxis(1, 500), 31.25);
+  assert.equal(plan.endOfAxis(40, 500), 62.5);
+  assert.equal(plan.endOfAxis(500, 500), 500);
+  assert.equal(plan.endOfAxis(600, 500), 600);
+  assert.equal(plan.endOfAxis(30, 0), 32);
+});
+
+test("antiparallel edges stand apart, and end at the rims", () => {
+  const {edges, nodes, r} = plan.graphPlan(stage, box), [there, back] = edges;
+  const far = Math.hypot(...plan.pointOn(there, 0.5).map((v, i) => v - plan.pointOn(back, 0.5)[i]));
+  assert.ok(far > 12);
+  for (const [c, from, to] of [[there, nodes[0][0], nodes[1][0]], [back, nodes[1][0], nodes[0][0]]]) {
+    assert.ok(Math.abs(Math.hypot(c[0] - from.x, c[1] - from.y) - r - 1.5) < 1e-6);
+    assert.ok(Math.abs(Math.hypot(c[6] - to.x, c[7] - to.y) - r - 2.5) < 1e-6);
+  }
+});
+
+test("the nearest edge is found, and none far away", () => {
+  const {edges} = plan.graphPlan(stage, box);
+  edges.forEach((c, e) => assert.equal(plan.nearest(edges, ...plan.pointOn(c, 0.5), 7), e));
+  assert.equal(plan.nearest(edges, 5, 5, 7), -1);
+});
+
+test("cells of the heat map stand for their edges only", () => {
+  const heat = plan.heatPlan(stage, {x: 0, y: 0, w: 300, h: 150});
+  heat.cells.forEach((c, e) => assert.equal(plan.cellAt(heat, c.x + heat.cell / 2, c.y + heat.cell / 2), e));
+  const [first] = heat.blocks;
+  assert.equal(plan.cellAt(heat, first.x + first.w - 1, first.y + 1), -1);
+});
+
+test("panels fit into every width", () => {
+  for (const width of [320, 700, 719, 720, 960, 1290]) for (const tasks of [2, 3, 5]) {
+    const {place, height} = plan.panels(width, tasks);
+    for (const p of Object.values(place)) assert.ok(p.x >= 0 && p.x + p.w <= width && p.y + p.h <= height && p.w > 40);
+  }
+});
+
+test("the gap is what discretising costs, in the direction of each metric", () => {
+  const scores = {soft: {a: {miou: 0.2}, b: {mean_angle: 30}}, hard: {a: {miou: 0.1}, b: {mean_angle: 33}}, hard_recalibrated: {}};
+  const found = plan.gaps([[10, scores]], ["a", "b"]);
+  assert.ok(Math.abs(plan.cost(found[0], "hard", 0) - 50) < 1e-9 && Math.abs(plan.cost(found[1], "hard", 0) - 10) < 1e-9);
+  assert.ok(Number.isNaN(plan.cost(found[0], "hard_recalibrated", 0)));
+  assert.deepEqual(plan.gaps([], ["a"]), []);
+});
+
+test("numbers are short, minus signs are minus signs", () => {
+  assert.deepEqual([0, 0.1234, 1.234, 12.34, 123.4, -1.5, NaN, null, 0.00012, 20].map(plan.short),
+    ["0.000", "0.123", "1.23", "12.3", "123", "−1.50", "–", "–", "1.2e−4", "20.0"]);
+});
+
+test("smoothing passes over what is no number", () => {
+  assert.deepEqual(plan.smooth([1, NaN, 3], 1), [1, 2, 3]);
+  assert.deepEqual(plan.smooth([2, 4], 0), [2, 4]);
+});
+
+test("tasks' colours can be seen on both themes", () => {
+  const light = css => { const [r, g, b] = css.match(/\d+/g).map(Number); return (0.299 * r + 0.587 * g + 0.114 * b) / 255; };
+  for (let t = 0; t < 8; t++) {
+    assert.ok(light(plan.taskColour(t, true)) > 0.35, `task ${t} on dark`);
+    assert.ok(light(plan.taskColour(t, false)) < 0.78, `task ${t} on light`);
+  }
+});
+
+test("a description for those who do not see the canvas", () => {
+  assert.match(plan.describe(stage, null, 0, "ready"), /4 candidate edges between a, b/);
+  assert.match(plan.describe({...stage, edges: [stage.edges[0]]}, plan.decode(small()), 1, "paused"), /step 20: .*1 of 1 edges open/);
+  assert.equal(typeof plan.describe({}, null, 0, ""), "string");
+});

@@ -1,0 +1,154 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mtlnas_lab import presets
+from mtlnas_lab.data import sequential
+from mtlnas_lab.errors import ConfigError, DataError, RunError
+from mtlnas_lab.evaluate import evaluate, trivial
+from mtlnas_lab.events import EventLog
+from mtlnas_lab.lab import pick_device
+from mtlnas_lab.relaxation import Schedule
+from mtlnas_lab.rooms import render
+from mtlnas_lab.runs import Run
+
+SAMPLES = presets.samples()
+
+
+# --- what is shipped --------------------------------------------------------------------------------------------------
+def test_rooms_are_what_the_renderer_makes():
+    file = np.load(SAMPLES / "rooms.npz", allow_pickle=False)
+    assert (SAMPLES / "rooms.npz").stat().st_size <= 8e6
+    first = 0
+    for split, count in (("train", 480), ("val", 80), ("test", 120)):
+        made = render(2, 64, seed=0, first=first)
+        for key, array in made.items():
+            stored = file[f"{split}/{key}"]
+            assert len(stored) == count
+            if key == "image":
+                assert np.abs(stored[:2].astype(int) - array).max() <= 1
+            elif key == "depth_mm":
+                assert np.abs(stored[:2].astype(int) - array).max() <= 6
+            else:
+                assert (stored[:2] == array).mean() > 0.999
+        first += count
+
+
+def test_shipped_backbones_beat_the_trivial_answer():
+    lab = presets.tiny()
+    batches = lambda: sequential(lab.data["test"], tuple(lab.tasks), 60)  # noqa: E731
+    lazy = trivial(lab.tasks, sequential(lab.data["train"], tuple(lab.tasks), 60), batches())
+    for task, backbone in lab.supernet.backbones.items():
+        class One(torch.nn.Module):
+            def __init__(self, net, name):
+                super().__init__()
+                self.net, self.name = net, name
+
+            def forward(self, image):
+                return {self.name: self.net(image)}
+        scores = evaluate(One(backbone, task), None, {task: lab.tasks[task]}, batches())[task]
+        better = {"segmentation": ("pixel_accuracy", 1), "normals": ("mean_angle", -1)}[task]
+        assert better[1] * (scores[better[0]] - lazy[task][better[0]]) > 0.05
+
+
+@pytest.mark.parametrize("name, weight", [("entropy", 10.0), ("no_entropy", 0.0)])
+def test_recorded_runs(name, weight):
+    folder = SAMPLES / "runs" / name
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 1e6
+    run = Run.open(folder)
+    log = run.log
+    assert isinstance(log, EventLog) and log.finished.step == len(log.steps) == 500 and log.problems == []
+    assert log.steps[-1].entropy_weight == pytest.approx(weight, abs=0.1)
+    assert (log.steps[-1].entropy_fraction < 0.1) == (weight > 0)
+    assert 0 < sum(a > 0 for a in log.steps[-1].alpha) < 48
+    assert set(run.scores()) >= {"soft", "hard", "hard_recalibrated", "trivial", "single_task"}
+    assert len(log.evaluated) == 10
+
+
+def test_hard_scores_of_the_recorded_search_beat_the_trivial_answer():
+    scores = Run.open(SAMPLES / "runs" / "entropy").scores()
+    hard, lazy = scores["hard"], scores["trivial"]
+    assert hard["segmentation"]["pixel_accuracy"] > lazy["segmentation"]["pixel_accuracy"]
+    assert hard["segmentation"]["miou"] > lazy["segmentation"]["miou"]
+    assert hard["normals"]["mean_angle"] < lazy["normals"]["mean_angle"]
+
+
+# --- labs -------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pack") / "flat.npz"
+    np.savez(path, **render(30, 32, seed=5))
+    return path
+
+
+def test_a_pack_without_splits_lends_images(pack):
+    data = presets.load_data(pack)
+    assert {split: len(part) for split, part in data.items()} == {"val": 3, "test": 3, "train": 24}
+    again = presets.load_data(pack)
+    assert all(torch.equal(data[s].images, again[s].images) for s in data)
+    whole = torch.cat([part.images.flatten(1) for part in data.values()]).unique(dim=0)
+    assert len(whole) == 30                                             # no image in two of them
+    other = presets.load_data(pack, eval_data=pack)
+    assert {split: len(part) for split, part in other.items()} == {"val": 3, "train": 27, "test": 30}
+    assert len(presets.load_data(pack, eval_data="rooms")["test"]) == 120
+
+
+def test_a_lab_is_drawn_by_its_seed_alone(pack):
+    data = presets.load_data(pack)
+    torch.manual_seed(1)
+    first = presets.make_lab("tiny", data, seed=3)
+    torch.manual_seed(2)
+    again, other = presets.make_lab("tiny", data, seed=3), presets.make_lab("tiny", data, seed=4)
+    key = "backbones.segmentation.stages.0.0.weight"
+    assert torch.equal(first.supernet.state_dict()[key], again.supernet.state_dict()[key])
+    assert not torch.equal(first.supernet.state_dict()[key], other.supernet.state_dict()[key])
+    assert list(first.tasks) == ["segmentation", "normals"] and len(first.space) == 48
+    assert torch.equal(first.alphas.alpha, torch.zeros(48))
+
+
+def test_three_tasks_and_image_tasks(pack):
+    lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "depth", "room"))
+    out = lab.supernet(lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space)))
+    assert len(lab.space) == 6 * 24 and out["room"].shape == (2, 5) and out["depth"].shape[1] == 1
+
+
+def test_budget():
+    config = presets.preset("tiny").search
+    changed = presets.with_budget(config, 100, 3.0, seed=9)
+    assert (changed.steps, changed.seed) == (100, 9) and changed.entropy_weight == Schedule(3.0, 0.0, (0.3, 1.0))
+    assert presets.with_budget(config) == config
+    off = presets.with_budget(config, entropy_weight=0)
+    assert max(off.entropy_weight(step, 500) for step in range(500)) == 0
+
+
+def test_errors(pack, tmp_path, monkeypatch):
+    data = presets.load_data(pack)
+    for make, kind, words in ((lambda: presets.preset("big"), ConfigError, "tiny, vgg16"),
+                              (lambda: presets.make_lab("tiny", data, ("depth",)), ConfigError, "two tasks"),
+                              (lambda: presets.load_data(tmp_path / "no.npz"), DataError, "no such file"),
+                              (lambda: presets.load_backbones(presets.make_lab("tiny", data), tmp_path), RunError, "--pretrain-steps"),
+                              (lambda: pick_device("abacus"), ConfigError, "'auto'")):
+        with pytest.raises(kind, match=words):
+            make()
+    monkeypatch.setenv("MTLNAS_LAB_SAMPLES", str(tmp_path))
+    with pytest.raises(DataError, match="MTLNAS_LAB_SAMPLES"):
+        presets.load_data()
+
+
+def test_smoke_sizes(monkeypatch):
+    monkeypatch.delenv("MTLNAS_LAB_FAST", raising=False)
+    assert presets.quick(500, 3) == 500
+    monkeypatch.setenv("MTLNAS_LAB_FAST", "1")
+    assert presets.quick(500, 3) == 3
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name, tasks", [("nyuv2_train795_96x128", ("seg13", "normals")), ("fashion_train_64", ("article", "colour"))])
+def test_real_photographs_make_a_lab(real_data, name, tasks):
+    data = presets.load_data(real_data / f"{name}.npz")
+    lab = presets.make_lab("tiny", data, tasks)
+    image, targets = data["train"].batch(torch.arange(2), tasks)
+    losses = lab.loss(lab.supernet(image, torch.ones(48)), targets)
+    assert set(losses) == set(tasks) and all(math.isfinite(v.item()) for v in losses.values())

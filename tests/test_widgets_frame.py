@@ -1,0 +1,109 @@
+"""The bytes that the canvas draws, read back; the small JSON beside them; the pure functions in node."""
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import viz_fakes
+from widget_fakes import FakeSearch
+
+from mtlnas_lab.events import EventLog, Step
+from mtlnas_lab.widgets.frame import COLUMNS, LIVE, frame, marks, rows, settings, space_of, stage
+
+JS = Path(__file__).parent / "js"
+
+
+def read(data):
+    """What plan.js does, in numpy."""
+    version, n, e, t, c, largest, *_ = np.frombuffer(data, "<f4", 8)
+    n, e, t, c = int(n), int(e), int(t), int(c)
+    floats = np.frombuffer(data, "<f4", (c + t) * n + 2 * e, 32)
+    at = 32 + floats.nbytes
+    p = np.frombuffer(data, "<u2", n * e, at).reshape(n, e) / 65535
+    g = np.frombuffer(data, "i1", n * e, at + 2 * n * e).reshape(n, e)
+    assert len(data) == at + 3 * n * e and version == 1 and c == len(COLUMNS)
+    return floats[:(c + t) * n].reshape(c + t, n), floats[(c + t) * n:].reshape(2, e), p, largest * np.sign(g) * (g / 127) ** 2
+
+
+@pytest.mark.parametrize("steps", [1, 2, 145, 146, 1000, 20_000])
+def test_rows_are_few_ascending_and_end_with_the_last(steps):
+    picked = rows(steps, 48, LIVE)
+    assert picked[-1] == steps - 1 and (np.diff(picked) > 0).all() and len(picked) <= LIVE // 48 + 1
+    assert steps < 146 or len(picked) > 70
+
+
+def test_rows_stand_still_while_steps_come():
+    kept = set(rows(1000, 48, LIVE)[:-1])
+    assert kept <= set(rows(1004, 48, LIVE))
+
+
+def test_a_frame_holds_the_history():
+    log = EventLog(FakeSearch(steps=400))
+    columns, (alpha, grad), p, g = read(frame(log))
+    picked = columns[0].astype(int) - 1
+    np.testing.assert_allclose(columns[1], log.column("entropy")[picked], rtol=1e-6)
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-log.alpha[picked])), atol=1e-5)
+    np.testing.assert_allclose(g, log.alpha_grad[picked], atol=np.abs(log.alpha_grad[picked]).max() / 60)
+    np.testing.assert_allclose(alpha, log.alpha[-1], rtol=1e-6)
+    np.testing.assert_allclose(grad, log.alpha_grad[-1], rtol=1e-6)
+    loss, starts = log.loss["normals"], np.append(0, picked[:-1] + 1)
+    np.testing.assert_allclose(columns[7], [loss[a:b + 1].mean() for a, b in zip(starts, picked)], rtol=1e-5)
+
+
+def test_a_frame_stays_small():
+    assert 5_000 < len(frame(EventLog(FakeSearch(steps=3000)))) < 30_000
+    assert frame(EventLog()) == b""
+
+
+def test_numbers_that_are_none_do_no_harm():
+    log = EventLog(FakeSearch(steps=3))
+    last = log.steps[-1]
+    bad = (np.nan,) * len(last.alpha)
+    log.append(Step(4, bad, (np.inf,) * len(bad), {"segmentation": np.nan}, *[np.nan] * 7))
+    columns, _, p, g = read(frame(log))
+    assert np.isfinite(p).all() and np.isfinite(g).all() and np.isnan(columns[6][-1])
+
+
+def test_the_stage_names_what_the_edges_are():
+    space = viz_fakes.space(3)
+    told = json.loads(json.dumps(stage(space, "T")))
+    a, i, b, j = told["edges"][7]
+    assert f"{told['tasks'][a]}:{i} -> {told['tasks'][b]}:{j}" == told["names"][7] == str(space.edges[7])
+    assert told["plans"][0][3] == [128, 1, 1, 2]
+
+
+def test_marks_and_settings_are_plain_json():
+    log = viz_fakes.log(viz_fakes.space(), steps=60)
+    told = json.loads(json.dumps(marks(log), allow_nan=False))
+    assert told["turned"] == [[30, "λ = 10"]] and len(told["evaluated"]) == 6
+    search = FakeSearch(steps=5)
+    search.turn(force={"segmentation:0 -> normals:0": True, "normals:0 -> segmentation:0": False})
+    search.turn(force={"normals:0 -> segmentation:0": None}, alpha_gates="bernoulli")
+    knobs, steps = settings(EventLog(search))
+    assert knobs["force"] == {"segmentation:0 -> normals:0": True} and knobs["alpha_gates"] == "bernoulli" and steps == 5
+
+
+@pytest.mark.parametrize("config", [{}, {"search": 3}, {"steps": "many", "entropy_weight": {"end": None}}, {"steps": float("nan")}])
+def test_strange_settings_are_borne(config):
+    log = viz_fakes.log(viz_fakes.space(), steps=4, evaluations=0, turned=False)
+    object.__setattr__(log.started, "config", config)
+    knobs, steps = settings(log)
+    assert steps == 0 and knobs["most"] == 20.0
+
+
+def test_a_log_without_a_space_has_none():
+    assert space_of(EventLog()) is None
+
+
+def test_the_pure_functions_in_node():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node on this machine")
+    (JS / "frame.bin").write_bytes(frame(EventLog(FakeSearch(steps=400))))
+    try:
+        done = subprocess.run([node, "--test", *map(str, sorted(JS.glob("*.test.mjs")))], capture_output=True, text=True, timeout=60)
+    finally:
+        (JS / "frame.bin").unlink()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

@@ -1,0 +1,192 @@
+"""The studio without a browser: traits are set, state is asserted; headless it leaves a picture; what is hostile is borne."""
+import base64
+import json
+import threading
+import time
+
+import pytest
+import viz_fakes
+from widget_fakes import FakeSearch, write_run
+
+from mtlnas_lab.architecture import Architecture
+from mtlnas_lab.errors import ConfigError, RunError
+from mtlnas_lab.events import EventLog
+from mtlnas_lab.runs import Run
+from mtlnas_lab.widgets import SearchStudio, replay_html, show, studio as module
+
+
+@pytest.fixture
+def studio():
+    made = []
+
+    def make(*args, **options):
+        made.append(SearchStudio(*args, **options))
+        return made[-1]
+    yield make
+    for one in made:
+        one.close()
+
+
+def wait(until, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def press(one, **message):
+    one._asked(one.view, message, [])
+
+
+def test_before_it_starts_it_shows_the_candidates(studio):
+    one = studio(FakeSearch(steps=5), title="T")
+    assert one.view.status["mode"] == "ready" and {"run", "step", "turn"} <= set(one.view.status["can"])
+    assert len(one.view.stage["edges"]) == 48 and one.view.frame == b"" and one.view.stage["title"] == "T"
+
+
+def test_buttons_and_sliders_do_what_they_say(studio):
+    search = FakeSearch(steps=100_000, pause=0.002)
+    one = studio(search, rate=100)
+    press(one, do="step")
+    wait(lambda: one.view.status["step"] == 1)
+    assert one.view.status["mode"] == "paused"
+    press(one, do="turn", knobs={"entropy_weight": 3.0})
+    press(one, do="start")
+    wait(lambda: one.view.status["step"] >= 5)
+    assert one.view.status["mode"] == "running" and one.view.frame and one.view.status["knobs"]["entropy_weight"] == 3.0
+    assert one.view.marks["turned"] == [[2, "λ = 3"]]
+    press(one, do="turn", knobs={"entropy_weight": -1.0})
+    wait(lambda: "finite number" in one.view.status["message"] or search.knobs.get("entropy_weight") == -1.0)
+    press(one, do="score")
+    wait(lambda: one.view.marks["evaluated"])
+    press(one, do="stop")
+    wait(lambda: one.view.status["mode"] == "stopped")
+    assert isinstance(one.architecture, Architecture) and threading.get_ident() not in search.thread_ids
+
+
+@pytest.mark.parametrize("message", [{}, {"do": "rm"}, {"do": "turn"}, {"do": "turn", "knobs": {"seed": 1}}, {"do": ["stop"]},
+                                     {"do": "branch", "step": 3}, {"do": "turn", "knobs": []}, {"do": "_watch"}, 7, None])
+def test_messages_that_make_no_sense_do_no_harm(studio, message):
+    one = studio(FakeSearch(steps=5))
+    one._asked(one.view, message, [])
+    assert one.view.status["mode"] == "ready"
+
+
+def test_reset_needs_a_function_that_makes_a_search(studio):
+    one = studio(lambda: FakeSearch(steps=6))
+    first = one.source.search
+    one.start()
+    wait(lambda: one.view.status["mode"] == "finished")
+    one.reset()
+    assert one.view.status["mode"] == "ready" and one.view.frame == b"" and one.source.search is not first
+    with pytest.raises(ConfigError, match="function"):
+        studio(FakeSearch()).reset()
+
+
+def test_a_forced_edge_counts_in_the_architecture(studio):
+    search = FakeSearch(steps=4)
+    edge = str(search.space.edges[0])
+    search.turn(force={edge: True, str(search.space.edges[1]): False})
+    one = studio(search).run()
+    assert one.architecture.kept[0] and not one.architecture.kept[1]
+    assert one.view.status["knobs"]["force"] == {edge: True, str(search.space.edges[1]): False}
+
+
+def test_a_run_elsewhere_is_followed_and_steered(studio, tmp_path):
+    one = studio(tmp_path / "run", rate=100)
+    assert one.view.status["mode"] == "waiting" and "waiting" in one.view.status["message"]
+    one._watch()
+    search = FakeSearch(steps=100_000, pause=0.002)
+    writer = threading.Thread(target=write_run, args=(tmp_path / "run", search))
+    writer.start()
+    try:
+        wait(lambda: one.view.status["step"] > 3)
+        assert one.view.status["mode"] == "followed" and one.view.status["can"] == ["turn"]
+        press(one, do="turn", knobs={"entropy_weight": 5.0})
+        wait(lambda: one.view.status["knobs"].get("entropy_weight") == 5.0)
+        press(one, do="pause")
+        assert "elsewhere" in one.view.status["message"]
+    finally:
+        search.steps = 0
+        writer.join(20)
+    wait(lambda: one.view.status["mode"] == "finished")
+
+
+def test_a_finished_run_and_a_log_are_shown(studio, tmp_path):
+    write_run(tmp_path / "run", FakeSearch(steps=30))
+    for source in (str(tmp_path / "run"), tmp_path / "run", Run.open(tmp_path / "run"), EventLog(FakeSearch(steps=30))):
+        one = studio(source)
+        assert one.view.status["step"] == 30 and one.view.frame and not one.view.status["can"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 4000, b"{}\n" * 50, b'{"seq": 1, "kind": "started"}\n', b"[" * 100_000])
+def test_a_broken_run_folder_is_borne(studio, tmp_path, content):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "events.jsonl").write_bytes(content)
+    one = studio(tmp_path / "run")
+    assert one.view.frame == b"" and (not content or one.view.status["message"])
+
+
+def test_what_is_nothing_is_refused():
+    with pytest.raises(ConfigError, match="a int is nothing a studio can show"):
+        SearchStudio(3)
+
+
+def test_headless_it_runs_at_once_and_leaves_a_picture(monkeypatch, studio):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setenv("MTLNAS_LAB_LIVE", "0")
+    monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append(data))
+    search = FakeSearch(steps=40, evaluate_every=10)
+    one = studio(search)
+    one._ipython_display_()
+    [data] = shown
+    picture = base64.b64decode(data["image/png"])
+    assert search.step_number == 40 and search.thread_ids == {threading.get_ident()}
+    assert picture.startswith(b"\x89PNG") and len(data["image/png"]) < 300_000
+    assert "application/vnd.jupyter.widget-view+json" in data and "step 40" in data["text/plain"]
+    show()
+    assert len(shown) == 2 and search.step_number == 40
+
+
+@pytest.mark.parametrize("environment, alive", [({}, False), ({"JPY_SESSION_NAME": "a.ipynb"}, True), ({"VOILA_PREHEAT": "0"}, True),
+                                                ({"MTLNAS_LAB_LIVE": "0", "JPY_SESSION_NAME": "a"}, False), ({"MTLNAS_LAB_LIVE": "1"}, True)])
+def test_who_can_be_at_the_other_end(monkeypatch, environment, alive):
+    for name in ("JPY_SESSION_NAME", "MTLNAS_LAB_LIVE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert module.live() is alive
+
+
+def test_branching_is_left_to_the_source(studio):
+    class Branching(FakeSearch):
+        def branch(self, step, **knobs):
+            made = FakeSearch(steps=self.steps)
+            made.turn(**knobs)
+            return made
+
+    one = studio(Branching(steps=20)).run()
+    made = one.branch(10, entropy_weight=0.0)
+    made.run()
+    assert made.view.other and set(made.log.column("entropy_weight")) == {0.0}
+    with pytest.raises(ConfigError, match="cannot branch"):
+        studio(FakeSearch(steps=2)).branch(1)
+
+
+def test_a_replay_page_holds_everything_and_no_name_becomes_markup(tmp_path):
+    space = viz_fakes.space(3, names=viz_fakes.HOSTILE)
+    page = replay_html(viz_fakes.log(space, steps=300), title="</script><script>alert(1)</script>")
+    assert len(page.encode()) < 2_000_000 and page.count("<script") == 2 and "http://" not in page.replace("http-equiv", "")
+    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert data["stage"]["tasks"] == list(space.tasks) and data["stage"]["title"].startswith("</script>")
+    write_run(tmp_path / "run", FakeSearch(steps=10))
+    assert "Search run" in replay_html(tmp_path / "run")
+    with pytest.raises(RunError, match="nothing to replay"):
+        replay_html(EventLog())
+
+
+def test_a_long_run_in_a_large_space_still_fits_a_page():
+    log = viz_fakes.log(viz_fakes.space(5, plan=viz_fakes.RESNET, limit=None), steps=80)
+    assert len(replay_html(log).encode()) < 2_000_000
