@@ -46,7 +46,7 @@ test-slow: $(READY)  ## the tests that take longer
 notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose source in notebooks/src changed
 
 notebooks/%.ipynb: notebooks/src/%.py | $(READY)
-	$(BIN)/jupytext --to ipynb --set-kernel python3 --execute --run-path notebooks --output $@ $<
+	$(BIN)/python notebooks/build.py $<
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)

@@ -107,7 +107,7 @@ def test_a_run_elsewhere_is_followed_and_steered(studio, tmp_path):
         press(one, do="pause")
         assert "elsewhere" in one.view.status["message"]
     finally:
-        search.steps = 0
+        search.steps = search.step_number
         writer.join(20)
     wait(lambda: one.view.status["mode"] == "finished")
 
@@ -190,3 +190,12 @@ def test_a_replay_page_holds_everything_and_no_name_becomes_markup(tmp_path):
 def test_a_long_run_in_a_large_space_still_fits_a_page():
     log = viz_fakes.log(viz_fakes.space(5, plan=viz_fakes.RESNET, limit=None), steps=80)
     assert len(replay_html(log).encode()) < 2_000_000
+
+
+def test_a_second_studio_goes_on_with_the_same_search(studio):
+    search = FakeSearch(steps=10)
+    next_events = iter(search)
+    for _ in range(4):
+        next(next_events)
+    one = studio(search).run()
+    assert one.log.steps[0].step == 4 and one.view.frame and len(one.architecture.kept) == 48 and one.picture()

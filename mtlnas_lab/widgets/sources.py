@@ -9,15 +9,16 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from ..errors import ConfigError, LabError
-from ..events import EventLog, Tail
+from ..events import Event, EventLog, Started, Tail
 from ..runs import Run
+from ..space import SearchSpace
 from .driver import Driver
 
 
 class Recorded:
     """A log that stays as it is."""
 
-    mode, message, can, alive = "recorded", "", (), False
+    mode, message, can, alive, space = "recorded", "", (), False, None
 
     def __init__(self, log: EventLog):
         self.log = log
@@ -31,6 +32,8 @@ class Recorded:
 
 class Followed:
     """A run folder, as another process writes it; knobs reach that process through the folder."""
+
+    space = None
 
     def __init__(self, path: str | os.PathLike):
         self.path, self.message = Path(path), ""
@@ -77,14 +80,14 @@ class Driven:
     @property
     def mode(self) -> str:
         if self.driver is None:
-            return "ready"
+            return "finished" if self.log.finished else "ready"
         if self.driver.alive:
             return self.driver.controls.mode
         return "failed" if self.driver.error else "finished" if self.driver.over else "stopped"
 
     @property
     def can(self) -> tuple[str, ...]:
-        able = {"turn": hasattr(self.search, "turn"), "score": hasattr(self.search, "score_now") and self.alive,
+        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished", "score": hasattr(self.search, "score_now") and self.alive,
                 "branch": hasattr(self.search, "branch"), "reset": self.make is not None,
                 "run": self.mode in ("ready", "paused", "stopped"), "pause": self.mode == "running",
                 "step": self.mode in ("ready", "paused", "stopped"), "stop": self.mode in ("running", "paused")}
@@ -96,11 +99,25 @@ class Driven:
         events, before = self.driver.take(), self.message
         for event in events:
             try:
-                self.log.append(event)
+                self.add(event)
             except LabError as error:
                 self.message = str(error)
         self.message = self.driver.error or self.message
         return bool(events) or self.message != before
+
+    def add(self, event: Event) -> None:
+        """Into the log. A search that goes on (or branches) says no `Started` again; then its own space stands for it."""
+        if not self.log.events and not isinstance(event, Started) and (space := self.space):
+            config = getattr(self.search, "config", None)
+            settings = config.to_json() if hasattr(config, "to_json") else {}
+            self.log.append(Started(settings, space.to_json(), {}, "", 0))
+        self.log.append(event)
+
+    @property
+    def space(self) -> SearchSpace | None:
+        """The space of a search that has not begun, where it says it: `search.space` or `search.lab.space`."""
+        space = getattr(self.search, "space", None) or getattr(getattr(self.search, "lab", None), "space", None)
+        return space if isinstance(space, SearchSpace) and len(space) else None
 
     def start(self, running: bool = True) -> None:
         """Begins, or goes on after a stop."""

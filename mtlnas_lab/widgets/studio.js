@@ -178,7 +178,7 @@ function drawGap(g, S, box) {
   const rows = found.length, plot = {...box, h: Math.max(box.h - 26 * Math.min(rows, 3) - 14, 40)};
   const costs = found.flatMap(one => one.steps.flatMap((_, i) => ["hard", "hard_recalibrated"].map(gate => cost(one, gate, i))));
   const fine = costs.filter(Number.isFinite), top = Math.max(1, ...fine) * 1.15, low = Math.min(-0.15 * top, ...fine.map(c => c * 1.15));
-  const {X, Y} = axes(g, S, plot, low, top, {format: v => `${brief(v)} %`, count: 2});
+  const {X, Y} = axes(g, S, plot, low, top, {format: v => `${brief(v)} %`});
   line(g, [[plot.x, Y(0)], [plot.x + plot.w, Y(0)]], S.soft, 1);
   for (const one of found) {
     const points = gate => one.steps.map((step, i) => [X(step), Y(cost(one, gate, i))]);
@@ -230,7 +230,7 @@ function drawGraph(g, S, box) {
     line(g, [[first.x - plan.r - 8, first.y], [last.x + plan.r + 9, last.y]], S.colours[lane], 2, {opacity: 0.85});
     say(g, S, S.stage.tasks[lane], first.x - plan.r - 14, first.y + 4, {align: "right", bold: true, size: 11.5, colour: S.ink, room: 92});
   });
-  const p = e => S.frame ? S.frame.p(S.row, e) : 0.5, order = S.stage.edges.map((_, e) => e).sort((a, b) => p(a) - p(b));
+  const gate = e => S.frame ? S.frame.p(S.row, e) : 0.5, p = e => S.forced[e] === undefined ? gate(e) : +S.forced[e], order = S.stage.edges.map((_, e) => e).sort((a, b) => p(a) - p(b));
   const crowd = Math.min(1, Math.max(0.35, plan.unit / 26));
   for (const e of order) if (e !== S.lit) edge(g, S, e, p(e), crowd, S.lit < 0 ? 1 : 0.25);
   if (S.lit >= 0) edge(g, S, S.lit, p(S.lit), crowd, 1);
@@ -333,8 +333,9 @@ function render({model, el}) {
   const info = make("div", "mtl-row mtl-edge", root), told = make("span", "", info), pulls = make("span", "", info);
   told.setAttribute("aria-live", "polite");
   make("span", "mtl-space", info);
+  const hands = make("span", "mtl-hands", info);
   const force = to => send({do: "turn", knobs: {force: {[S.stage.names[S.lit]]: to}}});
-  const forces = [["Open", true], ["Shut", false], ["Free", null]].map(([text, to]) => button(info, text, () => force(to)));
+  const forces = [["Open", true], ["Shut", false], ["Free", null]].map(([text, to]) => button(hands, text, () => force(to)));
   forces.forEach((one, i) => one.setAttribute("aria-label", ["Open by force", "Shut by force", "Free again"][i]));
   const time = make("div", "mtl-row mtl-time", root), play = button(time, "Replay", () => toggle());
   const scrub = make("input", "mtl-scrub", time), stepText = make("output", "", time), speed = make("select", "", time);
@@ -423,7 +424,7 @@ function render({model, el}) {
       one.hidden = name === "score" || name === "reset" ? !can.has(name) : !steered;
       one.disabled = !can.has(name);
     }
-    bar.hidden = !can.has("turn") && !can.has("run");
+    bar.hidden = !status.mode || status.mode === "recorded";
     knobs.show(status.knobs || {}, f);
     message.textContent = S.stage.tasks ? status.message || "" : "";
     message.hidden = !message.textContent;
@@ -461,7 +462,7 @@ function render({model, el}) {
       const [left, , right] = [make("i", "", bars), make("u", "", bars), make("i", "", bars)];
       const side = value < 0 ? left : right;
       side.style.background = colour;
-      side.style.width = `${Math.max(2, 39 * Math.abs(value) / most)}px`;
+      side.style.width = `${Math.max(2, 33 * Math.abs(value) / most)}px`;
       left.style.justifySelf = "end";
       one.title = `gradient pulls: ${text === "tasks" ? "the task losses" : "the entropy term"} pull${text === "tasks" ? "" : "s"} this ` +
         `gate ${value > 0 ? "open" : "shut"} (−∂/∂α)`;
@@ -557,7 +558,7 @@ function render({model, el}) {
 // Sliders and choices. They follow the search until a person moves them; then the search follows.
 function knobsOf(bar, send, S) {
   const log = {to: v => 10 ** v, from: v => Math.log10(Math.max(v, 1e-4))}, same = {to: v => v, from: v => v};
-  const sliders = [["entropy_weight", "weight λ", "entropy weight", 0, 20, 0.5, same], ["temperature", "temperature τ", "temperature of stochastic gates", 0, 2, 0.02, same],
+  const sliders = [["entropy_weight", "weight λ", "entropy weight", 0, 20, 0.5, same], ["temperature", "temp. τ", "temperature of stochastic gates", 0, 2, 0.02, same],
     ["alpha_lr", "α rate", "learning rate of α", -4, 0, 0.05, log], ["l1_weight", "L1", "weight of the mean gate", 0, 10, 0.1, same]].map(([knob, text, long, min, max, step, scale]) => {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), name = make("span", "", box, text), out = make("output", "", box);
     const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0, timer: 0};

@@ -15,7 +15,6 @@ import traitlets
 from ..architecture import Architecture
 from ..errors import ConfigError, LabError
 from ..events import EventLog
-from ..space import SearchSpace
 from .driver import Pulse, stop_on_interrupt
 from .frame import frame, marks, settings, space_of, stage
 from .sources import Driven, source_of
@@ -55,7 +54,7 @@ class SearchStudio:
     def __init__(self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0):
         self.source, self.title, self.rate = source_of(source, *_cell()), title, rate
         self.view, self._pulse, self._handle, self._seen = StudioView(), None, None, None
-        self._lock, self._known, self._branches = threading.RLock(), {}, []
+        self._lock, self._known, self._branches, self._staged = threading.RLock(), {}, [], None
         if compare is not None:
             self.view.other = frame(compare)
         self.view.on_msg(self._asked)
@@ -126,13 +125,14 @@ class SearchStudio:
         """Bring the page up to date with the log."""
         with self._lock:
             log, mode = self.source.log, self.source.mode
-            space = space_of(log) or _space(self._search)
             size = (id(log), len(log.events), len(log.seqs) and log.seqs[-1])
             if size != self._seen:
+                if self._seen is None or self._staged is not log.started:
+                    self._staged, space = log.started, space_of(log) or self.source.space
+                    self._put("stage", stage(space, self.title) if space else {})
                 self._seen = size
-                self._put("stage", stage(space, self.title) if space else {})
                 self._put("marks", marks(log))
-                self._put("frame", frame(log) if space_of(log) else b"")
+                self._put("frame", frame(log) if log.started and self._known["stage"] else b"")
             knobs, steps = settings(log)
             knobs |= {"steps": steps or getattr(getattr(self._search, "config", None), "steps", 0)}
             self._put("status", {"mode": mode, "step": log.steps[-1].step if log.steps else 0, "knobs": knobs,
@@ -175,7 +175,7 @@ class SearchStudio:
         """Run to the end right here, without any thread or page."""
         if isinstance(self.source, Driven) and not self.source.alive:
             for event in self.source.search:
-                self.log.append(event)
+                self.source.add(event)
         else:
             self.source.poll()
         self.refresh()
@@ -211,7 +211,7 @@ class SearchStudio:
         if not self.log.steps:
             return None
         stream, log = io.BytesIO(), EventLog(self.log.events)
-        overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=90)
+        overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
         return stream.getvalue()
 
     def _bundle(self, picture: bytes | None) -> dict:
@@ -242,12 +242,6 @@ class SearchStudio:
                 self._handle.update(self._bundle(self.picture()), raw=True)
             except LabError:
                 pass
-
-
-def _space(search) -> SearchSpace | None:
-    """The space of a search that has not begun, where it says it: `search.space` or `search.lab.space`."""
-    space = getattr(search, "space", None) or getattr(getattr(search, "lab", None), "space", None)
-    return space if isinstance(space, SearchSpace) and len(space) else None
 
 
 def live() -> bool:

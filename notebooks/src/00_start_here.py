@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Start here: which features should two networks share?
 #
-# *About 2 minutes on two CPU cores, no GPU and no network needed.*
+# *About 1 minute on two CPU cores, no GPU and no network needed.*
 #
 # You have two trained networks that look at the same picture: one names what every pixel shows, the other says which way
 # every surface faces. Surely each knows something that would help the other. But *where* should they be joined?
@@ -17,13 +17,14 @@
 # notebook tells the whole story once, in pictures; everything in it can be changed.
 
 # %%
+# %matplotlib inline
 from dataclasses import replace
 
 import torch
 from torch.nn.functional import interpolate
 
 from mtlnas_lab import Run, Search, presets
-from mtlnas_lab.viz import overview, plot_fusion_graph, plot_predictions
+from mtlnas_lab.viz import overview, plot_fusion_graph, plot_gates, plot_predictions
 
 # %% [markdown]
 # ## The pictures
@@ -53,7 +54,7 @@ plot_predictions(packs["test"].images[[3, 8, 14]] / 255, targets, alone, lab.tas
 
 # %%
 print(len(lab.space), "candidate edges,", f"2^{len(lab.space)} = {2 ** len(lab.space):,} architectures")
-plot_fusion_graph(lab.space);
+plot_fusion_graph(lab.space, style="web-light").figure
 
 # %% [markdown]
 # ## The search
@@ -80,7 +81,7 @@ overview(log)
 # %% [markdown]
 # ## A whole search, recorded
 #
-# 40 steps are few. This one was run before, with the command `mtlnas-lab search`, and recorded. Watch the cloud of maybes
+# Those 40 steps were hurried: α moved five times as fast as it should. This search was run before, with the command `mtlnas-lab search`, and recorded. Watch the cloud of maybes
 # collapse into one graph.
 
 # %%
@@ -93,7 +94,7 @@ overview(run)
 
 # %%
 free = Run.open(presets.samples() / "runs" / "no_entropy")
-overview(free)
+plot_gates(free, style="web-light").figure
 
 # %% [markdown]
 # ## What it is worth
@@ -117,7 +118,7 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # `mtlnas-lab figure data_samples/runs/entropy --format pdf,tikz --out figures` writes it as PDF and TikZ.
 
 # %%
-plot_fusion_graph(run);
+plot_fusion_graph(run, style="web-light").figure
 
 # %% [markdown]
 # ## What we know now
