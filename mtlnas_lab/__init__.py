@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         supernet,
         tasks,
         viz,
+        widgets,
     )
     from .architecture import Architecture, derive, prune
     from .config import SearchConfig
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "architecture", "backbones", "baselines", "config", "data", "errors", "evaluate", "events", "fusion", "lab",
-    "official", "presets", "relaxation", "rooms", "runs", "search", "space", "supernet", "tasks", "viz",
+    "official", "presets", "relaxation", "rooms", "runs", "search", "space", "supernet", "tasks", "viz", "widgets",
 )
 _LIVES_IN = {
     "Architecture": "architecture", "derive": "architecture", "prune": "architecture",

@@ -141,6 +141,21 @@ def figure(run: Positional[Path], format: str = "pdf,svg,png", out: Path | None 
         print(path)
 
 
+def replay(run: Positional[Path], html: Path | None = None) -> None:
+    """Write a recorded run as one HTML page, to be watched without a kernel and without a network.
+
+    Args:
+        run: A run folder.
+        html: The file to write; otherwise replay.html in the run folder.
+    """
+    from .runs import Run
+    from .widgets import replay_html
+
+    html = html or run / "replay.html"
+    html.write_text(replay_html(Run.open(run)), encoding="utf-8")
+    print(html)
+
+
 def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> None:
     """Make the shipped rooms again (train, val, test): the same bytes on the same machine."""
     from .samples import make_rooms as make
@@ -230,7 +245,7 @@ def data() -> None:
     raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
 
 
-COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "data": data, "doctor": doctor}
+COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "replay": replay, "data": data, "doctor": doctor}
 DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}
 
 

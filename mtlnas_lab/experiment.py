@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,14 @@ from . import data as data_module
 from .architecture import Architecture
 from .baselines import BASELINES, baseline, without_candidates
 from .config import SearchConfig
-from .errors import ConfigError, LabError, RunError
+from .errors import ConfigError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
 from .fusion import NDDR, CrossStitch, ResidualFusion
-from .events import Checkpoint, Evaluated, Event, Failed, Started, Step
+from .events import Event
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, preset, with_budget
+from .recording import go
 from .runs import Run
 from .search import Search
 
@@ -116,8 +117,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: L
             lab.supernet.backbones.load_state_dict(pretrained.supernet.backbones.state_dict())
         before = lab.copy()
         lab, gates = _method(experiment, lab)
-        search = Search(lab, experiment.search, gates=gates, evaluate=_scores_now)
-        go(search, folder, experiment, partial(listen, "search"), turn)
+        search = Search(lab, experiment.search, gates=gates, evaluate=scores_now)
+        go(search, folder, experiment.checkpoint_every, experiment.keyframes, partial(listen, "search"), turn)
         architecture = search.architecture()
         folder.write_json("architecture.json", architecture.to_json())
         folder.save_weights(_weights(lab))
@@ -144,74 +145,8 @@ def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search
     config = {**experiment.to_json(), "search": search.config.to_json()}
     there = (path / "events.jsonl").exists()
     with Run.resume(path) if there else Run.create(path, config, search.lab.space) as folder:
-        go(search, folder, experiment, listen)
+        go(search, folder, experiment.checkpoint_every, experiment.keyframes, listen)
     return search
-
-
-def go(search: Search, folder: Run, experiment: Experiment, listen=lambda *_: None, turn: Mapping | None = None) -> None:
-    """Run a search to its end in a folder, from its last checkpoint if it has one. Raises RunError when a loss fails."""
-    for event in record(search, folder, experiment.checkpoint_every, experiment.keyframes, turn):
-        try:
-            listen(search, event)
-        except KeyboardInterrupt:                                       # asked to stop, between two steps
-            if _settled(search, event):
-                save(search, folder, _keyframes(search, experiment.checkpoint_every, experiment.keyframes))
-            raise
-        if isinstance(event, Failed):
-            raise RunError(f"{event.message}; the last good checkpoint is {event.checkpoint or 'the start'}")
-
-
-def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5,
-           turn: Mapping | None = None) -> Iterator[Event]:
-    """Pass a search's events on, once they are safe in the folder; checkpoint; apply the requests that viewers left.
-
-    Starts from the folder's newest checkpoint, if there is one: the events then are those of a search never stopped.
-    """
-    steps, keep = search.config.steps, _keyframes(search, checkpoint_every, keyframes)
-    saved = folder.checkpoints()
-    if saved:
-        step, tensors, meta = folder.load_checkpoint()
-        if step == steps and folder.log.finished:
-            search.load_state(tensors, meta)
-            return
-        search.load_state(tensors, meta)
-        folder.requests_read = meta["requests_read"]
-        folder.resumed(step)
-    elif folder.log.events:
-        folder.resumed(0)
-    if turn:
-        search.turn(**turn)
-    for event in search:
-        if isinstance(event, Failed):
-            event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))
-        if isinstance(event, Started):
-            event = replace(event, config=folder.config)                # the log then tells the whole experiment
-        folder.append(event)
-        yield event
-        if _settled(search, event) and (event.step % checkpoint_every == 0 or event.step == steps):
-            yield save(search, folder, keep)
-        for knobs in folder.requests():
-            try:
-                search.turn(**knobs)
-            except LabError as error:
-                folder.notice(f"a request was refused: {error}")
-
-
-def _settled(search: Search, event: Event) -> bool:
-    """Whether a step is done with all that belongs to it."""
-    return isinstance(event, Evaluated) or isinstance(event, Step) and not search.evaluates_now()
-
-
-def _keyframes(search: Search, checkpoint_every: int, count: int) -> set[int]:
-    """Steps whose checkpoints are kept, spread over the run: from them a search can branch."""
-    parts = (search.config.steps * i / count / checkpoint_every for i in range(1, count + 1))
-    return {round(part) * checkpoint_every for part in parts}
-
-
-def save(search: Search, folder: Run, keep=()) -> Checkpoint:
-    """Put the search's state into the folder."""
-    tensors, meta = search.state()
-    return folder.save_checkpoint(search.step_number, tensors, {**meta, "requests_read": folder.requests_read}, keep=keep)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -227,7 +162,7 @@ def _training_batches(lab: Lab, count: int = 16):
     return data_module.sequential(pack.subset(index), tuple(lab.tasks), 32)
 
 
-def _scores_now(search: Search) -> dict[str, Scores]:
+def scores_now(search: Search) -> dict[str, Scores]:
     """The three gaps on the validation images, while the search runs."""
     return _gaps(search.lab, "val", search.architecture(), 4)
 

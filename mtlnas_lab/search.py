@@ -146,13 +146,19 @@ class Search:
                     return
             yield event
             if self.evaluates_now():
-                yield Evaluated(step=self.step_number, scores=self.evaluate(self))
+                yield self.score_now()
         yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
 
     def evaluates_now(self) -> bool:
         """Whether an evaluation belongs behind the step just done."""
         every = self.config.evaluate_every
         return bool(self.evaluate and every and self.step_number and self.step_number % every == 0)
+
+    def score_now(self) -> Evaluated:
+        """What the search would be worth at this moment. Raises ConfigError where it was given no `evaluate`."""
+        if self.evaluate is None:
+            raise ConfigError("this search has nothing to be scored with; make it with Search(…, evaluate=experiment.scores_now)")
+        return Evaluated(step=self.step_number, scores=self.evaluate(self))
 
     def architecture(self) -> Architecture:
         """What the search has found so far: α > 0, forced edges as they are forced."""

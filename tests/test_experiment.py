@@ -235,3 +235,27 @@ def test_released_config_and_checkpoint(pack, tmp_path):
     assert drawn.returncode == 0 and (tmp_path / "fusion_graph.svg").exists(), drawn.stderr
     scored = call("evaluate", tmp_path / "released.pth", "--eval-data", pack)
     assert scored.returncode == 0 and "mean_angle" in scored.stdout, scored.stderr
+
+
+def test_a_branch_without_other_knobs_is_the_run_itself(pack, tmp_path):
+    from mtlnas_lab.recording import Recorded
+    from mtlnas_lab.search import Search
+
+    experiment = small(pack)
+    lab = experiment.lab()
+    with Run.create(tmp_path / "run", experiment.to_json(), lab.space) as folder:
+        source = Recorded(Search(lab, replace(experiment.search, evaluate_every=0)), folder, checkpoint_every=2)
+        steps = [e for e in source if isinstance(e, Step)]
+        same = [replace(e, seconds=0.0) for e in source.branch(4) if isinstance(e, Step)]
+        assert same == [replace(e, seconds=0.0) for e in steps[4:]]
+        other = [e for e in source.branch(4, entropy_weight=0) if isinstance(e, Step)]
+        assert [e.entropy_weight for e in other] == [0, 0] and other[-1].alpha != steps[-1].alpha
+        with pytest.raises(RunError, match="no good checkpoint of step 3"):
+            source.branch(3)
+
+
+def test_replay_page(finished, tmp_path):
+    done = call("replay", finished, "--html", tmp_path / "run.html")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "Content-Security-Policy" in page and len(page) < 2e6

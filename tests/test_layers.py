@@ -11,7 +11,7 @@ import mtlnas_lab
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "relaxation", "colours", "meters", "tasks",
         "events", "backbones", "furniture", "rooms", "packfile", "data", "nyuv2", "supernet", "architecture", "lab", "baselines",
-        "evaluate", "config", "search", "runs", "official", "presets", "experiment", "exercises")
+        "evaluate", "config", "search", "runs", "official", "presets", "recording", "experiment", "exercises")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
 ANYTHING = {"cli", "console", "doctor", "samples", "studies", "report", "__main__"}
 
