@@ -185,10 +185,12 @@ def released_step(path: str, lab: Lab):
 @torch.no_grad()
 def ratio_d(rounds: int) -> None:
     print("\n(d) inference: pruned network / two plain backbones, and the all-edges supernet / the pruned one; float32")
-    for layout in ({}, {"channels_last": True}):
-        lab = make_lab(**layout)
+    full = (64, 128, 256, 512, 512)
+    for widths, hidden, count, layout in ((full, 1024, 2, {}), (full, 1024, 2, {"channels_last": True}),
+                                          (QUARTER, 256, BATCH, {}), (QUARTER, 256, BATCH, {"channels_last": True})):
+        lab = make_lab(widths=widths, hidden=hidden, **layout)
         lab.supernet.eval()
-        image, _ = make_batch(lab, 0, **layout)
+        image, _ = make_batch(lab, 0, count=count, **layout)
         for edges in (0, 18, 24, 48):
             found = random_graph(lab.space, edges, seed=1)
             pruned, everything = prune(lab.supernet, found), all_edges(lab.space).kept
@@ -198,7 +200,7 @@ def ratio_d(rounds: int) -> None:
                              "supernet, these gates": lambda: lab.supernet(image, found.kept),
                              "folded": lambda: [backbone(image) for backbone in folded.values()],
                              "plain": lambda: [backbone(image) for backbone in plain.values()]}, rounds)
-            print(f"    {'channels-last' if layout else 'contiguous':14} {edges:2} edges: pruned / plain {t['pruned'] / t['plain']:.2f}"
+            print(f"    {'full widths' if widths is full else 'a quarter':11} {'channels-last' if layout else 'contiguous':13} {edges:2} edges: pruned / plain {t['pruned'] / t['plain']:.2f}"
                   f"   pruned / plain with folded batch norm {t['pruned'] / t['folded']:.2f}   all edges / pruned {t['all edges'] / t['pruned']:.2f}   all edges / plain {t['all edges'] / t['plain']:.2f}")
 
 

@@ -109,14 +109,15 @@ class FoldedNDDR(Fusion):
         blocks = self.conv.weight[:, :, 0, 0].split((self.channels, *self.source_channels), 1)
         maps, bias, (count, _, height, width) = (own, *sources), self.conv.bias, own.shape
         if own.is_contiguous(memory_format=torch.channels_last) and not own.is_contiguous():
-            out = bias.expand(count * height * width, -1)
-            for block, x in zip(blocks, maps):
-                out = torch.addmm(out, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), block.t())
+            rows = [x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps]
+            out = torch.addmm(bias, rows[0], blocks[0].t())
+            for block, x in zip(blocks[1:], rows[1:]):
+                out.addmm_(x, block.t())
             out = out.view(count, height, width, -1).permute(0, 3, 1, 2)
         else:
-            out = bias[:, None].expand(count, -1, height * width)
-            for block, x in zip(blocks, maps):
-                out = torch.baddbmm(out, block.expand(count, -1, -1), x.flatten(2))
+            out = torch.baddbmm(bias[:, None], blocks[0].expand(count, -1, -1), own.flatten(2))
+            for block, x in zip(blocks[1:], maps[1:]):
+                out.baddbmm_(block.expand(count, -1, -1), x.flatten(2))
             out = out.view(count, -1, height, width)
         return F.relu_(out)
 
