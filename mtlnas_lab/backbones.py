@@ -87,6 +87,3 @@ def vgg16(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 25
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return Backbone(stages, plan(channels, groups), nn.Sequential(*head))
-
-
-BACKBONES = {"vgg16": vgg16}

@@ -44,7 +44,7 @@ with torch.no_grad():
 plot_predictions(packs["test"].images[[3, 8, 14]] / 255, targets, alone, lab.tasks)
 
 # %% [markdown]
-# Each network sees the picture alone. They were trained for a few minutes on 480 pictures: far from perfect, and good
+# Each network sees the picture alone. They were trained for a few minutes on 2,400 other rooms: far from perfect, and good
 # enough to ask our question.
 #
 # ## The space
