@@ -67,7 +67,7 @@ def search(
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out, the run folder to go on with")
-        settings = work.Experiment.from_json(Run.open(out).config)
+        settings = None                                      # those of the folder
         turn = {name: value for name, value in (("entropy_weight", entropy_weight), ("weight_lr", weight_lr)) if value is not None}
     else:
         turn = None
@@ -86,16 +86,13 @@ def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_
                 device, threads, released_config):
     from .experiment import Experiment
 
-    settings = {"eval_data": eval_data, "tasks": tuple(filter(None, tasks.split(","))),
+    settings = {"name": preset, "data": data, "seed": seed, "steps": steps, "pretrain_steps": pretrain_steps,
+                "entropy_weight": entropy_weight, "eval_data": eval_data, "tasks": tuple(filter(None, tasks.split(","))),
                 "baselines": () if baselines == "none" else tuple(baselines.split(",")),
-                "checkpoint_every": checkpoint_every, "device": device}
-    if threads is not None:
-        settings["threads"] = threads
+                "checkpoint_every": checkpoint_every, "device": device} | ({} if threads is None else {"threads": threads})
     if checkpoint_every < 1:
         raise ConfigError(f"--checkpoint-every {checkpoint_every}: give 1 or more")
-    if released_config is not None:
-        return Experiment.released(released_config, preset, data, seed, steps, pretrain_steps, entropy_weight, **settings)
-    return Experiment.of(preset, data, seed, steps, pretrain_steps, entropy_weight, **settings)
+    return Experiment.of(**settings) if released_config is None else Experiment.released(released_config, **settings)
 
 
 def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = "auto") -> None:

@@ -60,14 +60,11 @@ class Experiment:
                    pretrain=with_budget(chosen.pretrain, 0 if shipped else pretrain_steps, seed=seed), **settings)
 
     @classmethod
-    def released(cls, path: str | Path, *args, **settings) -> Experiment:
+    def released(cls, path: str | Path, steps: int | None = None, entropy_weight: float | None = None, **settings) -> Experiment:
         """`of`, with the settings of a released YAML file; a baseline's file gives that baseline."""
-        asked, made = read_released(path), cls.of(*args, **settings)
-        keep = {"steps": made.search.steps} if len(args) > 3 and args[3] is not None else {}
-        if len(args) > 5 and args[5] is not None:
-            keep["entropy_weight"] = replace(asked.search.entropy_weight, end=float(args[5]))
-        return replace(made, search=replace(asked.search, seed=made.seed, **keep), fusion_start=asked.fusion_start,
-                       fusion="cross_stitch" if asked.baseline == "cross_stitch" else "nddr",
+        asked, made = read_released(path), cls.of(**settings)
+        return replace(made, search=with_budget(asked.search, steps, entropy_weight, seed=made.seed),
+                       fusion_start=asked.fusion_start, fusion="cross_stitch" if asked.baseline == "cross_stitch" else "nddr",
                        method=asked.baseline or "search", loss_weights={"normals": asked.normals_weight})
 
     def to_json(self) -> dict:
@@ -95,11 +92,11 @@ class Experiment:
         return lab.to(pick_device(self.device))
 
 
-def run(experiment: Experiment, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None,
+def run(experiment: Experiment | None, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None,
         turn: Mapping | None = None) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
-    `turn`: knobs to turn before the search goes on.
+    `turn`: knobs to turn before the search goes on. Resumed, the folder's own settings count, not `experiment`.
     """
     out = Path(out)
     if resume:
