@@ -1,0 +1,142 @@
+"""A real JupyterLab, a real browser, a person in front of a notebook: what the browser tests share."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+ROOT = Path(__file__).parents[1]
+SHOTS = ROOT / "test-output"
+ARGUMENTS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+             "--disable-component-update --disable-sync").split()
+in_browser = [pytest.mark.browser,
+              pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no chromium on this machine")]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """(folder, address) of a JupyterLab of our own, with nothing of this machine's settings."""
+    root = tmp_path_factory.mktemp("notebooks")
+    settings = root / ".settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(root / ".config"), "JUPYTERLAB_SETTINGS_DIR": str(root / ".settings"),
+           "JUPYTERLAB_WORKSPACES_DIR": str(root / ".workspaces"), "JUPYTER_RUNTIME_DIR": str(root / ".runtime"),
+           "IPYTHONDIR": str(root / ".ipython"), "OMP_NUM_THREADS": "1"}
+    env.pop("MTLNAS_LAB_LIVE", None)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=test",
+         f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
+         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
+        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token=test").close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield root, f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as machinery:
+        one = machinery.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield one
+        one.close()
+
+
+class Notebook:
+    """A notebook in the browser, and a person in front of it."""
+
+    def __init__(self, lab, browser, name, *cells):
+        root, self.url = lab
+        self.path = root / f"{name}.ipynb"
+        spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=spec), self.path)
+        self.page = browser.new_page(viewport={"width": 1340, "height": 900})
+        self.errors = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.open()
+
+    def open(self, reset="&reset"):
+        self.page.goto(f"{self.url}/lab/tree/{self.path.name}?token=test{reset}")
+        self.page.wait_for_selector(".jp-CodeCell")
+        self.idle()
+
+    def idle(self):
+        self.page.wait_for_function("document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')", timeout=90_000)
+
+    def menu(self, *names):
+        self.page.click(f".lm-MenuBar-itemLabel:text-is('{names[0]}')")
+        for name in names[1:]:
+            self.page.click(f".lm-Menu-itemLabel:text-is('{name}')")
+
+    def run_all(self, until=".mtl-studio canvas"):
+        self.menu("Run", "Run All Cells")
+        self.page.wait_for_selector(until, timeout=60_000)
+
+    def cell(self, text):
+        """Type a cell at the end, run it, and return its output."""
+        self.page.locator(".jp-Notebook .jp-CodeCell").last.locator(".cm-content").click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(text)
+        before = self.page.locator(".jp-CodeCell").last.locator(".jp-InputArea-prompt").inner_text()
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(
+            "was => { const all = document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt'); const now = "
+            "all[all.length - 1].innerText; return now !== was && !now.includes('*') }", arg=before, timeout=60_000)
+        return self.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea").inner_text().strip()
+
+    def step(self, which=0):
+        return int(re.search(r"step (\d+)", self.page.locator(".mtl-where").nth(which).inner_text())[1])
+
+    def wait_step(self, least, which=0):
+        self.page.wait_for_function(
+            "([least, which]) => +(document.querySelectorAll('.mtl-where')[which].innerText.match(/step (\\d+)/)[1]) >= least",
+            arg=[least, which], timeout=60_000)
+
+    def button(self, name, which=0):
+        return self.page.locator(".mtl-studio").nth(which).get_by_role("button", name=name, exact=True)
+
+    def mode(self, which=0):
+        return self.page.locator(".mtl-mode").nth(which)
+
+    def shot(self, name, whole=False, of=".mtl-studio"):
+        SHOTS.mkdir(exist_ok=True)
+        target = self.page if whole else self.page.locator(of).first
+        target.screenshot(path=SHOTS / f"{name}.png")
+
+    def close(self):
+        self.menu("Kernel", "Shut Down Kernel") if not self.errors else None
+        self.page.close()
+
+
+@pytest.fixture
+def notebook(lab, browser, request):
+    opened = []
+
+    def make(*cells):
+        opened.append(Notebook(lab, browser, f"{request.node.name}-{len(opened)}", *cells))
+        return opened[-1]
+    yield make
+    errors = [error for one in opened for error in one.errors]
+    for one in opened:
+        one.close()
+    assert not errors
