@@ -18,7 +18,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks faults bench samples clean
+.PHONY: help setup lab demo test test-slow notebooks solutions teacher faults bench samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose sourc
 
 notebooks/%.ipynb: notebooks/src/%.py | $(READY)
 	$(BIN)/python notebooks/build.py $<
+
+solutions teacher: $(READY)  ## the notebooks with their answers; teacher: also with timings and talking points
+	$(BIN)/python notebooks/build.py --form $(patsubst %s,%,$@) notebooks/src/*.py
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)

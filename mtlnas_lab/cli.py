@@ -214,6 +214,19 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
+def progress(reset: bool = False) -> None:
+    """Which exercises of the notebooks are solved.
+
+    Args:
+        reset: Forget them all, and the guesses.
+    """
+    from .exercises import progress as kept
+
+    if reset:
+        kept.reset()
+    print(kept.summary())
+
+
 # --- what the commands share ------------------------------------------------------------------------------------------
 def _finish(run, out: Path) -> None:
     """Summary, figure, and the last lines that a user reads."""
@@ -242,7 +255,8 @@ def data() -> None:
     raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
 
 
-COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "replay": replay, "data": data, "doctor": doctor}
+COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "replay": replay, "data": data, "progress": progress,
+            "doctor": doctor}
 DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}
 
 

@@ -11,9 +11,9 @@ import mtlnas_lab
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "relaxation", "colours", "meters", "tasks",
         "events", "backbones", "furniture", "rooms", "packfile", "data", "nyuv2", "supernet", "architecture", "lab", "baselines",
-        "evaluate", "config", "search", "runs", "official", "presets", "recording", "experiment", "exercises")
+        "evaluate", "config", "search", "runs", "official", "presets", "recording", "experiment")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
-ANYTHING = {"cli", "console", "doctor", "samples", "studies", "report", "__main__"}
+ANYTHING = {"cli", "console", "doctor", "samples", "exercises", "studies", "report", "__main__"}
 
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}

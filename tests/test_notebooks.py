@@ -1,29 +1,97 @@
+"""The built notebooks are their sources; they are light, quick enough, and their solutions pass their own checks."""
+import importlib.util
+import os
 import re
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
+from nbclient import NotebookClient
+
+from mtlnas_lab.exercises.book import load
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 SOURCES = sorted((FOLDER / "src").glob("*.py"))
+COURSE = [source for source in SOURCES if source.stem[:2].isdecimal()]
+spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
+build = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(build)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_built_is_the_source_and_light(source):
     path = FOLDER / f"{source.stem}.ipynb"
-    built, written = nbformat.read(path, 4), jupytext.read(source)
-    assert [c.source for c in built.cells] == [c.source for c in written.cells], "run `make notebooks`"
+    built = nbformat.read(path, 4)
+    assert [c.source for c in built.cells] == [c.source for c in build.cells(source)], "run `make notebooks`"
     assert path.stat().st_size <= 400_000
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"/(home|root|Users|work|tmp)/", text), "a path of a machine"
     for cell in built.cells:
         if cell.cell_type == "code":
             assert cell.execution_count, "not executed"
-            assert len(cell.source.splitlines()) <= 20
             assert not any(output.output_type == "error" for output in cell.outputs)
-    assert re.search(r"minute|As long as", built.cells[0].source), "minutes stated on top"
+
+
+@pytest.mark.parametrize("form", ["student", "teacher"])
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_code_cells_are_short(source, form):
+    for cell in build.cells(source, form):
+        assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 20, cell.source
+
+
+def minutes(notebook) -> float:
+    return float(re.search(r"About (½|\d+) minute", notebook.cells[0].source)[1].replace("½", "0.5"))
+
+
+def test_the_minutes_on_top_are_true():
+    """A full run of each notebook took at most what its first cell says; all of them together stay below 25."""
+    stated = {}
+    for source in COURSE:
+        built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
+        stated[source.stem] = minutes(built)
+        assert built.metadata["mtlnas_lab"]["seconds"] <= 60 * stated[source.stem], f"{source.stem} took longer than it says"
+        assert stated[source.stem] <= 4
+    assert sum(stated.values()) <= 25
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    for name, least in stated.items():
+        row = re.search(rf"\({re.escape(f'notebooks/{name}.ipynb')}\).*\| *(½|\d+) *\|", readme)
+        assert row and float(row[1].replace("½", "0.5")) == least, f"README's table says other minutes for {name}"
 
 
 def test_every_built_notebook_has_a_source():
     assert {p.stem for p in FOLDER.glob("*.ipynb")} == {p.stem for p in SOURCES}
+
+
+def asked(source: Path) -> list[str]:
+    """Names of the exercises that a notebook checks."""
+    return re.findall(r'^check\("([\w.]+)"', source.read_text(encoding="utf-8"), re.M)
+
+
+def test_every_exercise_is_asked_once_and_every_course_notebook_asks_four():
+    names = [name for source in SOURCES for name in asked(source)]
+    assert sorted(names) == sorted(load())
+    for source in COURSE:
+        assert len(asked(source)) >= (0 if source.stem.startswith("00") else 4), source.stem
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if asked(s)], ids=lambda p: p.stem)
+def test_exercises_have_two_hints_and_a_stub(source):
+    folded = [c.source for c in build.cells(source) if "<summary>Hint 1</summary>" in c.source]
+    assert len(folded) == len(asked(source))
+    assert all("Hint 2" in text and "Solution" in text for text in folded)
+    assert sum(bool(re.search(r"# your turn: about \d+ lines?\n.*\.\.\.", c.source)) for c in build.cells(source)) == len(asked(source))
+
+
+def execute(source: Path, form: str, tmp_path) -> nbformat.NotebookNode:
+    notebook = nbformat.v4.new_notebook(cells=build.cells(source, form), metadata={"kernelspec": build.KERNEL})
+    env = {**os.environ, "MTLNAS_LAB_FAST": "1", "MTLNAS_LAB_PROGRESS": str(tmp_path / "progress.json")}
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute(env=env)
+    return notebook
+
+
+@pytest.mark.parametrize("source", [s for s in SOURCES if asked(s)], ids=lambda p: p.stem)
+def test_the_solutions_pass_their_checks(source, tmp_path):
+    notebook = execute(source, "teacher", tmp_path)
+    said = "\n".join(output["data"]["text/plain"] for cell in notebook.cells for output in cell.get("outputs", [])
+                     if "data" in output)
+    assert [name for name in asked(source) if f"✓ solved · {name}:" not in said] == []
