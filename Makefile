@@ -18,7 +18,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks solutions teacher faults bench samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms faults bench samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +48,9 @@ notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose sourc
 notebooks/%.ipynb: notebooks/src/%.py | $(READY)
 	$(BIN)/python notebooks/build.py $<
 
-solutions teacher: $(READY)  ## the notebooks with their answers; teacher: also with timings and talking points
-	$(BIN)/python notebooks/build.py --form $(patsubst %s,%,$@) notebooks/src/*.py
+forms: $(READY)  ## the notebooks with their answers, and for teachers with timings and talking points
+	$(BIN)/python notebooks/build.py --form solution notebooks/src/*.py
+	$(BIN)/python notebooks/build.py --form teacher notebooks/src/*.py
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)
