@@ -18,7 +18,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks forms faults bench samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms faults bench bench-studio samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaign
 
 bench: $(READY) benchmarks/bench.py  ## how fast, as ratios measured side by side
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-studio: $(READY) benchmarks/studio.py  ## what the studio costs: slow-down, slider, frames, memory (half an hour)
+	$(BIN)/python benchmarks/studio.py $(ARGS)
 
 samples: $(READY)  ## make everything in data_samples/ again
 	$(BIN)/mtlnas-lab data make-rooms

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .errors import SpaceError
@@ -114,15 +115,40 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """In place, for use: every batch norm behind a convolution in a Sequential goes into that convolution's weights,
+    """In place, for use: every batch norm that alone reads a convolution goes into that convolution's weights,
     BN(W·x) = (γ/σ W)·x + (β − γ μ/σ) with the running μ and σ."""
-    for module in network.modules():
-        layers = list(module.named_children()) if isinstance(module, nn.Sequential) else []
-        for (name, layer), (after, norm) in zip(layers, layers[1:]):
+    for module in list(network.modules()):
+        for name, after in _in_a_row(module):
+            layer, norm = module.get_submodule(name), module.get_submodule(after)
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, name, fuse_conv_bn_eval(layer, norm))
-                setattr(module, after, nn.Identity())
+                module.set_submodule(name, fuse_conv_bn_eval(layer, norm))
+                module.set_submodule(after, nn.Identity())
     return network
+
+
+def _in_a_row(module: nn.Module) -> list[tuple[str, str]]:
+    """Pairs of submodules, the second of which reads what the first puts out, while nothing else does."""
+    if isinstance(module, nn.Sequential):
+        names = [name for name, _ in module.named_children()]
+        return list(zip(names, names[1:]))
+    if isinstance(module, fx.GraphModule):
+        graph = module.graph
+    elif {nn.Conv2d, nn.BatchNorm2d} <= {type(child) for child in module.children()}:
+        try:
+            graph = _Shallow().trace(module)                      # a block of a network, with a forward of its own
+        except Exception:                                         # which torch.fx cannot follow: it stays as it is
+            return []
+    else:
+        return []
+    calls = {node: node.target for node in graph.nodes if node.op == "call_module"}
+    once = {target for target, times in Counter(calls.values()).items() if times == 1}
+    return [(calls[before], target) for node, target in calls.items() for before in node.all_input_nodes
+            if len(before.users) == 1 and {target, calls.get(before)} <= once]
+
+
+class _Shallow(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return True
 
 
 def operations(network: nn.Module, *inputs) -> int:

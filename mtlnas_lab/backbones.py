@@ -4,7 +4,7 @@
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +17,35 @@ class Backbone(nn.Module):
     """Stages in a row and a head. `plan` says of each stage how many channels it puts out and where it stands.
 
     forward: image (B, 3, H, W) -> the head's output, (B, outputs, h, w) for a dense task, (B, outputs) for an image task.
+    `signed`: its maps may be negative, which the ReLU of an NDDR would cut off. `kind`: the torchvision network that it
+    is made of; `theirs` {name there: module or parameter here} leads to `names`, {tensor here: its name there}.
     """
 
-    def __init__(self, stages: Sequence[nn.Module], plan: Plan, head: nn.Module):
+    def __init__(self, stages: Sequence[nn.Module], plan: Plan, head: nn.Module, signed: bool = False, kind: str = "",
+                 theirs: Mapping[str, nn.Module | Tensor] | None = None):
         super().__init__()
         if len(stages) != len(plan):
             raise ConfigError(f"{len(stages)} stages and a plan of {len(plan)}; the plan has one entry for each stage")
         self.stages, self.plan, self.head = nn.ModuleList(stages), tuple(plan), head
+        self.signed, self.kind, named = signed, kind, {}
+        for name, part in (theirs or {}).items():
+            own = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {"": part}
+            named |= {id(value): f"{name}.{rest}".strip(".") for rest, value in own.items()}
+        self.names = {name: named[id(value)] for name, value in self.state_dict(keep_vars=True).items()
+                      if id(value) in named}
 
     def forward(self, image: Tensor) -> Tensor:
+        beside = ()
         for stage in self.stages:
-            image = stage(image)
-        return self.head(image)
+            image, beside = step(stage, image, beside)
+        return self.head(image, *beside)
+
+
+def step(stage: nn.Module, x: Tensor, beside: Sequence = ()) -> tuple[Tensor, Sequence]:
+    """Run one stage: its map (B, C, h, w), and what else it puts out (a class token, a skip connection), which no fusion
+    sees and which goes on beside the map to the next stage of the same backbone."""
+    out = stage(x, *beside)
+    return (out, ()) if isinstance(out, Tensor) else (out[0], out[1:])
 
 
 class Dropout(nn.Module):
@@ -59,31 +76,45 @@ def halve() -> list[nn.Module]:
     return [nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, stride=2)]
 
 
-def vgg16(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 256, 512, 512), hidden: int = 1024,
-          field: int = 12, dropout: float = 0.5) -> Backbone:
-    """VGG-16 DeepLab-LargeFOV with batch norm, 13 stages in groups [2, 2, 3, 3, 3] (PAPERS.md 1.1b).
-
-    widths: channels of each group, or of each of the 13 stages. A group's pooling is part of its first stage, so maps inside a group agree in size;
-    output stride 8. `field`: dilation of the head's 3×3 convolution. dense=False: image-level head (average, linear).
+def head(inputs: int, outputs: int, dense: bool, hidden: int, field: int = 1, dropout: float = 0.0,
+         before: Sequence[nn.Module] = ()) -> nn.Sequential:
+    """A head that ends in `outputs` channels. Dense: 3×3 convolution with dilation `field` to `hidden` channels, 1×1 to as
+    many, 1×1 (LargeFOV). Image: 3×3 convolution to `hidden` channels (0: none), average, linear. `before`: what comes first.
     """
-    groups = (2, 2, 3, 3, 3)
-    channels = list(widths) if len(widths) == 13 else [width for width, size in zip(widths, groups) for _ in range(size)]
-    stages, inputs = [], 3
-    for stage in plan(channels, groups):
-        pool = [] if stage.group == 0 or stage.index else (
-            halve() if stage.group < 4 else [nn.MaxPool2d(3, stride=1, padding=1)])
-        stages.append(nn.Sequential(*pool, *conv_bn_relu(inputs, stage.channels, dilation=2 if stage.group == 4 else 1)))
-        inputs = stage.channels
+    last = hidden or inputs
     if dense:
-        head = [nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False),
-                *conv_bn_relu(inputs, hidden, dilation=field), Dropout(dropout),
-                *conv_bn_relu(hidden, hidden, size=1), Dropout(dropout), nn.Conv2d(hidden, outputs, 1)]
+        layers = [*before, *conv_bn_relu(inputs, last, dilation=field), Dropout(dropout),
+                  *conv_bn_relu(last, last, size=1), Dropout(dropout), nn.Conv2d(last, outputs, 1)]
     else:
-        head = [*conv_bn_relu(inputs, hidden), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(dropout),
-                nn.Linear(hidden, outputs)]
-    for layer in head:
+        layers = [*(conv_bn_relu(inputs, hidden) if hidden else ()), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(dropout),
+                  nn.Linear(last, outputs)]
+    for layer in layers:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=1)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    return Backbone(stages, plan(channels, groups), nn.Sequential(*head))
+    return nn.Sequential(*layers)
+
+
+def vgg16(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 256, 512, 512), hidden: int = 1024,
+          field: int = 12, dropout: float = 0.5) -> Backbone:
+    """VGG-16 DeepLab-LargeFOV with batch norm, 13 stages in groups [2, 2, 3, 3, 3] (PAPERS.md 1.1b).
+
+    widths: channels of each group, or of each of the 13 stages. A group's pooling is part of its first stage, so that maps
+    inside a group agree in size; output stride 8. `field`: dilation of the head's 3×3 convolution. dense=False: image-level
+    head (average, linear).
+    """
+    groups = (2, 2, 3, 3, 3)
+    channels = list(widths) if len(widths) == 13 else [width for width, size in zip(widths, groups) for _ in range(size)]
+    stages, theirs, inputs = [], {}, 3
+    for number, stage in enumerate(plan(channels, groups)):
+        pool = [] if stage.group == 0 or stage.index else (
+            halve() if stage.group < 4 else [nn.MaxPool2d(3, stride=1, padding=1)])
+        layers = conv_bn_relu(inputs, stage.channels, dilation=2 if stage.group == 4 else 1)
+        place = 3 * number + stage.group                      # in torchvision's vgg16_bn, which also pools between groups
+        theirs |= {f"features.{place}": layers[0], f"features.{place + 1}": layers[1]}
+        stages.append(nn.Sequential(*pool, *layers))
+        inputs = stage.channels
+    pools = [nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False)]
+    return Backbone(stages, plan(channels, groups), head(inputs, outputs, dense, hidden, field, dropout, pools),
+                    kind="vgg16_bn", theirs=theirs)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .architecture import Architecture
-from .backbones import Backbone
+from .backbones import Backbone, step
 from .errors import ConfigError
 from .fusion import CrossStitch
 from .lab import Lab
@@ -72,9 +72,10 @@ class SharedTrunk(nn.Module):
         self.stages, self.heads = trunk.stages, nn.ModuleDict(heads)
 
     def forward(self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None) -> dict[str, Tensor]:
+        beside = ()
         for stage in self.stages:
-            image = stage(image)
-        return {task: head(image) for task, head in self.heads.items()}
+            image, beside = step(stage, image, beside)
+        return {task: head(image, *beside) for task, head in self.heads.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.parameters()), "last_weight": [], "last_bias": [], "fusion": []}
@@ -102,15 +103,16 @@ class Sluice(nn.Module):
         self.layers = nn.Parameter(beta)
 
     def forward(self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None) -> dict[str, Tensor]:
-        maps, kept = [image] * len(self.backbones), []
+        maps, kept, beside = [image] * len(self.backbones), [], [()] * len(self.backbones)
         for number, mix in enumerate(self.mix):
-            maps = [backbone.stages[number](x) for backbone, x in zip(self.backbones.values(), maps)]
+            maps, beside = zip(*(step(backbone.stages[number], x, rest)
+                                 for backbone, x, rest in zip(self.backbones.values(), maps, beside)))
             halves = torch.stack([half for x in maps for half in x.chunk(2, 1)])                # (2T, B, C/2, H, W)
             mixed = torch.einsum("ij,jbchw->ibchw", mix, halves)
             maps = [torch.cat((mixed[2 * t], mixed[2 * t + 1]), 1) for t in range(len(maps))]
             kept.append(maps)
         last = kept[-self.layers.shape[1]:]
-        return {task: backbone.head(sum(weight * maps[t] for weight, maps in zip(self.layers[t], last)))
+        return {task: backbone.head(sum(weight * maps[t] for weight, maps in zip(self.layers[t], last)), *beside[t])
                 for t, (task, backbone) in enumerate(self.backbones.items())}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

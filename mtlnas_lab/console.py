@@ -41,8 +41,8 @@ class interruptible:
 class Progress:
     """A bar for each piece of work: losses, entropy, edges kept, time left."""
 
-    def __init__(self, stopped: list):
-        self.stopped, self.bar, self.name = stopped, None, None
+    def __init__(self, stopped: list, silent: bool = False):
+        self.stopped, self.silent, self.bar, self.name = stopped, silent, None, None
 
     def __enter__(self):
         return self
@@ -57,7 +57,7 @@ class Progress:
         if name != self.name:
             self.__exit__()
             self.name, self.bar = name, tqdm(desc=name, total=search.config.steps, initial=max(0, search.step_number - 1),
-                                             unit="step", mininterval=0.5, dynamic_ncols=True)
+                                             unit="step", mininterval=0.5, dynamic_ncols=True, disable=self.silent)
         if isinstance(event, Step):
             shown = {task: f"{value:.3f}" for task, value in event.loss.items()}
             if search.fixed_gates is None:
@@ -66,3 +66,12 @@ class Progress:
             self.bar.update(event.step - self.bar.n)
         if self.stopped:
             raise KeyboardInterrupt
+
+    def through(self, name: str, items, unit: str):
+        """`items`, one after the other, under a bar of their own; Ctrl-C ends it between two."""
+        from tqdm import tqdm
+
+        for item in tqdm(items, desc=name, unit=unit, mininterval=0.5, dynamic_ncols=True):
+            yield item
+            if self.stopped:
+                raise KeyboardInterrupt

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from .architecture import Architecture, operations
 from .lab import Lab
 from .relaxation import deterministic
 from .supernet import Gates
@@ -69,6 +70,38 @@ def discretization_gap(lab: Lab, batches: Callable[[], Iterable], training_batch
     hard = evaluate(lab.supernet, kept, lab.tasks, batches())
     with recalibrated(lab.supernet, kept, training_batches()) as network:
         return {"soft": soft, "hard": hard, "hard_recalibrated": evaluate(network, kept, lab.tasks, batches())}
+
+
+def ablate(lab: Lab, architecture: Architecture, batches: Callable[[], Iterable],
+           through: Callable[[Sequence[int]], Iterable[int]] = iter) -> dict[str, Scores]:
+    """{edge: {task: {metric: score without the edge − score with it}}} of each kept edge, in the metric's own unit.
+
+    One evaluation an edge, under hard gates, with weights and batch-norm statistics as they are: what the network leans
+    on, not what it could learn to do without. `batches()` makes the batches anew; `through` goes through the indices of
+    the kept edges, as a progress bar does.
+    """
+    with_all, changes = evaluate(lab.supernet, architecture.kept, lab.tasks, batches()), {}
+    for i in through([i for i, keep in enumerate(architecture.kept) if keep]):
+        scores = evaluate(lab.supernet, _without(architecture, i), lab.tasks, batches())
+        changes[str(lab.space.edges[i])] = {
+            task: {metric: value - with_all[task][metric] for metric, value in found.items()}
+            for task, found in scores.items()}
+    return changes
+
+
+def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str, float]:
+    """{edge: share} of the multiply-adds of a forward pass of `image` (B, 3, H, W) that go with each kept edge."""
+    training, kept = lab.supernet.training, architecture.kept
+    lab.supernet.eval()
+    total = operations(lab.supernet, image, kept)
+    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, _without(architecture, i)) / total
+             for i, keep in enumerate(kept) if keep}
+    lab.supernet.train(training)
+    return costs
+
+
+def _without(architecture: Architecture, edge: int) -> tuple[bool, ...]:
+    return tuple(keep and i != edge for i, keep in enumerate(architecture.kept))
 
 
 @torch.no_grad()

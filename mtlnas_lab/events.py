@@ -260,8 +260,11 @@ class Tail:
         self.reader, self.file, self.size = files.Reader(_numbered), None, 0
         self.log = EventLog(problems=self.reader.problems)
 
-    def poll(self) -> list[Event]:
-        """The events of the lines that were completed since the last call; none where there is no file (yet)."""
+    def poll(self, most: int = files.LOG) -> list[Event]:
+        """The events of the lines that were completed since the last call; none where there is no file (yet).
+
+        most: bytes to read now; the rest comes with the next call.
+        """
         if not os.path.lexists(self.path):
             return []
         with files.told(self.path), os.fdopen(files.open_plain(self.path), "rb", buffering=0) as stream:
@@ -272,7 +275,8 @@ class Tail:
                 self._anew()
             self.file = info.st_dev, info.st_ino
             stream.seek(self.size)
-            while data := stream.read(2**22):
+            end = self.size + most
+            while data := stream.read(min(2**22, end - self.size)):
                 self.size += len(data)
                 for seq, event in self.reader.feed(data):
                     try:

@@ -19,13 +19,17 @@ from .fusion import NDDR, CrossStitch, ResidualFusion
 from .events import Event
 from .lab import Lab, pick_device
 from .official import read_released
-from .presets import load_backbones, load_data, make_lab, preset, with_budget
+from .presets import load_backbones, load_data, make_lab, per_task, preset, with_budget
 from .recording import go
 from .runs import Run
 from .search import Search
+from .together import ALONE, Alone
+from .transfer import transfer
+from .weights import digest, load_weights
 
 FUSIONS = {"nddr": lambda start: partial(NDDR, start=start), "residual": lambda start: ResidualFusion,
            "cross_stitch": lambda start: partial(CrossStitch, start=start)}
+OF_THE_ROOMS = ("", "vgg16")          # backbones that the shipped weights are of
 Listener = Callable[[str, Search, Event], None]  # what is being done ("search", "pretraining", a baseline), by which search, what happened
 
 
@@ -46,6 +50,12 @@ class Experiment:
     device: str = "auto"
     threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))   # of the CPU; one core stays free
     method: str = "search"            # or the name of a baseline, to train that instead
+    edges: int | None = None          # of a random graph; None: half of the candidates
+    draw: int = 0                     # which random graph: another one under the same seed
+    graph: Mapping | None = None      # an architecture's JSON, found elsewhere: its edges are carried over and trained
+    backbone: str = ""                # a name for all tasks, or task=name,…; "": the preset's
+    weights: Mapping[str, str] = field(default_factory=dict)         # {task: file}; {"*": file} for all
+    weights_sha256: Mapping[str, str] = field(default_factory=dict)  # {file: its checksum when the work began}
     fusion: str = ""                  # nddr, residual, cross_stitch; "": the preset's
     fusion_start: tuple[float, float] | None = (0.9, 0.1)          # of the fusion named above; None: random
     loss_weights: Mapping[str, float] = field(default_factory=dict)  # where a task's own weight is not wanted
@@ -54,8 +64,8 @@ class Experiment:
     def of(cls, name: str = "tiny", data: str = "rooms", seed: int = 0, steps: int | None = None,
            pretrain_steps: int | None = None, entropy_weight: float | None = None, **settings) -> Experiment:
         """The settings of a preset, with what is given here put in their place."""
-        chosen = preset(name)
-        shipped = name == "tiny" and data == "rooms" and pretrain_steps is None
+        chosen, other = preset(name), settings.get("weights") or settings.get("backbone", "") not in OF_THE_ROOMS
+        shipped = name == "tiny" and data == "rooms" and pretrain_steps is None and not other
         return cls(name, data, seed=seed, search=with_budget(chosen.search, steps, entropy_weight, seed=seed),
                    pretrain=with_budget(chosen.pretrain, 0 if shipped else pretrain_steps, seed=seed), **settings)
 
@@ -80,60 +90,96 @@ class Experiment:
         except (KeyError, TypeError) as error:
             raise RunError(f"config.json is not of an experiment ({error}); was it edited by hand?") from None
 
-    def lab(self) -> Lab:
-        """The lab as it is before any training."""
+    def sealed(self) -> Experiment:
+        """With absolute paths of the weight files, and with their checksums: a resumed run must find the same ones."""
+        weights = {task: str(Path(path).resolve()) for task, path in self.weights.items()}
+        sums = {path: digest(path) for path in weights.values() if Path(path).is_file()}
+        return replace(self, weights=weights, weights_sha256=sums)
+
+    def lab(self, begin: bool = True, tell: Callable[[str], None] = lambda text: None) -> Lab:
+        """The lab as it is before any training; begin=False: without the weights it begins with, if others will follow.
+        `tell` hears what became of weight files."""
         if self.fusion and self.fusion not in FUSIONS:
             raise ConfigError(f"there is no fusion {self.fusion!r}; choose one of {', '.join(FUSIONS)}")
         lab = make_lab(self.preset, load_data(self.data, self.eval_data), self.tasks or None, self.seed,
-                       self.fusion and FUSIONS[self.fusion](self.fusion_start))
+                       self.fusion and FUSIONS[self.fusion](self.fusion_start), self.backbone)
         lab.tasks = {name: replace(task, weight=self.loss_weights.get(name, task.weight)) for name, task in lab.tasks.items()}
-        if self.pretrain.steps == 0:
+        if begin and self.weights:
+            everyone = dict.fromkeys(lab.tasks, self.weights["*"]) if "*" in self.weights else self.weights
+            for task, path in per_task(everyone, tuple(lab.tasks), "weights").items():
+                loaded = load_weights(lab.supernet.backbones[task], path, self.weights_sha256.get(path))
+                tell(f"{task}: {loaded}")
+        elif begin and self.pretrain.steps == 0 and self.backbone in OF_THE_ROOMS:
             load_backbones(lab)
         return lab.to(pick_device(self.device))
 
 
 def run(experiment: Experiment | None, out: str | Path, resume: bool = False, listen: Listener = lambda *_: None,
-        turn: Mapping | None = None) -> None:
+        turn: Mapping | None = None, pretraining: str | Path | None = None,
+        tell: Callable[[str], None] = lambda text: None, together: Alone = ALONE) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
     `turn`: knobs to turn before the search goes on. Resumed, the folder's own settings count, not `experiment`.
+    `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weight files.
+    `together`: the processes that do this as one (scale.Together).
     """
     out = Path(out)
-    if resume:
-        experiment = Experiment.from_json(Run.open(out).config)
+    experiment = Experiment.from_json(Run.open(out).config) if resume else experiment.sealed()
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
     if experiment.threads < 1:
         raise ConfigError(f"threads = {experiment.threads}: give 1 or more")
     torch.set_num_threads(experiment.threads)                           # the same again when it is resumed, for equal bits
-    lab = experiment.lab()
-    with Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space) as folder:
+    here = replace(experiment, device=str(together.device(experiment.device)))
+    lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell))
+    with together.folder(lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)) as folder:
         if experiment.pretrain.steps:
-            pretrained = without_candidates(lab)
-            _train(Search(pretrained, experiment.pretrain), out / "pretraining", experiment, partial(listen, "pretraining"))
-            lab.supernet.backbones.load_state_dict(pretrained.supernet.backbones.state_dict())
+            pretrain(experiment, pretraining or out / "pretraining", partial(listen, "pretraining"), lab, together)
         before = lab.copy()
         lab, gates = _method(experiment, lab)
-        search = Search(lab, experiment.search, gates=gates, evaluate=scores_now)
+        search = Search(lab, experiment.search, gates=gates, evaluate=scores_now if together.leads else lambda search: {}, together=together)
         go(search, folder, experiment.checkpoint_every, experiment.keyframes, partial(listen, "search"), turn)
         architecture = search.architecture()
         folder.write_json("architecture.json", architecture.to_json())
         folder.save_weights(_weights(lab))
-        scores = final_scores(lab, architecture)
+        scores = final_scores(lab, architecture) if together.leads else {}
         folder.write_json("scores.json", scores)
         for name in experiment.baselines:
             made, gates = baseline(name, before, len(architecture), experiment.seed)
-            trained = _train(Search(made, replace(experiment.search, evaluate_every=0), gates=gates.kept),
+            trained = _train(Search(made, replace(experiment.search, evaluate_every=0), gates=gates.kept, together=together),
                              out / "baselines" / name, experiment, partial(listen, name))
-            scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
+            if together.leads:
+                scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
             folder.write_json("scores.json", scores)
+
+
+def _begins(experiment: Experiment, out: Path, pretraining: str | Path | None) -> bool:
+    """Whether the weights that the work begins with are still needed: not where a checkpoint holds what became of them."""
+    if experiment.baselines and not experiment.pretrain.steps:
+        return True                                                     # which begin with them too
+    folder = Path(pretraining or out / "pretraining") if experiment.pretrain.steps else out
+    return not ((folder / "events.jsonl").exists() and Run.open(folder).checkpoints())
+
+
+def pretrain(experiment: Experiment, path: str | Path, listen=lambda *_: None, lab: Lab | None = None,
+             together: Alone = ALONE) -> Lab:
+    """Teach each network alone, in a folder of its own, or take what that folder has finished; returns the taught lab."""
+    torch.set_num_threads(experiment.threads)
+    lab = lab or experiment.lab()
+    pretrained = without_candidates(lab)
+    _train(Search(pretrained, experiment.pretrain, together=together), Path(path), experiment, listen)
+    lab.supernet.backbones.load_state_dict(pretrained.supernet.backbones.state_dict())
+    return lab
 
 
 def _method(experiment: Experiment, lab: Lab) -> tuple[Lab, tuple[bool, ...] | None]:
     """What the experiment trains, and under which gates; None: those that it searches."""
+    if experiment.graph is not None:
+        return lab, transfer(Architecture.from_json(experiment.graph), lab.space).architecture.kept
     if experiment.method == "search":
         return lab, None
-    made, gates = baseline(experiment.method, lab, len(lab.space) // 2, experiment.seed)
+    edges = len(lab.space) // 2 if experiment.edges is None else experiment.edges
+    made, gates = baseline(experiment.method, lab, edges, experiment.seed + 10_000 * experiment.draw)
     return made, gates.kept
 
 
@@ -141,7 +187,7 @@ def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search
     """Train in a folder of its own, or take what that folder has already finished."""
     config = {**experiment.to_json(), "search": search.config.to_json()}
     there = (path / "events.jsonl").exists()
-    with Run.resume(path) if there else Run.create(path, config, search.lab.space) as folder:
+    with search.together.folder(lambda: Run.resume(path) if there else Run.create(path, config, search.lab.space)) as folder:
         go(search, folder, experiment.checkpoint_every, experiment.keyframes, listen)
     return search
 
@@ -184,9 +230,8 @@ def reopen(path: str | Path, eval_data: str | None = None, device: str = "auto")
     """The searched lab and its architecture, from a finished run folder."""
     folder = Run.open(path)
     experiment = replace(Experiment.from_json(folder.config), device=device)
-    experiment = replace(experiment, eval_data=eval_data or experiment.eval_data,
-                         pretrain=replace(experiment.pretrain, steps=max(1, experiment.pretrain.steps)))
-    (lab, _), weights = _method(experiment, experiment.lab()), folder.load_weights()
+    experiment = replace(experiment, eval_data=eval_data or experiment.eval_data)
+    (lab, _), weights = _method(experiment, experiment.lab(begin=False)), folder.load_weights()
     architecture = Architecture.from_json(folder.read_json("architecture.json"))
     if architecture.space != lab.space:
         raise ConfigError(f"{path}: its architecture is of another space than its settings give ({lab.space!r})")

@@ -53,8 +53,9 @@ class Lab:
         return Lab(self.tasks, copy.deepcopy(self.supernet), copy.deepcopy(self.alphas), self.data)
 
     def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each task's loss, without its weight."""
-        return {name: task.loss(outputs[name], targets[name]) for name, task in self.tasks.items() if name in targets}
+        """Each task's loss, without its weight; 0 for a task that these targets lack, which then learns nothing."""
+        return {name: task.loss(outputs[name], targets[name]) if name in targets else 0 * outputs[name].sum()
+                for name, task in self.tasks.items()}
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -34,6 +34,8 @@ class Counts(Meter):
         torchvision()
         import torchmetrics.classification
         self.read, self.metrics, self.labelled = read, metrics(torchmetrics.classification), 0
+        for metric in self.metrics.values():
+            metric.distributed_available_fn = bool       # False: of processes that search together, one evaluates
 
     @torch.no_grad()
     def update(self, output, target):

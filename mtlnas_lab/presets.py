@@ -13,19 +13,21 @@ from .backbones import Backbone, vgg16
 from .config import SearchConfig
 from .data import Pack
 from .errors import ConfigError, DataError, RunError
-from .fusion import NDDR
+from .fusion import NDDR, ResidualFusion
 from .lab import Lab
 from .packfile import splits
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import FusionMaker, SuperNet
+from .zoo import convnext_tiny, mobilenet_v3, resnet18, resnet50, vit
 
 
 @dataclass(frozen=True)
 class Preset:
-    """backbone(outputs=…, dense=…) makes one task's network; `pretrain` teaches it alone, `search` fuses them."""
+    """backbones[name](outputs=…, dense=…) makes one task's network, of the first name unless another is asked for;
+    `pretrain` teaches it alone, `search` fuses them by `fusion` (where maps may be negative: by ResidualFusion)."""
 
-    backbone: Callable[..., Backbone]
+    backbones: Mapping[str, Callable[..., Backbone]]
     fusion: FusionMaker
     pretrain: SearchConfig
     search: SearchConfig
@@ -34,7 +36,13 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(
-        backbone=partial(vgg16, widths=(8, 16, 32, 64, 64), hidden=128, field=4, dropout=0.0),
+        backbones={
+            "vgg16": partial(vgg16, widths=(8, 16, 32, 64, 64), hidden=128, field=4, dropout=0.0),
+            "resnet18": partial(resnet18, widths=(8, 16, 32, 64), hidden=128, field=4),
+            "resnet50": partial(resnet50, widths=(4, 8, 16, 32), hidden=128, field=4),
+            "vit": partial(vit, width=48, heads=3, patch=8, image_size=64, hidden=128),
+            "mobilenet_v3": partial(mobilenet_v3, width=0.25, hidden=128),
+            "convnext_tiny": partial(convnext_tiny, widths=(12, 24, 48, 96), hidden=128)},
         fusion=partial(NDDR, start=(0.9, 0.1)),
         pretrain=SearchConfig(steps=300, weight_lr=2e-3),
         # λ grows over 30–100 % of the run, so that the tasks are heard before edges lock in
@@ -42,7 +50,8 @@ PRESETS = {
                             entropy_weight=Schedule(10.0, 0.0, (0.3, 1.0))),
         about="VGG-16's 13 stages at an eighth of its widths: 48 candidate edges, minutes on a laptop without GPU"),
     "vgg16": Preset(
-        backbone=vgg16,
+        backbones={"vgg16": vgg16, "resnet18": resnet18, "resnet50": resnet50, "vit": vit, "mobilenet_v3": mobilenet_v3,
+                   "convnext_tiny": convnext_tiny},
         fusion=partial(NDDR, start=(1.0, 0.0)),
         pretrain=SearchConfig(steps=20001, batch_size=10, optimizer="sgd", weight_lr=1e-3, weight_decay=2.5e-4, lr_power=0.9,
                               last_weight_lr_factor=10, last_bias_lr_factor=20),
@@ -87,19 +96,41 @@ def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, h
     return packs
 
 
+def per_task(given: str | Mapping[str, str], tasks: Sequence[str], what: str) -> dict[str, str]:
+    """{task: value} of "value" (for all tasks) or "task=value,…". Raises ConfigError for a task that is not there."""
+    if isinstance(given, str):
+        if "=" not in given:
+            return dict.fromkeys(tasks, given) if given else {}
+        given = dict(part.strip().split("=", 1) if "=" in part else (part, "") for part in given.split(","))
+    for task, value in given.items():
+        if task not in tasks or not value:
+            raise ConfigError(f"{what} {task}={value}: give one {what} for all tasks, or task={what},… with tasks out of "
+                              f"{', '.join(tasks)}")
+    return dict(given)
+
+
 def make_lab(name: str | Preset, data: Mapping[str, Pack], tasks: Sequence[str] | None = None, seed: int = 0,
-             fusion: FusionMaker | None = None) -> Lab:
-    """The lab of a preset: freshly drawn networks (by `seed`) for these tasks of the data, α = 0."""
+             fusion: FusionMaker | None = None, backbone: str | Mapping[str, str] = "") -> Lab:
+    """The lab of a preset: freshly drawn networks (by `seed`) for these tasks of the data, α = 0.
+
+    backbone: a name for all tasks, "resnet18", or for some, "segmentation=vgg16,normals=resnet18"; else the preset's own.
+    """
     chosen = name if isinstance(name, Preset) else preset(name)
     made = data["train"].make_tasks(tasks or data["train"].first_dense_pair())
     if len(made) < 2:
         raise ConfigError(f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
                           f"this data has {', '.join(data['train'].tasks)}")
+    names = dict.fromkeys(made, next(iter(chosen.backbones))) | per_task(backbone, tuple(made), "backbone")
+    for task, wanted in names.items():
+        if wanted not in chosen.backbones:
+            raise ConfigError(f"there is no backbone {wanted!r} for {task}; choose one of {', '.join(chosen.backbones)}, or "
+                              "put networks of your own (zoo.staged) into a SuperNet")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbones = {task: chosen.backbone(outputs=t.channels, dense=t.dense) for task, t in made.items()}
-        space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
-        supernet = SuperNet(backbones, space, fusion or chosen.fusion).to(memory_format=torch.channels_last)  # faster
+        backbones = {task: chosen.backbones[names[task]](outputs=t.channels, dense=t.dense) for task, t in made.items()}
+        space = SearchSpace.build({task: net.plan for task, net in backbones.items()})
+        fusion = fusion or (ResidualFusion if any(net.signed for net in backbones.values()) else chosen.fusion)
+        supernet = SuperNet(backbones, space, fusion).to(memory_format=torch.channels_last)  # faster
     return Lab(made, supernet, ArchitectureWeights(len(space)), dict(data))
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 from .errors import LabError, RunError
@@ -11,14 +12,38 @@ from .search import Search
 
 
 class Recorded:
-    """A search and its folder as one source of events, for whoever watches it: to iterate, to turn, to branch."""
+    """A search and its folder as one source of events, for whoever watches it: to iterate, to turn, to branch.
+
+    Leave the iteration when you like (`break`, a stopped studio, a kernel that closes): the state is saved, and the next
+    iteration goes on with it, also that of another process on the same folder. left: the checkpoint made then, or None.
+    """
 
     def __init__(self, search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5):
         self.search, self.folder, self.checkpoint_every, self.keyframes = search, folder, checkpoint_every, keyframes
-        self.lab, self.config, self.turn, self.score_now = search.lab, search.config, search.turn, search.score_now
+        self.lab, self.config, self.turn, self.current = search.lab, search.config, search.turn, search.current
+        self.left: Checkpoint | None = None
+        self._as_left = False                         # the search in memory stands where its folder says
 
     def __iter__(self) -> Iterator[Event]:
-        return record(self.search, self.folder, self.checkpoint_every, self.keyframes)
+        if not self._as_left and not resume(self.search, self.folder):
+            return
+        self.left, self._as_left = None, False        # what ends in an error is loaded anew
+        try:
+            yield from _keep(self.search, self.folder, self.checkpoint_every, self.keyframes)
+        except GeneratorExit:
+            self._as_left = True
+            self.left = next(reversed(self.folder.log.of(Checkpoint)), None)
+            raise
+
+    def score_now(self) -> Evaluated:
+        """What the search would be worth at this moment, kept in the folder. Raises ConfigError without an `evaluate`."""
+        event = self.search.score_now()
+        self.folder.append(event)
+        return event
+
+    def checkpoints(self) -> list[int]:
+        """The steps it can branch from: those of the last two checkpoints and of the keyframes. Safe from any thread."""
+        return sorted({int(path.name.split("-")[0]) for path in (self.folder.path / "checkpoints").glob("*-*.json")})
 
     def branch(self, step: int, **knobs) -> Search:
         """Another search from the checkpoint of `step`, with the same seed and other knobs. Raises RunError, ConfigError."""
@@ -32,15 +57,11 @@ class Recorded:
 def go(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5, listen=lambda *_: None,
        turn: Mapping | None = None) -> None:
     """Run a search to its end in a folder, from its last checkpoint if it has one. Raises RunError when a loss fails."""
-    for event in record(search, folder, checkpoint_every, keyframes, turn):
-        try:
+    with closing(record(search, folder, checkpoint_every, keyframes, turn)) as events:
+        for event in events:
             listen(search, event)
-        except KeyboardInterrupt:                                       # asked to stop, between two steps
-            if _settled(search, event):
-                save(search, folder, _keyframes(search, checkpoint_every, keyframes))
-            raise
-        if isinstance(event, Failed):
-            raise RunError(f"{event.message}; the last good checkpoint is {event.checkpoint or 'the start'}")
+            if isinstance(event, Failed):
+                raise RunError(f"{event.message}; the last good checkpoint is {event.checkpoint or 'the start'}")
 
 
 def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5,
@@ -48,40 +69,55 @@ def record(search: Search, folder: Run, checkpoint_every: int = 100, keyframes: 
     """Pass a search's events on, once they are safe in the folder; checkpoint; apply the requests that viewers left.
 
     Starts from the folder's newest checkpoint, if there is one: the events then are those of a search never stopped.
+    Closed between two events, it saves where the search stands.
     """
-    steps, keep = search.config.steps, _keyframes(search, checkpoint_every, keyframes)
-    saved = folder.checkpoints()
-    if saved:
+    if resume(search, folder):
+        if turn:
+            search.turn(**turn)
+        yield from _keep(search, folder, checkpoint_every, keyframes)
+
+
+def resume(search: Search, folder: Run) -> bool:
+    """Take the search to the folder's newest checkpoint, if there is one. False: the folder's search is finished."""
+    if folder.checkpoints():
         step, tensors, meta = folder.load_checkpoint()
-        if step == steps and folder.log.finished:
-            search.load_state(tensors, meta)
-            return
         search.load_state(tensors, meta)
+        if step == search.config.steps and folder.log.finished:
+            return False
         folder.requests_read = meta["requests_read"]
         folder.resumed(step)
     elif folder.log.events:
         folder.resumed(0)
-    if turn:
-        search.turn(**turn)
-    for event in search:
-        if isinstance(event, Failed):
-            event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))
-        if isinstance(event, Started):
-            event = replace(event, config=folder.config)                # the log then tells the whole experiment
-        folder.append(event)
-        yield event
-        if _settled(search, event) and (event.step % checkpoint_every == 0 or event.step == steps):
-            yield save(search, folder, keep)
-        for knobs in folder.requests():
-            try:
-                search.turn(**knobs)
-            except LabError as error:
-                folder.notice(f"a request was refused: {error}")
+    return True
 
 
-def _settled(search: Search, event: Event) -> bool:
-    """Whether a step is done with all that belongs to it."""
-    return isinstance(event, Evaluated) or isinstance(event, Step) and not search.evaluates_now()
+def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) -> Iterator[Event]:
+    event, saved, keep = None, search.step_number, _keyframes(search, checkpoint_every, keyframes)
+    try:
+        if search.evaluates_now() and all(e.step != search.step_number for e in folder.log.evaluated[-2:]):
+            event = search.score_now()                                  # a stop came in between
+            folder.append(event)
+            yield event
+        for event in search:
+            if isinstance(event, Failed):
+                event = replace(event, checkpoint=next((m.file for m in reversed(folder.checkpoints())), None))
+            if isinstance(event, Started):
+                event = replace(event, config=folder.config)            # the log then tells the whole experiment
+            folder.append(event)
+            yield event
+            settled = isinstance(event, Evaluated) or isinstance(event, Step) and not search.evaluates_now()
+            if settled and (event.step % checkpoint_every == 0 or event.step == search.config.steps):
+                saved = event.step
+                yield save(search, folder, keep)
+            for knobs in folder.requests():
+                try:
+                    search.turn(**knobs)
+                except LabError as error:
+                    folder.notice(f"a request was refused: {error}")
+    except GeneratorExit:                                               # asked to stop, between two events
+        if search.step_number != saved and not isinstance(event, Failed):
+            save(search, folder, keep)
+        raise
 
 
 def _keyframes(search: Search, checkpoint_every: int, count: int) -> set[int]:

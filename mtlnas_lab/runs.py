@@ -1,6 +1,8 @@
 """A run folder: all that one search leaves behind, and the interface between it and whoever looks at it.
 
-    config.json space.json architecture.json scores.json summary.md fusion_graph.* weights.safetensors
+    config.json space.json architecture.json scores.json summary.md weights.safetensors
+    fusion_graph.*    the picture: .pdf .svg .png .tex .tikz .html, and .json that says what it shows, to be drawn again
+    ablation.json explained.md explained.tex   what each kept edge is worth (`mtlnas-lab explain`)
     events.jsonl      what happened, one checked line each; only ever grows
     checkpoints/      STEP-HASH.safetensors, each with a checked line in STEP-HASH.json that vouches for it
     controls.jsonl    what viewers ask for, one line of knobs each
@@ -28,8 +30,9 @@ from .files import open_plain, parse_object, plain, read, read_json, replace, re
 from .space import SearchSpace
 
 SEALED = ("config.json", "space.json")                # written once, with a checksum
-JSON = (*SEALED, "architecture.json", "scores.json")
-FILES = (*JSON, "summary.md", *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz")))
+JSON = (*SEALED, "architecture.json", "scores.json", "ablation.json", "fusion_graph.json")
+FILES = (*JSON, "summary.md", "explained.md", "explained.tex",
+         *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz", "html")))
 REQUESTS = 2**24                                      # bytes that are read at a time
 
 

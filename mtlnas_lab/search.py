@@ -26,6 +26,7 @@ from .errors import ConfigError, RunError
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
 from .relaxation import Schedule, entropy, entropy_gradient, l1, l1_gradient, relaxation
+from .together import ALONE, Alone
 
 KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
 
@@ -36,18 +37,19 @@ class Search:
     weight_batches, alpha_batches: endless iterators of (image, {task: target}); by default the two halves of the lab's
     training pack. gates: E booleans; then nothing is searched and w alone is trained under them, on all the data.
     evaluate: called with the search every `evaluate_every` steps; what it returns becomes the scores of an event.
+    together: the processes that search as one (scale.Together); each works on its part of every batch.
     """
 
     def __init__(self, lab: Lab, config: SearchConfig = SearchConfig(), weight_batches: Iterator | None = None,
                  alpha_batches: Iterator | None = None, gates: Sequence[bool] | None = None,
-                 evaluate: Callable[[Search], dict] | None = None):
+                 evaluate: Callable[[Search], dict] | None = None, together: Alone = ALONE):
         if gates is not None and len(gates) != len(lab.space):
             raise ConfigError(f"{len(gates)} gates for {len(lab.space)} candidate edges; give one for each edge")
-        self.lab, self.config, self.evaluate, self.step_number = lab, config, evaluate, 0
+        self.lab, self.config, self.evaluate, self.together, self.step_number = lab, config, evaluate, together, 0
         self.fixed_gates = tuple(gates) if gates is not None else None if len(lab.space) else ()
         if weight_batches is None:
             weight_batches, alpha_batches = self._batches()
-        self.weight_batches, self.alpha_batches = weight_batches, alpha_batches
+        self.weight_batches, self.alpha_batches = (b and together.share(b) for b in (weight_batches, alpha_batches))
         self.knobs: dict = {}                                            # what has been turned so far, merged
         self._turned, self._lock = [], threading.Lock()
         self.generator = torch.Generator().manual_seed(config.seed)      # draws gates; on the CPU for every device
@@ -73,6 +75,7 @@ class Search:
             losses = self._losses(image, targets, self._gates("alpha_gates"))
             objective = self._total(losses) + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
             alpha.grad, = torch.autograd.grad(objective, [alpha])
+            self.together.average([alpha.grad])
             grad = alpha.grad - entropy_weight * entropy_gradient(alpha.detach()) \
                 - l1_weight * l1_gradient(alpha.detach(), self.costs)    # what the tasks alone ask for
             self.objective = objective.detach()
@@ -84,6 +87,7 @@ class Search:
         losses = self._losses(image, targets, self._gates("weight_gates").detach() if self.fixed_gates is None
                               else self.fixed_gates)
         self._total(losses).backward()
+        self._average_gradients()
         falling = (1 - self.step_number / self.config.steps) ** self.config.lr_power
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.current("weight_lr") * group["factor"] * falling
@@ -110,11 +114,19 @@ class Search:
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
 
+    def _average_gradients(self) -> None:
+        """Over the processes, and batch-norm statistics with them."""
+        if self.together.world > 1:
+            network = self.lab.supernet
+            self.together.average([p.grad for p in network.parameters() if p.grad is not None]
+                                  + [b for b in network.buffers() if b.is_floating_point()])
+
     def _report(self, losses, grad, entropy_weight, l1_weight, start) -> Step:
         """One transfer from the device for all the numbers of a step."""
         alpha, edges = self.lab.alphas.alpha.detach(), len(self.lab.space)
         grad = torch.zeros_like(alpha) if grad is None else grad
         rest = torch.stack([entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())])
+        self.together.average([rest])
         numbers = torch.cat([alpha, grad, rest]).tolist()
         if alpha.dtype == torch.float32:                                 # what float32 knows; a log is read and kept as text
             numbers = [float(f"{x:.9g}" if i < edges else f"{x:.7g}") for i, x in enumerate(numbers)]
@@ -209,6 +221,7 @@ class Search:
     def _apply_turned(self) -> list[dict]:
         with self._lock:
             turned, self._turned = self._turned, []
+        turned = self.together.agree(turned)
         for knobs in turned:
             checked = self._checked(knobs)
             if "force" in checked:

@@ -34,12 +34,21 @@ Plan = tuple[Stage, ...]
 
 
 def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
-    """The plan of a backbone with `channels[s]` channels after stage s, its stages grouped by sizes as in [2, 2, 3]."""
+    """The plan of a backbone with `channels[s]` channels after stage s, its stages grouped by sizes as in [2, 2, 3].
+
+    A size of 0 is a group that this backbone lacks: [0, 3, 4] lines its groups up with the second and third of another.
+    """
     if len(channels) != sum(groups):
         raise SpaceError(f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
                          "give one number of channels for each stage")
     places = [(group, index, size) for group, size in enumerate(groups) for index in range(size)]
     return tuple(Stage(width, *place) for width, place in zip(channels, places))
+
+
+def group_sizes(stages: Plan) -> list[int]:
+    """The sizes that `plan` was given: how many stages each group has, 0 for one that is not there."""
+    groups = [stage.group for stage in stages]
+    return [groups.count(group) for group in range(max(groups, default=-1) + 1)]
 
 
 @dataclass(frozen=True, order=True)
@@ -118,6 +127,13 @@ def paper_rules(limit: int | None = 3) -> tuple[Rule, ...]:
     return other_task, not_deeper, same_group, within(limit)
 
 
+def _none_left(rule: Rule, pairs: int, plans: Mapping[str, Plan]) -> str:
+    groups = "; ".join(f"{task}: {group_sizes(stages)}" for task, stages in plans.items())
+    return (f"no candidate edge is left: the rule {rule.__name__} refuses all {pairs} pairs of stages that came to it; "
+            f"stages in each group, from group 0: {groups}; cut the backbones so that groups of equal number belong "
+            "together (a size of 0 skips a number), or pass rules without this one")
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """Plans of stages and the candidate edges between them: E edges, hence 2^E architectures.
@@ -132,12 +148,17 @@ class SearchSpace:
 
     @classmethod
     def build(cls, plans: Mapping[str, Plan], rules: Sequence[Rule] = paper_rules()) -> SearchSpace:
-        """All pairs of nodes that every rule allows. Needs two tasks or more."""
+        """All pairs of nodes that every rule allows. Raises SpaceError for less than two tasks, and where none is left."""
         if len(plans) < 2:
             raise SpaceError(f"a search space lies between backbones, but there is only {list(plans)}; give two tasks or more")
         nodes = [Node(task, stage) for task, stages in plans.items() for stage in range(len(stages))]
-        return cls(plans, tuple(Edge(source, target) for target in nodes for source in nodes
-                                if all(rule(source, target, plans) for rule in rules)))
+        pairs = [(source, target) for target in nodes for source in nodes]
+        for rule in rules:
+            left = [pair for pair in pairs if rule(*pair, plans)]
+            if not left:
+                raise SpaceError(_none_left(rule, len(pairs), plans))
+            pairs = left
+        return cls(plans, tuple(Edge(source, target) for source, target in pairs))
 
     def __post_init__(self):
         object.__setattr__(self, "plans", {task: tuple(stages) for task, stages in self.plans.items()})
@@ -222,7 +243,7 @@ class SearchSpace:
         return f"SearchSpace({stages}, {len(self)} candidate edges)"
 
     def to_json(self) -> dict:
-        plans = {task: {"channels": [s.channels for s in stages], "groups": [s.size for s in stages if s.index == 0]}
+        plans = {task: {"channels": [s.channels for s in stages], "groups": group_sizes(stages)}
                  for task, stages in self.plans.items()}
         return {"plans": plans, "edges": [str(edge) for edge in self.edges]}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import Backbone
+from .backbones import Backbone, step
 from .errors import SpaceError
 from .fusion import NDDR, Fusion
 from .space import Node, SearchSpace
@@ -45,16 +45,16 @@ class SuperNet(nn.Module):
         image (B, 3, H, W). gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
         tap: called with every node and its fused features (B, C, H, W). Returns each task's output.
         """
-        features, fused = {}, dict.fromkeys(self.space.tasks, image)
+        features, fused, beside = {}, dict.fromkeys(self.space.tasks, image), dict.fromkeys(self.space.tasks, ())
         for nodes in self.space.order:                                    # shallow to deep
-            for node in nodes:
-                stage = self.backbones[node.task].stages[node.stage]
-                features[node] = stage(fused[node.task])                  # (B, C, H, W), before fusion
+            for node in nodes:                                            # (B, C, H, W), before fusion
+                stage, task = self.backbones[node.task].stages[node.stage], node.task
+                features[node], beside[task] = step(stage, fused[task], beside[task])
             for node in nodes:
                 fused[node.task] = self._fuse(node, features, gates)      # (B, C, H, W), after fusion
                 if tap:
                     tap(node, fused[node.task])
-        return {task: backbone.head(fused[task]) for task, backbone in self.backbones.items()}
+        return {task: backbone.head(fused[task], *beside[task]) for task, backbone in self.backbones.items()}
 
     def _fuse(self, node: Node, features: Mapping[Node, Tensor], gates: Gates) -> Tensor:
         """Gather what enters `node`; maps of another size are resized to the node's own (the paper's R)."""

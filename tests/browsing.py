@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,16 +26,32 @@ in_browser = [pytest.mark.browser,
               pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no chromium on this machine")]
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for(address):
+    """Until a server answers there."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(f"nothing answers at {address}")
+
+
+@contextmanager
+def serve(root):
     """(folder, address) of a JupyterLab of our own, with nothing of this machine's settings."""
-    root = tmp_path_factory.mktemp("notebooks")
     settings = root / ".settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "JUPYTER_CONFIG_DIR": str(root / ".config"), "JUPYTERLAB_SETTINGS_DIR": str(root / ".settings"),
            "JUPYTERLAB_WORKSPACES_DIR": str(root / ".workspaces"), "JUPYTER_RUNTIME_DIR": str(root / ".runtime"),
            "IPYTHONDIR": str(root / ".ipython"), "OMP_NUM_THREADS": "1"}
@@ -43,23 +61,30 @@ def lab(tmp_path_factory):
          f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
          "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token=test").close()
-            break
-        except OSError:
-            time.sleep(0.1)
+    wait_for(f"http://127.0.0.1:{port}/api/status?token=test")
     yield root, f"http://127.0.0.1:{port}"
     server.terminate()
     server.wait(20)
 
 
-@pytest.fixture(scope="module")
-def browser():
+@contextmanager
+def chromium():
     with playwright.sync_playwright() as machinery:
         one = machinery.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield one
         one.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("notebooks")) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as one:
+        yield one
 
 
 class Notebook:
@@ -92,8 +117,8 @@ class Notebook:
         self.menu("Run", "Run All Cells")
         self.page.wait_for_selector(until, timeout=60_000)
 
-    def cell(self, text):
-        """Type a cell at the end, run it, and return its output."""
+    def cell(self, text, timeout=60):
+        """Type a cell at the end, run it, and return its output. timeout: seconds."""
         self.page.locator(".jp-Notebook .jp-CodeCell").last.locator(".cm-content").click()
         self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(text)
@@ -101,15 +126,22 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
         self.page.wait_for_function(
             "was => { const all = document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt'); const now = "
-            "all[all.length - 1].innerText; return now !== was && !now.includes('*') }", arg=before, timeout=60_000)
+            "all[all.length - 1].innerText; return now !== was && !now.includes('*') }", arg=before, timeout=1000 * timeout)
         return self.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea").inner_text().strip()
 
+    def saved(self):
+        """The notebook's file, after saving it."""
+        self.menu("File", "Save Notebook")
+        self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=10_000)
+        return self.path.read_text(encoding="utf-8")
+
     def step(self, which=0):
+        self.wait_step(0, which)
         return int(re.search(r"step (\d+)", self.page.locator(".mtl-where").nth(which).inner_text())[1])
 
     def wait_step(self, least, which=0):
         self.page.wait_for_function(
-            "([least, which]) => +(document.querySelectorAll('.mtl-where')[which].innerText.match(/step (\\d+)/)[1]) >= least",
+            "([least, which]) => +(document.querySelectorAll('.mtl-where')[which]?.innerText.match(/step (\\d+)/)?.[1]) >= least",
             arg=[least, which], timeout=60_000)
 
     def button(self, name, which=0):
@@ -120,8 +152,12 @@ class Notebook:
 
     def shot(self, name, whole=False, of=".mtl-studio"):
         SHOTS.mkdir(exist_ok=True)
+        before = self.page.viewport_size
+        self.page.set_viewport_size({**before, "height": 1800})       # all of a tall panel
+        self.page.wait_for_timeout(200)
         target = self.page if whole else self.page.locator(of).first
         target.screenshot(path=SHOTS / f"{name}.png")
+        self.page.set_viewport_size(before)
 
     def close(self):
         self.menu("Kernel", "Shut Down Kernel") if not self.errors else None

@@ -1,4 +1,5 @@
 """The studio as a person uses it: a real JupyterLab, a real browser, a mouse and a keyboard."""
+import importlib.util
 import json
 import re
 import subprocess
@@ -8,7 +9,18 @@ import time
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from browsing import ROOT, SHOTS, browser, expect, in_browser, lab, notebook  # noqa: F401, E402 (fixtures)
+from browsing import (  # noqa: E402, F401 (fixtures)
+    ROOT,
+    SHOTS,
+    browser,
+    expect,
+    free_port,
+    in_browser,
+    lab,
+    nbformat,
+    notebook,
+    wait_for,
+)
 
 pytestmark = in_browser
 SEARCH = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
@@ -23,7 +35,7 @@ def settings_used(nb):
 
 
 def test_a_person_runs_pauses_steers_and_stops(notebook):
-    nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio", "")
+    nb = notebook(SEARCH + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio", "")
     nb.run_all()
     expect(nb.mode()).to_have_text("ready")
     nb.shot("studio-ready")
@@ -71,38 +83,57 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     assert "edges kept" in nb.cell("studio.architecture")
     nb.button("Go on").click()
     nb.wait_step(at + 10)
+    nb.button("Reset").click()
+    expect(nb.mode()).to_have_text("ready")
+    assert nb.step() == 0
+    nb.button("Start").click()
+    nb.wait_step(3)
 
 
-def test_dark_theme(notebook):
-    nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=400, pause=0.002), title='Rooms')\nstudio", "")
+def test_dark_theme_in_a_large_space_with_hostile_names(notebook):
+    nb = notebook(SEARCH + "import viz_fakes\n"
+                  "space = viz_fakes.space(5, plan=viz_fakes.RESNET, names=viz_fakes.HOSTILE)\n"
+                  "studio = SearchStudio(FakeSearch(space=space, steps=120, pause=0.02, evaluate_every=20), "
+                  "title='<img src=x onerror=alert(1)>')\nstudio", "")
+    alerts = []
+    nb.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
     nb.run_all()
     nb.button("Start").click()
-    nb.wait_step(60)
+    nb.wait_step(40)
     nb.menu("Settings", "Theme", "JupyterLab Dark")
     expect(nb.page.locator(".mtl-studio[data-dark]")).to_be_attached()
     expect(nb.mode()).to_have_text("finished", timeout=60_000)
     box = nb.page.locator(".mtl-canvas").bounding_box()
-    nb.page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.4 * box["height"])
+    nb.page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.3 * box["height"])
+    nb.page.locator(".mtl-canvas").focus()
+    nb.page.keyboard.press("ArrowRight")
+    expect(nb.page.locator(".mtl-edge b")).to_contain_text("→")
     time.sleep(0.3)
-    nb.shot("studio-finished-dark")
+    nb.shot("studio-hostile-dark")
     nb.menu("Settings", "Theme", "JupyterLab Light")
     expect(nb.page.locator(".mtl-studio:not([data-dark])")).to_be_attached()
     time.sleep(0.3)
-    nb.shot("studio-finished-light")
+    nb.shot("studio-hostile-light")
+    assert not alerts and nb.page.locator(".mtl-studio img, .mtl-studio script").count() == 0
 
 
-def test_the_page_is_reloaded_and_a_second_tab_sees_the_same(notebook, browser):
+def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, browser):
     nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nstudio", "")
     nb.run_all()
     nb.button("Start").click()
-    nb.wait_step(10)
-    nb.page.keyboard.press("Control+S")
-    nb.menu("File", "Save Notebook")
-    time.sleep(0.5)
+    nb.wait_step(60)
+    nb.button("Stop and keep").click()
+    expect(nb.mode()).to_have_text("stopped")
+    deadline = time.monotonic() + 30
+    while "image/png" not in (saved := nb.saved()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert "image/png" in saved and "widget-view" in saved and len(saved) < 400_000
+    nb.button("Go on").click()
     at = nb.step()
+    nb.wait_step(at + 5)
     nb.open(reset="")
     nb.page.wait_for_selector(".mtl-studio canvas", timeout=60_000)
-    nb.wait_step(at + 5)
+    nb.wait_step(at + 10)
     other = browser.new_page(viewport={"width": 1100, "height": 800})
     other.goto(f"{nb.url}/lab/workspaces/two/tree/{nb.path.name}?token=test")
     other.wait_for_selector(".mtl-studio canvas", timeout=60_000)
@@ -115,26 +146,80 @@ def test_the_page_is_reloaded_and_a_second_tab_sees_the_same(notebook, browser):
     expect(nb.page.locator(".mtl-studio")).to_have_count(2)
 
 
-def test_interrupting_the_kernel_stops_the_search(notebook):
-    nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nstudio", "")
-    nb.run_all()
-    nb.button("Start").click()
-    nb.wait_step(10)
-    nb.menu("Kernel", "Interrupt Kernel")
-    expect(nb.mode()).to_have_text("stopped", timeout=10_000)
-    assert nb.cell("print(1 + 1)") == "2"
-
-
-def test_a_cell_that_is_run_again_replaces_its_search(notebook):
+def test_run_again_interrupted_and_restarted(notebook):
     nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nALL = [*globals().get('ALL', []), studio]\n"
                   "studio.start()", "")
     nb.run_all()
     nb.wait_step(10)
     nb.page.locator(".jp-CodeCell").first.locator(".cm-content").click()
-    nb.page.keyboard.press("Control+Enter")
+    nb.page.keyboard.press("Control+Enter")                              # a cell that is run again replaces its search
     time.sleep(1)
     nb.wait_step(10)
     assert nb.cell("print([one.source.mode for one in ALL])") == "['stopped', 'running']"
+    nb.menu("Kernel", "Interrupt Kernel")
+    expect(nb.mode()).to_have_text("stopped", timeout=10_000)
+    assert nb.cell("print(1 + 1)") == "2"
+    at = nb.step()
+    nb.menu("Kernel", "Restart Kernel and Run All Cells…")
+    nb.page.click(".jp-Dialog button.jp-mod-accept")
+    nb.page.wait_for_function("at => { const one = document.querySelector('.mtl-where'); const step = one && "
+                              "+one.innerText.match(/step (\\d+)/)?.[1]; return step > 0 && step < at || step > at + 50 }", arg=at, timeout=60_000)
+    expect(nb.mode()).to_have_text("running")
+    assert nb.cell("print(len(ALL))") == "1"
+
+
+REAL = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
+import torch; torch.set_num_threads(1)
+from dataclasses import replace
+from mtlnas_lab import Search, presets
+from mtlnas_lab.experiment import scores_now
+from mtlnas_lab.recording import Recorded
+from mtlnas_lab.runs import Run
+from mtlnas_lab.widgets import SearchStudio
+lab = presets.tiny(seed=0)
+config = replace(presets.preset("tiny").search, steps=20, batch_size=2, alpha_lr=0.3, evaluate_every=0)
+folder = Run.create("FOLDER", config.to_json(), lab.space)
+studio = SearchStudio(Recorded(Search(lab, config, evaluate=scores_now), folder, checkpoint_every=5), title="Rooms")
+"""
+
+
+def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
+    """A real search, recorded: what would it be worth now, and what if λ had been another from step 10 on?"""
+    nb = notebook(REAL.replace("FOLDER", str(tmp_path / "run")), "studio", "")
+    nb.run_all()
+    nb.button("Step").click()
+    nb.wait_step(1)
+    expect(nb.button("Discretise now")).to_be_enabled()
+    nb.button("Discretise now").click()
+    nb.page.wait_for_function("document.querySelector('.mtl-canvas').ariaLabel.includes(' hard')", timeout=60_000)
+    nb.button("Start").click() if nb.button("Start").is_visible() else nb.button("Go on").click()
+    expect(nb.mode()).to_have_text("finished", timeout=90_000)
+    nb.page.locator(".mtl-scrub").first.focus()
+    nb.page.keyboard.press("Home")
+    for _ in range(11):
+        nb.page.keyboard.press("ArrowRight")
+    nb.button("Branch from 10").click()
+    expect(nb.page.locator(".mtl-studio")).to_have_count(2)
+    expect(nb.mode(1)).to_have_text("ready")
+    knob = nb.page.locator(".mtl-studio").nth(1).locator(".mtl-entropy_weight input")
+    knob.focus()
+    nb.page.keyboard.press("End")
+    nb.button("Go on", 1).click()
+    expect(nb.mode(1)).to_have_text("finished", timeout=60_000)
+    texts = nb.page.locator(".mtl-time output")
+    for key, step in (("Home", "step 1"), ("ArrowRight", "step 2"), ("End", "step 20")):
+        nb.page.locator(".mtl-scrub").nth(1).focus()
+        nb.page.keyboard.press(key)
+        expect(texts.nth(0)).to_have_text(step)
+        expect(texts.nth(1)).to_have_text(step)
+    nb.button("Replay", 0).click()
+    nb.page.wait_for_function("() => { const [a, b] = [...document.querySelectorAll('.mtl-time output')].map(o => o.textContent);"
+                              " return a === b && a !== 'step 20' && a !== 'step 1' }", timeout=20_000)
+    nb.shot("studio-branch", of=".widget-gridbox, .jp-OutputArea-output:has(.mtl-studio)")
+    assert nb.cell("import numpy as np; other = studio._others[0].log.alpha; print(np.array_equal(other[:10], studio.log.alpha[:10]), "
+                   "np.array_equal(other[10:], studio.log.alpha[10:]), studio._others[0].log.steps[-1].entropy_weight)") == "True False 20.0"
+    nb.button("Close", 1).click()
+    expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
@@ -150,22 +235,6 @@ def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
     finally:
         writer.kill()
         writer.wait()
-
-
-def test_names_are_text(notebook):
-    nb = notebook(SEARCH + "import viz_fakes\n"
-                  "space = viz_fakes.space(3, names=viz_fakes.HOSTILE)\n"
-                  "studio = SearchStudio(FakeSearch(space=space, steps=60, pause=0), title='<img src=x onerror=alert(1)>')\nstudio", "")
-    alerts = []
-    nb.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    nb.run_all()
-    nb.button("Start").click()
-    expect(nb.mode()).to_have_text("finished", timeout=30_000)
-    nb.page.locator(".mtl-canvas").focus()
-    nb.page.keyboard.press("ArrowRight")
-    time.sleep(0.3)
-    nb.shot("studio-hostile-names")
-    assert not alerts and nb.page.locator(".mtl-studio img, .mtl-studio script").count() == 0
 
 
 def test_replay_page_stands_alone(browser, tmp_path):
@@ -189,3 +258,31 @@ def test_replay_page_stands_alone(browser, tmp_path):
     page.screenshot(path=SHOTS / "replay-page.png", full_page=True)
     page.close()
     assert not wrong and len(asked) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed: pip install 'mtlnas-lab[app]'")
+def test_the_same_notebook_as_an_app(browser, tmp_path):
+    """Voilà runs the notebook and shows its outputs only; the studio works there as in JupyterLab."""
+    cells = [nbformat.v4.new_code_cell(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01), title='Rooms')\nstudio")]
+    spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=spec), tmp_path / "app.ipynb")
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "-m", "voila", "app.ipynb", "--no-browser", f"--port={port}"], cwd=tmp_path,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/")
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector(".mtl-studio canvas", timeout=90_000)
+        page.get_by_role("button", name="Start", exact=True).click()
+        page.wait_for_function("+document.querySelector('.mtl-where')?.innerText.match(/step (\\d+)/)?.[1] > 20", timeout=60_000)
+        page.locator(".mtl-entropy_weight input").focus()
+        page.keyboard.press("End")
+        page.wait_for_function("document.querySelector('.mtl-canvas').ariaLabel.includes('entropy weight 20.0')", timeout=20_000)
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / "studio-voila.png")
+        page.close()
+    finally:
+        server.terminate()
+        server.wait(20)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mtlnas_lab.evaluate import discretization_gap, evaluate, recalibrated, trivial
+from mtlnas_lab.architecture import Architecture, operations, prune
+from mtlnas_lab.evaluate import ablate, discretization_gap, edge_costs, evaluate, recalibrated, trivial
 from mtlnas_lab.search import Search, SearchConfig
 
 from helpers import Stream, batch, small_lab
@@ -61,3 +62,28 @@ def test_trained_beats_trivial_on_what_it_was_trained_on():
     lazy = trivial(lab.tasks, batches(lab, range(4)), batches(lab, [17, 18]))
     assert set(lazy) == set(lab.tasks) and 0.1 < lazy["segmentation"]["pixel_accuracy"] < 0.35
     assert scores["normals"]["mean_angle"] < 90
+
+
+def test_an_ablation_takes_one_edge_away_at_a_time():
+    lab, asked = small_lab(dropout=0.5), []
+    lab.supernet.train()
+    few = Architecture(lab.space, [i in (3, 20, 40) for i in range(48)])
+    changes = ablate(lab, few, lambda: asked.append(1) or batches(lab), lambda edges: reversed(edges))
+    assert list(changes) == [str(few.edges[i]) for i in (2, 1, 0)] and len(asked) == 4 and lab.supernet.training
+    whole = evaluate(lab.supernet, few.kept, lab.tasks, batches(lab))
+    without = evaluate(lab.supernet, [i in (3, 40) for i in range(48)], lab.tasks, batches(lab))
+    for task, metrics in changes[str(few.edges[1])].items():
+        assert metrics == {metric: without[task][metric] - whole[task][metric] for metric in whole[task]}
+    assert any(change for metrics in changes.values() for of in metrics.values() for change in of.values())
+    assert ablate(lab, Architecture(lab.space, (False,) * 48), lambda: batches(lab)) == {}
+
+
+def test_edge_costs_are_the_operations_that_go_with_an_edge():
+    lab = small_lab()
+    few = Architecture(lab.space, [i in (3, 20, 40) for i in range(48)])
+    image, _ = batch(0)
+    costs = edge_costs(lab, few, image[:1])
+    fewer = Architecture(lab.space, [i in (3, 40) for i in range(48)])
+    total = operations(prune(lab.supernet, few), image[:1])
+    assert list(costs) == [str(edge) for edge in few.edges] and all(0 < cost < 0.1 for cost in costs.values())
+    assert costs[str(few.edges[1])] == pytest.approx(1 - operations(prune(lab.supernet, fewer), image[:1]) / total, rel=1e-6)

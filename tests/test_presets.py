@@ -9,10 +9,12 @@ from mtlnas_lab.data import sequential
 from mtlnas_lab.errors import ConfigError, DataError, RunError
 from mtlnas_lab.evaluate import evaluate, trivial
 from mtlnas_lab.events import EventLog
+from mtlnas_lab.fusion import NDDR, ResidualFusion
 from mtlnas_lab.lab import pick_device
 from mtlnas_lab.relaxation import Schedule
 from mtlnas_lab.rooms import render
 from mtlnas_lab.runs import Run
+from mtlnas_lab.space import SearchSpace
 
 SAMPLES = presets.samples()
 
@@ -112,6 +114,24 @@ def test_three_tasks_and_image_tasks(pack):
     lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "depth", "room"))
     out = lab.supernet(lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space)))
     assert len(lab.space) == 6 * 24 and out["room"].shape == (2, 5) and out["depth"].shape[1] == 1
+
+
+@pytest.mark.parametrize("backbone, edges, fusion", [
+    ("resnet18", 3 * 24, NDDR), ("segmentation=resnet50,depth=resnet18", 34 + 48 + 27, NDDR),
+    ({"room": "vit"}, 48 + 2 * 43, ResidualFusion)])
+def test_backbones_by_name(pack, backbone, edges, fusion):
+    lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "depth", "room"), backbone=backbone)
+    out = lab.supernet(lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space)))
+    assert len(lab.space) == edges and out["segmentation"].ndim == 4 and out["room"].shape == (2, 5)
+    assert {type(f) for f in lab.supernet.fusion.values()} == {fusion}
+
+
+def test_full_size_backbones_have_the_papers_spaces():
+    full = presets.preset("vgg16").backbones
+    with torch.device("meta"):
+        plans = {name: full[name](outputs=40).plan for name in ("vgg16", "resnet50", "vit")}
+    counts = {name: len(SearchSpace.build(dict.fromkeys("ab", plan))) for name, plan in plans.items()}
+    assert counts == {"vgg16": 48, "resnet50": 72, "vit": 48}
 
 
 def test_budget():

@@ -66,6 +66,41 @@ def test_unlike_backbones_are_resized_and_matched():
     assert out["a"].shape == (2, 2, 8, 8) and out["b"].shape == (2, 3, 4, 4)
 
 
+class WithToken(torch.nn.Module):
+    """A stage that puts out a map and something that goes on beside it, and counts how often it was taken along."""
+
+    def __init__(self, inputs):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(inputs, 4, 1)
+
+    def forward(self, x, token=0.0):
+        return self.conv(x), token + 1.0
+
+
+class TokenAway(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = torch.nn.Conv2d(4, 2, 1)
+
+    def forward(self, x, token):
+        return self.last(x) * 0 + token
+
+
+def test_what_goes_beside_the_map_stays_in_its_backbone_and_is_not_fused():
+    backbones = {"a": Backbone([WithToken(3), WithToken(4), WithToken(4)], plan([4] * 3, [3]), TokenAway()),
+                 "b": Backbone([torch.nn.Conv2d(3, 4, 1)], plan([4], [1]), torch.nn.Conv2d(4, 2, 1))}
+    space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+    net, image = SuperNet(backbones, space), torch.randn(2, 3, 8, 8)
+    out = net(image, torch.ones(len(space)))
+    assert len(space) == 4 and out["b"].shape == (2, 2, 8, 8)
+    assert (out["a"] == 3).all() and (backbones["a"](image) == 3).all()
+
+
+def test_no_candidate_edge_says_which_rule_and_what_to_do():
+    with pytest.raises(SpaceError, match=r"rule same_group refuses all 2 pairs.*a: \[2\]; b: \[0, 1\].*skips a number"):
+        SearchSpace.build({"a": plan([4, 4], [2]), "b": plan([4], [0, 1])})
+
+
 def test_parameter_groups_hold_every_parameter_once():
     net = small_lab().supernet
     grouped = [p for group in net.parameter_groups().values() for p in group]

@@ -1,4 +1,5 @@
 """Several architectures in one graph, a search as a film, an architecture in words."""
+import json
 import shutil
 
 import numpy as np
@@ -78,6 +79,8 @@ def test_a_gif_moves(tmp_path):
     assert max(nodes) - min(nodes) <= 0.5 * max(nodes), "the layout stays"
     second = animate(log(TWO), tmp_path / "b.gif", count=4, fps=10, pixels=300)
     assert first.read_bytes() == second.read_bytes()
+    with Image.open(first) as film:
+        assert json.loads(film.info["comment"])["seed"] == 3, "where it comes from"
 
 
 def test_films_that_cannot_be(tmp_path, monkeypatch):
@@ -94,7 +97,7 @@ def test_films_that_cannot_be(tmp_path, monkeypatch):
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
 def test_an_mp4_where_there_is_ffmpeg(tmp_path):
     data = animate(log(TWO), tmp_path / "film.mp4", count=3, pixels=301).read_bytes()
-    assert data[4:8] == b"ftyp"
+    assert data[4:8] == b"ftyp" and b'"seed": 3' in data
 
 
 def test_a_sentence_for_each_kept_edge():
@@ -102,18 +105,26 @@ def test_a_sentence_for_each_kept_edge():
     edge = str(TWO.edges[30])
     assert edge == "segmentation:4 -> normals:4"
     changes = {"segmentation": {"miou": -0.004}, "normals": {"mean_angle": -0.3, "within_11": 0}}
-    rows = explain(architecture, {edge: changes}, {edge: 0.003})
+    rows = explain(architecture, {edge: changes}, {edge: 0.003}, every=True)
     assert [row.sentence for row in rows] == [
         "segmentation stage 0 takes normals stage 0, p = 0.98.",
         "normals stage 4 takes segmentation stage 4, p = 0.98, costs 0.3 % of the operations, removing it costs 0.4 "
         "points of mean IoU in segmentation and gains 0.3 degrees of mean angle in normals and leaves share within "
         "11.25° of normals as it is."]
     table = to_markdown(rows).splitlines()
-    assert table[0].split("|")[1:5] == [" from ", " to ", " p ", " operations "]
+    assert table[0].split("|")[1:-1] == [
+        " from ", " to ", " p ", " operations ", " Δ mean IoU, segmentation (points ↑) ",
+        " Δ mean angle, normals (degrees ↓) ", " Δ share within 11.25°, normals (points ↑) "]
     assert len({line.count("|") for line in table[:4]}) == 1
-    assert "| −0.0040 |" in table[3] and table[-1].startswith("- normals stage 4")
+    assert "| −0.40 | −0.30 | 0.00 |" in table[3] and "| – |" in table[2] and table[-1].startswith("- normals stage 4")
+    assert table[5].startswith("Δ is the score without the edge minus the score with it")
     latex = to_latex(rows)
     assert latex.count(r"\\") == 3 and r"\begin{tabular}{llrrrrr}" in latex and r"0.30 \%" in latex
+    assert r"minus the score with it; \ensuremath{\uparrow} where more is better" in latex
+    assert list(explain(architecture, {edge: changes})[1].changes["normals"]) == ["mean_angle"], "of each task the first"
+    unknown = explain(architecture, {edge: {"normals": {"smell": 3.0, "miou": float("nan")}}}, every=True)[1].sentence
+    assert unknown.endswith("gains 3 of smell in normals and could not be scored by mean IoU in normals.")
+    assert "costs 12 degrees of mean angle" in explain(architecture, {edge: {"normals": {"mean_angle": 12.3}}})[1].sentence
     assert explain(pick(3))[0].probability is None and "p =" not in explain(pick(3))[0].sentence
     assert "share nothing" in to_markdown(explain(pick())) and "share nothing" in to_latex(explain(pick()))
     with pytest.raises(SpaceError, match="no candidate"):

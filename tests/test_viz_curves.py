@@ -1,4 +1,8 @@
 """Curves of a search: what is drawn is what the log says, with labels, units and a legend."""
+import inspect
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +13,9 @@ from viz_fakes import alphas, log, space
 
 from mtlnas_lab import relaxation
 from mtlnas_lab.architecture import derive
-from mtlnas_lab.errors import RunError, TaskError
+from mtlnas_lab.errors import ConfigError, DataError, RunError, SpaceError, TaskError
 from mtlnas_lab.events import EventLog, Started, Step
+from mtlnas_lab.meters import HIGHER_IS_BETTER
 from mtlnas_lab.viz import (
     STYLES,
     overview,
@@ -22,9 +27,12 @@ from mtlnas_lab.viz import (
     plot_losses,
     plot_predictions,
     plot_scores,
+    provenance,
+    refigure,
+    save_figure,
     side_by_side,
 )
-from mtlnas_lab.viz.curves import edge_entropy, gates
+from mtlnas_lab.viz.curves import METRICS, edge_entropy, gates
 
 CURVES = (plot_entropy, plot_gates, plot_losses, plot_scores, plot_gap, plot_collapse)
 
@@ -154,6 +162,59 @@ def test_graph_and_heat_map_side_by_side():
     two = space()
     figure = side_by_side(two, alpha=alphas(two))
     assert len(figure.findobj(lambda artist: hasattr(artist, "fusion_scene"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg", "png", "json"])
+@pytest.mark.parametrize("plot", [*CURVES, plot_heatmap])
+def test_every_file_of_a_curve_can_be_drawn_again(plot, kind, history, tmp_path):
+    """The same bytes from the file alone; the file says where the curve comes from, though nobody told it to."""
+    options = {"title": "A title", "style": "slide", "height": 120}
+    name = plot.__name__.removeprefix("plot_")
+    save_figure(plot(history, **options), tmp_path / name, ("pdf", "svg", "png") if kind == "json" else (kind,))
+    data = (tmp_path / f"{name}.{kind}").read_bytes()
+    assert b'"seed": 3' in data and b'"step": 60' in data and b'"torch": "2"' in data
+    again = refigure(tmp_path / f"{name}.{kind}")
+    assert again.curve == name and again.style == STYLES["slide"] and again.options["title"] == "A title"
+    for file in save_figure(again, tmp_path / "again" / name, (kind,) if kind != "json" else ("svg",), provenance(history)):
+        assert file.read_bytes() == (tmp_path / file.name).read_bytes()
+    small = replace(again, style="paper-single", height=None).plot()
+    assert small.get_title("left") == "A title" and small.figure.get_size_inches()[0] * 25.4 == pytest.approx(85)
+
+
+def test_a_long_run_is_drawn_from_a_thousand_steps():
+    two, random = space(), np.random.default_rng(0)
+    alpha = random.normal(0, 1, (2500, 48))
+    steps = [Step(i + 1, tuple(row), (0.0,) * 48, {"a": 1.0}, 0, 0, 0, 0, 1, 0, 0) for i, row in enumerate(alpha)]
+    ax = plot_gates(EventLog([Started({}, two.to_json(), {}, "cpu", 1), *steps]))
+    path = ax.collections[0].get_segments()[0]
+    assert 1000 <= len(path) <= 1500 and path[-1][0] == 2500
+    assert path[-1][1] == pytest.approx(gates(alpha[-1][np.flatnonzero(alpha[-1] <= 0)[0]]), abs=1e-4)
+
+
+def test_options_are_in_the_signature():
+    assert {"ax", "style", "height", "rows", "title"} <= set(inspect.signature(plot_collapse).parameters)
+    assert {"alpha", "step", "colorbar"} <= set(inspect.signature(plot_heatmap).parameters)
+    assert len(plot_collapse(log(space()), rows=4).collections) == 4
+    with pytest.raises(SpaceError, match="there are 1 to 60"):
+        plot_heatmap(log(space()), step=61)
+
+
+def test_directions_are_those_of_the_tasks():
+    assert {metric: better > 0 for metric, (_, better) in METRICS.items()} == HIGHER_IS_BETTER
+
+
+@pytest.mark.parametrize("data", [{"curve": "rm"}, {"curve": "entropy", "data": {}}, {"curve": "entropy", "data": {"step": "x"}},
+                                  {"curve": "gates", "data": {"step": [], "rows": [], "turned": [], "p": [], "kept": []}}])
+def test_a_file_that_describes_no_curve(data, tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps({"figure": {"style": asdict(STYLES["slide"]), **data}}))
+    with pytest.raises(DataError, match="no curve that can be drawn"):
+        refigure(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("style", ["paper-single", "slide", "poster"])
+def test_an_overview_needs_room(style, history):
+    with pytest.raises(ConfigError, match="take paper-double or web-light"):
+        overview(history, style=style)
 
 
 def test_one_step_is_enough():

@@ -120,7 +120,7 @@ def test_what_is_no_figure_of_ours_is_said(tmp_path):
     for text in ("<svg/>", "{}", "[1]", '{"figure": {"graph": 1}}', '{"figure": {"grid": 3}}',
                  "mtlnas_lab-figure:AAAA:", "mtlnas_lab-figure:A:", "[" * 100_000):
         other.write_text(text)
-        with pytest.raises(DataError, match="holds no fusion graph"):
+        with pytest.raises(DataError, match="holds no fusion graph and no curve"):
             refigure(other)
     with pytest.raises(DataError, match="FileNotFoundError"):
         refigure(tmp_path / "none.pdf")

@@ -76,6 +76,16 @@ def test_every_kind_of_source_gives_the_same_graph(tmp_path):
     assert fusion_graph(graphs[0]) is graphs[0]
 
 
+def test_a_step_of_the_search_can_be_looked_at(tmp_path):
+    history = log(space())
+    graph = fusion_graph(history, step=20)
+    assert nx.utils.graphs_equal(graph, fusion_graph(space(), history.alpha[19]))
+    with pytest.raises(SpaceError, match="no step 61; there are 1 to 60"):
+        fusion_graph(history, step=61)
+    with pytest.raises(SpaceError, match="only a log or a run has steps"):
+        fusion_graph(space(), step=1)
+
+
 def test_mistakes_are_named():
     two = space()
     with pytest.raises(SpaceError, match="give two tasks or more"):

@@ -1,4 +1,5 @@
 """The picture itself: what crosses what, what overlaps what, what a width says. All in mm, before any format."""
+import json
 import time
 from dataclasses import replace
 from itertools import combinations
@@ -178,19 +179,80 @@ def test_nodes_that_were_moved_stay_where_they_are_put():
     graph = fusion_graph(two, alphas(two))
     places = {node: (x, -2.0 * (d["lane"] == 1) + 0.1 * (x % 2)) for x, (node, d) in
               ((d["stage"], (n, d)) for n, d in graph.nodes(data=True))}
-    picture = GraphFigure(graph, positions=places).scene()
+    picture = GraphFigure(graph, layout=places).scene()
     xs = {node.id: node.x for node in nodes(picture).values()}
     steps = [xs[f"node-0-{stage + 1}"] - xs[f"node-0-{stage}"] for stage in range(12)]
-    assert np.allclose(steps, steps[0]), "the gaps between groups are gone, as the positions say"
+    assert np.allclose(steps, steps[0]), "the gaps between groups are gone, as the layout says"
+
+
+def test_a_layout_may_name_some_nodes_only_and_stand_in_a_file(tmp_path):
+    two = space()
+    graph = fusion_graph(two, alphas(two))
+    (tmp_path / "layout.json").write_text('{"segmentation:4": [5.0, 0.3]}')
+    before, after = GraphFigure(graph).page(), GraphFigure(graph, layout=tmp_path / "layout.json").page()
+    assert {node for node in graph if before.at[node][0] != pytest.approx(after.at[node][0])} == {"segmentation:4"}
+    assert after.in_ladder(*after.at["segmentation:4"]) == pytest.approx((5.0, 0.3))
+    again = GraphFigure.from_json(json.loads(json.dumps(GraphFigure(graph, layout=str(tmp_path / "layout.json")).to_json())))
+    assert again.layout == {"segmentation:4": (5.0, 0.3)}
+    for wrong in ("[1, 2]", "{", '{"segmentation:4": 3}', '{"segmentation:4": [1, Infinity]}', "[" * 9999):
+        (tmp_path / "layout.json").write_text(wrong)
+        with pytest.raises(ConfigError, match="layout.json is none"):
+            GraphFigure(graph, layout=tmp_path / "layout.json")
+    with pytest.raises(ConfigError, match="no fusion graph"):                # a figure's file cannot make us open another
+        GraphFigure.from_json({**GraphFigure(graph).to_json(), "layout": "/etc/hostname"})
+
+
+def test_an_edge_leaves_a_moved_node_on_the_side_of_its_target():
+    two = space()
+    picture = GraphFigure(fusion_graph(two), layout={"normals:4": (5.0, 1.0)}).scene()
+    node = nodes(picture)["node-1-4"]
+    for edge in edges(picture).values():
+        if edge.title.startswith("normals:4 →"):
+            assert edge.points[0][1] < node.y, "down, though its lane is the lower one"
+
+
+def test_a_threshold_leaves_edges_out():
+    two = space()
+    p = derive(two, alphas(two, "mid")).probability
+    for threshold in (0.0, 0.3, 0.8):
+        assert len(edges(scene(two, threshold=threshold))) == sum(q >= threshold for q in p)
+    texts = {item.text for item in scene(two, threshold=0.6).items if isinstance(item, Text)}
+    assert "dropped" not in texts and "0.75" in texts, "the legend shows what there is"
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+@pytest.mark.parametrize("style", STYLES)
+def test_artists_keep_apart_in_every_style(style, tasks):
+    """As matplotlib measures them: labels cover neither labels nor nodes, nothing leaves the axes."""
+    ax = draw(scene(space(tasks, RESNET), "late", style=style, dropped="hide", title="A title"))
+    ax.figure.canvas.draw()
+    frame, pixel = ax.get_window_extent(), ax.figure.dpi / 72
+    discs = {p.get_gid(): p.get_window_extent() for p in ax.patches if str(p.get_gid()).startswith("node-")}
+    boxes = [(text, text.get_window_extent()) for text in ax.texts]
+    for artist in [*ax.patches, *ax.texts]:
+        box = artist.get_window_extent()
+        assert frame.x0 - pixel < box.x0 and box.x1 < frame.x1 + pixel, artist
+        assert frame.y0 - pixel < box.y0 and box.y1 < frame.y1 + pixel, artist
+    for (a, one), (b, other) in combinations(boxes, 2):
+        wide, high = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
+        assert min(wide, high) < 0.3 * pixel * min(a.get_fontsize(), b.get_fontsize()), f"{a} covers {b}"   # line spacing
+    for text, box in boxes:
+        middle, over = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), []
+        for name, disc in discs.items():
+            if min(box.x1, disc.x1) - max(box.x0, disc.x0) > pixel and min(box.y1, disc.y1) - max(box.y0, disc.y0) > pixel:
+                over.append(name)
+                assert disc.x0 < middle[0] < disc.x1 and box.width < disc.width + pixel, f"{text} covers {name}"
+        assert len(over) <= 1
 
 
 def test_mistakes_are_named():
     graph = fusion_graph(space())
     for wrong, says in (({"dropped": "ghost"}, "faint, hide"), ({"color": "red"}, "probability, source"),
                         ({"labels": "name"}, "'stage', 'channels'"), ({"style": "a4"}, "choose one of"),
-                        ({"positions": {"normals:0": (0, 0)}}, "positions lack 25 nodes")):
+                        ({"threshold": 1.5}, "from 0 to 1"), ({"width": 6}, "not wide enough"),
+                        ({"layout": {"normals:99": (0, 0)}}, "normals:99, which is no node")):
         with pytest.raises(ConfigError, match=says):
-            GraphFigure(graph, **wrong)
+            GraphFigure(graph, **wrong).scene()
     with pytest.raises(SpaceError, match="make it with fusion_graph"):
         GraphFigure(graph.__class__([(1, 2)]))
     broken = fusion_graph(space())

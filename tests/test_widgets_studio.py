@@ -3,6 +3,7 @@ import base64
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import viz_fakes
@@ -10,9 +11,11 @@ from widget_fakes import FakeSearch, write_run
 
 from mtlnas_lab.architecture import Architecture
 from mtlnas_lab.errors import ConfigError, RunError
-from mtlnas_lab.events import EventLog
+from mtlnas_lab.events import Evaluated, EventLog, Started, encode
 from mtlnas_lab.runs import Run
-from mtlnas_lab.widgets import SearchStudio, replay_html, show, studio as module
+from mtlnas_lab.space import SearchSpace, not_deeper, other_task, plan
+from mtlnas_lab.widgets import SearchStudio, replay_html, show, sources
+from mtlnas_lab.widgets import studio as module
 
 
 @pytest.fixture
@@ -119,12 +122,132 @@ def test_a_finished_run_and_a_log_are_shown(studio, tmp_path):
         assert one.view.status["step"] == 30 and one.view.frame and not one.view.status["can"]
 
 
+def test_two_studios_stay_in_step(studio):
+    same, other = EventLog(FakeSearch(steps=20)), viz_fakes.log(viz_fakes.space(3), steps=20)
+    one, two, three = (studio(log) for log in (same, same, other))
+    assert one.beside(two).beside(three).beside(two) is one and len(one.box.children) == 3
+    two.view.at = 12
+    assert one.view.at == three.view.at == 12
+    one.view.at, two.view.pinned = -1, 5
+    assert two.view.at == -1 and one.view.pinned == 5 and three.view.pinned == -1      # its edges are others
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 4000, b"{}\n" * 50, b'{"seq": 1, "kind": "started"}\n', b"[" * 100_000])
 def test_a_broken_run_folder_is_borne(studio, tmp_path, content):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "events.jsonl").write_bytes(content)
     one = studio(tmp_path / "run")
     assert one.view.frame == b"" and (not content or one.view.status["message"])
+
+
+def folder_of(path, *events):
+    path.mkdir()
+    (path / "events.jsonl").write_bytes(b"".join(encode(event, seq) for seq, event in enumerate(events, 1)))
+    return path
+
+
+def sent(one):
+    """All that the page gets, as strict JSON."""
+    return json.loads(json.dumps([one.view.stage, one.view.marks, one.view.status], allow_nan=False))
+
+
+def test_a_log_that_is_cut_shows_what_there_is(studio, tmp_path):
+    write_run(tmp_path / "run", FakeSearch(steps=30))
+    file = tmp_path / "run" / "events.jsonl"
+    for share in (0.9, 0.5, 0.02):
+        file.write_bytes(file.read_bytes()[:int(share * file.stat().st_size)])
+        one = studio(tmp_path / "run")
+        assert one.view.status["step"] < 30 and bool(one.view.stage) == (share > 0.1) and sent(one)
+
+
+def test_a_line_of_200_megabytes_is_passed_over(studio, tmp_path):
+    file = folder_of(tmp_path / "run", *FakeSearch(steps=5)) / "events.jsonl"
+    with open(file, "ab") as stream:
+        for _ in range(200):
+            stream.write(b"x" * 2**20)
+        stream.write(b"\n")
+    one = studio(tmp_path / "run")
+    assert one.view.status["step"] == 5 and "longer than" in one.view.status["message"] and one.view.frame
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e300])
+def test_numbers_that_are_none_reach_no_page(studio, tmp_path, number):
+    search = FakeSearch(steps=4, evaluate_every=2)
+    events = list(search)
+    bad = replace(search.step(), alpha=(number,) * 48, alpha_grad=(number,) * 48, entropy_weight=number, temperature=number, seconds=number,
+                  loss={"normals": number})
+    config = {"steps": number, "entropy_weight": {"end": number}, "alpha_gates": ["?"]}
+    told = Evaluated(5, {"hard": {"normals": {"mean_angle": number}, "x": 3}, "soft": number, "<b>": {}})
+    one = studio(folder_of(tmp_path / "run", Started(config, search.space.to_json(), {}, "", 1), *events[1:-1], bad, told))
+    assert one.view.status["step"] == 5 and one.view.frame and sent(one)
+
+
+SPACES = {"edges": "as text", "none": {"plans": {}, "edges": []}, "list": {"plans": [], "edges": []},
+          "types": {"plans": {"a": {"channels": "x", "groups": None}}, "edges": [3]},
+          "endless": {"plans": {"a": {"channels": [1], "groups": [1e300]}, "b": {"channels": [1], "groups": [1]}}, "edges": []},
+          "huge": {"plans": {t: {"channels": [8] * 300, "groups": [300]} for t in "ab"},
+                   "edges": [f"a:{i} -> b:{j}" for i in range(230) for j in range(i, 300)][:40_000]}}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_that_is_none_is_told_in_one_line(studio, tmp_path, name):
+    space = SPACES[name] if isinstance(SPACES[name], dict) else {"plans": "", "edges": ""}
+    begin = time.monotonic()
+    one = studio(folder_of(tmp_path / "run", Started({}, space, {}, "", 1), *list(FakeSearch(steps=2))[1:]))
+    told = one.view.status["message"]
+    assert one.view.stage == {} and told and "\n" not in told and sent(one) and time.monotonic() - begin < 5
+    assert name != "huge" or "40,000 candidate edges" in told
+    one.close()
+
+
+def test_a_search_in_a_huge_space_is_refused_and_lives_on(studio):
+    space = SearchSpace.build({t: plan([8] * 320, [320]) for t in "ab"}, (other_task, not_deeper))
+    assert len(space) > 100_000
+    one = studio(FakeSearch(space=space, steps=2))
+    assert "candidate edges; a studio draws up to" in one.view.status["message"] and one.view.stage == {}
+    one.start()
+    wait(lambda: one.view.status["mode"] == "finished")
+    assert one.view.frame == b""
+
+
+def test_steps_of_other_edges_than_the_space_says_are_told(studio, tmp_path):
+    other = viz_fakes.space(3).to_json()
+    one = studio(folder_of(tmp_path / "run", Started({}, other, {}, "", 1), *list(FakeSearch(steps=2))[1:]))
+    assert "48 edges, its space has 144" in one.view.status["message"] and one.view.frame == b""
+
+
+def test_a_long_run_shows_its_beginning_first(studio, tmp_path, monkeypatch):
+    monkeypatch.setenv("MTLNAS_LAB_LIVE", "1")
+    monkeypatch.setattr(sources, "SLICE", 0.01)
+    write_run(tmp_path / "run", FakeSearch(steps=600))
+    one = studio(tmp_path / "run", rate=100)
+    assert one.view.status["mode"] == "reading" and 0 < one.view.status["step"] < 600 and one.view.frame
+    one._watch()
+    wait(lambda: one.view.status["mode"] == "finished")
+    assert one.view.status["step"] == 600
+
+
+def test_discretise_now_also_when_nothing_runs(studio):
+    one = studio(FakeSearch(steps=30), rate=100)
+    assert "score" not in one.view.status["can"]             # nothing to score yet
+    one.start()
+    wait(lambda: one.view.status["mode"] == "finished")
+    assert "score" in one.view.status["can"]
+    press(one, do="score")
+    wait(lambda: one.view.marks["evaluated"] and one.view.status["mode"] == "finished")
+    assert one.view.marks["evaluated"][0][0] == 30
+
+
+def test_a_score_that_fails_is_told_and_the_search_goes_on(studio):
+    search = FakeSearch(steps=100_000, pause=0.002)
+    search.score_now = lambda: 1 / 0
+    one = studio(search, rate=100).start()
+    wait(lambda: one.view.status["step"] > 2)
+    press(one, do="score")
+    wait(lambda: "ZeroDivisionError" in one.view.status["message"])
+    at = one.view.status["step"]
+    wait(lambda: one.view.status["step"] > at + 3)
+    assert one.view.status["mode"] == "running"
 
 
 def test_what_is_nothing_is_refused():
@@ -168,9 +291,19 @@ def test_branching_is_left_to_the_source(studio):
             return made
 
     one = studio(Branching(steps=20)).run()
-    made = one.branch(10, entropy_weight=0.0)
+    press(one, do="branch", step=10)
+    [made] = one._others
+    assert made.view in one.box.children and module._LATEST == [one]
+    assert made.log.steps[-1].step == 10 and made.view.other and made.view.marks["branched"] == 10 and made.source.mode == "ready"
+    made.turn(entropy_weight=0.0)
     made.run()
-    assert made.view.other and set(made.log.column("entropy_weight")) == {0.0}
+    assert set(made.log.column("entropy_weight")) == {0.0} and one.log.steps[-1].entropy_weight > 5
+    one.view.at = 7
+    assert made.view.at == 7
+    assert "close" in made.view.status["can"] and "close" not in one.view.status["can"]
+    press(one, do="close")
+    press(made, do="close")
+    assert one._others == [] and one.box.children == (one.view,)
     with pytest.raises(ConfigError, match="cannot branch"):
         studio(FakeSearch(steps=2)).branch(1)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..architecture import Architecture
 from ..errors import SpaceError
 from ..space import SearchSpace
-from .curves import read_log
+from .axes import read_log
 from .geometry import GraphFigure, GraphGrid
 from .graph import ends, fusion_graph, read_source
 from .style import FigureStyle

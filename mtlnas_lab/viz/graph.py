@@ -17,10 +17,16 @@ GROUP_GAP = 0.55     # between two groups of stages, in distances of two stages
 SPLIT = 0.72         # from the features of a stage to its fused features, in the same unit
 
 
-def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpace, tuple | None, tuple | None]:
-    """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder."""
-    if isinstance(source, (str, Path)):
-        source = Run.open(source)
+def read_source(source, alpha: Sequence[float] | None = None,
+                step: int | None = None) -> tuple[SearchSpace, tuple | None, tuple | None]:
+    """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder.
+
+    `step`: as it was after that step of the search, where the source is a log or a run.
+    """
+    source = opened(source)
+    if step is not None:
+        source = source.log if isinstance(source, Run) else source
+        alpha = alpha_after(source, step)
     if isinstance(source, Run):
         try:
             source = Architecture.from_json(source.architecture()) if alpha is None else source.log
@@ -38,6 +44,20 @@ def read_source(source, alpha: Sequence[float] | None = None) -> tuple[SearchSpa
     return getattr(source, "space", source), None if alpha is None else _probabilities(alpha), None
 
 
+def opened(source):
+    """A run for its folder; anything else as it is."""
+    return Run.open(source) if isinstance(source, (str, Path)) else source
+
+
+def alpha_after(log: EventLog, step: int):
+    """α (E,) after a step. Raises SpaceError where there is no such step."""
+    steps = [one.step for one in log.steps] if isinstance(log, EventLog) else []
+    if step not in steps:
+        there = f"there are {steps[0]} to {steps[-1]}" if steps else "only a log or a run has steps"
+        raise SpaceError(f"there is no step {step!r}; {there}")
+    return log.alpha[steps.index(step)]
+
+
 def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
     values = [float(a) for a in alpha]
     if any(math.isnan(a) for a in values):
@@ -46,13 +66,14 @@ def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
     return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
 
 
-def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = False,
+def fusion_graph(source, alpha: Sequence[float] | None = None, *, step: int | None = None, split: bool = False,
                  dropped: bool = True) -> nx.DiGraph:
     """The graph of a search space, an architecture, an event log or a run: nodes `normals:3`, lane by lane.
 
     Node data: task, stage, lane, group, index, size, channels, kind ('stage'), label. Edge data: kind ('backbone' or
     'fusion') and, for fusion edges, probability σ(α) and kept. All of plain types, which GraphML, GEXF and JSON carry.
-    `alpha` overrides what the source says. A space alone has candidates: probability 1, all kept.
+    `alpha` overrides what the source says; `step`: as it was after that step. A space alone has candidates: probability
+    1, all kept.
 
     `dropped=False` leaves the dropped edges out. `split=True` splits a node into kind 'features', what a stage puts out
     and edges read, and 'fused', what goes on to the next stage; that graph is a DAG, while two tasks that read each
@@ -60,7 +81,7 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, split: bool = 
     """
     if isinstance(source, nx.DiGraph):
         return source
-    space, probability, kept = read_source(source, alpha)
+    space, probability, kept = read_source(source, alpha, step)
     if len(space.tasks) < 2:
         raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two "
                          "tasks or more")
@@ -116,20 +137,27 @@ def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
                    + (SPLIT if d["kind"] == "fused" else 0.0), -float(d["lane"])) for node, d in graph.nodes(data=True)}
 
 
-def plot_fusion_graph(source, ax=None, *, alpha: Sequence[float] | None = None, split: bool = False, **look):
+def plot_fusion_graph(source, ax=None, *, alpha: Sequence[float] | None = None, step: int | None = None,
+                      split: bool = False, **look):
     """Draw a fusion graph and return the axes; `source` is whatever `fusion_graph` takes, or a graph it made.
 
-    look: style='paper-single', dropped='faint' | 'hide', positions={node: (x, y)}, labels='stage' | 'channels' |
-    {node: text} | None, color='probability' | 'source', legend=True, colorbar=True, title=None (see `GraphFigure`). The
-    width, the opacity and the colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or
-    hidden. With `ax`, the picture fills those axes at the text sizes of the style; without, it is a figure of its own.
+    look: style='paper-single', width=None (mm), dropped='faint' | 'hide', labels='stage' | 'channels' | {node: text} |
+    None, color='probability' | 'source', legend=True, colorbar=True, title=None, threshold=0 (the smallest σ(α) that is
+    drawn), layout={node: (x, y)} or a JSON file of that, as the figure studio saves it (see `GraphFigure`).
+
+    Width, opacity and colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or hidden.
+    With `ax`, the picture fills those axes at the text sizes of the style; without, it is a figure of its own.
     """
+    from .facts import provenance
     from .geometry import GraphFigure
     from .scene import draw
 
-    figure = GraphFigure(fusion_graph(source, alpha, split=split), **look)
+    source = opened(source)
+    figure = GraphFigure(fusion_graph(source, alpha, step=step, split=split), **look)
     if ax is None:
-        return draw(figure.scene())
+        ax = draw(figure.scene())
+        ax.figure.lab_facts = provenance(source, **({} if step is None else {"step": step}))
+        return ax
     box = ax.get_window_extent()
     scale = 25.4 / ax.figure.dpi
     return draw(figure.scene(width=box.width * scale, height=box.height * scale), ax)

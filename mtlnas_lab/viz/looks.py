@@ -13,8 +13,8 @@ from .scene import Box, Curve, Text
 from .style import PT, FigureStyle, shorten, text_width
 
 CAPTIONS = {"alpha": "edge probability σ(α)", "frequency": "kept: share of the runs"}
-MARKS = {"faint": {0.0: "0", 0.25: "dropped", 0.5: "0.5", 0.75: "kept", 1.0: "1"},
-         "hide": {0.5: "0.5", 0.75: "0.75", 1.0: "1"}}
+MARKS = {True: {0.0: "0", 0.25: "dropped", 0.5: "0.5", 0.75: "kept", 1.0: "1"},    # with dropped edges, without
+         False: {0.5: "0.5", 0.75: "0.75", 1.0: "1"}}
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def samples(spec, tasks) -> list[tuple[str, dict]]:
         found = [(f"from {task}", edge | {"task": task}) for task in tasks] + [("dropped", faint | {"task": tasks[0]})]
     else:
         found = [("candidate edge", edge)] * (facts.get("weights") == "none")
-    return [(text, d) for text, d in found if d["kept"] or spec.dropped == "faint"]
+    return [(text, d) for text, d in found if d["kept"] or spec.faint]
 
 
 def legend_height(spec) -> float:
@@ -91,7 +91,7 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
             x += 3.4 * em + text_width(text, style.small)
     if not has_scale(spec) or not (spec.legend or spec.colorbar):
         return
-    low, long = 0.5 if spec.dropped == "hide" else 0.0, min(0.6 * (right - left), 26 * em)
+    low, long = 0.0 if spec.faint else 0.5, min(0.6 * (right - left), 26 * em)
     place = lambda p: right - long + (p - low) / (1 - low) * long  # noqa: E731
     if spec.legend:
         for p in np.linspace(low, 1, 13)[1::2]:
@@ -105,8 +105,8 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
         middle, y = y, y - 0.95 * small
     caption = shorten(CAPTIONS[pen.weights], style.small, right - left - long)
     yield label(right - long - 0.6 * em, middle, caption, style.ink, "end")
-    for p, text in MARKS[spec.dropped].items():
-        yield label(place(p), y, text, style.soft, "middle" if p < 1 else "end")
+    for p, text in MARKS[spec.faint].items():
+        yield label(place(p), y, text, style.soft, {low: "start", 1.0: "end"}.get(p, "middle"))
 
 
 def describe(source: str, target: str, data: Mapping, weights: str) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -9,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ConfigError
+from .axes import read_log
 from .compare import moments
-from .curves import read_log
+from .facts import provenance
 from .geometry import GraphFigure
-from .graph import fusion_graph
+from .graph import fusion_graph, opened
 from .scene import draw
 from .style import FigureStyle
 
@@ -35,26 +37,28 @@ def animate(source, path: str | os.PathLike, *, count: int = 60, fps: float = 12
             style: str | FigureStyle = "web-light", **look) -> Path:
     """Write the graph along a search as `path`: .gif (by Pillow) or .mp4 (by ffmpeg, if it is installed).
 
-    The last picture stays for two seconds. Raises ConfigError for another ending, or where ffmpeg is missing.
+    The last picture stays for two seconds; the comment of the file says where it comes from. Raises ConfigError for
+    another ending, or where ffmpeg is missing.
     """
     path, ffmpeg = Path(path), shutil.which("ffmpeg")
     if path.suffix not in (".gif", ".mp4"):
         raise ConfigError(f"{path.name} is neither .gif nor .mp4; name the file after what it should be")
     if path.suffix == ".mp4" and not ffmpeg:
         raise ConfigError("an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif")
-    pictures = list(frames(source, count, style=style, pixels=pixels, **look))
+    source = opened(source)
+    pictures, note = list(frames(source, count, style=style, pixels=pixels, **look)), json.dumps(provenance(source))
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         palette = pictures[len(pictures) // 2].quantize(128)
         first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
         times = [round(1000 / fps)] * len(others) + [2000]
-        first.save(path, save_all=True, append_images=others, duration=times, loop=0)
+        first.save(path, save_all=True, append_images=others, duration=times, loop=0, comment=note)
         return path
     width, height = (size // 2 * 2 for size in pictures[0].size)
     raw = b"".join(p.crop((0, 0, width, height)).tobytes() for p in pictures + pictures[-1:] * round(2 * fps))
     command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
                "-r", f"{fps:g}", "-i", "-", "-pix_fmt", "yuv420p", "-fflags", "+bitexact", "-map_metadata", "-1",
-               str(path.resolve())]
+               "-metadata", f"comment={note}", str(path.resolve())]
     done = subprocess.run(command, input=raw, capture_output=True)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

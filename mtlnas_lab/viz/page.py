@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..errors import ConfigError
 from .graph import ladder_layout
 from .looks import Pen, describe, legend, legend_height
 from .routes import routes
@@ -27,12 +28,13 @@ class Page:
         self.data = dict(self.graph.nodes(data=True))
         self.tasks = list(dict.fromkeys(d["task"] for d in sorted(self.data.values(), key=lambda d: d["lane"])))
         self.em, self.small = self.style.font * PT, self.style.small * PT
-        self._place_nodes(spec.positions or ladder_layout(self.graph), height)
+        self._place_nodes(ladder_layout(self.graph), height)
         crowd = max(0.4, min(1.0, self._room()))
         self.pen = Pen(self.style, self.style.colors(self.tasks), self.graph.graph.get("weights", "alpha"),
                        spec.color == "source", self.style.line * crowd)
 
-    def _place_nodes(self, place, height: float | None):
+    def _place_nodes(self, ladder, height: float | None):
+        place = {**ladder, **(self.spec.layout or {})}
         spec, width, split = self.spec, self.width, any(d["kind"] == "fused" for d in self.data.values())
         names = BOLD * max(text_width(task, self.style.font) for task in self.tasks)
         self.turned = names > 0.17 * width
@@ -40,10 +42,13 @@ class Page:
         xs, ys = zip(*((float(x), float(y)) for x, y in place.values()))
         lanes = max(ys) - min(ys)
         self.unit = (width - self.left - 1.2 * self.em) / (max(xs) - min(xs) + 1.5)
+        if self.unit < 0.2 * self.em:
+            least = width + (0.2 * self.em - self.unit) * (max(xs) - min(xs) + 1.5)
+            raise ConfigError(f"{width:g} mm is not wide enough for this graph at {self.style.font:g} pt; give {least:.0f} mm")
         self.reach = (0.5 if split else 0.62) * self.unit          # from a node to the edge of its group
 
-        rows = [sorted(place[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]
-        nearest = 1.0 if spec.positions else min((b - a for row in rows for a, b in zip(row, row[1:])), default=1.0)
+        rows = [sorted(ladder[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]
+        nearest = min((b - a for row in rows for a, b in zip(row, row[1:])), default=1.0)
         self.radius = min((0.46 if split else 0.36) * nearest * self.unit, 1.1 * self.em)
         label = max(text_width(self.label(node), self.style.small) for node in self.data) / 2 + 0.1 * self.small
         most = max(0.46 * nearest * self.unit, self.radius)
@@ -55,15 +60,19 @@ class Page:
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius                                    # from a lane to the edge of the shading
         if self.turned:
-            lane = max(lane, min(names, 9 * self.em, 0.32 * width))
+            lane = max(lane, min(names, 9 * self.em, 0.35 * width))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
         room = self.height - above - below - 2 * pad
         self.lane = max(room / lanes, 2.5 * self.radius) if lanes else lane
         self.top = self.height - above
         self.bottom = self.top - 2 * pad - self.lane * lanes
-        self.at = {node: (self.left + (0.75 + x - min(xs)) * self.unit, self.bottom + pad + (y - min(ys)) * self.lane)
-                   for node, x, y in zip(place, xs, ys)}
+        left, low = self.origin = self.left + (0.75 - min(xs)) * self.unit, self.bottom + pad - min(ys) * self.lane
+        self.at = {node: (left + x * self.unit, low + y * self.lane) for node, x, y in zip(place, xs, ys)}
+
+    def in_ladder(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the page (mm) in the units of a layout."""
+        return (x - self.origin[0]) / self.unit, (y - self.origin[1]) / self.lane if self.lane else -0.0
 
     def _room(self) -> float:
         """Room on the rims of the nodes for each arrow that ends there, in widths of an arrow head."""
@@ -107,7 +116,7 @@ class Page:
             if d["kind"] == "backbone":
                 yield self.chain(self.at[a], self.at[b], self.data[a]["task"], f"{a} → {b}, backbone")
         for task in self.tasks:
-            own = sorted(self.at[node] for node, d in self.data.items() if d["task"] == task)
+            own = [self.at[node] for node, d in self.data.items() if d["task"] == task]     # from first to last stage
             (first, y), (last, end) = own[0], own[-1]
             yield self.chain((first - self.half - 0.5 * self.em, y), own[0], task)
             yield self.chain(own[-1], (last + self.half + 0.75 * self.em, end), task, head=True)
@@ -143,10 +152,12 @@ class Page:
                 yield Text(x, y - 0.365 * self.small, text, self.style.small, self.style.on(color))
 
     def names(self):
-        size, ink = self.style.font, self.style.ink
+        ink, room = self.style.ink, (self.lane if self.turned else self.left - self.em) / BOLD
+        fits = all(text_width(task, self.style.font) <= room for task in self.tasks)
+        size = self.style.font if fits else self.style.small
         for lane, task in enumerate(self.tasks):
-            y = float(np.mean([self.at[node][1] for node, d in self.data.items() if d["task"] == task]))
-            text, id = shorten(task, size, (self.lane if self.turned else self.left - self.em) / BOLD), f"task-{lane}"
+            y = float(np.median([self.at[node][1] for node, d in self.data.items() if d["task"] == task]))
+            text, id = shorten(task, size, room), f"task-{lane}"
             if self.turned:
                 yield Text(1.2 * self.em, y, text, size, ink, "middle", True, 90, id)
             else:

@@ -41,7 +41,7 @@ def routes(edges, at: Mapping[str, Point], lane: Mapping[str, int], size: Mappin
     ports = defaultdict(list)
     for edge in edges:
         a, b = edge
-        down = 1 if lane[b] > lane[a] else -1
+        down = _down(a, b, at, lane)
         for node, towards, side in ((a, (via[edge] or [at[b]])[0], down), (b, (via[edge] or [at[a]])[-1], -down)):
             dx, dy = towards[0] - at[node][0], abs(towards[1] - at[node][1]) or unit
             ports[node, side].append((np.arctan2(dx, dy) + 1e-3 * down, edge))
@@ -62,9 +62,15 @@ def _gaps(points, half: float, unit: float):
     return [(points[0][0] - unit / 2, points[0][1], side), *inner, (points[-1][0] + unit / 2, points[-1][1], side)]
 
 
+def _down(a, b, at, lane) -> int:
+    """1 for an edge that runs down the page, −1 for one that runs up; of nodes at one height their lanes decide."""
+    (_, above), (_, below) = at[a], at[b]
+    return (1 if above > below else -1) if abs(above - below) > 1e-9 else 1 if lane[b] > lane[a] else -1
+
+
 def _path(edge, at, size, angles, lane, via, gap):
     a, b = edge
-    down = 1 if lane[b] > lane[a] else -1
+    down = _down(a, b, at, lane)
     (start, leave), (end, enter) = (_port(at[n], size[n], angles[edge, n], side, space)
                                     for n, side, space in ((a, down, 0.0), (b, -down, gap)))
     stops = [(start, leave), *((point, np.array([0.0, -down])) for point in via), (end, -enter)]

@@ -1,14 +1,14 @@
 """How pictures look: sizes of paper and screen in real units, and colours that survive print and colour-blind eyes."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError
@@ -20,7 +20,7 @@ SMALLEST_PT = 6.0    # no text is smaller than this at print size
 # Told apart by people who see no red, no green or no blue, and by their grey alone (tests/test_viz_style.py).
 TASK_COLORS = ("#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c9452f", "#f6f0a6", "#101418")
 RAMPS = {False: ("#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"),
-         True: ("#39333f", "#6b3f73", "#b84f86", "#f0918a", "#fdebc8")}
+         True: ("#464049", "#754680", "#b84f86", "#f0918a", "#fdebc8")}
 FILES = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "mtlnas_lab", "path.simplify": True}
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "SimHei",
                   "WenQuanYi Zen Hei", "Malgun Gothic", "Noto Sans Devanagari", "Noto Emoji")
@@ -44,6 +44,11 @@ class FigureStyle:
                               f"give at least {SMALLEST_PT:g} pt")
         if not self.width > 0:
             raise ConfigError(f"style {self.name!r} is {self.width} mm wide; give a width above 0")
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> FigureStyle:
+        """What `asdict` made of a style. Raises KeyError, TypeError or ValueError for what is none."""
+        return cls(**{**data, "task_colors": tuple(to_hex(color) for color in data["task_colors"])})
 
     @property
     def paper(self) -> str:

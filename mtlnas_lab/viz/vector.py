@@ -60,6 +60,7 @@ SPECIALS = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": 
             "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", '"': "''", "…": r"\ldots{}",
             **dict.fromkeys("\n\t\r", " "),
             **{c: rf"\ensuremath{{{m}}}" for c, m in {"σ": r"\sigma", "α": r"\alpha", "λ": r"\lambda", "Δ": r"\Delta",
+                                                      "↑": r"\uparrow", "↓": r"\downarrow",
                                                       "→": r"\to", "−": "-", "<": "<", ">": ">", "|": "|"}.items()}}
 LABCHAR = r"\providecommand\labchar[1]{\ifdefined\Umathchar#1\else{\fboxsep=.2em\fbox{}}\fi}%"   # or an empty box
 HEAD = r"""\documentclass{article}

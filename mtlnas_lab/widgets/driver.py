@@ -6,6 +6,7 @@
 """
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from ..errors import LabError
 from ..events import Event, Failed, Step
 
 PATIENCE = 60.0       # seconds that a new driver waits for the last step of the one it replaces
+FAREWELL = 2.0        # seconds that a process which ends waits for them all: a kernel is killed after 2.5
 
 
 class Controls:
@@ -73,11 +75,13 @@ class Controls:
 class Driver:
     """Draws the events of `source`, any iterable of events, in one daemon thread; `take` hands them to a viewer.
 
-    error: what ended the search before its time, in one line. over: the source has no more events.
+    A stop closes the iteration, which lets a source that records save itself; an event it leaves in `source.left` is passed on.
+    error: what ended the search before its time, in one line. refused: what was asked for and could not be done.
+    over: the source has no more events.
     """
 
     def __init__(self, source: Iterable[Event], running: bool = True):
-        self.source, self.controls, self.error, self.over = source, Controls(running), "", False
+        self.source, self.controls, self.error, self.refused, self.over = source, Controls(running), "", "", False
         self._events: deque[Event] = deque()         # its append and popleft are atomic
         self._thread = threading.Thread(target=self._work, name="search", daemon=True)
 
@@ -116,7 +120,7 @@ class Driver:
             events = iter(self.source)
             while wanted := self.controls.wait():
                 if wanted is not True:
-                    self._pass_on(wanted())
+                    self._answer(wanted)
                 elif (event := next(events, None)) is None:
                     self.over = True
                     break
@@ -124,10 +128,19 @@ class Driver:
                     self._pass_on(event)
             if hasattr(events, "close"):
                 events.close()
+            self._pass_on(getattr(self.source, "left", None))
         except Exception as error:                   # a thread has nobody to raise to: the viewer shows it
-            self.error = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+            self.error = _told(error)
         finally:
             self.controls.stop()
+
+    def _answer(self, work: Callable[[], object]) -> None:
+        """Work that fails harms nobody: the search goes on."""
+        try:
+            self.refused = ""
+            self._pass_on(work())
+        except Exception as error:
+            self.refused = _told(error)
 
     def _pass_on(self, event: object) -> None:
         if isinstance(event, Event):
@@ -136,6 +149,10 @@ class Driver:
             self.controls.done()
         if isinstance(event, Failed):
             self.error = event.message
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
 
 
 class Pulse:
@@ -173,6 +190,15 @@ def stop_all() -> bool:
     for driver in alive:
         driver.controls.stop()
     return bool(alive)
+
+
+@atexit.register
+def _at_the_end() -> None:
+    """A process that ends in an orderly way lets its searches finish their step and save."""
+    if stop_all():
+        end = time.monotonic() + FAREWELL
+        for driver in _STARTED:
+            driver.join(max(end - time.monotonic(), 0))
 
 
 def stop_on_interrupt() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import LabError
+from ..errors import LabError, SpaceError
 from ..events import Checkpoint, EventLog
 from ..space import SearchSpace
 
 VERSION = 1
+TASKS, STAGES, EDGES = 16, 1_000, 2_000     # what a canvas can draw ten times a second, and a person tell apart
+GATES = ("soft", "hard", "hard_recalibrated")
 COLUMNS = ("step", "entropy", "entropy_weight", "temperature", "l1_weight", "alpha_lr")
 LIVE, RECORDED = 7_000, 60_000         # how many values of σ(α) a frame holds: 10 times a second, or once
 MARKS = 200                            # events on the time axis, the latest ones
@@ -34,16 +36,18 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
     """
     if not log.steps:
         return b""
-    alpha, grad = log.alpha, log.alpha_grad
-    picked, edges = rows(len(log.steps), alpha.shape[1], values), alpha.shape[1]
+    alpha = log.alpha                                 # first: another thread may append while this one reads
+    steps, edges = alpha.shape
+    grad, picked = log.alpha_grad[:steps], rows(steps, edges, values)
     starts = np.append(0, picked[:-1] + 1)
-    columns = [log.column(name)[picked] for name in COLUMNS] + [_means(loss, starts) for loss in log.loss.values()]
-    p, g = 0.5 * (1 + np.tanh(alpha[picked] / 2)), np.nan_to_num(grad[picked], posinf=0, neginf=0)
-    largest = float(np.abs(g).max(initial=0)) or 1.0
-    head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, 0, 0)
-    parts = [np.array(head, "<f4"), np.array(columns, "<f4"), alpha[-1].astype("<f4"), grad[-1].astype("<f4"),
-             np.nan_to_num(p * 65535).round().astype("<u2"),
-             (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1")]
+    columns = [log.column(name)[picked] for name in COLUMNS] + [_means(loss[:steps], starts) for loss in log.loss.values()]
+    with np.errstate(all="ignore"):                   # a file may hold any number
+        p, g = 0.5 * (1 + np.tanh(alpha[picked] / 2)), np.nan_to_num(grad[picked], posinf=0, neginf=0)
+        largest = float(np.abs(g).max(initial=0)) or 1.0
+        head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, 0, 0)
+        parts = [np.array(head, "<f4"), np.array(columns, "<f4"), alpha[-1].astype("<f4"), grad[-1].astype("<f4"),
+                 np.nan_to_num(p * 65535).round().astype("<u2"),
+                 (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1")]
     return b"".join(part.tobytes() for part in parts)
 
 
@@ -57,16 +61,16 @@ def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 def stage(space: SearchSpace, title: str = "") -> dict:
     """What never changes: tasks, their stages as (channels, group, index, size), edges as four indices, and as text."""
     number = {task: i for i, task in enumerate(space.tasks)}
-    return {"title": title, "tasks": list(space.tasks),
-            "plans": [[[s.channels, s.group, s.index, s.size] for s in stages] for stages in space.plans.values()],
+    return {"title": title[:200], "tasks": list(space.tasks),
+            "plans": [[[s.channels if _number(s.channels) else 0, s.group, s.index, s.size] for s in stages] for stages in space.plans.values()],
             "edges": [[number[e.source.task], e.source.stage, number[e.target.task], e.target.stage] for e in space.edges],
             "names": [str(edge) for edge in space.edges]}
 
 
 def marks(log: EventLog) -> dict:
     """What happened at single steps: knobs that were turned, evaluations, checkpoints to branch from."""
-    turned = [[event.step, _short(event.knobs)] for event in log.turned[-MARKS:]]
-    evaluated = [[event.step, _finite(event.scores)] for event in log.evaluated[-MARKS:]]
+    turned = [[event.step, short_knobs(event.knobs)] for event in log.turned[-MARKS:]]
+    evaluated = [[event.step, _scores(event.scores)] for event in log.evaluated[-MARKS:]]
     return {"turned": turned, "evaluated": evaluated, "checkpoints": sorted({e.step for e in log.of(Checkpoint)})[-MARKS:],
             "losses": list(log.loss)}
 
@@ -75,36 +79,49 @@ def settings(log: EventLog) -> tuple[dict, int]:
     """(what the sliders show, how many steps are planned), from the settings, the knobs turned and the last step."""
     config = log.started.config if log.started else {}
     config = config["search"] if isinstance(config.get("search"), Mapping) else config
-    knobs = {name: config.get(name) for name in ("alpha_gates", "weight_gates")}
-    weight = config.get("entropy_weight")
+    gates = lambda told: {n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)}  # noqa: E731
+    knobs, forced, weight = gates(config), {}, config.get("entropy_weight")
     end = weight.get("end") if isinstance(weight, Mapping) else weight
-    knobs["most"] = max(20.0, 2 * end) if _number(end) else 20.0
-    forced = {}
+    knobs["most"] = min(max(20.0, 2 * end), 1e6) if _number(end) else 20.0
     for event in log.turned:
-        knobs |= {name: event.knobs[name] for name in ("alpha_gates", "weight_gates") if name in event.knobs}
-        if isinstance(event.knobs.get("force"), Mapping):
+        knobs |= gates(event.knobs)
+        if isinstance(event.knobs.get("force"), Mapping) and len(forced) < EDGES:
             forced |= event.knobs["force"]
     knobs["force"] = {str(edge): bool(to) for edge, to in forced.items() if to is not None}
     if log.steps:
-        knobs |= {name: getattr(log.steps[-1], name) for name in COLUMNS[2:]}
+        knobs |= {name: _finite(getattr(log.steps[-1], name)) for name in COLUMNS[2:]}
     steps = config.get("steps")
-    return knobs, int(steps) if _number(steps) else 0
+    return knobs, int(min(max(steps, 0), 1e9)) if _number(steps) else 0
+
+
+def drawable(*sizes: int) -> None:
+    """Raises SpaceError for a space of more tasks, stages and edges than a studio can draw."""
+    if any(size > most for size, most in zip(sizes, (TASKS, STAGES, EDGES))):
+        raise SpaceError("this space has {:,} tasks, {:,} stages and {:,} candidate edges; a studio ".format(*sizes)
+                         + f"draws up to {TASKS:,}, {STAGES:,} and {EDGES:,}; build it with rules that leave fewer")
 
 
 def space_of(log: EventLog) -> SearchSpace | None:
-    """The log's space; None before it is known, and for one without edges."""
-    try:
-        space = log.space
-    except LabError:
+    """The log's space; None before it is known. Raises SpaceError for one that is broken, empty or too large to draw."""
+    if not log.started:
         return None
-    return space if len(space) else None
+    try:
+        plans, edges = list(log.started.space["plans"].values()), log.started.space["edges"]
+        drawable(len(plans), sum(len(plan["channels"]) for plan in plans), len(edges))
+        space = log.space
+    except (LabError, LookupError, TypeError, AttributeError, ValueError) as error:
+        told = str(error) if isinstance(error, LabError) else f"this is no search space: {error!r}"
+        raise SpaceError(told[:300]) from None
+    if not len(space):
+        raise SpaceError("this run has no candidate edges, so there is no graph to watch; was it a pretraining or a baseline?")
+    return space
 
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _short(knobs: Mapping) -> str:
+def short_knobs(knobs: Mapping) -> str:
     names = {"entropy_weight": "λ", "l1_weight": "L1", "temperature": "τ", "alpha_lr": "α rate", "weight_lr": "w rate",
              "alpha_gates": "α gates", "weight_gates": "w gates"}
     parts = []
@@ -118,8 +135,13 @@ def _short(knobs: Mapping) -> str:
     return ", ".join(parts)[:120]
 
 
-def _finite(scores: object) -> object:
-    """Scores as JSON that a browser reads: what is no finite number becomes null."""
-    if isinstance(scores, Mapping):
-        return {str(name): _finite(value) for name, value in scores.items()}
-    return float(scores) if _number(scores) else None
+def _scores(scores: object) -> dict:
+    """{gates: {task: {metric: number or null}}}, the first three metrics of each task."""
+    parts = lambda value, most: list(value.items())[:most] if isinstance(value, Mapping) else []  # noqa: E731
+    return {gates: {str(task): {str(metric)[:100]: _finite(value) for metric, value in parts(metrics, 3)}
+                    for task, metrics in parts(scores.get(gates), TASKS) if parts(metrics, 1)} for gates in GATES}
+
+
+def _finite(value: object) -> float | None:
+    """A number as JSON that a browser reads: what is not finite becomes null."""
+    return float(value) if _number(value) else None

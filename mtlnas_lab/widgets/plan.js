@@ -65,7 +65,7 @@ export function smooth(values, half) {
 
 export function ticks(low, high, count = 4) {
   const span = high - low;
-  if (!(span > 0)) return [low];
+  if (!(span > 0 && span < 1e300)) return [low];
   const power = 10 ** Math.floor(Math.log10(span / count));
   const step = [1, 2, 5, 10].map(f => f * power).find(s => span / s <= count + 0.5) || 10 * power;
   const found = [];
@@ -75,7 +75,7 @@ export function ticks(low, high, count = 4) {
 
 // The end of the step axis: it doubles when the search gets there, so that curves stand still in between.
 export function endOfAxis(last, planned) {
-  if (!(planned > 0)) return 2 ** Math.ceil(Math.log2(Math.max(last, 20)));
+  if (!(planned > 0 && planned < 1e12)) return 2 ** Math.ceil(Math.log2(Math.max(last, 20)));
   let end = planned;
   while (end / 2 >= Math.max(last, 20)) end /= 2;
   return Math.max(end, last);
@@ -118,31 +118,43 @@ export function isDark(css) {
 }
 
 // --- places ----------------------------------------------------------------------------------------------------------
-// Panels in a canvas `width` pixels wide: {name: {x, y, w, h}} and the height of it all; titles stand above the boxes.
+// Panels in a canvas `width` pixels wide: {name: {x, y, w, h}} and the height of it all. Titles stand above the boxes, what
+// colours and widths mean stands `legend` pixels below them. The gap's box also holds one row for each task.
+export const METER = 26;
 export function panels(width, tasks) {
-  const gap = 34, left = 34, right = 14, top = 26, foot = 20;
-  const lanes = Math.max(tasks, 2), place = {};
-  if (width < 720) {
-    const w = width - left - right, small = (w - gap - 10) / 2;
-    let y = top;
-    place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes};
-    y += place.graph.h + foot + top;
-    place.heat = {x: left, y, w, h: tasks > 2 ? Math.min(w, 420) : Math.min(w * 0.5, 250)};
-    y += place.heat.h + foot + top + 14;
-    for (const names of [["entropy", "gates"], ["losses", "gap"]]) {
-      names.forEach((name, i) => { place[name] = {x: left + i * (small + gap + 10), y, w: small, h: 120}; });
-      y += 120 + foot + top + 8;
-    }
-    return {place, height: y - top};
-  }
-  const graph = Math.round(width * 0.615), h = Math.max(214, 76 + 82 * (lanes - 1) + 56);
-  place.graph = {x: 4, y: top, w: graph - 10, h};
-  place.heat = {x: graph + left, y: top, w: width - graph - left - right, h};
-  const y = top + h + foot + top + 10, w = (width - left - right - 3 * (gap + 8)) / 4;
-  ["entropy", "gates", "losses", "gap"].forEach((name, i) => {
-    place[name] = {x: left + i * (w + gap + 8), y, w, h: 138};
+  const gap = 34, left = 34, right = 14, top = 26, axis = 26, legend = {graph: 30, heat: 30, gap: 14}, place = {};
+  const lanes = Math.max(tasks, 2), low = 100 + METER * lanes;
+  const row = (names, y, w) => names.forEach((name, i) => {
+    place[name] = {x: left + i * (w + gap + 8), y, w, h: low + (name === "gap" ? axis : 0), legend: legend[name] || axis + 14};
   });
-  return {place, height: y + 138 + foot + 4};
+  if (width < 720) {
+    const w = width - left - right;
+    let y = top;
+    place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes, legend: legend.graph};
+    y += place.graph.h + 56 + top;
+    place.heat = {x: left, y, w, h: tasks > 2 ? Math.min(w, 420) : Math.min(w * 0.5, 250), legend: legend.heat};
+    y += place.heat.h + 56 + top;
+    for (const names of [["entropy", "gates"], ["losses", "gap"]]) {
+      row(names, y, (w - gap - 10) / 2);
+      y += low + axis + 60 + top;
+    }
+    return {place, height: y - top + 6};
+  }
+  const graph = Math.round(width * (tasks > 3 ? 0.56 : 0.615)), h = Math.max(200, 66 + 82 * (lanes - 1) + 46);
+  place.graph = {x: 4, y: top, w: graph - 10, h, legend: legend.graph};
+  place.heat = {x: graph + left, y: top, w: width - graph - left - right, h, legend: legend.heat};
+  const y = top + h + 56 + top;
+  row(["entropy", "gates", "losses", "gap"], y, (width - left - right - 3 * (gap + 8)) / 4);
+  return {place, height: y + low + axis + 60};
+}
+
+// `text` in lines that are at most `room` wide by `measure`; words stay whole.
+export function wrap(text, room, measure) {
+  return text.split(" ").reduce((lines, word) => {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (lines.at(-1) && measure(longer) > room) lines.push(word); else lines[lines.length - 1] = longer;
+    return lines;
+  }, [""]);
 }
 
 // The fusion graph in a box: nodes [task][stage] {x, y}, groups of stages, and one Bézier curve (8 numbers) for each edge.
@@ -153,11 +165,10 @@ export function graphPlan(stage, box) {
     g.size = Math.max(g.size, size);
     g.channels.add(channels);
   }));
-  const slots = groups.reduce((sum, g) => sum + (g ? g.size : 0), 0), between = 0.45;
-  const unit = (box.w - names - 14) / (slots + between * (groups.length - 1));
+  const there = groups.filter(Boolean), slots = there.reduce((sum, g) => sum + g.size, 0), between = 0.45;
+  const unit = (box.w - names - 14) / (slots + between * (there.length - 1));
   let x = box.x + names;
-  for (const g of groups) {
-    if (!g) continue;
+  for (const g of there) {
     g.x = x;
     g.w = g.size * unit;
     x += g.w + between * unit;
@@ -168,7 +179,7 @@ export function graphPlan(stage, box) {
   const nodes = stage.plans.map((plan, lane) => plan.map(([channels, group, index, size]) => (
     {x: groups[group].x + (index + 0.5) * groups[group].w / size, y: yOf(lane), channels})));
   const edges = stage.edges.map(([a, i, b, j]) => curve(nodes[a][i], nodes[b][j], r, Math.abs(a - b)));
-  return {nodes, edges, r, unit, groups: groups.filter(Boolean).map(g => ({...g, channels: [...g.channels]})),
+  return {nodes, edges, r, unit, groups: there.map(g => ({...g, channels: [...g.channels]})),
     top: box.y + pad.top - r - 12, bottom: box.y + box.h - pad.bottom + r + 10};
 }
 
@@ -230,17 +241,18 @@ export function histogram(values, bins) {
   return counts;
 }
 
-const METRICS = {miou: ["mean IoU", 1], pixel_accuracy: ["accuracy", 1], mean_angle: ["mean angle", -1],
-  absolute: ["error, m", -1], f1: ["F1", 1], ap: ["precision", 1], top1: ["top 1", 1]};
+const METRICS = {miou: ["IoU", 1], pixel_accuracy: ["accuracy", 1], mean_angle: ["angle°", -1],
+  absolute: ["error m", -1], f1: ["F1", 1], ap: ["precision", 1], top1: ["top 1", 1]};
 
 // For each task its first metric at every evaluation: {task, name, better, steps, soft, hard, hard_recalibrated}.
 export function gaps(evaluated, tasks) {
   const found = [];
   tasks.forEach((task, lane) => {
-    const first = evaluated.map(([, scores]) => scores.hard?.[task] || scores.soft?.[task]).find(Boolean);
-    if (!first) return;
-    const metric = Object.keys(first)[0], [name, better] = METRICS[metric] || [metric, 1];
-    const line = gate => evaluated.map(([, scores]) => scores[gate]?.[task]?.[metric] ?? NaN);
+    const of = (scores, gate) => Object.hasOwn(scores[gate] || {}, task) ? scores[gate][task] : null;
+    const first = evaluated.map(([, scores]) => of(scores, "hard") || of(scores, "soft")).find(Boolean);
+    if (!first || !Object.keys(first).length) return;
+    const metric = Object.keys(first)[0], [name, better] = Object.hasOwn(METRICS, metric) ? METRICS[metric] : [metric, 1];
+    const line = gate => evaluated.map(([, scores]) => of(scores, gate)?.[metric] ?? NaN);
     found.push({task, lane, name, better, steps: evaluated.map(([step]) => step), soft: line("soft"), hard: line("hard"),
       hard_recalibrated: line("hard_recalibrated")});
   });
@@ -251,12 +263,14 @@ export function gaps(evaluated, tasks) {
 export const cost = (one, gate, i) => 100 * one.better * (one.soft[i] - one[gate][i]) / Math.abs(one.soft[i]);
 
 // One sentence on everything, for those who do not see the canvas.
-export function describe(stage, frame, row, mode) {
+export function describe(stage, frame, row, mode, marks = {}) {
   if (!stage?.tasks) return "Search studio: nothing to show yet.";
   if (!frame) return `Search studio, ${mode}: ${stage.edges.length} candidate edges between ${stage.tasks.join(", ")}.`;
   let open = 0;
   for (let e = 0; e < frame.E; e++) open += frame.p(row, e) > 0.5;
   const losses = stage.tasks.slice(0, frame.T).map((task, t) => `${task} ${short(frame.losses[t]?.[row])}`).join(", ");
+  const told = gaps((marks.evaluated || []).filter(([step]) => step <= frame.step[row]), stage.tasks).map(one => (
+    `${one.task} ${one.name} ${short(one.soft.at(-1))} soft, ${short(one.hard.at(-1))} hard`)).join(", ");
   return `Search studio, ${mode}, step ${frame.step[row]}: mean entropy ${short(frame.entropy[row])} nats, ${open} of ` +
-    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}, losses ${losses}. Arrow keys go through the edges.`;
+    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}, losses ${losses}${told ? `; scores ${told}` : ""}. Arrow keys go through the edges.`;
 }

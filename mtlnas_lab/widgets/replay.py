@@ -11,7 +11,7 @@ from ..errors import RunError
 from ..events import EventLog
 from ..runs import Run
 from .frame import RECORDED, frame, marks, settings, space_of, stage
-from .studio import HERE, page_script
+from .view import HERE, page_script
 
 LARGEST = 2_000_000   # bytes
 STYLE = """

@@ -5,20 +5,24 @@ All three have `log`, `poll() -> bool` (is there anything new?), `mode`, `messag
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from ..errors import ConfigError, LabError
-from ..events import Event, EventLog, Started, Tail
+from ..events import Checkpoint, Event, EventLog, Started, Tail
 from ..runs import Run
 from ..space import SearchSpace
 from .driver import Driver
+
+KNOBS = ("entropy_weight", "temperature", "l1_weight", "alpha_lr", "alpha_gates", "weight_gates")     # that are shown
+PIECE, SLICE = 2**19, 0.15     # of a long log: bytes that are read at a time, and seconds before what was read is shown
 
 
 class Recorded:
     """A log that stays as it is."""
 
-    mode, message, can, alive, space = "recorded", "", (), False, None
+    mode, message, can, alive, space, reading = "recorded", "", (), False, None, False
 
     def __init__(self, log: EventLog):
         self.log = log
@@ -31,36 +35,45 @@ class Recorded:
 
 
 class Followed:
-    """A run folder, as another process writes it; knobs reach that process through the folder."""
+    """A run folder, as another process writes it; knobs reach that process through the folder.
+
+    reading: `poll` has not come to the end of the log yet, which for a long one takes several calls.
+    """
 
     space = None
 
     def __init__(self, path: str | os.PathLike):
-        self.path, self.message = Path(path), ""
+        self.path, self.message, self.reading = Path(path), "", False
         self._tail = Tail(self.path / "events.jsonl")
 
     log = property(lambda self: self._tail.log)
-    can = property(lambda self: () if self.mode in ("finished", "failed") else ("turn",))
+    can = property(lambda self: ("turn",) if self.mode in ("waiting", "followed") else ())
     alive = property(lambda self: self.mode not in ("finished", "failed"))
 
     @property
     def mode(self) -> str:
         log = self.log
+        if self.reading:
+            return "reading"
         if not log.events:
             return "waiting"
         return "failed" if log.events[-1] is log.failed else "finished" if log.finished else "followed"
 
     def poll(self) -> bool:
-        before = self.message
+        before, new, end = (self.message, self.reading), False, time.monotonic() + SLICE
         try:
-            new, self.message = bool(self._tail.poll()), ""
+            self.reading, self.message = True, ""
+            while self.reading and time.monotonic() < end:
+                at = self._tail.size
+                new |= bool(self._tail.poll(PIECE))
+                self.reading = self._tail.size - at >= PIECE
             if self._tail.log.problems:
                 self.message = self._tail.log.problems[-1]
             elif not self.log.events:
                 self.message = f"waiting for the first event of {self.path.name}"
         except LabError as error:
-            new, self.message = False, str(error)
-        return new or self.message != before
+            self.reading, self.message = False, str(error)
+        return new or (self.message, self.reading) != before
 
     def turn(self, **knobs) -> None:
         Run.request(self.path, **knobs)
@@ -68,6 +81,8 @@ class Followed:
 
 class Driven:
     """A search that runs in this process. `make`: a function that gives a fresh one; then it can be reset."""
+
+    reading = False
 
     def __init__(self, search=None, make: Callable | None = None, key: Hashable = None, turn: Hashable = None):
         self.make, self.search = make, make() if search is None else search
@@ -79,15 +94,16 @@ class Driven:
 
     @property
     def mode(self) -> str:
+        over = self.log.finished and self.log.finished.step >= (self.log.steps[-1].step if self.log.steps else 0)
         if self.driver is None:
-            return "finished" if self.log.finished else "ready"
+            return "finished" if over else "ready"
         if self.driver.alive:
             return self.driver.controls.mode
-        return "failed" if self.driver.error else "finished" if self.driver.over else "stopped"
+        return "failed" if self.driver.error else "finished" if self.driver.over or over else "stopped"
 
     @property
     def can(self) -> tuple[str, ...]:
-        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished", "score": hasattr(self.search, "score_now") and self.alive,
+        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished", "score": hasattr(self.search, "score_now") and self.mode != "failed" and bool(self.log.steps),
                 "branch": hasattr(self.search, "branch"), "reset": self.make is not None,
                 "run": self.mode in ("ready", "paused", "stopped"), "pause": self.mode == "running",
                 "step": self.mode in ("ready", "paused", "stopped"), "stop": self.mode in ("running", "paused")}
@@ -102,16 +118,38 @@ class Driven:
                 self.add(event)
             except LabError as error:
                 self.message = str(error)
-        self.message = self.driver.error or self.message
+        self.message = self.driver.error or self.driver.refused or self.message
         return bool(events) or self.message != before
 
     def add(self, event: Event) -> None:
         """Into the log. A search that goes on (or branches) says no `Started` again; then its own space stands for it."""
         if not self.log.events and not isinstance(event, Started) and (space := self.space):
-            config = getattr(self.search, "config", None)
-            settings = config.to_json() if hasattr(config, "to_json") else {}
-            self.log.append(Started(settings, space.to_json(), {}, "", 0))
+            self.log.append(self._begin(space))
         self.log.append(event)
+
+    def _begin(self, space: SearchSpace) -> Started:
+        config = getattr(self.search, "config", None)
+        return Started(config.to_json() if hasattr(config, "to_json") else {}, space.to_json(), {}, "", 0)
+
+    def knobs(self) -> dict:
+        """The knobs as they will be in the next step, of a search that says it (`search.current(knob)`)."""
+        current = getattr(self.search, "current", None)
+        return {name: current(name) for name in KNOBS} if current else {}
+
+    def checkpoints(self) -> list[int]:
+        """The steps from which it can branch."""
+        there = getattr(self.search, "checkpoints", None)
+        return there() if there else sorted({event.step for event in self.log.of(Checkpoint)})
+
+    def branch(self, step: int, **knobs) -> Driven:
+        """A search from the checkpoint of `step` under other knobs; its log begins with what had happened until then."""
+        if not hasattr(self.search, "branch"):
+            raise ConfigError("this source cannot branch; give a search that is recorded in a run folder with checkpoints")
+        made = Driven(self.search.branch(step, **knobs))
+        for event in list(self.log.events):
+            if getattr(event, "step", 0) <= step and not isinstance(event, Checkpoint):
+                made.log.append(event)
+        return made
 
     @property
     def space(self) -> SearchSpace | None:
@@ -146,9 +184,14 @@ class Driven:
         self.search, self.log, self.driver, self.message = self.make(), EventLog(), None, ""
 
     def score(self) -> None:
-        """What the network is worth with its gates cut now."""
-        if self.alive:
-            self.driver.controls.ask(self.search.score_now)
+        """What the network is worth with its gates cut now; afterwards a search that stood still does so again."""
+        if not hasattr(self.search, "score_now"):
+            raise ConfigError("this source of events has no score_now, so nothing says what it is worth")
+        if asleep := not self.alive:
+            self.start(running=False)
+        self.driver.controls.ask(self.search.score_now)
+        if asleep:
+            self.driver.controls.ask(self.driver.controls.stop)
 
     def turn(self, **knobs) -> None:
         if not hasattr(self.search, "turn"):
@@ -158,6 +201,8 @@ class Driven:
 
 def source_of(given, key: Hashable = None, turn: Hashable = None) -> Recorded | Followed | Driven:
     """A search (any iterable of events), a function that makes one, an EventLog, a Run or the path of its folder."""
+    if isinstance(given, (Recorded, Followed, Driven)):
+        return given
     if isinstance(given, EventLog):
         return Recorded(given)
     if isinstance(given, Run):

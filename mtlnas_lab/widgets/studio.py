@@ -1,46 +1,24 @@
 """The live search studio: one canvas that is redrawn in place, and the controls of the search behind it."""
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
-import os
 import threading
 import uuid
-from pathlib import Path
 
-import anywidget
-import traitlets
+from ipywidgets import GridBox, Layout
 
 from ..architecture import Architecture
 from ..errors import ConfigError, LabError
 from ..events import EventLog
-from .driver import Pulse, stop_on_interrupt
-from .frame import frame, marks, settings, space_of, stage
+from .driver import Pulse
+from .frame import drawable, frame, marks, settings, short_knobs, space_of, stage
+from .kernel import _cell, _hear_always, _interruptible, live
 from .sources import Driven, source_of
+from .view import HERE, StudioView, page_script
 
-HERE = Path(__file__).parent
+__all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
-
-
-def page_script() -> str:
-    """The canvas's script as one module: plan.js (pure functions) in front of studio.js."""
-    parts = [(HERE / name).read_text(encoding="utf-8") for name in ("plan.js", "studio.js")]
-    return "\n".join(line for part in parts for line in part.splitlines() if not line.startswith("import "))
-
-
-class StudioView(anywidget.AnyWidget):
-    """What is synced with the page: all of its state, so that a reloaded page or a second one shows the same."""
-
-    _esm = page_script()
-    _css = (HERE / "studio.css").read_text(encoding="utf-8")
-    frame = traitlets.Bytes(b"").tag(sync=True)      # the history (frame.py)
-    other = traitlets.Bytes(b"").tag(sync=True)      # another run's history, drawn behind
-    stage = traitlets.Dict().tag(sync=True)          # the space
-    marks = traitlets.Dict().tag(sync=True)          # knobs turned, evaluations, checkpoints
-    status = traitlets.Dict().tag(sync=True)         # mode, step, knobs, message, what can be done
-    at = traitlets.Int(-1).tag(sync=True)            # the step that is looked at; -1: the latest
-    pinned = traitlets.Int(-1).tag(sync=True)        # the edge that is looked at; -1: none
 
 
 class SearchStudio:
@@ -49,17 +27,23 @@ class SearchStudio:
     source: a search (an iterable of events that may have `turn`, `branch`, `score_now`), a function that makes one (then
     there is a Reset), an EventLog, a Run, or the path of a run folder, which is followed while another process writes it.
     compare: an EventLog drawn behind. Where no widget can live, showing it runs the search to its end and leaves a picture.
+    `a.beside(b)` shows two studios that stay in step.
     """
 
     def __init__(self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0):
-        self.source, self.title, self.rate = source_of(source, *_cell()), title, rate
-        self.view, self._pulse, self._handle, self._seen = StudioView(), None, None, None
-        self._lock, self._known, self._branches, self._staged = threading.RLock(), {}, [], None
-        if compare is not None:
-            self.view.other = frame(compare)
+        self.source, self.title, self.rate, self.compare = source_of(source, *_cell()), title, rate, compare
+        self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
+        self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
+                                                      grid_gap="12px"))
+        self._lock, self._known, self._staged, self._refusal = threading.RLock(), {}, None, ""
+        self._others: list[SearchStudio] = []        # that are shown beside this one
+        self._above: SearchStudio | None = None      # of a branch: where it is shown, and from which step it is
+        self._from = -1
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
         self.source.poll()
+        while self.source.reading and not live():    # a page shows what was read so far, a program waits
+            self.source.poll()
         self.refresh()
         _LATEST[:] = [self]
 
@@ -78,11 +62,12 @@ class SearchStudio:
         return self._do("stop")
 
     def reset(self) -> SearchStudio:
-        self._seen = None
+        """Throw the search away and make a fresh one (where the studio was given a function)."""
+        self._seen, self.view.at = None, -1
         return self._do("reset")
 
     def score(self) -> SearchStudio:
-        """Have the search say what it is worth with its gates cut now (where the source has `score_now`)."""
+        """Have the search say what it is worth with its gates cut now (where it has `score_now`)."""
         return self._do("score")
 
     def turn(self, **knobs) -> SearchStudio:
@@ -93,13 +78,44 @@ class SearchStudio:
         return self
 
     def branch(self, step: int, **knobs) -> SearchStudio:
-        """A second studio from the checkpoint at `step`, under other knobs, with this run drawn behind it."""
-        make = getattr(getattr(self.source, "search", None), "branch", None)
-        if make is None:
-            raise ConfigError("this source cannot branch; give a search that is recorded in a run folder with checkpoints")
-        made = SearchStudio(make(step, **knobs), title=f"{self.title or 'Branch'} from step {step}", compare=self.log)
-        self._branches.append(made)
+        """A second studio beside this one, from the checkpoint at `step` under other knobs, with this run drawn behind it.
+
+        It waits for its Start, so that more knobs can be turned; the two stay in step.
+        """
+        if not isinstance(self.source, Driven):
+            raise ConfigError("this search runs elsewhere or is over, so it cannot branch here; branch from its Recorded search")
+        what, latest = (f", {short_knobs(knobs)}" if knobs else ""), list(_LATEST)
+        made = SearchStudio(self.source.branch(step, **knobs), title=f"{self.title or 'Search'}, from step {step}{what}",
+                            compare=self.log, rate=self.rate)
+        _LATEST[:], made._above, made._from = latest, self, step
+        self.beside(made)
+        made._seen = None
+        made.refresh()
         return made
+
+    def beside(self, other: SearchStudio) -> SearchStudio:
+        """Show `other` next to this one (below it where there is no room for both), and link the two. Returns this one."""
+        if other is not self and other not in self._others:
+            self._others.append(other)
+            self.box.children = (*self.box.children, other.view)
+            self.link(other)
+        return self
+
+    def link(self, other: SearchStudio) -> SearchStudio:
+        """From now on both look at the same step (by mouse, key, replay or `view.at`), and at the same edge. Returns this one."""
+        def follow(name: str, one: SearchStudio, its: SearchStudio) -> None:
+            def act(change) -> None:
+                if name == "at" or one._edges == its._edges:
+                    setattr(its.view, name, change.new)
+            one.view.observe(act, name)
+
+        for name in ("at", "pinned"):
+            follow(name, self, other)
+            follow(name, other, self)
+        other.view.at = self.view.at
+        return self
+
+    _edges = property(lambda self: self.view.stage.get("names"))
 
     def _do(self, what: str, *values) -> SearchStudio:
         if not isinstance(self.source, Driven):
@@ -128,17 +144,35 @@ class SearchStudio:
             size = (id(log), len(log.events), len(log.seqs) and log.seqs[-1])
             if size != self._seen:
                 if self._seen is None or self._staged is not log.started:
-                    self._staged, space = log.started, space_of(log) or self.source.space
-                    self._put("stage", stage(space, self.title) if space else {})
-                self._seen = size
-                self._put("marks", marks(log))
-                self._put("frame", frame(log) if log.started and self._known["stage"] else b"")
+                    self._stage(log)
+                self._seen, shown = size, log.started and self._known["stage"]
+                told, edges = marks(log), len(log.steps[-1].alpha) if log.steps else 0
+                if "branch" in self.source.can:
+                    told["checkpoints"] = self.source.checkpoints()
+                if self._from >= 0:
+                    told["branched"] = self._from
+                if shown and edges and edges != len(shown["edges"]):
+                    shown, self._refusal = {}, f"the steps of this run have {edges} edges, its space has {len(shown['edges'])}"
+                self._put("marks", told)
+                self._put("frame", frame(log) if shown else b"")
+                self._put("other", frame(self.compare) if self.compare else b"")
             knobs, steps = settings(log)
-            knobs |= {"steps": steps or getattr(getattr(self._search, "config", None), "steps", 0)}
-            self._put("status", {"mode": mode, "step": log.steps[-1].step if log.steps else 0, "knobs": knobs,
-                                 "message": self.source.message[:500], "can": list(self.source.can), "pace": self._pace()})
+            if isinstance(self.source, Driven):
+                knobs |= self.source.knobs() if mode != "finished" else {}
+                steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
+            self._put("status", {"mode": mode, "step": log.steps[-1].step if log.steps else 0, "knobs": knobs | {"steps": steps},
+                                 "message": (self._refusal or self.source.message)[:500], "pace": self._pace(),
+                                 "can": [*self.source.can, *(["close"] if self._above else [])]})
 
-    _search = property(lambda self: getattr(self.source, "search", None))
+    def _stage(self, log: EventLog) -> None:
+        """What the run says of its space; one that cannot be drawn is told, and nothing is drawn."""
+        self._staged, self._refusal = log.started, ""
+        try:
+            space = space_of(log) or self.source.space
+            drawable(len(space.tasks), len(space.nodes), len(space)) if space else None
+        except LabError as error:
+            space, self._refusal = None, str(error)
+        self._put("stage", stage(space, self.title) if space else {})
 
     def _put(self, name: str, value) -> None:
         """Only what has changed is sent."""
@@ -148,13 +182,13 @@ class SearchStudio:
 
     def _pace(self) -> float:
         """Seconds a step, the mean of the latest ones."""
-        latest = [step.seconds for step in self.log.steps[-20:]]
+        latest = [step.seconds for step in self.log.steps[-20:] if 0 < step.seconds < 1e6]
         return round(sum(latest) / len(latest), 4) if latest else 0.0
 
     # --- threads ------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         with self._lock:
-            if self._pulse is None and (self.source.alive or not isinstance(self.source, Driven)):
+            if self._pulse is None:
                 self._pulse = Pulse(self._beat, self.rate).start()
 
     def _beat(self) -> bool:
@@ -172,7 +206,7 @@ class SearchStudio:
         return False
 
     def run(self) -> SearchStudio:
-        """Run to the end right here, without any thread or page."""
+        """Run to the end right here, without any thread or page; a branch runs where it is."""
         if isinstance(self.source, Driven) and not self.source.alive:
             for event in self.source.search:
                 self.source.add(event)
@@ -182,12 +216,18 @@ class SearchStudio:
         return self
 
     def close(self) -> None:
-        """Stops the search and takes the page away."""
+        """Stops the search and takes the page away; also of the branches beside it."""
+        for other in [one for one in self._others if one._above is self]:
+            other.close()
+        if self._above is not None:
+            self._above._others.remove(self)
+            self._above.box.children = [view for view in self._above.box.children if view is not self.view]
         if self._pulse is not None:
             self._pulse.stop()
         if isinstance(self.source, Driven):
             self.source.stop()
         self.view.close()
+        self.box.close()
 
     def _asked(self, view, content, buffers) -> None:
         """A button or a slider of the page. Runs in whatever thread the kernel answers in."""
@@ -196,7 +236,9 @@ class SearchStudio:
                 case {"do": "turn", "knobs": dict(knobs)}:
                     self.turn(**knobs)
                 case {"do": "branch", "step": int(at)}:
-                    self.branch(at).start().show()
+                    self.branch(at)
+                case {"do": "close"} if self._above:
+                    self.close()
                 case {"do": "start" | "pause" | "step" | "stop" | "reset" | "score" as what}:
                     getattr(self, what)()
         except (LabError, TypeError) as error:
@@ -217,65 +259,38 @@ class SearchStudio:
     def _bundle(self, picture: bytes | None) -> dict:
         found = f"{sum(self.architecture.kept)} of {len(self.architecture.kept)} edges open" if picture and self.view.stage else ""
         caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}" + (f": {found}" if found else "")
-        data = {**self.view._repr_mimebundle_()[0], "text/plain": caption}
+        data = {**self.box._repr_mimebundle_(), "text/plain": caption}
         return data | ({"image/png": base64.b64encode(picture).decode()} if picture else {})
 
     def show(self) -> None:
         """Shows it (again), below the cell that is running; a page that was reloaded is attached anew."""
         from IPython.display import display
 
-        if isinstance(self.source, Driven) and not live():
+        here = live()
+        if not here:
             self.run()
-        if live():
+        self._drawn, number = None, uuid.uuid4().hex
+        self._handle = display(self._bundle(None if here else self.picture()), raw=True, display_id=number)
+        if here:
             _interruptible()
-            self._watch()
-        done = not self.source.alive and self.log.steps
-        self._handle = display(self._bundle(self.picture() if done else None), raw=True, display_id=uuid.uuid4().hex)
+        for one in (self, *self._others):
+            if here:
+                one._watch()                         # and leaves a picture when nothing moves any more
+            elif one is not self:
+                one.show()
 
     def _ipython_display_(self) -> None:
         self.show()
 
     def _leave_picture(self) -> None:
         """The saved notebook keeps one picture beside the widget."""
-        if self._handle is not None and self.log.steps:
-            try:
-                self._handle.update(self._bundle(self.picture()), raw=True)
-            except LabError:
-                pass
-
-
-def live() -> bool:
-    """Whether a person can be at the other end: JupyterLab and Voilà say so; MTLNAS_LAB_LIVE = 0 or 1 decides otherwise."""
-    asked = os.environ.get("MTLNAS_LAB_LIVE")
-    if asked is not None:
-        return asked not in ("", "0")
-    return "JPY_SESSION_NAME" in os.environ or any(name.startswith("VOILA_") for name in os.environ)
-
-
-def _cell() -> tuple[str | None, str | None]:
-    """(which cell is being run, which time) as JupyterLab says it; (None, None) elsewhere."""
-    try:
-        from IPython import get_ipython
-
-        parent = get_ipython().parent_header
-        return parent["metadata"]["cellId"], parent["header"]["msg_id"]
-    except (ImportError, AttributeError, KeyError, TypeError):
-        return None, None
-
-
-def _hear_always(comm) -> None:
-    """ipykernel 7.4 has the shell that wrote to a page last answer that page, and drops the message when that shell is
-    gone, as after a reload. Our handlers may run in any thread: take a message where the page sends it."""
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, default: default
-
-
-def _interruptible() -> None:
-    """Once the cell is over (the kernel has its own handler in cells), let the kernel's stop button reach the search."""
-    try:
-        asyncio.get_running_loop().call_later(0.2, stop_on_interrupt)
-    except RuntimeError:
-        pass
+        if self._handle is None or not self.log.steps or self._drawn == self._seen:
+            return
+        try:
+            self._drawn = self._seen
+            self._handle.update(self._bundle(self.picture()), raw=True)
+        except Exception:                            # what a file holds may be no picture; the panel has said so
+            pass
 
 
 _LATEST: list[SearchStudio] = []

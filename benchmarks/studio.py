@@ -1,0 +1,229 @@
+"""What the studio costs: `make bench-studio`, or python benchmarks/studio.py [--pairs 40] [--minutes 20] [--only a,b].
+
+Every figure comes from a real JupyterLab with a real headless Chromium attached, on real mouse and key events; the two sides
+of the slow-down alternate inside one run. It takes about half an hour, 20 minutes of them for the memory. Nothing here is a test.
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browsing import Notebook, chromium, serve  # noqa: E402
+from widget_fakes import FakeSearch, write_run  # noqa: E402
+
+BEGIN = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
+import json, os, random, time
+import torch; torch.set_num_threads(1)                    # the other core is for the browser
+import viz_fakes
+from widget_fakes import FakeSearch
+from helpers import Stream, batch, small_lab
+from mtlnas_lab import Search, SearchConfig, presets
+from mtlnas_lab.widgets import SearchStudio
+"""
+# Short steps of a real search, 48 edges: the hardest case for whoever shares the interpreter with it.
+SMALL = BEGIN + """lab = small_lab()
+search = Search(lab, SearchConfig(steps=10**6, batch_size=2, entropy_weight=0.0), Stream(lab), Stream(lab, first=7))
+studio = SearchStudio(search, title="bench")
+studio.start()
+"""
+PAIRS = """def block(view, seconds=SECONDS):
+    '''Seconds a step, with the view at 10 frames/s or without.'''
+    if view:
+        studio._watch()
+    elif studio._pulse:
+        studio._pulse.stop(); studio._pulse.join(); studio._pulse = None
+    time.sleep(0.4)
+    studio.source.poll() if not view else None             # what one side has left over is not the other's
+    number, begin = search.step_number, time.perf_counter()
+    time.sleep(seconds)
+    return (time.perf_counter() - begin) / (search.step_number - number)
+def pairs(count):
+    draw, found = random.Random(0), []
+    for _ in range(count):
+        first = draw.random() < 0.5
+        a, b = block(first), block(not first)
+        found.append((a, b) if first else (b, a))
+    return found
+studio.source.poll(); block(True, 2)
+print("FOUND" + json.dumps(pairs(COUNT)))
+"""
+MOVES = """used, step = [], search.step
+def timed():
+    begin = time.time()
+    event = step()
+    used.append((begin, event.entropy_weight, event.seconds))
+    return event
+search.step = timed
+"""
+LISTEN = """() => { window.moves = []; document.querySelector('.mtl-entropy_weight input').addEventListener('input', event => (
+  window.moves.push([(performance.timeOrigin + performance.now()) / 1000, +event.target.value]))) }"""
+COUNT_DRAWS = """() => { window.draws = 0; window.longest = 0;
+  const clear = CanvasRenderingContext2D.prototype.clearRect;
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    if (this.canvas.className === 'mtl-canvas') window.draws++;
+    return clear.apply(this, box); };
+  new PerformanceObserver(list => { for (const one of list.getEntries()) window.longest = Math.max(window.longest, one.duration); })
+    .observe({entryTypes: ['longtask']}); }"""
+LARGE = BEGIN + """space = viz_fakes.space(5, plan=viz_fakes.RESNET)
+studio = SearchStudio(FakeSearch(space=space, steps=100_000, pause=0.02), title="720 edges")
+studio.start()
+"""
+REAL = BEGIN + """from dataclasses import replace
+lab = presets.tiny(seed=0)
+search = Search(lab, replace(presets.preset("tiny").search, steps=100_000))
+studio = SearchStudio(search, title="bench")
+studio.start()
+"""
+
+
+def found(text: str):
+    return json.loads(text[text.index("FOUND") + 5:].splitlines()[0])
+
+
+def bootstrap(values: list[float], share: float = 0.95, draws: int = 10_000) -> float:
+    """Upper bound of the median: its `share` quantile over resampled pairs."""
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(draws))
+    return medians[int(share * draws)]
+
+
+def slow_down(open_, args):
+    """(a) steps with the view against steps without, in turn inside one run."""
+    nb = open_("pairs", SMALL + "studio", "")
+    nb.run_all()
+    nb.wait_step(50)
+    code = PAIRS.replace("COUNT", str(args.pairs)).replace("SECONDS", str(args.block))
+    pairs = found(nb.cell(code, timeout=60 + args.pairs * 2 * (args.block + 2)))
+    slower = [100 * (on / off - 1) for on, off in pairs]
+    step = 1000 * statistics.median(off for _, off in pairs)
+    bound = bootstrap(slower)
+    yield "(a) slow-down of a search, median", f"{statistics.median(slower):+.2f} %", "≤ 1 %", statistics.median(slower) <= 1
+    yield f"    upper 95 % bound of it, {len(pairs)} pairs, steps of {step:.0f} ms", f"{bound:+.2f} %", "≤ 3 %", bound <= 3
+
+
+def slider(open_, args):
+    """(b) a key on the λ slider, until the beginning of the first step under that λ."""
+    nb = open_("slider", SMALL + "studio", "")
+    nb.run_all()
+    nb.wait_step(50)
+    nb.cell(MOVES)
+    nb.page.evaluate(LISTEN)
+    knob, draw = nb.page.locator(".mtl-entropy_weight input"), random.Random(0)
+    knob.focus()
+    for number in range(args.moves):
+        nb.page.keyboard.press("ArrowRight" if number // 30 % 2 == 0 else "ArrowLeft")
+        time.sleep(0.3 + 0.3 * draw.random())
+    moves = nb.page.evaluate("window.moves")
+    used = found(nb.cell("print('FOUND' + json.dumps(used))"))
+    delays = [next((at for at, weight, _ in used if at > moved and abs(weight - value) < 1e-6), moved + 9) - moved
+              for moved, value in moves]
+    late, step = sorted(delays)[int(0.95 * (len(delays) - 1))], statistics.median(seconds for *_, seconds in used)
+    yield f"(b) slider → first step that uses it, 95th percentile of {len(delays)}", f"{1000 * late:.0f} ms", "≤ 100 ms", late <= 0.1
+    yield f"    the median; steps take {1000 * step:.0f} ms", f"{1000 * statistics.median(delays):.0f} ms", "", True
+
+
+def large(open_, args):
+    """(c) frames drawn of 5 tasks × 16 stages."""
+    nb = open_("large", LARGE + "studio", "")
+    nb.run_all()
+    nb.wait_step(100)
+    nb.page.evaluate(COUNT_DRAWS)
+    time.sleep(1)
+    begin, before = time.monotonic(), nb.page.evaluate("window.draws")
+    time.sleep(args.frames)
+    rate = (nb.page.evaluate("window.draws") - before) / (time.monotonic() - begin)
+    yield "(c) frames/s of 5 tasks × 16 stages, 720 edges", f"{rate:.1f}", "≥ 9.5", rate >= 9.5
+    yield "    longest task of the page", f"{nb.page.evaluate('window.longest'):.0f} ms", "", True
+
+
+def memory(open_, args):
+    """(d) kernel and page while a real search runs: the last quarter against the second one."""
+    nb = open_("memory", REAL + "studio", "")
+    nb.run_all()
+    pid = int(nb.cell("print(os.getpid())"))
+    tools = nb.page.context.new_cdp_session(nb.page)
+    tools.send("Performance.enable")
+    kernel, page, steps, end = [], [], [], time.monotonic() + 60 * args.minutes
+    while time.monotonic() < end:
+        time.sleep(min(15, 60 * args.minutes / 16))
+        tools.send("HeapProfiler.collectGarbage")
+        status = Path(f"/proc/{pid}/status").read_text()
+        kernel.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+        metrics = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+        page.append(metrics["JSHeapUsedSize"] / 2**20)
+        steps.append(nb.step())
+    for name, sizes in (("(d) kernel", kernel), ("    page", page)):
+        quarter = max(1, len(sizes) // 4)
+        early, late = statistics.median(sizes[quarter:2 * quarter]), statistics.median(sizes[-quarter:])
+        growth = 100 * (late / early - 1)
+        yield (f"{name}: memory over {args.minutes:g} minutes, {steps[-1]} steps, now {late:.0f} MiB", f"{growth:+.1f} %", "< 5 %", growth < 5)
+
+
+def opening(open_, args):
+    """(e) a recorded run of 20,000 steps: from running the cell to the first frame, and to the whole run."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_run(Path(folder) / "run", FakeSearch(steps=20_000))
+        nb = open_("opening", BEGIN, f"studio = SearchStudio({str(Path(folder) / 'run')!r})\nstudio", "")
+        nb.run_all(until=".jp-CodeCell")                      # once, for the imports and a warm page
+        nb.wait_step(20_000)
+        times = []
+        for _ in range(args.opens):
+            nb.page.locator(".jp-CodeCell").nth(1).locator(".cm-content").click()
+            nb.page.evaluate("document.querySelector('.mtl-studio').remove()")
+            begin = time.monotonic()
+            nb.page.keyboard.press("Control+Enter")
+            nb.wait_step(1)
+            first = time.monotonic() - begin
+            nb.wait_step(20_000)
+            times.append((first, time.monotonic() - begin))
+    first, whole = (statistics.median(part) for part in zip(*times))
+    yield f"(e) first frame of a run of 20,000 steps, median of {len(times)}", f"{first:.2f} s", "≤ 2 s", first <= 2
+    yield "    all of it", f"{whole:.2f} s", "", True
+
+
+PARTS = {"a": slow_down, "b": slider, "c": large, "d": memory, "e": opening}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--block", type=float, default=3.0, help="seconds of each side of a pair")
+    parser.add_argument("--moves", type=int, default=50)
+    parser.add_argument("--frames", type=float, default=20.0, help="seconds in which frames are counted")
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--opens", type=int, default=5)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, as in a,c")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "studio.txt")
+    args = parser.parse_args()
+    lines = [f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
+             f"load before: {os.getloadavg()[0]:.1f}", ""]
+    with tempfile.TemporaryDirectory() as root, serve(Path(root)) as lab, chromium() as browser:
+        for part in args.only.split(","):
+            opened: list[Notebook] = []
+
+            def open_(*parts):
+                opened.append(Notebook(lab, browser, *parts))  # noqa: B023
+                return opened[-1]  # noqa: B023
+            for what, value, aim, fine in PARTS[part](open_, args):
+                lines.append(f"{what:<78}{value:>10}   {aim:<9}{'' if fine else 'missed'}".rstrip())
+                print(lines[-1], flush=True)
+            for nb in opened:
+                nb.close()
+    args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `mtlnas-lab …` can do, one file for each kind of work; `cli` puts them together."""

@@ -1,0 +1,63 @@
+"""`mtlnas-lab data …`: look at packs, and make what the lab ships."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from ..console import Progress, interruptible
+from .search import finish
+
+
+def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> None:
+    """Make the shipped rooms again (train, val, test): the same bytes on the same machine."""
+    from ..samples import make_rooms as make
+
+    print(make(out, seed))
+
+
+def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
+    """Make the shipped single-task backbones of the rooms again (renders the rooms to train on; some minutes)."""
+    from ..samples import make_backbones as make
+
+    for path in make(out, steps, seed):
+        print(path)
+
+
+def make_runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
+    """Record the two shipped searches of the rooms again, with the entropy term and without (some minutes each)."""
+    from ..runs import Run
+    from ..samples import make_runs as make
+
+    with interruptible() as stopped, Progress(stopped) as progress:
+        for path in make(out, seed, progress):
+            finish(Run.open(path), path)
+            (path / "fusion_graph.png").unlink()                 # the others are smaller, and enough
+
+
+def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96, width: int = 128, classes: Path | None = None) -> None:
+    """Make a pack from nyu_depth_v2_labeled.mat, as the data set's authors publish it (needs the extra `nyuv2`).
+
+    Args:
+        mat: The published file (HDF5 inside).
+        out: The pack to write (.npz).
+        height: Pixels.
+        width: Pixels.
+        classes: A mapping of the file's label names to 13 or 40 classes; without it its most frequent names are used.
+    """
+    from ..nyuv2 import import_nyuv2 as make
+
+    print(make(mat, out, (height, width), classes=classes))
+
+
+def show(data: Positional[str] = "rooms") -> None:
+    """Say what a pack holds: images, tasks, classes."""
+    from ..presets import load_data
+
+    for split, pack in load_data(data).items():
+        print(f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}")
+    for task, labels in pack.labels.items():
+        print(f"  {task}: {len(labels)} classes: {', '.join(labels)}")
+
+
+DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}

@@ -1,0 +1,84 @@
+"""The searched network out in the world: a program of torch.export, or ONNX; batch norm folded, closed edges gone."""
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .architecture import PrunedNetwork
+from .errors import ConfigError, RunError
+
+
+def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 64)) -> Path:
+    """A file that `torch.export.load(path).module()(image)` runs without this package; any batch and image size from 16 pixels up.
+
+    size: (H, W) of the image that it is traced with.
+    """
+    path = Path(path)
+    image, shapes = _example(size)
+    with _quiet():
+        torch.export.save(torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes), path)
+    return path
+
+
+def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 64)) -> Path:
+    """An ONNX file: input `image` (B, 3, H, W) of any batch and size, an output for each task. Needs the extra `export`.
+
+    Raises ConfigError where onnx is not installed, RunError where its outputs are not the network's (1e-4, three sizes).
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]") from None
+    path, (image, shapes) = Path(path), _example(size)
+    network, tasks = network.cpu().eval(), list(network.supernet.space.tasks)
+    with _quiet():
+        program = torch.onnx.export(network, (image,), dynamo=True, dynamic_shapes=shapes, input_names=["image"],
+                                    output_names=tasks, verbose=False)
+        program.save(path)
+    worst = onnx_difference(path, network, [(1, *size), (3, size[0] + 32, size[1] + 64), (2, size[0] + 8, size[1])])
+    if worst > 1e-4:
+        raise RunError(f"{path}: its outputs differ from the network's by {worst:.2g}; this backbone cannot be exported")
+    return path
+
+
+def onnx_difference(path: str | Path, network: nn.Module, sizes: list[tuple[int, int, int]]) -> float:
+    """The largest difference between the file's outputs (by onnxruntime) and the network's, over (B, H, W)."""
+    import onnxruntime
+
+    session, worst = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]), 0.0
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in sizes:
+        image = torch.randn(batch, 3, height, width, generator=generator)
+        with torch.no_grad():
+            expected = network(image)
+        for name, got in zip([output.name for output in session.get_outputs()], session.run(None, {"image": image.numpy()})):
+            worst = max(worst, float((torch.from_numpy(got) - expected[name]).abs().max()))
+    return worst
+
+
+def _example(size: tuple[int, int]) -> tuple[Tensor, dict]:
+    """An image, and which of its sizes are free."""
+    dims = {0: torch.export.Dim("batch", min=1, max=4096), 2: torch.export.Dim("height", min=16, max=8192),
+            3: torch.export.Dim("width", min=16, max=8192)}
+    return torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)), {"image": dims}
+
+
+@contextlib.contextmanager
+def _quiet():
+    """The exporter's own progress is not what a user asked for."""
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,290 @@
+"""`mtlnas-lab figure` and `mtlnas-lab explain`: pictures of one run or of hundreds, and an architecture in words."""
+from __future__ import annotations
+
+import glob
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from .console import Progress, interruptible
+from .errors import ConfigError, LabError
+
+CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
+Kind = Literal["graph", "heat", "graph-and-heat", "film", "gif", "mp4", "overview", "curves", "entropy", "gates",
+               "losses", "scores", "gap", "collapse", "consensus", "difference", "multiples"]
+TOGETHER = ("consensus", "difference", "multiples")  # one picture of all runs
+STYLES = {**dict.fromkeys(("graph-and-heat", "film", "multiples"), "paper-double"),
+          **dict.fromkeys(("overview", "gif", "mp4"), "web-light")}                       # the others: paper-single
+
+
+def figure(
+    runs: Positional[tuple[str, ...]],
+    kind: Kind = "graph",
+    format: str = "pdf,svg,png",
+    style: str | None = None,
+    out: Path | None = None,
+    title: str | None = None,
+    width: float | None = None,
+    dropped: Literal["faint", "hide"] = "faint",
+    labels: Literal["stage", "channels", "none"] = "stage",
+    color: Literal["probability", "source"] = "probability",
+    threshold: float = 0.0,
+    split: bool = False,
+    layout: Path | None = None,
+    step: int | None = None,
+) -> None:
+    """Draw runs, print-ready: fusion graphs, tables, curves, films; one picture for each run, or one of them all.
+
+        mtlnas-lab figure runs/demo --format pdf,tikz
+        mtlnas-lab figure runs 'more/seed-*' --kind curves --style slide --out figures     # hundreds of runs
+        mtlnas-lab figure runs/a runs/b --kind difference --out figures
+
+    A run that cannot be drawn is one line and stops nothing; the command then ends with exit code 1.
+
+    Args:
+        runs: Run folders, folders of run folders, patterns such as 'runs/*', architecture.json files, or checkpoints
+            (.pth) of the released implementation.
+        kind: What to draw. For each run: graph, heat (the gates as a table), graph-and-heat, film (the graph along the
+            search), gif or mp4 (the same, moving), overview (all of it on one page), entropy, gates, losses, scores,
+            gap, collapse, or curves for all six. Of all runs together: consensus, difference (of two), multiples.
+        format: Any of pdf, svg, png, and tikz and html of single graphs, as in pdf,tikz.
+        style: paper-single, paper-double, slide, poster, web-light, web-dark; otherwise one that suits the kind.
+        out: Where to write, all files side by side; otherwise into each run folder, or here for pictures of all runs.
+        title: Above a picture of a graph or a curve.
+        width: Of graphs, in mm; otherwise that of the style.
+        dropped: Of graphs: dropped edges faint, or hidden.
+        labels: Of graphs: what nodes say.
+        color: Of graphs: what the colour of an edge says; its probability, or the task it comes from.
+        threshold: Of graphs: edges with a smaller σ(α) are left out.
+        split: Of graphs: each node as features and fused features, without cycles.
+        layout: Of graphs: a JSON file of where nodes stand, as the figure studio saves it.
+        step: Of graphs and heat: as it was after this step of the search.
+    """
+    from .viz import style as style_named
+    from .viz.export import FORMATS
+
+    found, formats = expand(runs), tuple(format.split(","))
+    look = {"style": style_named(style or STYLES.get(kind, "paper-single")), "title": title}
+    graph = {"dropped": dropped, "labels": None if labels == "none" else labels, "color": color, "threshold": threshold,
+             "width": width, "layout": layout}
+    if kind in TOGETHER:
+        sources, facts = _readable(found, step)
+        made = _together(kind, sources, {**look, **graph}, split)
+        print(*_save(made, (out or Path(".")) / kind, formats, facts), sep="\n")
+        if len(sources) < len(found):
+            raise SystemExit(1)
+        return
+    draw = lambda source, folder, prefix: _each(source, kind, folder, prefix, formats, look, graph, split, step)  # noqa: E731
+    if len(found) == 1:
+        return print(*draw(_open(found[0]), out or _home(found[0]), ""), sep="\n")
+    for name in set(formats) - set(FORMATS):
+        raise ConfigError(f"there is no format {name!r}; choose among {', '.join(FORMATS)}")
+    names, homes, done, failed, files = unique(found), [out or _home(path) for path in found], 0, 0, 0
+    with interruptible() as stopped, Progress(stopped) as progress:
+        try:
+            for path, home in progress.through(kind, list(zip(found, homes)), "run"):
+                try:
+                    files += len(draw(_open(path), home, f"{names[path]}-" * (homes.count(home) > 1)))
+                    done += 1
+                except Exception as error:           # one damaged run among hundreds
+                    failed += 1
+                    _say(path, error)
+        except KeyboardInterrupt:
+            failed += len(found) - done - failed
+    print(f"{done} of {len(found)} runs drawn, {files} files in {out or 'their folders'}"
+          + f"; {failed} failed or were not reached" * bool(failed))
+    if failed:
+        raise SystemExit(130 if stopped else 1)
+
+
+def explain(run: Positional[Path], out: Path | None = None, eval_data: str | None = None, device: str = "auto",
+            every: bool = False) -> None:
+    """Say what each kept edge is worth: take it away and score again; how many operations it costs.
+
+    Leaves ablation.json (all numbers), explained.md (table and sentences) and explained.tex (a booktabs table). One
+    evaluation on the test images for each kept edge, under hard gates, nothing retrained.
+
+    Args:
+        run: A finished run folder.
+        out: Where to write; otherwise the run folder itself.
+        eval_data: Another pack to score on.
+        device: auto, cpu, cuda or mps.
+        every: Every metric of each task in table and sentences, not only the first.
+    """
+    from .data import sequential
+    from .evaluate import ablate, edge_costs, evaluate
+    from .experiment import reopen
+    from .files import plain, replace
+    from .viz import explain as rows_of
+    from .viz import provenance, to_latex, to_markdown
+
+    lab, architecture = reopen(run, eval_data, device)
+    split = "test" if lab.data.get("test") else "val"
+    pack, out = lab.data[split], out or run
+    batches = lambda: sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
+    image, _ = next(iter(batches()))
+    with interruptible() as stopped, Progress(stopped) as progress:
+        ablations = ablate(lab, architecture, batches, lambda edges: progress.through("edges", edges, "edge"))
+    costs = edge_costs(lab, architecture, image[:1])
+    record = {"meaning": "score without the edge minus score with it: shares from 0 to 1, degrees, metres",
+              "provenance": provenance(run), "images": len(pack), "split": split, "operations": costs,
+              "ablations": ablations, "scores": evaluate(lab.supernet, architecture.kept, lab.tasks, batches())}
+    rows = rows_of(architecture, ablations, costs, every=every)
+    out.mkdir(parents=True, exist_ok=True)
+    texts = {"ablation.json": json.dumps(plain(record), indent=1, allow_nan=False) + "\n",
+             "explained.md": to_markdown(rows), "explained.tex": to_latex(rows)}
+    for name, text in texts.items():
+        replace(out / name, text.encode())
+    print(*(row.sentence for row in rows), *(out / name for name in texts), sep="\n")
+
+
+# --- which runs -------------------------------------------------------------------------------------------------------
+def expand(patterns: Sequence[str]) -> list[Path]:
+    """The runs that are meant, each once: folders of runs and patterns become what they hold.
+
+    What holds no run stays as it is; opening it says why.
+    """
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        fitting = [path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")]
+        for run in [run for path in fitting or [Path(pattern)] for run in _runs(path)] or [Path(pattern)]:
+            found.setdefault(os.path.realpath(run), run)
+    if not found:
+        raise ConfigError("give at least one run folder, as in: mtlnas-lab figure runs/demo")
+    return list(found.values())
+
+
+def _runs(path: Path) -> Iterator[Path]:
+    """The run folders at `path` or below; what lies inside a run (its pretraining, its baselines) belongs to it."""
+    is_run = (path / "events.jsonl").exists()
+    if is_run or not path.is_dir():
+        yield path
+    for below in sorted(path.iterdir()) if path.is_dir() and not is_run else ():
+        if below.is_dir() and ((below / "events.jsonl").exists() or not below.is_symlink()):
+            yield from _runs(below)
+
+
+def unique(paths: Sequence[Path]) -> dict[Path, str]:
+    """A name for each path that no other has, also where case does not count: its parts below what all have in common."""
+    whole, names, taken = {path: Path(os.path.realpath(path)).parts for path in paths}, {}, set()
+    shared = len(os.path.commonprefix([parts[:-1] for parts in whole.values()]))
+    for path, parts in whole.items():
+        name = stem = "-".join(parts[shared:]).removesuffix(path.suffix if path.is_file() else "")
+        count = 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{stem}-{count}"
+        names[path] = name
+        taken.add(name.casefold())
+    return names
+
+
+def _open(path: Path):
+    """What is drawn: a run, an architecture (.json), or what a released checkpoint (.pth) derives to."""
+    from .architecture import Architecture
+    from .runs import Run
+
+    if path.suffix == ".pth":
+        from .official import load_checkpoint
+        return load_checkpoint(path).derive()
+    if path.suffix == ".json":
+        from .files import read_json
+        return Architecture.from_json(read_json(path))
+    return Run.open(path)
+
+
+def _home(path: Path) -> Path:
+    return Path(".") if path.suffix == ".pth" else path.parent if path.suffix == ".json" else path
+
+
+# --- the pictures -----------------------------------------------------------------------------------------------------
+def _each(source, kind: str, out: Path, prefix: str, formats, look: dict, graph: dict, split: bool,
+          step: int | None) -> list[Path]:
+    """The pictures of one source, in `out`; returns their files."""
+    from . import viz
+
+    more = {} if step is None else {"step": step}
+    facts = viz.provenance(source, **more)
+    if kind == "graph":
+        name = f"{prefix}fusion_graph"
+        return viz.save_fusion_graph(source, out, formats, name=name, split=split, **more, **look, **graph)
+    if kind in ("gif", "mp4"):
+        out.mkdir(parents=True, exist_ok=True)
+        return [viz.animate(source, out / f"{prefix}film.{kind}", style=look["style"], **graph)]
+    if kind in ("curves", *CURVES):
+        log = source.log if hasattr(source, "log") else source
+        there = [name for name in CURVES if _can_draw(log, name)] if kind == "curves" else [kind]
+        made = {name: getattr(viz, f"plot_{name}")(source, **look) for name in there}
+    else:
+        make: Callable = {"heat": lambda: viz.plot_heatmap(source, **more, **look),
+                          "graph-and-heat": lambda: viz.side_by_side(source, **look),
+                          "film": lambda: viz.filmstrip(source, style=look["style"], **graph),
+                          "overview": lambda: viz.overview(source, **look)}[kind]
+        made = {kind.replace("-", "_"): make()}
+    return [file for name, one in made.items() for file in _save(one, out / f"{prefix}{name}", formats, facts)]
+
+
+def _can_draw(log, curve: str) -> bool:
+    """Whether the log has what a curve needs; one that has nothing at all is left to the curve to complain about."""
+    if not getattr(log, "steps", None):
+        return True
+    return bool(log.evaluated) if curve in ("scores", "gap") else curve == "losses" or bool(log.alpha.shape[1])
+
+
+def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object], dict]:
+    """({name: source} of those that have a graph, as it was after `step`, where they come from); the others: a line."""
+    from .architecture import derive
+    from .viz import provenance
+    from .viz.graph import alpha_after, read_source
+
+    found, runs = {}, []
+    for path, name in unique(paths).items():
+        try:
+            source = _open(path)
+            facts = provenance(source) | {"run": name} | ({} if step is None else {"step": step})
+            if step is not None:
+                log = getattr(source, "log", source)
+                source = derive(log.space, alpha_after(log, step).tolist())
+            read_source(source)
+            found[name] = source
+            runs.append(facts)
+        except LabError as error:
+            _say(path, error)
+    return found, provenance(runs=runs)
+
+
+def _together(kind: str, sources: dict[str, object], look: dict, split: bool):
+    """One picture of all sources."""
+    from . import viz
+
+    if kind == "difference" and len(sources) != 2:
+        raise ConfigError(f"a difference is of two runs, and there are {len(sources)}; give two run folders")
+    title, all_of_them = look.pop("title"), list(sources.values())
+    if kind == "multiples":
+        return viz.small_multiples(sources, **look)
+    if kind == "difference":
+        graph = viz.difference_graph(*all_of_them, tuple(sources), split=split)
+    else:
+        graph = viz.consensus_graph(all_of_them, split=split)
+        if title is None and "stability" in graph.graph:
+            title = f"{len(sources)} runs, stability {graph.graph['stability']:.2f}"
+    return viz.GraphFigure(graph, title=title, **look)
+
+
+def _save(made, path: Path, formats: Sequence[str], facts: dict) -> list[Path]:
+    from .viz import save_figure
+
+    return save_figure(made, path, formats, facts)
+
+
+def _say(path: Path, error: Exception) -> None:
+    from tqdm import tqdm
+
+    line = f"{path}: {error}" if isinstance(error, LabError) else f"{path}: {type(error).__name__}: {error}"
+    tqdm.write(" ".join(line.splitlines()), file=sys.stderr)

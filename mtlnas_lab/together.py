@@ -1,0 +1,45 @@
+"""What several processes that search together agree on; one process by itself agrees with itself (`scale` has the others)."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from torch import Tensor
+
+
+class Alone:
+    """One process: rank 0 of 1."""
+
+    rank, world = 0, 1
+
+    @property
+    def leads(self) -> bool:
+        """The process that writes the run folder, evaluates, and talks."""
+        return self.rank == 0
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """In place: the mean over all processes."""
+
+    def agree(self, value):
+        """What the leader has."""
+        return value
+
+    def share(self, batches: Iterator) -> Iterator:
+        """This process's part of each batch."""
+        return batches
+
+    def folder(self, make: Callable):
+        """The leader's run folder, as all processes may use it."""
+        return make()
+
+    def settle(self, lab):
+        """The lab, checked against the other processes'."""
+        return lab
+
+    def device(self, name: str):
+        """The device of this process."""
+        from .lab import pick_device
+
+        return pick_device(name)
+
+
+ALONE = Alone()

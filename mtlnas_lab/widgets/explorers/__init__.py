@@ -1,0 +1,12 @@
+"""Small explorers, each a page for one idea, alone in a cell. What reacts at once is computed in the page."""
+from .browser import PredictionBrowser
+from .microscope import EdgeMicroscope, descend, phase, tipping
+from .relaxed import RelaxationExplorer, concrete, uniform
+from .scrubber import ReplayScrubber
+from .spaces import SpaceExplorer, fusion_weights
+from .toggler import EdgeToggler
+
+__all__ = [
+    "EdgeMicroscope", "EdgeToggler", "PredictionBrowser", "RelaxationExplorer", "ReplayScrubber", "SpaceExplorer",
+    "concrete", "descend", "fusion_weights", "phase", "tipping", "uniform",
+]

@@ -1,0 +1,92 @@
+"""What the explorers share: a small page, its state in synced traits, and a still twin where no widget can live."""
+from __future__ import annotations
+
+import base64
+import io
+import re
+import threading
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ...errors import ConfigError
+from ...viz.style import FigureStyle, style
+from ..kernel import _hear_always, live
+
+HERE, STYLE, DPI = Path(__file__).parent, "web-light", 76
+
+
+def script(path: Path, seen: set[Path] | None = None) -> str:
+    """`path` and what it imports as one module, each file once; without comments and indents, as a saved notebook keeps
+    one for each explorer."""
+    seen, path = set() if seen is None else seen, path.resolve()
+    if path in seen:
+        return ""
+    seen.add(path)
+    text = path.read_text(encoding="utf-8")
+    parts = [script(path.parent / name, seen) for name in re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)]
+    return "".join([*parts, re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)])
+
+
+def page(name: str) -> str:
+    return script(HERE / f"{name}.js")
+
+
+class Explorer(anywidget.AnyWidget):
+    """A page that is its own widget. Handlers may run in any thread and hold `_lock` while they change state."""
+
+    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("../studio.css", "explorers.css"))
+    message = traitlets.Unicode("").tag(sync=True)   # one line, for what went wrong
+
+    def __init__(self, **state):
+        self._lock = threading.RLock()
+        super().__init__(**state)
+        _hear_always(self.comm)
+
+    def caption(self) -> str:
+        """One sentence on what is shown now, for those who cannot see it."""
+        raise NotImplementedError
+
+    def figure(self, look: FigureStyle):
+        """The still twin, a matplotlib figure."""
+        raise NotImplementedError
+
+    def picture(self) -> bytes:
+        """The still twin (PNG)."""
+        look = style(STYLE)
+        with look.context():
+            figure = self.figure(look)
+            figure.set_dpi(DPI)
+            figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        return _png((pixels / 17).round().astype(np.uint8) * 17)       # 16 levels a channel: half the bytes
+
+    def _repr_mimebundle_(self, **options):
+        data, *metadata = super()._repr_mimebundle_(**options)
+        data = {**data, "text/plain": self.caption()}
+        if not live():
+            data["image/png"] = base64.b64encode(self.picture()).decode()
+        return data, *metadata
+
+
+def colours(image) -> np.ndarray:
+    """`image` as it must be, (H, W, 3) uint8, or a ConfigError."""
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ConfigError(f"a picture of shape {array.shape}, {array.dtype}; give (height, width, 3) of uint8")
+    return array
+
+
+def address(image) -> str:
+    """A picture (H, W, 3) uint8 as an address that a page can show."""
+    return "data:image/png;base64," + base64.b64encode(_png(colours(image))).decode()
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from matplotlib.image import imsave
+
+    stream = io.BytesIO()
+    imsave(stream, pixels, format="png", pil_kwargs={"optimize": True})
+    return stream.getvalue()

@@ -1,0 +1,109 @@
+"""Checks of notebook 01 with right, wrong and almost right answers."""
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mtlnas_lab.exercises import check
+
+TURN = torch.tensor([-1.0, 1, 1]).view(3, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
+
+
+def l1(output, target, count=lambda labelled: labelled.sum().clamp(min=1)):
+    labelled = target > 0
+    return ((output - target).abs() * labelled).sum() / count(labelled)
+
+
+def angle(output, target, cosine=F.cosine_similarity, clamp=True):
+    labelled = (target != 0).any(1)
+    cosine = cosine(output, target, dim=1)[labelled]
+    return (cosine.clamp(-1, 1) if clamp else cosine * 1.00001).acos().rad2deg().mean()
+
+
+def unnormalised(output, target, dim):
+    return (output * target).sum(dim)
+
+
+def over_all(output, target):
+    angles = F.cosine_similarity(output, target, dim=1).clamp(-1, 1).acos().rad2deg()
+    return (angles * (target != 0).any(1)).mean()
+
+
+def iou(table):
+    hits, union = table.diagonal(), table.sum(0) + table.sum(1) - table.diagonal()
+    return (hits[union > 0] / union[union > 0]).mean()
+
+
+ANSWERS = {
+    "01.depth_loss": [
+        (l1, None),
+        (lambda o, t: (o - t).abs().mean(), "0 m"),
+        (lambda o, t: l1(o, t, lambda m: m.numel()), "divide by all pixels"),
+        (lambda o, t: l1(o, t, lambda m: m.sum()), "NaN"),
+        (lambda o, t: (o - t).abs()[t > 0].mean(), "NaN"),
+        (lambda o, t: l1(o, t) + (not (t > 0).any()), "the loss is 0, yours is 1.000"),
+        (lambda o, t: ((o - t) ** 2).mean(), "mean of |output − target|"),
+        (lambda o, t: (o - t).abs(), "one number"),
+    ],
+    "01.mirror": [
+        (lambda i, n: (i.flip(-1), n.flip(-1) * TURN), None),
+        (lambda i, n: [i.flip(3), n.flip(3) * TURN], None),
+        (lambda i, n: (i.flip(-1), n.flip(-1)), "point the old way"),
+        (lambda i, n: (i.flip(-1), n * TURN), "old pixels"),
+        (lambda i, n: (i.flip(-1), -n.flip(-1)), "up stays up"),
+        (lambda i, n: (i.flip(-1), n.flip(-1) * TURN.flip(0)), "only n_x"),
+        (lambda i, n: (i.flip(-2), n.flip(-2) * TURN), "on its head"),
+        (lambda i, n: (i, n), "picture first"),
+        (lambda i, n: (i.flip(-1), n[..., 0]), "keeps shapes"),
+        (lambda i, n: i, "two things"),
+    ],
+    "01.mean_angle": [
+        (angle, None),
+        (lambda o, t: angle(o, t).deg2rad(), "radians"),
+        (lambda o, t: angle(o, t, clamp=False), "rounding"),
+        (lambda o, t: angle(o, t, unnormalised), "length first"),
+        (over_all, "divide by all pixels"),
+        (lambda o, t: F.cosine_similarity(o, t, dim=1).clamp(-1, 1).acos().rad2deg().mean(), "90°"),
+        (lambda o, t: F.cosine_similarity(o, t, dim=1)[(t != 0).any(1)].mean().clamp(-1, 1).acos().rad2deg(), "30°"),
+        (lambda o, t: 1 - angle(o, t), "should give 90"),
+    ],
+    "01.miou": [
+        (iou, None),
+        (lambda t: t.diagonal().sum() / t.sum(), "pixel accuracy"),
+        (lambda t: (t.diagonal() / t.sum(1))[:3].mean(), "recall"),
+        (lambda t: (t.diagonal() / t.sum(0))[:3].mean(), "precision"),
+        (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal()).clamp(min=1)).mean(), "neither in truth"),
+        (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1)))[:3].mean(), "hits twice"),
+        (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal())).mean(), "0 / 0"),
+        (lambda t: 0.9, "yours is 0.900"),
+        (lambda t: t.diagonal(), "one number"),
+    ],
+    "01.trivial": [
+        (lambda d: d[d > 0].median(), None),
+        (lambda d: d[d > 0].quantile(0.5), None),
+        (lambda d: d[d > 0].mean(), "squared errors"),
+        (lambda d: d.median(), "missing labels"),
+        (lambda d: d.mean(), "missing labels"),
+        (lambda d: d.max(), "lowest point"),
+        (lambda d: float("nan"), "no depth"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name, answer, said", [(name, *case) for name, cases in ANSWERS.items() for case in cases])
+def test_right_almost_right_and_wrong(name, answer, said):
+    verdict = check(name, answer)
+    assert verdict.solved is (said is None), verdict.message
+    assert said is None or said in verdict.message, verdict.message
+    assert not verdict.picture or verdict.picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_stub_is_not_filled_in_and_a_wrong_type_is_told(name):
+    assert check(name, lambda *_: ...).solved is None
+    assert check(name, lambda *_: "text").solved is False
+    assert check(name, 3).solved is False

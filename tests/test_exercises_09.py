@@ -1,0 +1,113 @@
+"""Checks of notebook 09 with right, wrong and almost right answers."""
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mtlnas_lab.backbones import Backbone
+from mtlnas_lab.exercises import check
+from mtlnas_lab.space import plan
+
+
+@pytest.fixture(autouse=True)
+def own_progress(tmp_path, monkeypatch):
+    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
+
+
+def errors(batches, of=lambda o: o.sigmoid()[:, 0]):
+    return [(of(output) - target).abs() for output, target in batches]
+
+
+def counted(seg, furniture, enough=lambda pixels: pixels >= 20):
+    return sum(enough((seg == number).sum((1, 2))).long() for number in furniture)
+
+
+def backbone(net, stages=lambda n: [n[0], n[1], n[2:4], n[4], n[5:7]], head=slice(7, None), channels=(8, 8, 16, 16, 32),
+             groups=(2, 2, 1)):
+    return Backbone(stages(net), plan(channels, groups), net[head])
+
+
+def packed(photos, classes, metres, image=None, seg=None, depth=None):
+    whole = lambda x: np.nan_to_num(x).round()  # noqa: E731
+    return {"image": (image or (lambda x: whole(255 * x).astype(np.uint8).transpose(0, 2, 3, 1)))(photos),
+            "seg": (seg or (lambda x: (x + 1).astype(np.uint8)))(classes),
+            "depth_mm": (depth or (lambda x: whole(1000 * x).astype(np.uint16)))(metres)}
+
+
+def changed(**parts):
+    return lambda *arrays: packed(*arrays, **parts)
+
+
+ANSWERS = {
+    "09.constant": [
+        (lambda t: t.mean().logit().view(1, 1), None),
+        (lambda t: t.mean().view(1, 1), "an answer, and an output"),
+        (lambda t: t.median().view(1, 1), "an answer, and an output"),
+        (lambda t: t.median().logit().view(1, 1), "best for absolute errors"),
+        (lambda t: t.clamp(1e-6, 1 - 1e-6).logit().mean().view(1, 1), "mean of the logits"),
+        (lambda t: t.mean().logit(), "(1, 1)"),
+        (lambda t: t.logit(), "one output for all"),
+        (lambda t: torch.zeros(1, 1), "σ of yours is 0.500"),
+    ],
+    "09.median": [
+        (lambda batches: torch.cat(errors(batches)).median().item(), None),
+        (lambda batches: torch.cat(errors(batches)).median(), None),
+        (lambda batches: torch.stack([e.median() for e in errors(batches)]).mean(), "joins the medians"),
+        (lambda batches: torch.stack([e.median() for e in errors(batches)]).median(), "joins the medians"),
+        (lambda batches: torch.cat(errors(batches)).mean(), "the mean error"),
+        (lambda batches: torch.cat(errors(batches, lambda o: o[:, 0])).median(), "logits"),
+        (lambda batches: 0.0, "the median of all 31"),
+        (lambda batches: torch.cat(errors(batches)), "cannot use"),
+    ],
+    "09.kinds": [
+        (counted, None),
+        (lambda s, f: counted(s, f).int(), None),
+        (lambda s, f: counted(s, f, lambda pixels: pixels > 0), "a corner"),
+        (lambda s, f: counted(s, f, lambda pixels: pixels > 20), "20 pixels are enough"),
+        (lambda s, f: counted(s, f, lambda pixels: pixels), "these are pixels"),
+        (lambda s, f: sum((s == n).sum() >= 20 for n in f), "all pictures at once"),
+        (lambda s, f: torch.zeros(12, dtype=torch.long), "picture"),
+        (lambda s, f: counted(s, f).float(), "whole numbers"),
+        (lambda s, f: counted(s, f)[:, None], "one count for each picture"),
+    ],
+    "09.cut": [
+        (backbone, None),
+        (lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]]), "a pooling belongs to the first stage"),
+        (lambda n: backbone(n, channels=(8, 8, 16, 16, 16)), "the plan says"),
+        (lambda n: backbone(n, groups=(2, 3)), "of one group"),
+        (lambda n: backbone(n, groups=(1, 1, 1, 1, 1)), "groups of 2, 2 and 1"),
+        (lambda n: backbone(n, lambda n: [n[0], n[1], n[2:4], n[4], n[6]]), "another answer than net"),
+        (lambda n: backbone(n, lambda n: [n[0:2], n[2:4], n[4:7]], channels=(8, 16, 32), groups=(1, 1, 1)),
+         "five stages"),
+        (lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]], groups=(1, 2, 2)), "wide, yours"),
+        (lambda n: nn.Sequential(*n), "give a Backbone"),
+    ],
+    "09.pack": [
+        (packed, None),
+        (changed(image=lambda x: (255 * x).astype(np.uint8).transpose(0, 2, 3, 1)), "round first"),
+        (changed(depth=lambda x: np.nan_to_num(1000 * x).astype(np.uint16)), "round first"),
+        (changed(image=lambda x: (255 * x).round().astype(np.uint8)), "(N, H, W, 3)"),
+        (changed(image=lambda x: x.transpose(0, 2, 3, 1)), "must be uint8"),
+        (changed(image=lambda x: (255 * x).round().astype(np.uint8).transpose(0, 2, 3, 1)[..., ::-1]), "red and blue"),
+        (changed(image=lambda x: (255 * x).round().astype(np.uint8).reshape(3, 8, 10, 3)), "not reshaped"),
+        (changed(seg=lambda x: x.astype(np.uint8)), "−1 became 255"),
+        (changed(seg=lambda x: x.clip(0).astype(np.uint8)), "1 … C"),
+        (changed(depth=lambda x: np.nan_to_num(x).astype(np.uint16)), "1000 mm"),
+        (changed(depth=lambda x: np.nan_to_num(x)), "must be uint16"),
+        (lambda *arrays: list(arrays), "dictionary"),
+        (lambda *arrays: {"image": arrays[0]}, "dictionary"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name, answer, wrong", [(name, *case) for name, cases in ANSWERS.items() for case in cases])
+def test_answers(name, answer, wrong):
+    verdict = check(name, answer)
+    assert verdict.solved is (wrong is None) and (wrong or "") in verdict.message, verdict
+    if wrong is None:
+        assert verdict.picture.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_stubs(name):
+    assert check(name, lambda *_: ...).solved is None and check(name, ...).solved is None

@@ -1,0 +1,54 @@
+import warnings
+
+import pytest
+import torch
+from helpers import batch, small_lab
+
+from mtlnas_lab.architecture import prune
+from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.export import onnx_difference, to_onnx, to_torch
+
+
+def pruned(seed):
+    """A network whose batch-norm statistics fit it, so that its outputs are not all but zero."""
+    lab = small_lab(tasks=3, seed=seed)
+    for module in lab.supernet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    kept = [i % 2 == 0 for i in range(len(lab.space))]
+    lab.supernet.train()(batch(0, 64, 4)[0], kept)
+    return prune(lab.supernet, kept)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return pruned(0)
+
+
+def test_a_program_that_needs_no_lab(network, tmp_path):
+    path = to_torch(network, tmp_path / "network.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")                   # torch's own, while it loads
+        program = torch.export.load(path).module()
+    for shape in ((1, 3, 64, 64), (3, 3, 96, 72)):
+        image = torch.randn(*shape)
+        with torch.no_grad():
+            for task, output in network(image).items():
+                torch.testing.assert_close(program(image)[task], output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_onnx_computes_the_same_at_other_sizes(network, tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    path = to_onnx(network, tmp_path / "network.onnx")
+    assert onnx_difference(path, network, [(5, 48, 80)]) < 1e-4
+    assert onnx_difference(path, pruned(1), [(1, 64, 64)]) > 1e-2                    # the comparison can fail
+    assert capsys.readouterr().out == ""
+
+
+def test_without_onnx_it_says_what_to_install(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"mtlnas-lab\[export\]"):
+        to_onnx(network, tmp_path / "network.onnx")
