@@ -60,11 +60,23 @@ def pairs(count):
 studio.source.poll(); block(True, 2)
 print("FOUND" + json.dumps(pairs(COUNT)))
 """
+# Steps of 15 ms that leave and take the interpreter as those of networks do.
+SHORT = BEGIN + """class Short(FakeSearch):
+    matrix = torch.ones(128, 128)
+    def step(self):
+        end = time.perf_counter() + 0.015
+        while time.perf_counter() < end:
+            self.matrix @ self.matrix
+        return super().step()
+search = Short(steps=10**6)
+studio = SearchStudio(search, title="bench")
+studio.start()
+"""
 MOVES = """used, step = [], search.step
 def timed():
     begin = time.time()
     event = step()
-    used.append((begin, event.entropy_weight, event.seconds))
+    used.append((begin, event.entropy_weight, time.time() - begin))
     return event
 search.step = timed
 """
@@ -116,7 +128,7 @@ def slow_down(open_, args):
 
 def slider(open_, args):
     """(b) a key on the λ slider, until the beginning of the first step under that λ."""
-    nb = open_("slider", SMALL + "studio", "")
+    nb = open_("slider", SHORT + "studio", "")
     nb.run_all()
     nb.wait_step(50)
     nb.cell(MOVES)

@@ -144,6 +144,17 @@ def dark():
     return GraphFigure(fusion_graph(recorded()), style="web-dark", title="After the search")
 
 
+def dragged():
+    """Nodes where somebody put them: a layout, as the figure studio saves it, is one argument of every export."""
+    layout = {"segmentation:12": (15.6, 0.25), "normals:12": (15.6, -1.25), "segmentation:0": (-0.4, 0.25)}
+    return GraphFigure(fusion_graph(recorded()), layout=layout, dropped="hide", color="source")
+
+
+def threshold():
+    """Halfway through a search, only what is above ⅔."""
+    return GraphFigure(fusion_graph(recorded(), step=250), threshold=2 / 3, title="after 250 of 500 steps, σ(α) > ⅔")
+
+
 def consensus():
     """Five runs: the share of them that keep an edge as width. Made-up α."""
     runs = [derive(space(), late(space()) + np.random.default_rng(seed).normal(0, 2.5, 48)) for seed in range(5)]
@@ -210,7 +221,7 @@ def words():
 
 PICTURES = {vgg16: "svg", vgg16_undecided: "svg", candidates: "svg", split: "svg", three_tasks: "svg",
             three_tasks_by_source: "svg", five_tasks: "svg", resnet50: "svg", unlike_backbones: "svg", released: "svg",
-            dark: "svg", consensus: "svg", difference: "svg", multiples: "svg", film: "svg", hostile_names: "svg",
+            dark: "svg", dragged: "svg", threshold: "svg", consensus: "svg", difference: "svg", multiples: "svg", film: "svg", hostile_names: "svg",
             nothing_kept: "svg", search: "png", graph_and_heat_map: "png", heat: "png", collapse: "png", moving: "gif",
             words: "md"}
 
@@ -231,8 +242,10 @@ def draw(make, end: str) -> None:
 
 def main(chosen) -> None:
     HERE.mkdir(exist_ok=True)
-    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. SVG",
-            "files hold what they show: `refigure(file)` draws it again, in any style or format.", ""]
+    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. Files hold",
+            "what they show: `refigure(file)` draws a graph, a table or a curve again, in any style or format. The command",
+            "draws all kinds too, for one run or for hundreds: `mtlnas-lab figure RUNS --kind …`. By hand, with the mouse:",
+            "`FigureStudio(run)` in a notebook.", ""]
     for make, end in PICTURES.items():
         if not chosen or make.__name__ in chosen:
             draw(make, end)

@@ -8,11 +8,11 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from .commands.data import DATA
+from .commands.figures import explain, figure
 from .commands.search import search
 from .commands.studies import report, study
 from .console import table
 from .errors import LabError
-from .figures import explain, figure
 
 
 def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = "auto") -> None:

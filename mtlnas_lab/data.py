@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from . import packfile
 from ._torchvision import torchvision
 from .errors import DataError
-from .tasks import IGNORE, KINDS, Depth, Edges, Normals, Segmentation, Task, make_task
+from .tasks import IGNORE, KINDS, Classification, Depth, Edges, Normals, Segmentation, Task, make_task
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)             # of ImageNet's RGB
 
@@ -66,7 +66,9 @@ class Pack:
         """{name: Task} for these names (or all), with this pack's classes. Raises DataError, TaskError."""
         names = self.tasks if names is None else tuple(names)
         self.check({name: make_task(name, self.labels.get(name, 2)) for name in names})
-        return {name: make_task(name, self.labels.get(name)) for name in names}
+        made = {name: make_task(name, self.labels.get(name)) for name in names}
+        shares = {name for name in names if KINDS[name] is Classification and self.targets[name].ndim == 2}
+        return {name: replace(task, soft=True) if name in shares else task for name, task in made.items()}
 
     def check(self, tasks: Mapping[str, Task]) -> None:
         """Raise DataError unless this pack has labels for these tasks, and the same classes."""
@@ -102,8 +104,11 @@ class Pack:
         """The same pack on a device, where its batches are then made."""
         return self._each(lambda x: x.to(device))
 
+    def soon(self, index: Tensor, tasks: Iterable[str]) -> None:
+        """The next call of `batch` will be for these. Here they are in memory; a lazy pack begins to read them."""
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Pack:
-        return Pack(change(self.images), {name: change(x) for name, x in self.targets.items()}, self.labels, self.name)
+        return replace(self, images=change(self.images), targets={name: change(x) for name, x in self.targets.items()})
 
 
 def _decode(kind: type[Task], stored: Tensor) -> Tensor:
@@ -139,7 +144,7 @@ def augment(image: Tensor, targets: Mapping[str, Tensor], generator: torch.Gener
     contrast, brightness = (jitter * (2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1)).to(image.device)
 
     def seen(x, kind=None):
-        x = view.resized_crop(wrap[kind](x), *corner, *box, [height, width], antialias=False)
+        x = view.resized_crop(wrap.get(kind, wrap[Depth])(x), *corner, *box, [height, width], antialias=False)
         return torch.where(mirrored.view(-1, *[1] * (x.ndim - 1)), view.horizontal_flip(x), x).as_subclass(Tensor)
 
     targets = {name: seen(x, KINDS[name]) if KINDS[name].dense else x for name, x in targets.items()}
@@ -189,14 +194,17 @@ class Batches(Iterator):
         self.length = images // batch_size if length is None else length
 
     def __next__(self) -> Batch:
-        epoch, number = divmod(self.position, self.length)
-        index = self.indices(epoch)
-        index = index[torch.arange(number * self.batch_size, (number + 1) * self.batch_size) % len(index)]
-        batch = self.pack.batch(index, self.tasks)
+        batch = self.pack.batch(self._images(self.position), self.tasks)
+        self.pack.soon(self._images(self.position + 1), self.tasks)
         if self.augment:
             batch = augment(*batch, _generator("augment", self.seed, self.position))
         self.position += 1
         return batch
+
+    def _images(self, position: int) -> Tensor:
+        epoch, number = divmod(position, self.length)
+        index = self.indices(epoch)
+        return index[torch.arange(number * self.batch_size, (number + 1) * self.batch_size) % len(index)]
 
 
 def split(pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, fraction: float = 0.5, redraw: bool = True,
@@ -227,7 +235,9 @@ def whole(pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, augment:
 def sequential(pack: Pack, tasks: Iterable[str] | None = None, batch_size: int = 32) -> Iterator[Batch]:
     """Each image once, in order and as it is, the last batch perhaps short: for evaluation."""
     tasks = pack.tasks if tasks is None else tuple(tasks)
-    for index in torch.arange(len(pack)).split(batch_size):
+    parts = torch.arange(len(pack)).split(batch_size)
+    for index, following in zip(parts, (*parts[1:], parts[0][:0])):
+        pack.soon(following, tasks)
         yield pack.batch(index, tasks)
 
 

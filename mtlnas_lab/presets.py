@@ -16,6 +16,7 @@ from .errors import ConfigError, DataError, RunError
 from .fusion import NDDR, ResidualFusion
 from .lab import Lab
 from .packfile import splits
+from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import FusionMaker, SuperNet
@@ -78,11 +79,14 @@ def samples() -> Path:
 
 
 def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, held_out: float = 0.1) -> dict[str, Pack]:
-    """{"train", "val", "test"} of `rooms` or of a pack's path. A pack without splits lends `held_out` of its images to val,
-    and as many to test unless `eval_data` names another pack for that. What is held out is drawn with seed 0.
+    """{"train", "val", "test"} of `rooms`, a pack's path, or a data set's `FOLDER[@HEIGHTxWIDTH]` (readers). A pack without
+    splits lends `held_out` of its images to val, and as many to test unless `eval_data` names other data for that. What is
+    held out is drawn with seed 0.
     """
     path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
-    if there := splits(path):
+    if found := folder(path):
+        packs = open_folder(*found, held_out=held_out, hold=("val",) if eval_data else ("val", "test"))
+    elif there := splits(path):
         packs = {split: Pack.load(path, split) for split in there}
     else:
         whole = Pack.load(path)
@@ -92,7 +96,8 @@ def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, h
         packs = {split: whole.subset(part) for split, part in zip(("val", "test", "train"), parts) if len(part)}
     if eval_data:
         other = samples() / "rooms.npz" if str(eval_data) == "rooms" else Path(eval_data)
-        packs["test"] = Pack.load(other, "test" if "test" in splits(other) else None)
+        found = folder(other)
+        packs["test"] = open_folder(*found)["test"] if found else Pack.load(other, "test" if "test" in splits(other) else None)
     return packs
 
 

@@ -261,8 +261,8 @@ class Classification(_Classes):
 
 
 KINDS = {"segmentation": Segmentation, "seg13": Segmentation, "seg40": Segmentation, "normals": Normals, "depth": Depth,
-         "edges": Edges, **dict.fromkeys(("room", "scene", "master", "sub", "article", "colour", "usage", "gender"),
-                                         Classification)}
+         "edges": Edges, **dict.fromkeys(("room", "scene", "object", "master", "sub", "article", "colour", "usage",
+                                          "gender"), Classification)}
 
 
 def make_task(name: str, classes: int | Sequence[str] | None = None) -> Task:

@@ -1,4 +1,5 @@
 """The studio as a person uses it: a real JupyterLab, a real browser, a mouse and a keyboard."""
+# ruff: noqa: F811 (fixtures are imported)
 import importlib.util
 import json
 import re
@@ -9,18 +10,7 @@ import time
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from browsing import (  # noqa: E402, F401 (fixtures)
-    ROOT,
-    SHOTS,
-    browser,
-    expect,
-    free_port,
-    in_browser,
-    lab,
-    nbformat,
-    notebook,
-    wait_for,
-)
+from browsing import ROOT, SHOTS, browser, expect, free_port, in_browser, lab, nbformat, notebook, wait_for  # noqa: F401, E402
 
 pytestmark = in_browser
 SEARCH = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
@@ -239,6 +229,7 @@ def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
 
 def test_replay_page_stands_alone(browser, tmp_path):
     import viz_fakes
+
     from mtlnas_lab.widgets import replay_html
 
     (tmp_path / "run.html").write_text(replay_html(viz_fakes.log(viz_fakes.space(), steps=200), title="<b>Rooms</b>"), encoding="utf-8")

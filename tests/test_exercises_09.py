@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from mtlnas_lab.backbones import Backbone
+from mtlnas_lab.data import augment
 from mtlnas_lab.exercises import check
 from mtlnas_lab.space import plan
+from mtlnas_lab.tasks import KINDS, Depth
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +108,16 @@ def test_answers(name, answer, wrong):
     assert verdict.solved is (wrong is None) and (wrong or "") in verdict.message, verdict
     if wrong is None:
         assert verdict.picture.startswith(b"\x89PNG")
+
+
+def test_a_dense_task_that_the_lab_does_not_know_is_augmented_by_the_nearest_pixel(monkeypatch):
+    class Light(Depth):
+        """Of a kind of its own."""
+
+    monkeypatch.setitem(KINDS, "light", Light)
+    image, light = torch.rand(2, 3, 16, 16), torch.arange(512.0).view(2, 1, 16, 16)
+    seen = augment(image, {"light": light}, torch.Generator().manual_seed(0))[1]["light"]
+    assert seen.shape == light.shape and set(seen.flatten().tolist()) < set(light.flatten().tolist())
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -5,7 +5,10 @@ import subprocess
 
 import pytest
 from test_viz_export import save
-from viz_fakes import HOSTILE
+from viz_fakes import HOSTILE, alphas, space
+
+from mtlnas_lab.architecture import derive
+from mtlnas_lab.viz import explain, to_latex
 
 
 @pytest.mark.browser
@@ -56,3 +59,17 @@ def test_tikz_compiles(form, tmp_path):
         box = re.search(rb"MediaBox ?\[ ?0 0 ([\d.]+) ([\d.]+)", source.with_suffix(".pdf").read_bytes())
         if box:
             assert float(box[1]) / 72 * 25.4 == pytest.approx(178, abs=0.1)
+
+
+def test_the_table_compiles(tmp_path):
+    pdflatex, kpsewhich = shutil.which("pdflatex"), shutil.which("kpsewhich")
+    if not pdflatex or not kpsewhich or subprocess.run([kpsewhich, "booktabs.sty"], capture_output=True).returncode:
+        pytest.skip("pdflatex or booktabs is not installed; Debian has them in texlive-latex-base, texlive-latex-recommended")
+    two = space(names=HOSTILE)
+    found = derive(two, alphas(two))
+    effect = {str(edge): {HOSTILE[0]: {"miou": -0.004}, HOSTILE[1]: {"mean_angle": 0.3}} for edge in found.edges[:3]}
+    (tmp_path / "table.tex").write_text(to_latex(explain(found, effect, dict.fromkeys(effect, 0.01))), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+                                        r"\begin{document}\input{table}\end{document}")
+    done = subprocess.run([pdflatex, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]

@@ -319,14 +319,14 @@ def test_a_grid_has_one_layout_and_one_legend():
 
 
 def test_a_picture_takes_no_time():
-    many = space(5, RESNET)                                    # 720 edges; three runs, the fastest counts
+    many = space(5, RESNET)                                    # 720 edges; the fastest of three, in CPU seconds
     best = {}
     for one in (space(), many):
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             plot_fusion_graph(one, alpha=alphas(one)).figure.canvas.draw()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         best[len(one)] = min(times)
     assert best[48] < 1 and best[720] < 3, best
 

@@ -92,6 +92,34 @@ def test_what_is_asked_is_done_between_steps_also_in_a_pause():
     assert isinstance(events[0], Evaluated) and search.step_number == 0
 
 
+def test_work_that_fails_is_told_and_the_search_lives_on():
+    one = Driver(FakeSearch(steps=5), running=False).start()
+    one.controls.ask(lambda: 1 / 0)
+    wait(lambda: one.refused)
+    assert one.refused.startswith("ZeroDivisionError") and one.alive and not one.error
+    one.controls.run()
+    one.join(10)
+    assert steps(one.take()) == [1, 2, 3, 4, 5]
+
+
+def test_a_stop_closes_the_iteration_and_passes_on_what_it_leaves():
+    class Leaving:
+        left = None
+
+        def __iter__(self):
+            try:
+                while True:
+                    time.sleep(0.001)
+                    yield Started({}, {}, {}, "", 1)
+            finally:
+                self.left = Finished(3, 1.0)
+
+    one = Driver(Leaving()).start()
+    time.sleep(0.02)
+    one.stop()
+    assert one.take()[-1] == Finished(3, 1.0)
+
+
 def test_a_failing_search_is_told_and_harms_nobody():
     search = FakeSearch(steps=10)
     search.fail_at = 4

@@ -51,3 +51,28 @@ def test_it_goes_on_and_ends_with_a_picture(kernel):
     text, _ = run(kernel, "studio.source.search.steps = studio.source.search.step_number + 5; studio.start(); "
                   "studio.source.driver.join(10); time.sleep(1); print(studio.view.status['mode'], studio.picture()[:4])")
     assert text == "finished b'\\x89PNG'"
+
+
+@pytest.mark.slow
+def test_a_kernel_that_is_shut_down_leaves_a_run_that_goes_on(tmp_path):
+    manager = pytest.importorskip("jupyter_client.manager", reason="jupyter_client is not installed")
+    from test_recording import Run, a_search, folder, record, told
+
+    one, client = manager.start_new_kernel(env={**os.environ, "JPY_SESSION_NAME": "a.ipynb"})
+    run((one, client), BEGIN + f"""from pathlib import Path
+from test_recording import *
+search = a_search()
+step = search.step
+search.step = lambda: (time.sleep(0.3), step())[1]
+studio = SearchStudio(Recorded(search, folder(Path({str(tmp_path / 'run')!r})), checkpoint_every=1000)).start()
+while search.step_number < 2:
+    time.sleep(0.01)
+""")
+    client.stop_channels()
+    one.shutdown_kernel()
+    one.cleanup_resources()
+    steps = told(tmp_path / "run")[0]
+    with folder(tmp_path / "run", again=True) as again:
+        assert isinstance(again, Run) and again.checkpoints()[-1].step == len(steps) >= 2
+        list(record(a_search(), again))
+    assert [step.step for step in told(tmp_path / "run")[0]] == list(range(1, 9))

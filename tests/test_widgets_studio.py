@@ -273,6 +273,17 @@ def test_headless_it_runs_at_once_and_leaves_a_picture(monkeypatch, studio):
     assert len(shown) == 2 and search.step_number == 40
 
 
+def test_headless_two_studios_leave_a_picture_each(monkeypatch, studio):
+    import IPython.display
+
+    shown = []
+    monkeypatch.setenv("MTLNAS_LAB_LIVE", "0")
+    monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append(data))
+    studio(FakeSearch(steps=10)).beside(studio(FakeSearch(steps=12))).show()
+    assert [data["text/plain"].split(":")[0] for data in shown] == ["Search, finished, step 10", "Search, finished, step 12"]
+    assert all("image/png" in data for data in shown)
+
+
 @pytest.mark.parametrize("environment, alive", [({}, False), ({"JPY_SESSION_NAME": "a.ipynb"}, True), ({"VOILA_PREHEAT": "0"}, True),
                                                 ({"MTLNAS_LAB_LIVE": "0", "JPY_SESSION_NAME": "a"}, False), ({"MTLNAS_LAB_LIVE": "1"}, True)])
 def test_who_can_be_at_the_other_end(monkeypatch, environment, alive):

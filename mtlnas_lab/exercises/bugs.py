@@ -79,7 +79,7 @@ class Patient1(Healthy):
 
 
 class Patient2(Healthy):
-    """The stream starts afresh at every step, as `next(iter(loader))` does without shuffling: always its first batch."""
+    """The stream starts afresh at every step, as `next(iter(loader))` does without shuffling: the same first batch."""
 
     def alpha_batch(self) -> data.Batch:
         self.alpha_batches.position = 0
@@ -101,7 +101,7 @@ class Patient4(Healthy):
 
 
 class Patient5(Healthy):
-    """With momentum 0 batch norm's running statistics never hear of the data; training does not use them, evaluation does."""
+    """With momentum 0 batch norm's running statistics stay as they were: training ignores them, evaluation does not."""
 
     def prepare(self) -> None:
         self.lab.supernet.train()
@@ -123,7 +123,7 @@ PATIENTS = {int(kind.__name__[-1]): kind for kind in (Patient1, Patient2, Patien
 
 
 def buggy(number: int, **settings) -> Search:
-    """Patient 1 … 6: a short, hurried search on the rooms with one fault in it. settings: fields of its SearchConfig."""
+    """Patient 1 … 6: a short, hurried search on the rooms with one fault. settings: fields of its SearchConfig."""
     if number not in PATIENTS:
         raise ConfigError(f"there is no patient {number!r}; there are {', '.join(map(str, PATIENTS))}")
     return _made(PATIENTS[number], settings)
@@ -147,7 +147,8 @@ def scores(search: Search, images: int = 40) -> dict[str, Scores]:
     batches = {split: list(data.sequential(lab.data[split].subset(torch.arange(images)), tuple(lab.tasks), 20))
                for split in ("train", "val")}
     soft = deterministic(lab.alphas.alpha.detach())
-    gaps = {name: evaluate(lab.supernet, gates, lab.tasks, batches["val"]) for name, gates in (("soft", soft), ("hard", kept))}
+    gaps = {name: evaluate(lab.supernet, gates, lab.tasks, batches["val"])
+            for name, gates in (("soft", soft), ("hard", kept))}
     with recalibrated(lab.supernet, kept, batches["train"]) as network:
         return gaps | {"hard_recalibrated": evaluate(network, kept, lab.tasks, batches["val"])}
 
@@ -195,14 +196,20 @@ def measure(log: EventLog) -> dict[str, float]:
 def symptoms(log: EventLog, reference: EventLog) -> tuple[bool, ...]:
     """Which OBSERVATIONS hold in `log`, beside the healthy `reference` of the same length."""
     m, right = measure(log), measure(reference)
-    return tuple(map(bool, (m["λ"] > 0.5 * right["λ"], m["entropy"] < 0.5, m["largest |α|"] > 0.2, m["cosine of successive pulls"] < 0.5,
-            m["silent pulls"] < 0.9, m["loss of segmentation"] < 1.3 * right["loss of segmentation"],
-            m["loss of normals"] < 1.3 * right["loss of normals"], m["degrees by recalibrating"] < 2)))
+    usual = [m[f"loss of {task}"] < 1.3 * right[f"loss of {task}"] for task in log.loss]
+    return tuple(map(bool, (m["λ"] > 0.5 * right["λ"], m["entropy"] < 0.5, m["largest |α|"] > 0.2,
+                            m["cosine of successive pulls"] < 0.5, m["silent pulls"] < 0.9, *usual,
+                            m["degrees by recalibrating"] < 2)))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
+PANELS = {"Entropy and λ": "entropy / ln 2,   λ / 10", "Gates": "σ(α)",
+          "The tasks' pull on five edges": "∂ losses / ∂α", "Loss: segmentation": "cross-entropy",
+          "Loss: normals": "1 − cosine", "Score: normals": "mean angle, degrees"}
+
+
 def examine(log: EventLog, reference: EventLog, title: str):
-    """The studio with the healthy search drawn behind, where somebody is there to use it; else a still picture of it."""
+    """The studio with the healthy search drawn behind, where somebody is there to use it; else a still picture."""
     from ..widgets import SearchStudio
     from ..widgets.studio import live
 
@@ -217,21 +224,23 @@ def panels(log: EventLog, reference: EventLog, title: str):
 
     look = style("web-light")
     blue, orange, grey = *look.task_colors[:2], "#9aa1ad"
-    handles = [Line2D([], [], color=blue, lw=2, label=title), Line2D([], [], color=grey, lw=1, label="the healthy search"),
-               Line2D([], [], color=look.soft, ls=":", label="λ / 10"), Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
+    handles = [Line2D([], [], color=blue, lw=2, label=title),
+               Line2D([], [], color=grey, lw=1, label="the healthy search"),
+               Line2D([], [], color=look.soft, ls=":", label="λ / 10"),
+               Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
                Line2D([], [], color=orange, ls="--", marker="^", ms=4, label="hard gates, recalibrated")]
+    if log is reference:
+        del handles[1]
     with look.context():
         figure = look.figure(112, layout="constrained")
         axes = list(figure.subplots(2, 3).flat)
         if log is not reference:
             _draw(reference, axes, grey, grey, 0.9)
         _draw(log, axes, blue, orange, 1.7)
-        for ax, name, unit in zip(axes, ("Entropy and λ", "Gates", "The tasks' pull on five edges", "Loss: segmentation",
-                                         "Loss: normals", "Score: normals"),
-                                  ("entropy / ln 2,   λ / 10", "σ(α)", "∂ losses / ∂α", "cross-entropy", "1 − cosine", "mean angle, degrees")):
+        for ax, (name, unit) in zip(axes, PANELS.items()):
             ax.set(title=name, ylabel=unit, xlabel="search step")
         axes[1].set_ylim(-0.03, 1.03)
-        figure.legend(handles=[h for h in handles if log is not reference or h is not handles[1]], loc="outside upper left", ncols=5)
+        figure.legend(handles=handles, loc="outside upper left", ncols=5)
     return figure
 
 
@@ -246,4 +255,5 @@ def _draw(log: EventLog, axes, color: str, other: str, width: float) -> None:
         ax.plot(steps[window - 1:], np.convolve(loss, np.ones(window) / window, "valid"), color=color, lw=width)
     for gates, line, mark, ink in (("hard", "-", "s", color), ("hard_recalibrated", "--", "^", other)):
         angle = [event.scores[gates]["normals"]["mean_angle"] for event in log.evaluated]
-        axes[5].plot([event.step for event in log.evaluated], angle, line, marker=mark, ms=2.4 * width, lw=width, color=ink)
+        when = [event.step for event in log.evaluated]
+        axes[5].plot(when, angle, line, marker=mark, ms=2.4 * width, lw=width, color=ink)

@@ -27,7 +27,7 @@ def constant(answer, ax):
     ax.axvline(mean, color=RIGHT, lw=5, alpha=0.3, label="best")
     ax.axvline(said, color=YOURS, ls="--", label="yours, σ(output)")
     ax.set(xlabel="constant answer p", ylabel="mean squared error")
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.34, 1))
     near = lambda value: torch.allclose(given.flatten()[0], value, atol=1e-3)  # noqa: E731
     if near(mean) or near(middle):
         raise Wrong(f"this is an answer, and an output is asked for: σ({given.item():.2f}) = {said:.2f}. The logit "
@@ -174,9 +174,9 @@ def pack(answer, ax):
     off = {"image": np.abs(made.images.numpy().transpose(0, 2, 3, 1).astype(int) - image).max(),
            "seg": np.abs(made.targets["segmentation"].numpy().astype(int) - seg).max(),
            "depth_mm": np.abs(made.targets["depth"].numpy()[:, 0].astype(int) - depth.astype(int)).max()}
-    ax.bar(list(off), list(off.values()), color=YOURS)
-    ax.set(ylabel="largest error\n(of 255, classes, mm)", ylim=(0, max(2, *off.values())))
-    ax.bar([], [], color=YOURS, label="your pack against the truth")
+    bars = ax.bar(list(off), list(off.values()), color=YOURS, label="your pack against the truth")
+    ax.bar_label(bars)
+    ax.set(ylabel="largest error\n(of 255, classes, mm)", ylim=(0, 1.3 * max(1, *off.values())))
     ax.legend(frameon=False)
     if off["image"] > 1:
         swapped = np.array_equal(given["image"][..., ::-1], image)

@@ -43,9 +43,10 @@ def figure_files(figure, formats: Iterable[str] = ("pdf", "svg", "png"),
         figure.canvas.draw()
         figure.set_layout_engine("none")                           # the layout it has now, in every format
     facts = dict(metadata or getattr(getattr(figure, "figure", figure), "lab_facts", None) or provenance())
-    record = {"provenance": facts, **({"figure": spec.to_json()} if spec else {})}
-    packed = base64.b64encode(zlib.compress(json.dumps(record, sort_keys=True).encode(), 9)).decode()
-    note = f"{json.dumps(facts, sort_keys=True)} {MARK}{packed}:"
+    told = json.dumps(facts, sort_keys=True)
+    record = {"provenance": json.loads(told), **({"figure": spec.to_json()} if spec else {})}
+    packed = base64.b64encode(zlib.compress(json.dumps(record).encode(), 9)).decode()
+    note = f"{told} {MARK}{packed}:"
     files: dict[str, str | bytes] = {}
     if {"pdf", "png"} & set(formats) or scene is None:
         page = figure if scene is None else draw(scene).figure
@@ -72,7 +73,7 @@ def save_figure(figure, path: str | os.PathLike, formats: Iterable[str] = ("pdf"
     files, record = figure_files(figure, formats, metadata)
     written = {path.with_name(f"{path.name}.{end}"): data for end, data in files.items()}
     record["files"] = {file.name: hashlib.sha256(data).hexdigest() for file, data in written.items()}
-    sidecar = json.dumps(record, indent=1, sort_keys=True).encode() + b"\n"
+    sidecar = json.dumps(record, indent=1).encode() + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     for file, data in {**written, path.with_name(path.name + ".json"): sidecar}.items():
         part = file.with_name(f".{file.name}.{os.getpid()}")

@@ -319,8 +319,13 @@ function knobsOf(bar, send, S) {
       one.touched = Date.now();
       const value = +scale.to(+slider.value).toPrecision(3);
       out.textContent = short(value);
-      clearTimeout(one.timer);
-      one.timer = setTimeout(() => send({do: "turn", knobs: {[knob]: value}}), 25);
+      one.value = value;
+      if (!one.timer) tell();
+    };
+    const tell = () => {                             // at once, and while it is dragged ten times a second
+      const told = one.value;
+      send({do: "turn", knobs: {[knob]: told}});
+      one.timer = setTimeout(() => { one.timer = 0; if (one.value !== told) tell(); }, 100);
     };
     box.title = `${long}; a change counts from the next step on`;
     return one;

@@ -211,7 +211,8 @@ class SearchStudio:
             for event in self.source.search:
                 self.source.add(event)
         else:
-            self.source.poll()
+            while self.source.poll() and self.source.reading:
+                pass
         self.refresh()
         return self
 

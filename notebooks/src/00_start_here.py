@@ -25,12 +25,13 @@
 import os
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import torch
 from torch.nn.functional import interpolate
 
 from mtlnas_lab import Run, Search, presets
 from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.viz import overview, plot_fusion_graph, plot_gates, plot_predictions
+from mtlnas_lab.viz import plot_fusion_graph, plot_gates, plot_predictions
 
 # %% [markdown]
 # ## The pictures
@@ -121,24 +122,21 @@ reveal("00.kept", sum(alpha > 0 for alpha in run.log.steps[-1].alpha),
        "About half. Nothing asks for few edges; what is asked for is that each decides.")
 
 # %% [markdown]
-# The same search in curves:
-
-# %%
-overview(run)
-
-# %% [markdown]
-# *Reading aid: **Entropy** measures indecision, ln 2 = 0.69 is complete; it falls when λ (thin line) has grown.
-# **Gates** are the 48 edges on their way to 0 or 1. **Gap**: what it costs to cut all gates to 0 or 1; soon nothing.
-# On the right below, the graph as a table.*
+# ## With the entropy term, and without
 #
-# And this is the same search without the entropy term (λ = 0). The gates never decide. Cutting such a network means
-# changing gates that its weights have grown used to.
+# The same search was recorded once more with λ = 0. Each line below is the gate of one edge.
 
 # %%
 free = Run.open(presets.samples() / "runs" / "no_entropy")
-plot_gates(free, style="web-light").figure
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+plot_gates(run, ax=axes[0], style="web-light", title="λ grows to 10")
+plot_gates(free, ax=axes[1], style="web-light", title="λ = 0")
+plt.show()
 
 # %% [markdown]
+# *Reading aid: left, every gate goes to 0 or 1 once λ has grown (from step 150 on). Right they never decide.* Cutting
+# the right network in two, at ½, means changing gates that its weights have grown used to.
+#
 # ## What it is worth
 #
 # `soft` is the network as it was searched, `hard` the same weights with every gate set to 0 or 1, with no training in
@@ -186,6 +184,10 @@ studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
 studio
 
 # %% [markdown]
+# *Reading aid: **entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has grown.
+# Below right, the gates' distribution: one hill in the middle splits in two. At the bottom the graph, and beside it the
+# same as a table, rows are sources and columns targets.*
+#
 # Behind the panel there is nothing but a loop. A search is something you can loop over; it tells what happens:
 #
 # ```python
@@ -226,6 +228,6 @@ plot_fusion_graph(run, style="paper-double", dropped="hide").figure
 # | [04](04_fusion.ipynb) | what happens where an edge ends? |
 # | [05](05_relaxation_and_entropy.ipynb) | why does entropy make gates decide? |
 # | [06](06_studio.ipynb) | the search by hand, and live |
-# | [07](07_derive_and_compare.ipynb) | from gates to a network, and fair comparisons |
+# | [07](07_derive_and_gap.ipynb) | from gates to a network: what is lost, and what to compare with |
 # | [08](08_fusion_graph.ipynb) | the figure for your paper; would another seed agree? |
 # | [09](09_your_own.ipynb) | your own task, network, data and machine |

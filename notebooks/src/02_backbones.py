@@ -193,22 +193,21 @@ predict("02.field", "Behind which stage could one feature see the whole picture 
 def fields(stages):
     """stages: a list of layers (kernel, stride, dilation) for each; the field behind each stage, in pixels."""
     size, jump, sizes = 1, 1, []
+    # your turn: about 6 lines
     for layers in stages:
-        # your turn: about 4 lines
         for kernel, stride, dilation in layers:
             size += (kernel - 1) * dilation * jump
             jump *= stride
         sizes.append(size)
-        # end
     return sizes
+    # end
 
 
 # %%
 check("02.field", fields)
 
 # %% [markdown] tags=["hint"]
-# Two nested loops: over stages (there already), over the layers of a stage. `sizes` gets one number behind each
-# stage.
+# Two nested loops: over the stages, and over the layers of a stage. `sizes` gets one number behind each stage.
 
 # %% [markdown] tags=["hint"]
 # `size += (kernel - 1) * dilation * jump`, and only then `jump *= stride`.
@@ -436,7 +435,7 @@ reveal("02.shared", " and ".join(f"{angle:.0f}°" for angle in degrees), "Betwee
 packs = presets.load_data("rooms")
 floor = trivial(lab.tasks, sequential(packs["train"], lab.tasks), sequential(packs["test"], lab.tasks))
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-for ax, task, metric, label in ((axes[0], "segmentation", "miou", "mean IoU (0–1), higher is better"),
+for ax, task, metric, label in ((axes[0], "segmentation", "miou", "mean IoU, higher is better"),
                                 (axes[1], "normals", "mean_angle", "mean angle (°), lower is better")):
     for seed, colour, marker in ((0, "#4575b4", "o"), (1, "#b35806", "s")):
         ax.plot([scores[way, seed][task][metric] for way in ways], marker, color=colour, label=f"seed {seed}")

@@ -139,7 +139,7 @@ def allowed(plans, rules):
     nodes = [Node(task, stage) for task, stages in plans.items() for stage in range(len(stages))]
     return np.array([[all(rule(a, b, plans) for rule in rules) for b in nodes] for a in nodes])
 
-
+# %%
 figure, axes = plt.subplots(1, 5, figsize=(12, 3), layout="constrained")
 for ax, count, name in zip(axes, range(5), ("all pairs", *rules)):
     table = allowed(plans, list(rules.values())[:count])

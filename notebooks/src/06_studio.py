@@ -11,12 +11,12 @@
 #
 # *About 2 minutes on two CPU cores, no GPU and no network needed.*
 #
-# **Why.** A search is a loop of two small updates. α says *which* edges; one optimiser moves it. w, all the weights of both
-# networks, says *how* to use them; another optimiser moves those. Whoever has written this loop once, and watched it, can
-# tell a search that decides something from one that only looks busy.
+# **Why.** A search is a loop of two small updates. α says *which* edges; one optimiser moves it. w, all the weights of
+# both networks, says *how* to use them; another optimiser moves those. Whoever has written this loop once, and watched
+# it, can tell a search that decides something from one that only looks busy.
 #
-# Words: the **gate** of an edge is σ(α), between 0 (closed) and 1 (open). **λ** is the weight of the entropy term, which pushes
-# gates away from ½. A **step** is one update of α and one of w.
+# Words: the **gate** of an edge is σ(α), between 0 (closed) and 1 (open). **λ** is the weight of the entropy term,
+# which pushes gates away from ½. A **step** is one update of α and one of w.
 
 # %%
 # %matplotlib inline
@@ -39,15 +39,15 @@ from mtlnas_lab.runs import Run
 from mtlnas_lab.widgets import SearchStudio
 
 # %% [markdown] tags=["teacher"]
-# **25 minutes in class.** Two halves (5) · the step by hand (8) · the studio (7) · branches (5). Run the studio's cell on the
-# projector first and let it work while you explain the toy problem.
+# **25 minutes in class.** Two halves (5) · the step by hand (8) · the studio (7) · branches (5). Run the studio's cell
+# on the projector first and let it work while you explain the toy problem.
 
 # %% [markdown]
 # ## Two halves of the data: why not one?
 #
-# A toy problem of our own. The target is the sum of 4 useful inputs; 36 more inputs are noise. Each input has a gate σ(α) and
-# a weight w. There are 40 examples, as few as that on purpose. Once α learns from the same 40 examples as w, once w learns from
-# 20 of them and α from the other 20.
+# A toy problem of our own. The target is the sum of 4 useful inputs; 36 more inputs are noise. Each input has a gate
+# σ(α) and a weight w. There are 40 examples, as few as that on purpose. Once α learns from the same 40 examples as w,
+# once w learns from 20 of them and α from the other 20.
 
 # %%
 def toy(two_halves, seed, steps=300):
@@ -67,7 +67,8 @@ def toy(two_halves, seed, steps=300):
     return path                                                 # mean gate of the useless inputs
 
 
-predict("06.halves", "α learns from the very examples that teach w. What do the gates of the 36 useless inputs do, compared with "
+predict("06.halves", "α learns from the very examples that teach w. What do the gates of the 36 useless inputs do, "
+                     "compared with "
         "two halves?", ["they close further", "they stay further open", "they do the same"])
 
 # %%
@@ -79,29 +80,32 @@ for two_halves, color, name in ((False, "#b35806", "the same 40 examples"), (Tru
     ax.plot(paths.mean(0), color=color, lw=2.5, label=name)
     means[name] = paths.mean(0)[-1]
 ax.set(xlabel="step", ylabel="mean gate of useless inputs", ylim=(0, 0.6))
-ax.legend(frameon=False);
+legend = ax.legend(frameon=False)
 
 # %% [markdown]
 # *How to read it:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
 
 # %%
-reveal("06.halves", "they stay further open" if means["the same 40 examples"] > means["two halves of 20"] else "they close further",
-       "w learns noise by heart, and on the examples it knows by heart, noise looks useful. On others it does harm, and the gate shuts.")
+opener = means["the same 40 examples"] > means["two halves of 20"]
+reveal("06.halves", "they stay further open" if opener else "they close further",
+       "w learns noise by heart, and on the examples it knows by heart, noise looks useful. On others it does harm, "
+       "and the gate shuts.")
 
 # %% [markdown]
-# So α asks its question on images that w has not just been taught. The paper's released code, and this lab, draw the halves
-# anew each epoch; a search on little data can then still overfit α, only more slowly.
+# So α asks its question on images that w has not just been taught. The paper's released code, and this lab, draw the
+# halves anew each epoch; a search on little data can then still overfit α, only more slowly.
 #
 # What this toy does not show: how large the effect is in a real search, where w has seen all images in earlier epochs.
 
 # %% [markdown] tags=["teacher"]
-# **Misunderstanding:** "α's half is a validation set." It teaches α, so its loss is no estimate of anything. Scores come from
-# images that neither half contains. **Ask:** what would happen with 4,000 examples? (Almost no difference.)
+# **Misunderstanding:** "α's half is a validation set." It teaches α, so its loss is no estimate of anything. Scores
+# come from images that neither half contains. **Ask:** what would happen with 4,000 examples? (Almost no difference.)
 
 # %% [markdown]
 # ### Your turn: draw the halves
 #
-# `count` images, numbered from 0. Return two tensors of indices, for w and for α: each image in one of them, drawn by `generator`.
+# `count` images, numbered from 0. Return two tensors of indices, for w and for α: each image in one of them, drawn by
+# `generator`.
 
 # %% tags=["exercise"]
 def two_halves(count, generator):
@@ -122,10 +126,10 @@ check("06.halves", two_halves)
 # %% [markdown]
 # ## One step by hand
 #
-# The lab `tiny`: two pretrained networks (segmentation, normals), 48 candidate edges, α = 0. `search` holds two streams of
-# batches, two optimisers, and `search.current(name)`: the value of a schedule (λ, the temperature τ) at this step. We write what
-# it does with them. Only α is asked for its gradient in part 1; α is detached in part 2: each update reads the other's
-# variable and does not touch it.
+# The lab `tiny`: two pretrained networks (segmentation, normals), 48 candidate edges, α = 0. `search` holds two streams
+# of batches, two optimisers, and `search.current(name)`: the value of a schedule (λ, the temperature τ) at this step.
+# We write what it does with them. Only α is asked for its gradient in part 1; α is detached in part 2: each update
+# reads the other's variable and does not touch it.
 
 # %%
 def step_by_hand(search):
@@ -151,7 +155,8 @@ def step_by_hand(search):
 # %% [markdown]
 # ## Handshake
 #
-# The same lab twice, the same seeds; ours beside the library's `Search.step`. λ is 5 from the start here, so that every term counts.
+# The same lab twice, the same seeds; ours beside the library's `Search.step`. λ is 5 from the start here, so that every
+# term counts.
 
 # %%
 lab = presets.tiny(seed=0).to(pick_device())
@@ -164,12 +169,14 @@ for _ in range(3):
 print("α and losses agree:", {task: round(value, 4) for task, value in event.loss.items()})
 
 # %% [markdown]
-# From here on we use the library's step. It adds knobs that turn, forced edges, and a report of what happened: an **event**.
+# From here on we use the library's step. It adds knobs that turn, forced edges, and a report of what happened: an
+# **event**.
 #
 # ### Your turn: the update of α alone
 #
 # `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
-# `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return `alpha.grad`.
+# `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return
+# `alpha.grad`.
 
 # %% tags=["exercise"]
 def update_alpha(alpha, task_loss, entropy_weight, optimizer):
@@ -184,7 +191,8 @@ def update_alpha(alpha, task_loss, entropy_weight, optimizer):
 check("06.update", update_alpha)
 
 # %% [markdown] tags=["hint"]
-# `objective.backward()` would fill the gradients of w too. `torch.autograd.grad(objective, [alpha])` gives a tuple of one.
+# `objective.backward()` would fill the gradients of w too. `torch.autograd.grad(objective, [alpha])` gives a tuple of
+# one.
 
 # %% [markdown] tags=["hint"]
 # `alpha.grad, = torch.autograd.grad(…)`, with the comma; then `optimizer.step()`.
@@ -195,10 +203,10 @@ check("06.update", update_alpha)
 # A search is something you can loop over. The studio loops for you, in a thread of its own, so that this notebook stays
 # yours: run other cells while it works. What you see is the real search on real weights.
 #
-# * **Start**, **Pause**, **Step**, **Stop and keep** are buttons. The sliders follow the schedules until you move one; from the next
-#   step on the search follows *you*, and a dotted line marks it.
-# * Point at an edge anywhere: it lights up everywhere. *tasks* is the pull of the task losses on its gate, *λH* that of the
-#   entropy term; to the right means open, to the left shut.
+# * **Start**, **Pause**, **Step**, **Stop and keep** are buttons. The sliders follow the schedules until you move one;
+#   from the next step on the search follows *you*, and a dotted line marks it.
+# * Point at an edge anywhere: it lights up everywhere. *tasks* is the pull of the task losses on its gate, *λH* that of
+#   the entropy term; to the right means open, to the left shut.
 # * The slider below the picture goes back in time; it changes nothing.
 #
 # λ is 0 for the first 30 % of the steps, then grows to 10.
@@ -216,22 +224,25 @@ studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
 studio
 
 # %% [markdown]
-# *How to read it:* entropy (top left) stays near ln 2 while nothing is decided; λ is the thin line in it. Each line of the gates
-# is one edge. The losses move little: both networks were trained before. Without a kernel you see a still picture.
+# *How to read it:* entropy (top left) stays near ln 2 while nothing is decided; λ is the thin line in it. Each line of
+# the gates is one edge. The losses move little: both networks were trained before. Without a kernel you see a still
+# picture.
 
 # %%
 log = studio.log
 before = [step for step in log.steps if step.entropy_weight == 0]
 away = np.abs(1 / (1 + np.exp(-np.array(before[-1].alpha))) - 0.5).mean() if before else float("nan")
 reveal("06.leave", f"{away:.2f}" if before else "press Start above, then run this cell again",
-       "The tasks alone move gates a little: with noisy batches of four, a pull one way is often followed by one the other way.")
+       "The tasks alone move gates a little: with noisy batches of four, a pull one way is often followed by one the "
+       "other way.")
 
 # %% [markdown]
-# Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`, `studio.turn(entropy_weight=20)`,
-# `studio.turn(force={"segmentation:3 -> normals:3": True})`, `studio.architecture`. After a reload of the page `studio.show()`
-# brings the panel back. Three things to try there:
+# Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`,
+# `studio.turn(entropy_weight=20)`, `studio.turn(force={"segmentation:3 -> normals:3": True})`, `studio.architecture`.
+# After a reload of the page `studio.show()` brings the panel back. Three things to try there:
 #
-# 1. Pull λ to its right end at the very beginning. How many steps until nothing moves any more? Did the tasks have a say?
+# 1. Pull λ to its right end at the very beginning. How many steps until nothing moves any more? Did the tasks have a
+#    say?
 # 2. *Reset*, set λ to 0 and let it run. Do the gates ever leave the middle?
 # 3. Force one edge open that the search had shut. Who changes their mind?
 #
@@ -256,14 +267,16 @@ check("06.ramp", entropy_weight)
 # Before the ramp that share is negative: `max(0, share)`.
 
 # %% [markdown] tags=["teacher"]
-# **7 minutes.** Let the class call out what to do with λ, then do it. **Misunderstanding:** "the entropy term chooses the edges."
-# It is symmetric: it only amplifies the side on which an edge already is. Before its time, that side is noise.
+# **7 minutes.** Let the class call out what to do with λ, then do it. **Misunderstanding:** "the entropy term chooses
+# the edges." It is symmetric: it only amplifies the side on which an edge already is. Before its time, that side is
+# noise.
 
 # %% [markdown]
 # ## Look: what if? Branches from a checkpoint
 #
-# A search that is recorded in a folder leaves checkpoints: weights, α, both optimisers, all random generators. From one of them
-# another search can go on under other knobs, with everything else the same. First the run itself, with a checkpoint now and then.
+# A search that is recorded in a folder leaves checkpoints: weights, α, both optimisers, all random generators. From one
+# of them another search can go on under other knobs, with everything else the same. First the run itself, with a
+# checkpoint now and then.
 
 # %%
 folder = tempfile.TemporaryDirectory()
@@ -286,22 +299,24 @@ branches = {"as it was": first,
             f"{edge} shut from step {keep}": EventLog(recorded.branch(keep, force={edge: False}))}
 
 figure, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
-for (name, one), color, line in zip(branches.items(), ("#333333", "#b35806", "#4575b4", "#1b7837"), ("-", "-", "-", ":")):
-    ax.plot(one.column("step"), one.column("entropy_fraction"), line, color=color, lw=2.2, label=name)
+for (name, one), look in zip(branches.items(), ("#333333", "#b35806", "#4575b4", "#1b7837")):
+    line = ":" if "shut" in name else "-"
+    ax.plot(one.column("step"), one.column("entropy_fraction"), line, color=look, lw=2.2, label=name)
 ax.set(xlabel="search step", ylabel="entropy, share of ln 2", ylim=(0, 1.05))
-ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.68), fontsize=9);
+legend = ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.68), fontsize=9)
 
 # %% [markdown]
 # *How to read it:* the lines are one search until they part; what happens after is due to the knob and to nothing else.
 
 # %%
 zero = branches[f"λ = 0 from step {at}"].column("entropy_fraction")
-reveal("06.branch", f"{100 * zero[-1]:.0f} %", f"It was {100 * first.column('entropy_fraction')[at - 1]:.0f} % at step {at}: without the "
+reveal("06.branch", f"{100 * zero[-1]:.0f} %", f"It was {100 * first.column('entropy_fraction')[at - 1]:.0f} % at "
+                                               f"step {at}: without the "
        "entropy term the gates drift, but nothing makes them decide.")
 
 # %% [markdown]
-# Did the three branches find other graphs? `agreement` counts edges on which two architectures differ (flips); an edge that
-# is forced counts here by its α too.
+# Did the three branches find other graphs? `agreement` counts edges on which two architectures differ (flips); an edge
+# that is forced counts here by its α too.
 
 # %%
 found = {name: derive(lab.space, one.alpha[-1]) for name, one in branches.items()}
@@ -309,9 +324,10 @@ for name, one in found.items():
     print(f"{name:44}{sum(one.kept):3} edges open,{agreement(found['as it was'], one)['flips']:3} flips")
 
 # %% [markdown]
-# λ = 20 right away decides early, by what the first few batches happened to say. Whether such a graph is worse, two runs cannot
-# tell; that it listened to fewer images, the picture shows. And a force on one edge is felt by others, for all edges share the
-# networks' weights: most gates end where they were, but one that was near ½ may fall to the other side.
+# λ = 20 right away decides early, by what the first few batches happened to say. Whether such a graph is worse, two
+# runs cannot tell; that it listened to fewer images, the picture shows. And a force on one edge is felt by others, for
+# all edges share the networks' weights: most gates end where they were, but one that was near ½ may fall to the other
+# side.
 
 # %%
 was, now = (1 / (1 + np.exp(-one.alpha[-1])) for one in (first, branches[f"{edge} shut from step {keep}"]))
@@ -321,8 +337,8 @@ for i in np.argsort(-np.abs(now - was))[:4]:
 # %% [markdown]
 # ## Look: two forces on one edge
 #
-# What moves α? Two gradients: of the tasks (in the log as `alpha_grad`) and of λ·H, which we can compute from α. Below for the edge
-# that was opened widest; a negative gradient opens.
+# What moves α? Two gradients: of the tasks (in the log as `alpha_grad`) and of λ·H, which we can compute from α. Below
+# for the edge that was opened widest; a negative gradient opens.
 
 # %%
 figure, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
@@ -332,16 +348,16 @@ ax.bar(steps, first.alpha_grad[:, strong], color="#b35806", width=1, label="task
 ax.plot(steps, pushes[:, strong], color="#4575b4", lw=2.2, label="λ · entropy")
 ax.axhline(0, color="#777777", lw=0.8)
 ax.set(xlabel="search step", ylabel="gradient on α", title=f"{edge}", xlim=(0, len(steps) + 1))
-ax.legend(frameon=False);
+legend = ax.legend(frameon=False)
 
 # %% [markdown]
-# *How to read it:* bars below 0 open the gate, bars above shut it. Bars jump from batch to batch and change sides; the line does
-# neither, and soon it is the stronger one.
+# *How to read it:* bars below 0 open the gate, bars above shut it. Bars jump from batch to batch and change sides; the
+# line does neither, and soon it is the stronger one.
 #
 # ### Your turn: which λ just holds an edge?
 #
-# An edge is open (α > 0) and the tasks pull it shut with gradient `pull` > 0. The mean entropy over `edges` edges has the gradient
-# −α p (1 − p) / `edges`, with p = σ(α). For which λ do the two cancel?
+# An edge is open (α > 0) and the tasks pull it shut with gradient `pull` > 0. The mean entropy over `edges` edges has
+# the gradient −α p (1 − p) / `edges`, with p = σ(α). For which λ do the two cancel?
 
 # %% tags=["exercise"]
 def holding_weight(alpha, pull, edges):
@@ -362,8 +378,9 @@ check("06.tip", holding_weight)
 # %% [markdown]
 # ### Your turn: force edges
 #
-# In the studio you may force an edge. In code: `gates` is a tensor (E,) that carries gradients; `forced` is {index: True or False}.
-# Return gates in which the forced ones are 1 or 0, and the others still learn. Do not change `gates` itself.
+# In the studio you may force an edge. In code: `gates` is a tensor (E,) that carries gradients; `forced` is {index:
+# True or False}. Return gates in which the forced ones are 1 or 0, and the others still learn. Do not change `gates`
+# itself.
 
 # %% tags=["exercise"]
 def with_forced(gates, forced):
@@ -390,16 +407,17 @@ check("06.force", with_forced)
 # * Before λ grows, the gates move a little; then the entropy term amplifies the side on which each edge is.
 # * A branch from a checkpoint answers "what if", because everything else stays the same.
 #
-# What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved five times as fast as it
-# should, four images a batch). Whether a search beats a random graph is the question of notebook 07.
+# What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved five times as fast
+# as it should, four images a batch). Whether a search beats a random graph is the question of notebook 07.
 #
-# `SearchStudio("runs/demo")` follows a run folder while `make demo` writes it in a terminal, or a cluster node does; the
-# sliders reach that search through the folder. `mtlnas_lab.widgets.replay_html("runs/demo")` makes one HTML page of it that needs no kernel.
+# `SearchStudio("runs/demo")` follows a run folder while `make demo` writes it in a terminal, or a cluster node does;
+# the sliders reach that search through the folder. `mtlnas_lab.widgets.replay_html("runs/demo")` makes one HTML page of
+# it that needs no kernel.
 
 # %%
 recorded.folder.close()
 folder.cleanup()
 
 # %% [markdown] tags=["teacher"]
-# **Closing question:** the branch with one edge shut changed other edges. Is α_ij then "the worth of edge ij"? (No: its worth
-# given all the others, at this moment of the training.)
+# **Closing question:** the branch with one edge shut changed other edges. Is α_ij then "the worth of edge ij"? (No: its
+# worth given all the others, at this moment of the training.)

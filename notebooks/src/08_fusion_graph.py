@@ -176,7 +176,7 @@ for name, one in (("nodes as drawn above", whole), ("each node split in two", ha
 reveal("08.cycle", "yes", "The drawing has cycles, the computation has none: both read before either is changed.")
 
 # %%
-plot_fusion_graph(run, split=True, dropped="hide", style="web-light").figure
+plot_fusion_graph(run, split=True, dropped="hide", style="paper-double").figure
 
 # %% [markdown]
 # *Reading aid: edges leave from the open circles (features, what a stage puts out) and end in the filled ones (fused
@@ -237,12 +237,6 @@ for file in files:
 print("in LaTeX: \\input{fusion_graph.tikz}, with \\usepackage{tikz}; fusion_graph.tex is a page of its own")
 
 # %%
-SVG(folder / "fusion_graph.svg")
-
-# %% [markdown]
-# *Reading aid: this is the SVG file itself: zoom in, point at an edge, select its text.*
-
-# %%
 predict("08.remembers", "A colleague mails you fusion_graph.pdf and nothing else. What can you still get from it?",
         ["only the picture", "the picture and its seed", "seed, settings' hash, versions, and every number drawn"])
 
@@ -265,6 +259,8 @@ reveal("08.remembers", "seed, settings' hash, versions, and every number drawn",
 SVG(folder / "again.svg")
 
 # %% [markdown]
+# *Reading aid: this is no copy of a picture but the SVG file itself: zoom in, point at an edge, select its text.*
+#
 # A caption can be made of facts, too. What a reader needs to judge the picture:
 
 # %%
@@ -313,7 +309,7 @@ from mtlnas_lab.viz import consensus_graph, stability
 share = kept.mean(0)
 consensus = consensus_graph(list(seeds.values()))
 assert all(consensus.edges[str(e.source), str(e.target)]["probability"] == p for e, p in zip(space.edges, share))
-plot_fusion_graph(consensus, style="web-light", title="Four hurried searches: how many of them keep an edge").figure
+plot_fusion_graph(consensus, style="paper-double", title="Four hurried searches: how many of them keep an edge").figure
 
 # %% [markdown]
 # *Reading aid: here width is no gate but a frequency: a wide dark edge was kept by all four, a faint dashed one by
@@ -393,11 +389,12 @@ ax.axvline(ours, color="#c9452f", lw=3, label=f"our four searches: {ours:.2f}")
 ax.set(xlabel="stability (1: all agree, 0: chance)", ylabel="number of draws", xlim=(-0.2, 1.02))
 ax.legend(frameon=False, loc="upper right")
 print(f"{100 * np.mean(np.array(chance) >= ours):.0f} % of the random draws agree as well as ours")
+print(f"kept by all four: {int((share == 1).sum())} edges; by chance {len(space) * np.prod(np.array(sizes) / len(space)):.1f}")
 
 # %% [markdown]
 # *Reading aid: the grey heap is what agreement looks like when nothing was learnt; the line is us.* These hurried
-# searches agree hardly better than chance, if at all: their consensus graph is a picture of haste, and its one or two
-# dark edges are what you would expect among 48 by luck. Before you print a consensus, run the real search under
+# searches agree hardly better than chance, if at all: their consensus graph is a picture of haste, and its few
+# dark edges are about as many as luck gives. Before you print a consensus, run the real search under
 # several seeds (`mtlnas-lab search --seed 1 --out runs/seed-1`, and so on), and print this number with it.
 
 # %% [markdown] tags=["teacher"]
@@ -423,7 +420,7 @@ print(f"edges in both: {agreement(found, found_free)['both']}, in one alone: {ag
 from mtlnas_lab.viz import difference_graph
 
 difference = difference_graph(run, free, names=("λ = 10", "λ = 0"))
-plot_fusion_graph(difference, dropped="hide", style="web-light",
+plot_fusion_graph(difference, dropped="hide", style="paper-double",
                   title="What the entropy term changed, everything else equal").figure
 
 # %% [markdown]

@@ -250,7 +250,9 @@ reveal("09.augment", "the zoom",
 
 # %% [markdown]
 # *Reading aid: a dot on the grey line has a true label. Left all are on it, right most are not.* The lab does not
-# know what your number means, so nothing warned you. Brightness would do the same to "how light is it here".
+# know what your number means, so nothing warned you. Brightness would do the same to "how light is it here". (A task
+# of yours that answers at every pixel, dense = True, is mirrored and zoomed along, by the nearest pixel; a label that
+# is a direction must be turned by yourself.)
 #
 # ## The search with it
 #
@@ -583,9 +585,9 @@ SearchStudio(here, title="A search that ran elsewhere")
 # JupyterLab this is the studio, with a slider that goes back in time; on a page without a kernel you see this
 # picture.*
 #
-# The studio *follows* a folder that is still being written (a shared disk, or `rsync` every minute), and its sliders
-# reach the search through that folder. The weights come along, too: load them where the networks are, and go on using
-# them.
+# The studio *follows* a folder that is still being written: on a shared disk, where its sliders reach the search
+# through that folder, or in a copy that `rsync` renews. The weights come along, too: load them where the networks are,
+# and go on using them.
 
 # %%
 lab.supernet.load_state_dict(copied.load_weights())
@@ -597,7 +599,7 @@ print(*[file.name for file in save_fusion_graph(copied, here, formats=("pdf", "t
 # %% [markdown] tags=["teacher"]
 # **Teacher: machines, 10 minutes.** If there is one GPU machine for the class, start `mtlnas-lab search` there before
 # the lesson and let everybody open the shared folder in a studio; then move λ, from one laptop. Usual worry: "is it
-# the same result on a GPU?" Same method and seed, other rounding: α agree at first and drift apart.
+# the same result on a GPU?" Same method and seed, other rounding: α may drift apart in time.
 
 # %% [markdown]
 # ## What we know now

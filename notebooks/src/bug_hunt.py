@@ -11,8 +11,8 @@
 #
 # *About 2 minutes on two CPU cores, no GPU and no network needed.*
 #
-# **Why.** A search with a fault in it does not crash. It runs to its end, draws a decided graph and prints a score. All six faults
-# below are of kinds that real code has had. You get no source, only what the studio's panels show: name the
+# **Why.** A search with a fault in it does not crash. It runs to its end, draws a decided graph and prints a score. All
+# six faults below are of kinds that real code has had. You get no source, only what the studio's panels show: name the
 # fault, then see the line.
 #
 # You need notebooks 05 and 06: gates, entropy, λ, one step of the search.
@@ -26,14 +26,14 @@ from mtlnas_lab.exercises.bugs import SUSPECTS, buggy, examine, healthy, run
 from mtlnas_lab.search import Search
 
 # %% [markdown] tags=["teacher"]
-# **40 minutes in class.** Five minutes a patient in pairs, diagnosis on paper first. Patients 1 and 4 are the pair to compare,
-# 5 and 6 the hard ones. The fault stands in `mtlnas_lab/exercises/bugs.py`: ask people not to open it.
+# **40 minutes in class.** Five minutes a patient in pairs, diagnosis on paper first. Patients 1 and 4 are the pair to
+# compare, 5 and 6 the hard ones. The fault stands in `mtlnas_lab/exercises/bugs.py`: ask people not to open it.
 
 # %% [markdown]
 # ## The healthy one
 #
-# Sixty hurried steps on the rooms: four images a batch, α five times as fast as it should be, λ from 0 to 10 over the last 70 %. Every
-# patient below is this search with *one* thing wrong, under the same seed.
+# Sixty hurried steps on the rooms: four images a batch, α five times as fast as it should be, λ from 0 to 10 over the
+# last 70 %. Every patient below is this search with *one* thing wrong, under the same seed.
 
 # %%
 well = run(healthy())
@@ -42,16 +42,18 @@ examine(well, well, "The healthy search")
 # %% [markdown]
 # *How to read it*, from left to right.
 #
-# | panel | what it says when all is well |
-# |---|---|
-# | Entropy and λ | λ grows after 30 % of the run, and the entropy falls with it |
-# | Gates | a cloud around ½ at first, then each one to 0 or to 1 |
-# | The tasks' pull | ∂ losses / ∂α of five edges: it jumps, for each batch says something else; late it dies, for closed gates feel nothing |
-# | Losses | of the batches that teach w, mean over 5 steps; noisy, for the batches are small |
-# | Score | mean angle of the normals on 40 validation images, lower is better: under hard gates as the network is, and after its batch-norm statistics were averaged anew (*recalibrated*). Early the two differ, for the statistics of the fusion begin at 0 and 1 |
+# * **Entropy and λ**: λ grows after 30 % of the run, and the entropy falls with it.
+# * **Gates**: a cloud around ½ at first, then each one goes to 0 or to 1.
+# * **The tasks' pull**: ∂ losses / ∂α of five edges. It jumps, for each batch says something else; late it dies, for
+#   closed gates feel nothing.
+# * **Losses** of the batches that teach w, mean over 5 steps; noisy, for the batches are small.
+# * **Score**: mean angle of the normals on 40 validation images, less is better: under hard gates as the network is,
+#   and after its batch-norm statistics were averaged anew (*recalibrated*). Early the two differ, for the fusions'
+#   statistics begin at 0 and 1.
 #
-# With a kernel in JupyterLab you get the studio instead, with the healthy search drawn behind the patient; its time slider
-# goes through the run. `SearchStudio(lambda: buggy(1))` gives the patient alive: press Start, turn its knobs, see what obeys.
+# With a kernel in JupyterLab you get the studio instead, with the healthy search drawn behind the patient; its time
+# slider goes through the run. `SearchStudio(lambda: buggy(1))` gives the patient alive: press Start, turn its knobs,
+# see what obeys.
 #
 # ## Handshake
 #
@@ -67,7 +69,8 @@ print("the same α after three steps")
 # %% [markdown]
 # ## The suspects
 #
-# Eight faults, in the order of the alphabet. Six are at work below, two are innocent. Your diagnosis is a name from this list, as text.
+# Eight faults, in the order of the alphabet. Six are at work below, two are innocent. Your diagnosis is a name from
+# this list, as text.
 
 # %%
 for name, (what, _) in SUSPECTS.items():
@@ -113,9 +116,9 @@ check("bug.1", diagnosis_1)
 # value = self.config.entropy_weight(self.step_number, self.config.steps)
 # ```
 #
-# A ramp that is counted in the steps (or epochs) of another run never comes to its value in this one. The released MTL-NAS
-# code can ramp λ over any part of a run; its configurations leave the ramp out, and λ is 10 from the first step on. Whoever shortens
-# a run for a trial should look whether the schedules were shortened too.
+# A ramp that is counted in the steps (or epochs) of another run never comes to its value in this one. The released
+# MTL-NAS code can ramp λ over any part of a run; its configurations leave the ramp out, and λ is 10 from the first step
+# on. Whoever shortens a run for a trial should look whether the schedules were shortened too.
 #
 # </details>
 
@@ -155,9 +158,10 @@ check("bug.2", diagnosis_2)
 # image, targets = next(batches)               # one iterator, made once and gone on with
 # ```
 #
-# Fixed in a published DARTS-style search: [tinyml-tensorlab, pull request 15](https://github.com/TexasInstruments/tinyml-tensorlab/pull/15).
-# It is a fault only where the loader does not shuffle: with a shuffling one the same line draws another batch each time, though an
-# epoch then does not go through all images. [darts, issue 8](https://github.com/quark0/darts/issues/8) has that discussion.
+# Fixed in a published DARTS-style search: [tinyml-tensorlab, pull request
+# 15](https://github.com/TexasInstruments/tinyml-tensorlab/pull/15). It is a fault only where the loader does not
+# shuffle: with a shuffling one the same line draws another batch each time, though an epoch then does not go through
+# all images. [darts, issue 8](https://github.com/quark0/darts/issues/8) has that discussion.
 #
 # </details>
 
@@ -179,7 +183,8 @@ diagnosis_3 = "learning rates"
 check("bug.3", diagnosis_3)
 
 # %% [markdown] tags=["hint"]
-# The gates stand still though the tasks pull, and harder than usual. The losses jump at the very start. One cause is enough.
+# The gates stand still though the tasks pull, and harder than usual. The losses jump at the very start. One cause is
+# enough.
 
 # %% [markdown] tags=["hint"]
 # Who moves too little, who moves too much? Which two numbers would do both if they changed places?
@@ -199,8 +204,8 @@ check("bug.3", diagnosis_3)
 # ```
 #
 # A near relative is in the released MTL-NAS code: with the schedule `Step` the scheduler that is made for α wraps the
-# optimiser of *w*, whose learning rate then falls twice, while that of α never does (with the shipped setting no scheduler
-# touches α at all). Two optimisers in one loop: print both learning rates.
+# optimiser of *w*, whose learning rate then falls twice, while that of α never does (with the shipped setting no
+# scheduler touches α at all). Two optimisers in one loop: print both learning rates.
 #
 # </details>
 
@@ -225,7 +230,8 @@ check("bug.4", diagnosis_4)
 # λ does what it should. Does anybody listen?
 
 # %% [markdown] tags=["hint"]
-# The gates are those of patient 1, to the last digit: to α it is as if λ were 0. The term is in the loss; what is not in it?
+# The gates are those of patient 1, to the last digit: to α it is as if λ were 0. The term is in the loss; what is not
+# in it?
 
 # %% [markdown]
 # <details><summary>After your diagnosis: the line, its repair, and where it happened</summary>
@@ -240,9 +246,9 @@ check("bug.4", diagnosis_4)
 # penalty = weight * entropy(alpha)
 # ```
 #
-# A resource penalty without gradient is another of the six faults fixed in
-# [tinyml-tensorlab, pull request 15](https://github.com/TexasInstruments/tinyml-tensorlab/pull/15). A one-line test finds it: ask for the
-# gradient of the penalty alone.
+# A resource penalty without gradient is another of the six faults fixed in [tinyml-tensorlab, pull request
+# 15](https://github.com/TexasInstruments/tinyml-tensorlab/pull/15). A one-line test finds it: ask for the gradient of
+# the penalty alone.
 #
 # </details>
 
@@ -282,9 +288,9 @@ check("bug.5", diagnosis_5)
 # module.momentum = 0.05         # as in the released code
 # ```
 #
-# The mild form is in every search of this kind: the statistics are an average over soft gates of two sorts, while evaluation uses
-# hard gates. The released MTL-NAS code evaluates without recalibrating; notebook 07 measures what that costs. The same symptom comes from
-# training in evaluation mode, and from freezing batch norm by hand.
+# The mild form is in every search of this kind: the statistics are an average over soft gates of two sorts, while
+# evaluation uses hard gates. The released MTL-NAS code evaluates without recalibrating; notebook 07 measures what that
+# costs. The same symptom comes from training in evaluation mode, and from freezing batch norm by hand.
 #
 # </details>
 
@@ -309,7 +315,8 @@ check("bug.6", diagnosis_6)
 # From some step on one panel shows nothing at all any more, long before the gates have closed.
 
 # %% [markdown] tags=["hint"]
-# The pulls are exactly 0, and the gates stand still until λ moves them. Which function of α has gradient 0 nearly everywhere?
+# The pulls are exactly 0, and the gates stand still until λ moves them. Which function of α has gradient 0 nearly
+# everywhere?
 
 # %% [markdown]
 # <details><summary>After your diagnosis: the line, its repair, and where it happened</summary>
@@ -324,9 +331,10 @@ check("bug.6", diagnosis_6)
 # gates = sigmoid((alpha + noise) / max(temperature, 0.05))     # a floor
 # ```
 #
-# In the released MTL-NAS code the temperature of the sampled gates falls to exactly 0 at the end of the run; with sampled gates in
-# the update of α, 91 % of their gradients are below 10⁻⁶ at step 18,000 of 20,001, and all are 0 from about step 19,900 on (measured by running its
-# modules). There it comes late; here it comes early, and what the tasks had said in the first ten steps is all that λ amplifies.
+# In the released MTL-NAS code the temperature of the sampled gates falls to exactly 0 at the end of the run; with
+# sampled gates in the update of α, 91 % of their gradients are below 10⁻⁶ at step 18,000 of 20,001, and all are 0 from
+# about step 19,900 on (measured by running its modules). There it comes late; here it comes early, and what the tasks
+# had said in the first ten steps is all that λ amplifies.
 #
 # </details>
 
@@ -334,16 +342,17 @@ check("bug.6", diagnosis_6)
 # ## The innocent
 
 # %%
-reveal("bug.leak", "none of them", "Losses come from training images and scores from validation images: both are as always. Only the "
+reveal("bug.leak", "none of them", "Losses come from training images and scores from validation images: both are as "
+                                   "always. Only the "
        "test score, later, is too good, and a good score alarms nobody.")
 
 # %% [markdown]
-# In the released MTL-NAS code the list that is called `val`, and that is looked at every 1,000 steps, is the test list. Whatever was
-# tuned on it was tuned on the test images. No panel can say so: only the code that loads the data can. This lab keeps three packs
-# apart, and a search sees `train` alone.
+# In the released MTL-NAS code the list that is called `val`, and that is looked at every 1,000 steps, is the test list.
+# Whatever was tuned on it was tuned on the test images. No panel can say so: only the code that loads the data can.
+# This lab keeps three packs apart, and a search sees `train` alone.
 #
-# The other innocent, *mirror*, is in the released code too: an image is mirrored, its normals are mirrored, but the sign of n_x is
-# not. What would you see? (One loss too high, and the other one healthy.)
+# The other innocent, *mirror*, is in the released code too: an image is mirrored, its normals are mirrored, but the
+# sign of n_x is not. What would you see? (One loss too high, and the other one healthy.)
 #
 # ## Your turn, without a check: the seventh patient
 #
@@ -361,11 +370,14 @@ reveal("bug.leak", "none of them", "Losses come from training images and scores 
 #
 # ## What we know now
 #
-# * A fault in a search shows in *which* numbers are odd together: λ without entropy, gates without pulls, scores without losses.
+# * A fault in a search shows in *which* numbers are odd together: λ without entropy, gates without pulls, scores
+#   without losses.
 # * Look at settings as they were *used* (λ, learning rates), at gradients, and at scores in more than one way.
-# * Some faults show nowhere. Against a leak helps only care; against "it found a graph, so it works" helps the control of notebook 07.
+# * Some faults show nowhere. Against a leak helps only care; against "it found a graph, so it works" helps the control
+#   of notebook 07.
 #
 # These symptoms are of one small search under one seed, and far from subtle; in a long run a fault may hide for days.
 
 # %% [markdown] tags=["teacher"]
-# **Closing question:** which of the six would still give a publishable table? (2, 5 recalibrated, 6, and the leak. That is the point.)
+# **Closing question:** which of the six would still give a publishable table? (2, 5 recalibrated, 6, and the leak. That
+# is the point.)

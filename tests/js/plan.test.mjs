@@ -99,9 +99,13 @@ test("cells of the heat map stand for their edges only", () => {
 });
 
 test("panels fit into every width", () => {
-  for (const width of [320, 700, 719, 720, 960, 1290]) for (const tasks of [2, 3, 5]) {
+  for (const width of [320, 700, 719, 720, 960, 1290]) for (const tasks of [2, 3, 5, 16]) {
     const {place, height} = plan.panels(width, tasks);
-    for (const p of Object.values(place)) assert.ok(p.x >= 0 && p.x + p.w <= width && p.y + p.h <= height && p.w > 40);
+    for (const p of Object.values(place)) assert.ok(p.x >= 0 && p.x + p.w <= width && p.y + p.h + p.legend <= height && p.w > 40);
+    assert.ok(place.gap.h - plan.METER * tasks >= 80, "every task has its row below the curves of the gap");
+    for (const [a, p] of Object.entries(place)) for (const [b, q] of Object.entries(place)) {
+      assert.ok(a === b || p.x + p.w <= q.x || q.x + q.w <= p.x || p.y + p.h < q.y || q.y + q.h < p.y, `${a} over ${b}`);
+    }
   }
 });
 
@@ -111,6 +115,31 @@ test("the gap is what discretising costs, in the direction of each metric", () =
   assert.ok(Math.abs(plan.cost(found[0], "hard", 0) - 50) < 1e-9 && Math.abs(plan.cost(found[1], "hard", 0) - 10) < 1e-9);
   assert.ok(Number.isNaN(plan.cost(found[0], "hard_recalibrated", 0)));
   assert.deepEqual(plan.gaps([], ["a"]), []);
+});
+
+test("scores of any names and shapes are borne", () => {
+  assert.deepEqual(plan.gaps([[1, {}], [2, {hard: {}, soft: {a: {}}}]], ["a", "constructor", "__proto__"]), []);
+  const [one] = plan.gaps([[1, {hard: {constructor: {toString: 1}}, soft: {constructor: {toString: null}}}]], ["constructor"]);
+  assert.deepEqual([one.name, one.hard, one.soft], ["toString", [1], [NaN]]);
+});
+
+test("axes come to an end, whatever the numbers", () => {
+  assert.deepEqual(plan.ticks(0, Infinity), [0]);
+  assert.deepEqual(plan.ticks(NaN, 1), [NaN]);
+  assert.equal(plan.endOfAxis(40, Infinity), 64);
+  assert.equal(plan.endOfAxis(40, 1e300), 64);
+});
+
+test("text is wrapped between words", () => {
+  const wide = text => text.length;
+  assert.deepEqual(plan.wrap("one two three", 7, wide), ["one two", "three"]);
+  assert.deepEqual(plan.wrap("incomprehensibility is", 4, wide), ["incomprehensibility", "is"]);
+  assert.deepEqual(plan.wrap("", 4, wide), [""]);
+});
+
+test("groups that no backbone has take no room", () => {
+  const there = plan.graphPlan(stage, box), moved = stages.map(([c, g, i, s]) => [c, g + 3, i, s]);
+  assert.deepEqual(plan.graphPlan({...stage, plans: [moved, moved]}, box).nodes, there.nodes);
 });
 
 test("numbers are short, minus signs are minus signs", () => {
@@ -135,4 +164,6 @@ test("a description for those who do not see the canvas", () => {
   assert.match(plan.describe(stage, null, 0, "ready"), /4 candidate edges between a, b/);
   assert.match(plan.describe({...stage, edges: [stage.edges[0]]}, plan.decode(small()), 1, "paused"), /step 20: .*1 of 1 edges open/);
   assert.equal(typeof plan.describe({}, null, 0, ""), "string");
+  const marks = {evaluated: [[15, {soft: {a: {miou: 0.2}}, hard: {a: {miou: 0.1}}}], [99, {soft: {a: {miou: 0.9}}}]]};
+  assert.match(plan.describe({...stage, edges: [stage.edges[0]]}, plan.decode(small()), 1, "paused", marks), /a IoU 0.200 soft, 0.100 hard/);
 });

@@ -10,10 +10,10 @@ from viz_fakes import alphas, log, space
 
 from mtlnas_lab import cli, experiment
 from mtlnas_lab.architecture import Architecture, derive
+from mtlnas_lab.commands.figures import CURVES, expand, unique
 from mtlnas_lab.data import sequential
 from mtlnas_lab.evaluate import evaluate
 from mtlnas_lab.experiment import Experiment
-from mtlnas_lab.figures import CURVES, expand, unique
 from mtlnas_lab.rooms import render
 from mtlnas_lab.runs import Run
 from mtlnas_lab.viz import CurveFigure, GraphFigure, GraphGrid, explain, refigure

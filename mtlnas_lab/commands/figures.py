@@ -11,8 +11,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from .console import Progress, interruptible
-from .errors import ConfigError, LabError
+from ..console import Progress, interruptible
+from ..errors import ConfigError, LabError
 
 CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
 Kind = Literal["graph", "heat", "graph-and-heat", "film", "gif", "mp4", "overview", "curves", "entropy", "gates",
@@ -65,8 +65,8 @@ def figure(
         layout: Of graphs: a JSON file of where nodes stand, as the figure studio saves it.
         step: Of graphs and heat: as it was after this step of the search.
     """
-    from .viz import style as style_named
-    from .viz.export import FORMATS
+    from ..viz import style as style_named
+    from ..viz.export import FORMATS
 
     found, formats = expand(runs), tuple(format.split(","))
     look = {"style": style_named(style or STYLES.get(kind, "paper-single")), "title": title}
@@ -116,12 +116,12 @@ def explain(run: Positional[Path], out: Path | None = None, eval_data: str | Non
         device: auto, cpu, cuda or mps.
         every: Every metric of each task in table and sentences, not only the first.
     """
-    from .data import sequential
-    from .evaluate import ablate, edge_costs, evaluate
-    from .experiment import reopen
-    from .files import plain, replace
-    from .viz import explain as rows_of
-    from .viz import provenance, to_latex, to_markdown
+    from ..data import sequential
+    from ..evaluate import ablate, edge_costs, evaluate
+    from ..experiment import reopen
+    from ..files import plain, replace
+    from ..viz import explain as rows_of
+    from ..viz import provenance, to_latex, to_markdown
 
     lab, architecture = reopen(run, eval_data, device)
     split = "test" if lab.data.get("test") else "val"
@@ -187,14 +187,14 @@ def unique(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _open(path: Path):
     """What is drawn: a run, an architecture (.json), or what a released checkpoint (.pth) derives to."""
-    from .architecture import Architecture
-    from .runs import Run
+    from ..architecture import Architecture
+    from ..runs import Run
 
     if path.suffix == ".pth":
-        from .official import load_checkpoint
+        from ..official import load_checkpoint
         return load_checkpoint(path).derive()
     if path.suffix == ".json":
-        from .files import read_json
+        from ..files import read_json
         return Architecture.from_json(read_json(path))
     return Run.open(path)
 
@@ -207,7 +207,7 @@ def _home(path: Path) -> Path:
 def _each(source, kind: str, out: Path, prefix: str, formats, look: dict, graph: dict, split: bool,
           step: int | None) -> list[Path]:
     """The pictures of one source, in `out`; returns their files."""
-    from . import viz
+    from .. import viz
 
     more = {} if step is None else {"step": step}
     facts = viz.provenance(source, **more)
@@ -239,9 +239,9 @@ def _can_draw(log, curve: str) -> bool:
 
 def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object], dict]:
     """({name: source} of those that have a graph, as it was after `step`, where they come from); the others: a line."""
-    from .architecture import derive
-    from .viz import provenance
-    from .viz.graph import alpha_after, read_source
+    from ..architecture import derive
+    from ..viz import provenance
+    from ..viz.graph import alpha_after, read_source
 
     found, runs = {}, []
     for path, name in unique(paths).items():
@@ -261,7 +261,7 @@ def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object
 
 def _together(kind: str, sources: dict[str, object], look: dict, split: bool):
     """One picture of all sources."""
-    from . import viz
+    from .. import viz
 
     if kind == "difference" and len(sources) != 2:
         raise ConfigError(f"a difference is of two runs, and there are {len(sources)}; give two run folders")
@@ -278,7 +278,7 @@ def _together(kind: str, sources: dict[str, object], look: dict, split: bool):
 
 
 def _save(made, path: Path, formats: Sequence[str], facts: dict) -> list[Path]:
-    from .viz import save_figure
+    from ..viz import save_figure
 
     return save_figure(made, path, formats, facts)
 

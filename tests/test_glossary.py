@@ -1,0 +1,52 @@
+"""The glossary: each term is said where it sends the reader, each once, and its links lead somewhere."""
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+ENTRY = re.compile(r"- \*\*(?P<term>.+?)\*\*(?: \(\w+\))?: (?P<says>.+?) "
+                   r"→ \[(?P<number>\d\d)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\)")
+ITEMS = re.findall(r"^- .+(?:\n  .+)*", TEXT, re.M)
+ENTRIES = [ENTRY.fullmatch(" ".join(item.split())) for item in ITEMS]
+
+
+def found(link: str, folder: str) -> bool:
+    """Whether a link of a page in `folder` leads somewhere; to a notebook, if there is a source of it."""
+    path = ROOT / folder / link.partition("#")[0]
+    return path.is_file() or path.suffix == ".ipynb" and (path.parent / "src" / f"{path.stem}.py").is_file()
+
+
+def words(name: str) -> str:
+    """The source of a notebook without its comment signs, on one line."""
+    source = (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8")
+    return " ".join(re.sub(r"^# ?", "", source, flags=re.M).replace("*", "").split())
+
+
+def test_every_item_is_an_entry_and_every_term_stands_once():
+    assert [item for item, entry in zip(ITEMS, ENTRIES) if entry is None] == []
+    terms = [entry["term"] for entry in ENTRIES]
+    assert len(terms) > 80 and len(set(terms)) == len(terms)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["term"])
+def test_a_term_is_said_in_the_notebook_it_links_to(entry):
+    assert entry["name"].startswith(entry["number"])
+    term, text = entry["term"], words(entry["name"])
+    if len(term) > 2:
+        term, text = term.lower(), text.lower()
+    assert re.search(rf"(?<!\w){re.escape(term)}", text), f"{entry['name']} does not say {term}"
+    assert len(re.findall(r"[.;](?= )", entry["says"])) <= 2, "one or two sentences"
+
+
+def test_every_link_of_the_page_leads_somewhere():
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links and [link for link in links if not found(link, "docs")] == []
+
+
+def test_notebook_00_leads_to_the_glossary_and_to_notebooks_that_exist():
+    source = (ROOT / "notebooks" / "src" / "00_start_here.py").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", source)
+    assert "../docs/glossary.md" in links
+    assert [link for link in links if not found(link, "notebooks")] == []
