@@ -71,7 +71,7 @@ def _stub(match: re.Match) -> str:
     elif name:
         left = f"{name[1]} = {', '.join('...' for _ in name[1].split(','))}"
     else:
-        left = "..."
+        raise SystemExit(f"an answer must end in `return …` or `name = …`, not in `{last}`")
     return f"{indent}# your turn{note}\n{indent}{left}\n"
 
 

@@ -36,7 +36,8 @@ class Scenes:
         seg[1, 1] = 255
         return {"image": rng.integers(0, 256, (*self.size, 3), dtype=np.uint8), "segmentation": seg,
                 "normals": torch.from_numpy(normals).movedim(-1, 0), "file": f"{number}.png",
-                "depth": None if number % 5 == 4 else torch.from_numpy(rng.random((1, *self.size))) + number, "room": number % 3,
+                "depth": None if number % 5 == 4 else torch.from_numpy(rng.random((1, *self.size))) + number,
+                "room": number % 3,
                 "edges": rng.integers(0, 2, self.size, dtype=np.uint8), "object": np.array([1.0, 1.0, 2.0 + number])}
 
 
@@ -204,16 +205,18 @@ def test_an_item_that_does_not_fit_is_named(by, message):
 def test_a_dataset_that_teaches_nothing_is_refused():
     image = {"image": np.zeros((*SIZE, 3), np.uint8)}
     for wrong, options, message in (
-            ([], {}, "is empty"), ([image], {}, "no item teaches anything"), ([image], {"tasks": ["depth"]}, "teaches depth"),
-            ([image | {"normal": 1}], {}, "the lab knows segmentation"), ([image | {"room": 1}], {}, "labels={'room': 13}"),
-            ([{"depth": 1}], {}, "no 'image'"), ([3], {}, "item 0 is no dict"),
-            (Scenes(), {"tasks": ["depth"], "memory_gb": -1}, "-1 GiB"), (Scenes(), {"tasks": ["depth"], "size": (0, 8)}, "0 × 8")):
+            ([], {}, "is empty"), ([image], {}, "no item teaches anything"),
+            ([image], {"tasks": ["depth"]}, "teaches depth"), ([image | {"normal": 1}], {}, "the lab knows segm"),
+            ([image | {"room": 1}], {}, "labels={'room': 13}"), ([{"depth": 1}], {}, "no 'image'"),
+            ([3], {}, "item 0 is no dict"), (Scenes(), {"tasks": ["depth"], "memory_gb": -1}, "-1 GiB"),
+            (Scenes(), {"tasks": ["depth"], "size": (0, 8)}, "0 × 8")):
         with pytest.raises(DataError, match=message):
             from_dataset(wrong, **options)
 
 
 def test_a_task_that_the_first_item_lacks():
-    pack = scenes([item | ({"depth": None} if n < 3 else {}) for n, item in enumerate(changed())], tasks=["depth", "room"])
+    items = [item | ({"depth": None} if n < 3 else {}) for n, item in enumerate(changed())]
+    pack = scenes(items, tasks=["depth", "room"])
     assert pack.tasks == ("depth", "room")
     _, targets = pack.batch(torch.arange(5))
     assert (targets["depth"] > 0).flatten(1).any(1).tolist() == [False, False, False, True, False]

@@ -164,7 +164,7 @@ function drawLosses(g, S, box) {
   head(g, S, box, "Losses");
   f.losses.forEach((loss, t) => {
     const name = (S.marks.losses || [])[t] || "";
-    say(g, S, `${name}  ${short(loss[S.row])}`, box.x + box.w - 4, box.y + 9 + 13 * t,
+    say(g, S, `\u2068${name}\u2069  ${short(loss[S.row])}`, box.x + box.w - 4, box.y + 9 + 13 * t,
       {align: "right", size: 10, colour: S.lossColour(t), room: box.w * 0.75, halo: true});
   });
 }
@@ -201,7 +201,7 @@ function drawGap(g, S, box) {
     const least = Math.min(...values), span = Math.max(...values) - least || 1;
     const x = value => box.x + 6 + (box.w - 12) * (one.better > 0 ? value - least : least + span - value) / span;
     const used = say(g, S, `○ ${short(one.soft[i])}  ● ${short(one.hard[i])}`, box.x + box.w, y - 8, {align: "right", size: 10});
-    say(g, S, `${one.task} ${one.name}`, box.x, y - 8, {size: 10, colour: S.colours[one.lane], room: box.w - used - 6});
+    say(g, S, `\u2068${one.task}\u2069 ${one.name}`, box.x, y - 8, {size: 10, colour: S.colours[one.lane], room: box.w - used - 6});
     line(g, [[box.x, y], [box.x + box.w, y]], S.rule, 1);
     line(g, [[x(one.soft[i]), y], [x(one.hard[i]), y]], S.colours[one.lane], 3);
     const dot = (value, fill, r) => {

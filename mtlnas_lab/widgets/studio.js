@@ -5,7 +5,7 @@ import {PANELS, say} from "./draw.js";
 
 const BEFORE = new Map();                           // what a person was doing in a view that is made anew, as when the cell gets a picture
 const GATES = ["deterministic", "stochastic", "straight_through", "bernoulli", "discretize", "all_open"];
-const plain = name => name.replace("->", "→");
+const plain = name => name.replace(/^(.*) -> (.*)$/, "\u2068$1\u2069 → \u2068$2\u2069");   // whatever way a name is written
 
 function make(kind, name, parent, text) {
   const one = document.createElement(kind);
@@ -44,6 +44,7 @@ function render({model, el}) {
   heard.setAttribute("aria-live", "polite");
   make("span", "mtl-space", info);
   const hands = make("span", "mtl-hands", info);
+  make("span", "", hands, "Force:").setAttribute("aria-hidden", "true");
   const force = to => send({do: "turn", knobs: {force: {[S.stage.names[S.lit]]: to}}});
   const forces = [["Open", true], ["Shut", false], ["Free", null]].map(([text, to]) => button(hands, text, () => force(to)));
   forces.forEach((one, i) => one.setAttribute("aria-label", ["Open by force", "Shut by force", "Free again"][i]));
@@ -155,7 +156,7 @@ function render({model, el}) {
     }
     const label = describe(S.stage, f, S.row, status.mode || "", S.marks);
     if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
-    for (const one of forces) one.hidden = !can.has("turn") || S.lit < 0 || S.lit !== S.pinned;
+    hands.hidden = !can.has("turn") || S.lit < 0 || S.lit !== S.pinned;
     tell();
   }
   function tell() {
