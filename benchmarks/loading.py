@@ -1,8 +1,8 @@
-"""How long a search waits for its images: python benchmarks/loading.py. Shares of its steps, measured on a folder of NYU v2's
-layout that is written for it (pictures of 480 × 640, decoded to 96 × 128), in turns with the same images in memory.
+"""How long a search waits for its images: python benchmarks/loading.py. Shares of its time, on a folder of NYU v2's
+layout that is written for it (pictures of 480 × 640, brought to 96 × 128), and on the same images in memory.
 
-`read`: waiting until the images of a batch are decoded. `batch`: that, and all else up to the augmented batch, which a pack in
-memory costs too.
+`read`: waiting until a batch's images are decoded. `batch`: that and all else up to the augmented batch, which a pack
+in memory costs too.
 """
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ import torch
 from PIL import Image
 
 from mtlnas_lab import data
-from mtlnas_lab.backbones import vgg16
-from mtlnas_lab.presets import PRESETS, make_lab
+from mtlnas_lab.presets import make_lab
 from mtlnas_lab.readers import open_folder
 from mtlnas_lab.search import Search, SearchConfig
 
@@ -35,11 +34,12 @@ def write(root: Path, count: int) -> int:
     rng, lists = np.random.default_rng(0), {"seg": [], "normal_mask": []}
     (root / "list").mkdir()
     for n in range(count):
-        smooth = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(FULL[::-1], Image.Resampling.BICUBIC)
+        smooth = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(FULL[::-1])
         image = (np.asarray(smooth).astype(int) + rng.integers(-4, 5, (*FULL, 3))).clip(0, 255).astype(np.uint8)
-        angle = 2 * np.pi * np.asarray(smooth)[..., :2] / 255
-        normal = np.stack([np.cos(angle[..., 0]), np.sin(angle[..., 0]) * np.cos(angle[..., 1]), -np.abs(np.sin(angle[..., 0]) * np.sin(angle[..., 1]))], -1)
-        for kind, array in (("", image), ("_seg", np.asarray(smooth)[..., 0] // 7), ("_normal", ((normal + 1) * 127.5).round().astype(np.uint8))):
+        a, b = np.moveaxis(2 * np.pi * np.asarray(smooth)[..., :2] / 255, -1, 0)
+        normal = np.stack([np.cos(a), np.sin(a) * np.cos(b), np.sin(a) * np.sin(b)], -1)
+        normal = ((normal + 1) * 127.5).round().astype(np.uint8)
+        for kind, array in (("", image), ("_seg", np.asarray(smooth)[..., 0] // 7), ("_normal", normal)):
             Image.fromarray(array).save(root / f"{n}{kind}.png")
         lists["seg"].append(f"/{n}.png /{n}_seg.png\n")
         lists["normal_mask"].append(f"/{n}.png /{n}_normal.png\n")
@@ -68,7 +68,8 @@ class Timed:
 def measure(lab, pack, steps: int, lazy: bool) -> dict[str, list[float]]:
     """Seconds of each step, of its two batches, and of waiting for reading in them."""
     streams = [Timed(stream) for stream in data.split(pack, tuple(lab.tasks), BATCH, seed=0)]
-    search, waited, found = Search(lab, SearchConfig(steps=10**6), *streams), [0.0], {"step": [], "batch": [], "read": []}
+    search, waited = Search(lab, SearchConfig(steps=10**6), *streams), [0.0]
+    found = {"step": [], "batch": [], "read": []}
     if lazy:
         take = type(pack.cache).take
 
@@ -92,30 +93,26 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--workers", type=int, help="by default one a core")
-    parser.add_argument("--quarter", action="store_true", help="VGG-16 at a quarter of its widths, not the preset tiny's eighth")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     epoch = arguments.images // 2 // BATCH
-    print(f"{datetime.date.today()}  {os.cpu_count()} cores, {arguments.threads} thread(s), load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n"
-          f"{' '.join(['python', *sys.argv])}")
-    preset = PRESETS["tiny"]
-    if arguments.quarter:
-        from dataclasses import replace
-        from functools import partial
-        preset = replace(preset, backbones={"vgg16": partial(vgg16, widths=(16, 32, 64, 128, 128), hidden=256, dropout=0.0)})
+    print(f"{datetime.date.today()}  {os.cpu_count()} cores, {arguments.threads} thread(s), "
+          f"load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n{' '.join(['python', *sys.argv])}")
     with tempfile.TemporaryDirectory() as folder:
         size = write(Path(folder), arguments.images)
-        print(f"{arguments.images} images of {FULL[0]} × {FULL[1]} ({size // 1000} kB as PNG) with two labels each, to 96 × 128; "
-              f"{epoch} steps of 2 × {BATCH} images an epoch")
-        for name, memory_gb, epochs in (("decoded, the first epoch", 4.0, 1), ("decoded, from the third epoch", 4.0, 4), ("no memory for any image", 0.0, 1), ("all in memory", None, 1)):
+        print(f"{arguments.images} images of {FULL[0]} × {FULL[1]} ({size // 1000} kB as PNG) with two labels each, to "
+              f"96 × 128; {epoch} steps of 2 × {BATCH} images an epoch")
+        for name, memory_gb, epochs in (("a folder, its first epoch", 4.0, 1), ("from its third epoch", 4.0, 4),
+                                        ("without memory to keep images", 0.0, 1), ("a pack in memory", None, 1)):
             pack = open_folder(folder, memory_gb=memory_gb or 0.0, workers=arguments.workers, hold=())["train"]
-            lab = make_lab(preset, {"train": pack})
+            lab = make_lab("tiny", {"train": pack})
             if memory_gb is None:
                 pack = pack.read()
             found = measure(lab, pack, epochs * epoch, memory_gb is not None)
             late = {key: values[2 * epoch if epochs > 2 else 0:] for key, values in found.items()}
-            print(f"    {name:30} step {1e3 * statistics.median(late['step']):6.0f} ms   read {sum(late['read']) / sum(late['step']):6.1%}   "
-                  f"batch {sum(late['batch']) / sum(late['step']):6.1%}   of the time")
+            read, batch = (sum(late[key]) / sum(late["step"]) for key in ("read", "batch"))
+            step = 1e3 * statistics.median(late["step"])
+            print(f"    {name:30} step {step:6.0f} ms   read {read:6.1%}   batch {batch:6.1%}")
 
 
 if __name__ == "__main__":

@@ -219,11 +219,11 @@ def words():
     return "\n".join(to_markdown(explain(derive(space(), late(space())))).splitlines()[:8])
 
 
-PICTURES = {vgg16: "svg", vgg16_undecided: "svg", candidates: "svg", split: "svg", three_tasks: "svg",
-            three_tasks_by_source: "svg", five_tasks: "svg", resnet50: "svg", unlike_backbones: "svg", released: "svg",
-            dark: "svg", dragged: "svg", threshold: "svg", consensus: "svg", difference: "svg", multiples: "svg", film: "svg", hostile_names: "svg",
-            nothing_kept: "svg", search: "png", graph_and_heat_map: "png", heat: "png", collapse: "png", moving: "gif",
-            words: "md"}
+SVG = (vgg16, vgg16_undecided, candidates, split, three_tasks, three_tasks_by_source, five_tasks, resnet50,
+       unlike_backbones, released, dark, dragged, threshold, consensus, difference, multiples, film, hostile_names,
+       nothing_kept)
+PICTURES = {**dict.fromkeys(SVG, "svg"), search: "png", graph_and_heat_map: "png", heat: "png", collapse: "png",
+            moving: "gif", words: "md"}
 
 
 def draw(make, end: str) -> None:
@@ -242,10 +242,10 @@ def draw(make, end: str) -> None:
 
 def main(chosen) -> None:
     HERE.mkdir(exist_ok=True)
-    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. Files hold",
-            "what they show: `refigure(file)` draws a graph, a table or a curve again, in any style or format. The command",
-            "draws all kinds too, for one run or for hundreds: `mtlnas-lab figure RUNS --kind …`. By hand, with the mouse:",
-            "`FigureStudio(run)` in a notebook.", ""]
+    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. Files",
+            "hold what they show: `refigure(file)` draws a graph, a table or a curve again, in any style or format.",
+            "The command draws all kinds too, for one run or for hundreds: `mtlnas-lab figure RUNS --kind …`.",
+            "By hand, with the mouse: `FigureStudio(run)` in a notebook.", ""]
     for make, end in PICTURES.items():
         if not chosen or make.__name__ in chosen:
             draw(make, end)

@@ -58,7 +58,7 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-def export(run: Positional[Path], out: Path | None = None, height: int = 64, width: int = 64, torch: bool = False) -> None:
+def export(run: Positional[Path], out: Path | None = None, height: int = 64, width: int = 96, torch: bool = False) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
     Args:

@@ -14,8 +14,8 @@ from .architecture import PrunedNetwork
 from .errors import ConfigError, RunError
 
 
-def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 64)) -> Path:
-    """A file that `torch.export.load(path).module()(image)` runs without this package; any batch and image size from 16 pixels up.
+def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 96)) -> Path:
+    """A file that `torch.export.load(path).module()(image)` runs without this package; any batch and image size that the network takes.
 
     size: (H, W) of the image that it is traced with.
     """
@@ -26,7 +26,7 @@ def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (
     return path
 
 
-def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 64)) -> Path:
+def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 96)) -> Path:
     """An ONNX file: input `image` (B, 3, H, W) of any batch and size, an output for each task. Needs the extra `export`.
 
     Raises ConfigError where onnx is not installed, RunError where its outputs are not the network's (1e-4, three sizes).
@@ -65,9 +65,8 @@ def onnx_difference(path: str | Path, network: nn.Module, sizes: list[tuple[int,
 
 def _example(size: tuple[int, int]) -> tuple[Tensor, dict]:
     """An image, and which of its sizes are free."""
-    dims = {0: torch.export.Dim("batch", min=1, max=4096), 2: torch.export.Dim("height", min=16, max=8192),
-            3: torch.export.Dim("width", min=16, max=8192)}
-    return torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)), {"image": dims}
+    image = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    return image, {"image": dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)}
 
 
 @contextlib.contextmanager

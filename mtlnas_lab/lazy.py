@@ -72,10 +72,11 @@ class Cache:
 @dataclass(frozen=True, eq=False)
 class LazyPack(Pack):
     """`images` and `targets` hold one example, for shapes, types and the device that batches go to; `index` (N,) says
-    which of the cache's images are in it."""
+    which of the cache's images are in it; `about`: what a reader of data should know."""
 
     cache: Cache = None
     index: Tensor = None
+    about: str = ""
 
     @classmethod
     def of(cls, name: str, count: int, open: Open, examples: Mapping[str, int],

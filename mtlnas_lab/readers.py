@@ -45,8 +45,7 @@ class Layout:
 
 # --- NYU v2, as prepared for the released code ------------------------------------------------------------------------
 def _nyuv2(root: Path) -> dict[str, list[Record]]:
-    """list/training_seg.txt and its like hold lines `/an/image.png /its/label.png`, below the root. Classes: 0 to 39,
-    255 = none."""
+    """list/training_seg.txt and its like: lines `/an/image.png /its/label.png`. Classes are 0 to 39, 255 = none."""
     def records(split: str) -> list[Record]:
         found: dict[str, Record] = {}
         for task, name in (("seg40", f"{split}_seg.txt"), ("normals", f"{split}_normal_mask.txt")):
@@ -91,8 +90,7 @@ def _decode_taskonomy(task: str, path: Path) -> Callable:
 
 # --- Cityscapes -------------------------------------------------------------------------------------------------------
 def _cityscapes(root: Path) -> dict[str, list[Record]]:
-    """As torchvision finds it, and disparity/ where it is. The published validation images are our test images, since
-    the published test labels are secret."""
+    """As torchvision finds it, and disparity/ where it is. The published validation images are the test images here."""
     torchvision()
     from torchvision.datasets import Cityscapes
 
@@ -132,7 +130,7 @@ def _decode_cityscapes(task: str, path: Path) -> Callable:
     if camera.is_file():
         try:
             read = json.loads(_text(camera))
-            factor = float(read["extrinsic"]["baseline"]) * float(read["intrinsic"]["fx"])
+            factor = float(read["extrinsic"]["baseline"] * read["intrinsic"]["fx"])
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{camera}: no camera of Cityscapes ({type(error).__name__}: {error})") from None
     return functools.partial(_metres, factor)
@@ -186,10 +184,11 @@ def open_folder(root: str | Path, size: tuple[int, int] | None = None, memory_gb
     examples = {key: examples[key] for key in ("image", *KINDS) if key in examples}
     whole = LazyPack.of(str(root), len(records), functools.partial(_open, layout, records), examples, layout.labels(),
                         size, memory_gb, workers)
-    sizes = [len(part) for part in splits.values()]
-    index = dict(zip(splits, torch.arange(len(records)).split(sizes)))
+    index = dict(zip(splits, torch.arange(len(records)).split([len(part) for part in splits.values()])))
     index |= _held_out(splits["train"], [name for name in hold if name not in index], held_out)
-    return {name: replace(whole.subset(index[name]), name=f"{root} ({name})")
+    lacking = {key: sum(key not in record for record in records) for key in examples}
+    about = "; ".join([layout.about, *(f"{n} of {len(records)} images lack {key}" for key, n in lacking.items() if n)])
+    return {name: replace(whole.subset(index[name]), name=f"{root} ({name})", about=about)
             for name in ("train", "val", "test") if name in index}
 
 

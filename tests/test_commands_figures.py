@@ -1,4 +1,4 @@
-"""`mtlnas-lab figure` and `mtlnas-lab explain`: one run, hundreds of runs, every kind of picture, what fails and what not."""
+"""`mtlnas-lab figure` and `mtlnas-lab explain`: one run, hundreds of runs, every kind of picture, what fails."""
 import json
 import re
 import shutil
@@ -149,7 +149,8 @@ def test_explain_takes_every_edge_away(tmp_path, capsys):
     np.savez(tmp_path / "pack.npz", **{key: np.asarray(value) for key, value in render(20, 32, seed=3).items()})
     settings = Experiment.of("tiny", str(tmp_path / "pack.npz"), tasks=("segmentation", "normals"), steps=1, pretrain_steps=1,
                              baselines=(), threads=1)
-    small = {"search": replace(settings.search, batch_size=2, evaluate_every=0), "pretrain": replace(settings.pretrain, batch_size=2)}
+    small = {"search": replace(settings.search, batch_size=2, evaluate_every=0),
+             "pretrain": replace(settings.pretrain, batch_size=2)}
     experiment.run(replace(settings, **small), tmp_path / "run")
     made = Architecture.from_json(Run.open(tmp_path / "run").architecture())
     few = Architecture(made.space, [i in (5, 30) for i in range(len(made.space))], made.alpha)

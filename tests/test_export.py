@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers import batch, small_lab
 
+from mtlnas_lab import presets
 from mtlnas_lab.architecture import prune
 from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.export import onnx_difference, to_onnx, to_torch
@@ -45,6 +46,22 @@ def test_onnx_computes_the_same_at_other_sizes(network, tmp_path, capsys):
     assert onnx_difference(path, network, [(5, 48, 80)]) < 1e-4
     assert onnx_difference(path, pruned(1), [(1, 64, 64)]) > 1e-2                    # the comparison can fail
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet18", "vit", "segmentation=vgg16,normals=resnet18"])
+def test_other_backbones_too(backbone, tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    lab = presets.make_lab("tiny", presets.load_data(), backbone=backbone)
+    network = prune(lab.supernet, [i % 2 == 0 for i in range(len(lab.space))])
+    to_onnx(network, tmp_path / "network.onnx")                                     # compares at three sizes itself
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.load(to_torch(network, tmp_path / "network.pt2")).module()
+    image = torch.randn(1, 3, 96, 64)
+    with torch.no_grad():
+        for task, output in network(image).items():
+            torch.testing.assert_close(program(image)[task], output, atol=1e-5, rtol=1e-4)
 
 
 def test_without_onnx_it_says_what_to_install(network, tmp_path, monkeypatch):

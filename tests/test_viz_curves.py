@@ -203,8 +203,9 @@ def test_directions_are_those_of_the_tasks():
     assert {metric: better > 0 for metric, (_, better) in METRICS.items()} == HIGHER_IS_BETTER
 
 
-@pytest.mark.parametrize("data", [{"curve": "rm"}, {"curve": "entropy", "data": {}}, {"curve": "entropy", "data": {"step": "x"}},
-                                  {"curve": "gates", "data": {"step": [], "rows": [], "turned": [], "p": [], "kept": []}}])
+@pytest.mark.parametrize("data", [
+    {"curve": "rm"}, {"curve": "entropy", "data": {}}, {"curve": "entropy", "data": {"step": "x"}},
+    {"curve": "gates", "data": {"step": [], "rows": [], "turned": [], "p": [], "kept": []}}])
 def test_a_file_that_describes_no_curve(data, tmp_path):
     (tmp_path / "x.json").write_text(json.dumps({"figure": {"style": asdict(STYLES["slide"]), **data}}))
     with pytest.raises(DataError, match="no curve that can be drawn"):

@@ -63,5 +63,6 @@ def test_a_shift_is_noticed():
 
 if __name__ == "__main__":
     for case in sys.argv[1:] or CASES:
-        rows = [f"{json.dumps(what, ensure_ascii=False)}: {json.dumps(box)}" for what, box in places(CASES[case]().scene()).items()]
+        found = places(CASES[case]().scene())
+        rows = [f"{json.dumps(what, ensure_ascii=False)}: {json.dumps(box)}" for what, box in found.items()]
         (GOLDEN / f"{case}.json").write_text("{\n" + ",\n".join(rows) + "\n}\n", encoding="utf-8")

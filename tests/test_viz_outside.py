@@ -71,5 +71,6 @@ def test_the_table_compiles(tmp_path):
     (tmp_path / "table.tex").write_text(to_latex(explain(found, effect, dict.fromkeys(effect, 0.01))), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
                                         r"\begin{document}\input{table}\end{document}")
-    done = subprocess.run([pdflatex, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"], cwd=tmp_path, capture_output=True)
+    command = [pdflatex, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-1500:]

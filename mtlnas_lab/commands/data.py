@@ -51,13 +51,20 @@ def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96,
 
 
 def show(data: Positional[str] = "rooms") -> None:
-    """Say what a pack holds: images, tasks, classes."""
+    """Say what data hold: images, tasks, classes.
+
+    Args:
+        data: `rooms`, the path of a pack (.npz), or a data set's folder, as FOLDER or FOLDER@HEIGHTxWIDTH.
+    """
+    from ..lazy import LazyPack
     from ..presets import load_data
 
     for split, pack in load_data(data).items():
         print(f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}")
     for task, labels in pack.labels.items():
-        print(f"  {task}: {len(labels)} classes: {', '.join(labels)}")
+        print(f"  {task}: {len(labels)} classes: {', '.join(labels if len(labels) <= 64 else (*labels[:3], '…', labels[-1]))}")
+    if isinstance(pack, LazyPack):
+        print(f"  {pack.about}; read as needed, up to {pack.cache.room / 2**30:.3g} GiB are kept (MTLNAS_LAB_MEMORY_GB)")
 
 
 DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}

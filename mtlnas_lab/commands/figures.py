@@ -171,7 +171,7 @@ def _runs(path: Path) -> Iterator[Path]:
 
 
 def unique(paths: Sequence[Path]) -> dict[Path, str]:
-    """A name for each path that no other has, also where case does not count: its parts below what all have in common."""
+    """A name for each path that no other has, also where case does not count: its parts below what all share."""
     whole, names, taken = {path: Path(os.path.realpath(path)).parts for path in paths}, {}, set()
     shared = len(os.path.commonprefix([parts[:-1] for parts in whole.values()]))
     for path, parts in whole.items():

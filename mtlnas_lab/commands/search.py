@@ -45,7 +45,8 @@ def search(
 
     Args:
         preset: Networks and settings: tiny (CPU, minutes) or vgg16 (as released, GPU).
-        data: `rooms`, or the path of a pack (.npz).
+        data: `rooms`, the path of a pack (.npz), or a data set's folder (NYU v2, Taskonomy, Cityscapes: see `data show`), as
+            FOLDER or FOLDER@HEIGHTxWIDTH.
         eval_data: Another pack to score on; otherwise the pack's own test split, or a tenth that is held out.
         tasks: Two tasks or more, as in segmentation,normals; otherwise the data's first dense pair.
         entropy_weight: λ at the end of its schedule (see docs of the preset); 0 switches the entropy term off.

@@ -188,8 +188,8 @@ def plot_scores(data, ax, look, *, task: str | None = None, metric: str | None =
     for gate, (name, marker, line, shade) in GATES.items():
         values = _score(data, gate, task, metric)
         if np.isfinite(values).any():
-            handles += ax.plot(data["step"], values, marker=marker, markersize=4 * look.line, linestyle=line, clip_on=False,
-                               color=look.ramp(shade), label=name)
+            handles += ax.plot(data["step"], values, marker=marker, markersize=4 * look.line, linestyle=line,
+                               color=look.ramp(shade), label=name, clip_on=False)
     name, better = METRICS.get(metric, (metric, 0))
     _finish(ax, look, data, f"{task}\n{name}" + {1: " ↑", -1: " ↓", 0: ""}[better], handles, title)
 

@@ -44,7 +44,8 @@ class Page:
         self.unit = (width - self.left - 1.2 * self.em) / (max(xs) - min(xs) + 1.5)
         if self.unit < 0.2 * self.em:
             least = width + (0.2 * self.em - self.unit) * (max(xs) - min(xs) + 1.5)
-            raise ConfigError(f"{width:g} mm is not wide enough for this graph at {self.style.font:g} pt; give {least:.0f} mm")
+            raise ConfigError(f"{width:g} mm is not wide enough for this graph at {self.style.font:g} pt; give "
+                              f"{least:.0f} mm")
         self.reach = (0.5 if split else 0.62) * self.unit          # from a node to the edge of its group
 
         rows = [sorted(ladder[n][0] for n, d in self.data.items() if d["task"] == task) for task in self.tasks]

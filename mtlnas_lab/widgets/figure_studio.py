@@ -1,4 +1,4 @@
-"""The figure studio: a fusion graph as it will be printed, nodes that can be dragged, files, and the call that makes it."""
+"""The figure studio: a fusion graph as it will be printed, nodes to be dragged, files, and the call that makes it."""
 from __future__ import annotations
 
 import base64
@@ -28,16 +28,17 @@ HERE = Path(__file__).parent
 DEFAULTS = {"style": "paper-single", "width": None, "title": None, "dropped": "faint", "labels": "stage",
             "color": "probability", "legend": True, "colorbar": True, "threshold": 0.0, "split": False, "step": None,
             "layout": None}
-ENDINGS = {"pdf": "pdf", "svg": "svg", "png": "png", "tikz": "tikz", "tex": "tikz", "html": "html"}    # and their formats
+ENDINGS = {"pdf": "pdf", "svg": "svg", "png": "png", "tikz": "tikz", "tex": "tikz", "html": "html"}  # and formats
 STOPS = 400           # of the slider along the search, at most
 
 
 class FigureStudio(anywidget.AnyWidget):
     """A figure that is made by hand: `FigureStudio(run)` as the last line of a cell.
 
-    source: a run, its folder, an event log, an architecture, a search space, or a graph of `fusion_graph`. settings: those
-    of `save_fusion_graph` (style, width, title, dropped, labels, color, legend, colorbar, threshold, split, step, layout).
-    `figure` is what is shown, `code` the call that makes it; `save` writes it, `save_layout` writes what was dragged.
+    source: a run, its folder, an event log, an architecture, a search space, or a graph of `fusion_graph`. settings:
+    those of `save_fusion_graph` (style, width, title, dropped, labels, color, legend, colorbar, threshold, split, step,
+    layout). `figure` is what is shown, `code` the call that makes it; `save` writes it, `save_layout` writes what was
+    dragged.
     """
 
     _esm = (HERE / "figure_studio.js").read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ class FigureStudio(anywidget.AnyWidget):
     def __init__(self, source, **settings):
         super().__init__()
         self._lock, self._given, self._source = threading.RLock(), source, opened(source)
-        self._layouts: dict[bool, dict] = {False: {}, True: {}}                # of the plain graph, and of the split one
+        self._layouts: dict[bool, dict] = {False: {}, True: {}}     # of the plain graph, and of the split one
         log = self._source.log if isinstance(self._source, Run) else self._source
         steps = [step.step for step in log.steps] if isinstance(log, EventLog) and log.alpha.size else []
         self.choices = {"style": list(STYLES), "widths": {name: one.width for name, one in STYLES.items()},
@@ -65,7 +66,7 @@ class FigureStudio(anywidget.AnyWidget):
 
     # --- what a person does -------------------------------------------------------------------------------------------
     def set(self, **settings) -> FigureStudio:
-        """Change what is shown. Raises LabError for a setting or a value that there is not; then nothing has changed."""
+        """Change what is shown. Raises LabError for a setting or a value there is not; then nothing has changed."""
         if unknown := set(settings) - set(DEFAULTS):
             raise ConfigError(f"there is no setting {', '.join(sorted(unknown))}; there are {', '.join(DEFAULTS)}")
         with self._lock, self.hold_sync():
@@ -173,5 +174,6 @@ class FigureStudio(anywidget.AnyWidget):
         data, *metadata = super()._repr_mimebundle_(**options)
         graph = self._figure.graph
         kept = sum(bool(d.get("kept")) for *_, d in graph.edges(data=True))
-        caption = f"Fusion graph of {', '.join(dict.fromkeys(d['task'] for _, d in graph.nodes(data=True)))}: {kept} edges kept"
+        tasks = ", ".join(dict.fromkeys(d["task"] for _, d in graph.nodes(data=True)))
+        caption = f"Fusion graph of {tasks}: {kept} edges kept"
         return {**data, "text/plain": caption, "image/png": base64.b64encode(self.picture()).decode()}, *metadata

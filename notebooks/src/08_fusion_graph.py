@@ -277,17 +277,19 @@ print(f"Fusion graph between {' and '.join(space.tasks)} after {last.step} steps
 # ## Would another seed have found the same?
 #
 # Four short searches from the same trained networks. Only the **seed** differs: which pictures go to which half, in
-# which order, and what noise the gates get. Honestly: 40 steps with a batch of 4, and α moves five times as fast as
+# which order, and what noise the gates get. Honestly: 30 steps with a batch of 4, and α moves five times as fast as
 # in the recorded search. That is what fits into a minute, and it decides edges hastily.
 
 # %%
 predict("08.same", "Of the edges that one seed keeps, how many percent does another seed keep, too?", between=(0, 100))
 
 # %%
+trained = presets.tiny().to(pick_device("auto"))
+
 def short_search(seed):
     """(the lab after a hurried search, what it found)."""
-    lab = presets.tiny().to(pick_device("auto"))
-    config = presets.with_budget(presets.preset("tiny").search, steps=presets.quick(40, 4), alpha_lr=0.1, batch_size=4,
+    lab = trained.copy()
+    config = presets.with_budget(presets.preset("tiny").search, steps=presets.quick(30, 4), alpha_lr=0.1, batch_size=4,
                                  seed=seed)
     for _ in Search(lab, config):
         pass
@@ -501,7 +503,7 @@ print(to_latex(rows[:1]).splitlines()[1])
 # %% [markdown]
 # *Reading aid: a dot is an edge. To the right, normals got worse without it; below 0, segmentation got worse without
 # it. Upper left: the network would do better without. Edges into segmentation leave normals nearly as they are.* Look
-# at the axes: hundredths of a point, tenths of a degree. After a hurried search the networks lean on no single edge.
+# at the axes: tenths of a point, tenths of a degree. After a hurried search the networks lean on no single edge.
 # And what a network *leans on* today is not what it could learn to do without.
 #
 # ## What we know now

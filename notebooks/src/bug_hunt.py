@@ -51,9 +51,9 @@ examine(well, well, "The healthy search")
 #   and after its batch-norm statistics were averaged anew (*recalibrated*). Early the two differ, for the fusions'
 #   statistics begin at 0 and 1.
 #
-# With a kernel in JupyterLab you get the studio instead, with the healthy search drawn behind the patient; its time
-# slider goes through the run. `SearchStudio(lambda: buggy(1))` gives the patient alive: press Start, turn its knobs,
-# see what obeys.
+# In JupyterLab you get the studio instead, with the healthy search drawn behind the patient; its time slider goes
+# through the run, and instead of the score it has the gap (dashed: recalibrated). To see a patient alive, with knobs
+# that it may or may not obey: `from mtlnas_lab.widgets import SearchStudio`, then `SearchStudio(lambda: buggy(1))`.
 #
 # ## Handshake
 #
