@@ -655,7 +655,7 @@ CAMPAIGNS = (kills, cuts, flips, spoilt, saves, races, full, hostile)           
 
 
 def main() -> int:
-    from search_faults import searches                                            # real searches; it uses this file's tools
+    from search_faults import searches  # real searches; it uses this file's tools
 
     campaigns = (*CAMPAIGNS, searches)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -153,9 +153,10 @@ class _Shallow(fx.Tracer):
 
 def operations(network: nn.Module, *inputs) -> int:
     """Multiply-adds of one forward pass, counted by torch (convolutions and matrix products)."""
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-    counter = FlopCounterMode(display=False)
+    aten, counter = torch.ops.aten, FlopCounterMode(display=False)
+    counter.flop_registry |= {aten.addmm_: flop_registry[aten.addmm], aten.baddbmm_: flop_registry[aten.baddbmm]}   # FoldedNDDR's
     with torch.no_grad(), counter:
         network(*inputs)
     return counter.get_total_flops() // 2

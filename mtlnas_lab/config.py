@@ -41,7 +41,8 @@ class SearchConfig:
     redraw: bool = True                   # draw the two halves anew each epoch (released), or keep them
     augment: bool = True
     evaluate_every: int = 0               # steps between evaluations; 0: none
-    precision: str = "float32"            # or bf16: autocast of the networks
+    precision: str = "float32"            # or bf16: autocast of the networks; auto: whichever calibrate.py finds faster
+    compile: str = ""                     # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
 
     def __post_init__(self):
         for name in SCHEDULES:
@@ -53,7 +54,7 @@ class SearchConfig:
         for name, least in {"steps": 0, "batch_size": 1, "alpha_lr": 0, "weight_lr": 0, "evaluate_every": 0}.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)} is too small; give {least} or more")
-        for name, choices in {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16")}.items():
+        for name, choices in {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16", "auto")}.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} = {getattr(self, name)!r} is none of the choices {', '.join(choices)}")
         if not 0 < self.weight_share < 1:

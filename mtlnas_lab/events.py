@@ -6,7 +6,7 @@ import operator
 import os
 import reprlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -143,8 +143,31 @@ def read_lines(data: bytes) -> tuple[list[tuple[int, Event]], list[str]]:
     return list(reader.feed(data if data[-1:] in (b"", b"\n") else data + b"\n")), reader.problems
 
 
+class _View(Sequence):
+    """Events in order, as a list has them; steps are made from the log's table when they are asked for."""
+
+    def __init__(self, log: EventLog, items: list[Event | int]):
+        self._log, self._items = log, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, which):
+        found = self._items[which]
+        return [self._log._whole(item) for item in found] if isinstance(which, slice) else self._log._whole(found)
+
+    def __eq__(self, other) -> bool:
+        return list(self) == list(other)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 class EventLog:
-    """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later."""
+    """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later.
+
+    Steps are kept as rows of one table (some 1 kB each for 48 edges): a log grows for as long as somebody watches.
+    """
 
     SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
 
@@ -155,11 +178,21 @@ class EventLog:
             self.append(event)
 
     def _clear(self) -> None:
-        self.events: list[Event] = []
+        self._events: list[Event | int] = []             # a step is its number
         self.seqs: list[int] = []
-        self.steps: list[Step] = []                      # the last record of each step, ascending
-        self._of: dict[type, list[Event]] = {}
+        self._steps: list[int] = []                      # numbers of the steps, ascending
+        self._silent: dict[int, set[str]] = {}           # steps that say nothing of a task
+        self._of: dict[type, list[Event | int]] = {}
         self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
+
+    @property
+    def events(self) -> Sequence[Event]:
+        return _View(self, self._events)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The last record of each step, ascending."""
+        return _View(self, self._steps)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> EventLog:
@@ -184,29 +217,44 @@ class EventLog:
     def _add(self, event: Event, seq: int) -> None:
         if isinstance(event, Step):
             self._add_step(event)
-        self.events.append(event)
+        kept = event.step if isinstance(event, Step) else event
+        self._events.append(kept)
         self.seqs.append(seq)
-        self._of.setdefault(type(event), []).append(event)
+        self._of.setdefault(type(event), []).append(kept)
+
+    def _whole(self, item: Event | int) -> Event:
+        """A step from its row; every other event is kept as it is."""
+        if not isinstance(item, int):
+            return item
+        first, row = len(self.SCALARS), self._table[bisect_left(self._steps, item)].tolist()
+        split = first + len(self._tasks)
+        silent = self._silent.get(item, ())
+        return Step(**dict(zip(self.SCALARS, row)) | {"step": item}, alpha=tuple(row[split:split + self._edges]),
+                    alpha_grad=tuple(row[split + self._edges:]),
+                    loss={task: value for task, value in zip(self._tasks, row[first:split]) if task not in silent})
 
     def _add_step(self, step: Step) -> None:
-        if not self.steps:
+        if not self._steps:
             self._tasks, self._edges = tuple(step.loss), len(step.alpha)
             self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
         if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(self._tasks):
             raise RunError(f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
                            f"the log has {self._edges} and {list(self._tasks)}")
-        n, place = len(self.steps), bisect_left(self.steps, step.step, key=lambda earlier: earlier.step)
-        again = place < n and self.steps[place].step == step.step
+        n, place = len(self._steps), bisect_left(self._steps, step.step)
+        again = place < n and self._steps[place] == step.step
         if place < n or n == len(self._table):           # rows that were handed out stay as they are
             table = np.empty((2 * n + 8, self._table.shape[1]))
             table[:place], table[place + 1:n + 1 - again] = self._table[:place], self._table[place + again:n]
             self._table = table
         self._table[place] = [*(getattr(step, name) for name in self.SCALARS),
                               *(step.loss.get(task, math.nan) for task in self._tasks), *step.alpha, *step.alpha_grad]
-        self.steps[place:place + again] = [step]
+        self._steps[place:place + again] = [step.step]
+        self._silent.pop(step.step, None)
+        if silent := set(self._tasks) - set(step.loss):
+            self._silent[step.step] = silent
 
     def _columns(self, first: int, count: int) -> np.ndarray:
-        columns = self._table[:len(self.steps), first:first + count]
+        columns = self._table[:len(self._steps), first:first + count]
         columns.flags.writeable = False
         return columns
 
@@ -231,9 +279,9 @@ class EventLog:
         """(S, E) float64: ∂ task losses / ∂α at each step."""
         return self._columns(len(self.SCALARS) + len(self._tasks) + self._edges, self._edges)
 
-    def of(self, kind: type) -> list[Event]:
+    def of(self, kind: type) -> Sequence[Event]:
         """The events of one kind, such as Turned."""
-        return self._of.get(kind, [])
+        return _View(self, self._of.get(kind, []))
 
     evaluated = property(lambda self: self.of(Evaluated))
     turned = property(lambda self: self.of(Turned))

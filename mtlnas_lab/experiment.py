@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ import torch
 
 from . import data as data_module
 from .architecture import Architecture
+from .calibrate import calibrate
 from .baselines import BASELINES, baseline, without_candidates
 from .config import SearchConfig
 from .errors import ConfigError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
-from .fusion import NDDR, CrossStitch, ResidualFusion
 from .events import Event
+from .fusion import NDDR, CrossStitch, ResidualFusion
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, per_task, preset, with_budget
@@ -56,6 +57,7 @@ class Experiment:
     backbone: str = ""                # a name for all tasks, or task=name,…; "": the preset's
     weights: Mapping[str, str] = field(default_factory=dict)         # {task: file}; {"*": file} for all
     weights_sha256: Mapping[str, str] = field(default_factory=dict)  # {file: its checksum when the work began}
+    calibration: Mapping[str, float] = field(default_factory=dict)   # seconds a step by precision, where it was measured
     fusion: str = ""                  # nddr, residual, cross_stitch; "": the preset's
     fusion_start: tuple[float, float] | None = (0.9, 0.1)          # of the fusion named above; None: random
     loss_weights: Mapping[str, float] = field(default_factory=dict)  # where a task's own weight is not wanted
@@ -132,6 +134,9 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
     torch.set_num_threads(experiment.threads)                           # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(together.device(experiment.device)))
     lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell))
+    if experiment.search.precision == "auto":
+        experiment = together.agree(_calibrated(experiment, lab) if together.leads else None)
+        tell(f"precision {experiment.search.precision}: " + ", ".join(f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()))
     with together.folder(lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)) as folder:
         if experiment.pretrain.steps:
             pretrain(experiment, pretraining or out / "pretraining", partial(listen, "pretraining"), lab, together)
@@ -151,6 +156,12 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
             if together.leads:
                 scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
             folder.write_json("scores.json", scores)
+
+
+def _calibrated(experiment: Experiment, lab: Lab) -> Experiment:
+    """With the precision decided, for all its parts, before it is written down: a resumed run must not decide again."""
+    search, seconds = calibrate(lab, experiment.search)
+    return replace(experiment, search=search, pretrain=replace(experiment.pretrain, precision=search.precision), calibration=seconds)
 
 
 def _begins(experiment: Experiment, out: Path, pretraining: str | Path | None) -> bool:

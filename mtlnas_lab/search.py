@@ -61,6 +61,7 @@ class Search:
         fused = lab.device.type in ("cpu", "cuda")
         self.alpha_optimizer = torch.optim.Adam([lab.alphas.alpha], config.alpha_lr, config.alpha_betas,
                                                 weight_decay=config.alpha_weight_decay, fused=fused)
+        self.forward = torch.compile(lab.supernet, backend=config.compile) if config.compile else lab.supernet
         self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
         self.objective: Tensor | None = None                             # of the last α-update, for those who compare
 
@@ -106,7 +107,7 @@ class Search:
 
     def _losses(self, image: Tensor, targets: Mapping[str, Tensor], gates) -> dict[str, Tensor]:
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            outputs = self.lab.supernet(image, gates)
+            outputs = self.forward(image, gates)
         if self.config.precision == "bf16":
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)

@@ -1,13 +1,12 @@
 import pytest
 import torch
+from helpers import Stream, batch, small_lab
 
 from mtlnas_lab.architecture import Architecture, agreement, derive, operations, prune
 from mtlnas_lab.baselines import BASELINES, baseline, group_ends, no_edges, random_graph, same_stage
 from mtlnas_lab.errors import ConfigError, SpaceError
 from mtlnas_lab.fusion import NDDR, CrossStitch, ResidualFusion
 from mtlnas_lab.search import Search, SearchConfig
-
-from helpers import Stream, batch, small_lab
 
 
 def test_derive_keeps_what_is_above_zero():
@@ -34,6 +33,8 @@ def test_pruned_network_computes_the_same_with_fewer_operations(fusion, tasks):
     alone = sum(operations(backbone, image) for backbone in lab.supernet.backbones.values())
     if fusion is not CrossStitch:       # which has no convolutions to count
         assert alone < operations(pruned, image) < everything
+        kept_alone = operations(lab.supernet, image, found.kept)
+        assert operations(pruned, image) == kept_alone, "what a pruned network costs is what the open edges cost"
     before = pruned(image)
     Search(lab, SearchConfig(steps=3), Stream(lab), Stream(lab, 9)).step()
     assert all(torch.equal(before[task], output) for task, output in pruned(image).items())

@@ -11,16 +11,16 @@ import mtlnas_lab
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "relaxation", "colours", "meters", "tasks",
         "events", "backbones", "zoo", "weights", "furniture", "rooms", "packfile", "data", "lazy", "readers", "nyuv2", "supernet", "architecture", "transfer", "lab", "baselines",
-        "evaluate", "config", "together", "search", "runs", "official", "presets", "recording", "experiment")
+        "evaluate", "config", "together", "search", "calibrate", "runs", "official", "presets", "recording", "experiment")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
-ANYTHING = {"cli", "commands", "console", "doctor", "looking", "samples", "exercises", "scale", "export", "studies", "paired", "report", "__main__"}
+ANYTHING = {"cli", "commands", "console", "doctor", "looking", "boards", "samples", "exercises", "scale", "export", "studies", "paired", "report", "__main__"}
 
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}
 VIZ = {"numpy", "matplotlib", "seaborn", "networkx"}
 WIDGETS = {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"}
 EVERYTHING = CORE_INSIDE | VIZ | WIDGETS | {"tyro", "jupyter_core", "joblib", "pandas", "scipy", "onnx", "onnxscript",
-                                                       "onnxruntime", "lightning", "lightning_fabric"}
+                                                       "onnxruntime", "lightning", "lightning_fabric", "tensorboard"}
 
 
 def modules() -> dict[str, Path]:

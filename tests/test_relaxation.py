@@ -6,9 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlnas_lab.errors import ConfigError
-from mtlnas_lab.relaxation import (RELAXATIONS, TEMPERATURE_FLOOR, ArchitectureWeights, Schedule, bernoulli, deterministic,
-                                   discretize, edge_entropy, entropy, entropy_fraction, entropy_gradient, l1, l1_gradient,
-                                   relaxation, stochastic, straight_through)
+from mtlnas_lab.relaxation import (
+    RELAXATIONS,
+    TEMPERATURE_FLOOR,
+    ArchitectureWeights,
+    Schedule,
+    bernoulli,
+    deterministic,
+    discretize,
+    edge_entropy,
+    entropy,
+    entropy_fraction,
+    entropy_gradient,
+    l1,
+    l1_gradient,
+    relaxation,
+    stochastic,
+    straight_through,
+)
 
 ALPHA = torch.linspace(-6, 6, 25, dtype=torch.float64)
 

@@ -3,14 +3,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import Stream, batch, small_lab
 
 from mtlnas_lab.config import SearchConfig
 from mtlnas_lab.errors import ConfigError, RunError, SpaceError
 from mtlnas_lab.events import Evaluated, Failed, Finished, Started, Step, Turned
 from mtlnas_lab.relaxation import Schedule, deterministic, entropy
 from mtlnas_lab.search import Search
-
-from helpers import Stream, batch, small_lab
 
 CONFIG = SearchConfig(steps=4, alpha_lr=0.05)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlnas_lab.errors import SpaceError
-from mtlnas_lab.space import Edge, Node, SearchSpace, other_task, not_deeper, paper_rules, plan, same_group, within
+from mtlnas_lab.space import Edge, Node, SearchSpace, not_deeper, other_task, paper_rules, plan, same_group, within
 
 VGG, RESNET, VIT = [2, 2, 3, 3, 3], [3, 4, 6, 3], [3, 3, 3, 3]
 

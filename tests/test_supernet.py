@@ -1,5 +1,6 @@
 import pytest
 import torch
+from helpers import batch, small_lab
 
 from mtlnas_lab.backbones import Backbone, Dropout, vgg16
 from mtlnas_lab.errors import ConfigError, SpaceError
@@ -7,8 +8,6 @@ from mtlnas_lab.fusion import NDDR, ResidualFusion
 from mtlnas_lab.relaxation import deterministic
 from mtlnas_lab.space import Node, SearchSpace, plan
 from mtlnas_lab.supernet import SuperNet
-
-from helpers import batch, small_lab
 
 
 def test_forward_by_hand():

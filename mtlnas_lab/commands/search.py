@@ -32,6 +32,8 @@ def search(
     fusion: str = "",
     released_config: Path | None = None,
     graph: Path | None = None,
+    precision: str = "float32",
+    tensorboard: bool = False,
 ) -> None:
     """Search a fusion graph between single-task networks, and score it as it is.
 
@@ -69,6 +71,8 @@ def search(
         released_config: A YAML file of the released implementation, whose settings to use.
         graph: A run folder or an architecture.json, found with other backbones or tasks: its edges are carried over, and
             nothing is searched; --steps 0 evaluates at once, more steps train the networks under it.
+        precision: float32, bf16, or auto: what three steps of each say, kept in config.json.
+        tensorboard: Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`).
     """
     from .. import experiment as work
     from ..runs import Run
@@ -83,15 +87,27 @@ def search(
         chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
                              checkpoint_every, device, threads, released_config, backbone, weights, fusion)
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        changes = {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
+        changes = {"evaluate_every": every, "precision": precision} | ({} if weight_lr is None else {"weight_lr": weight_lr})
         settings = replace(chosen, search=replace(chosen.search, **changes), graph=graph and _carried(graph, chosen))
         out = out or _new_folder(settings)
     together = _together(device)
     out = together.agree(out)                                # its name holds the time
     with interruptible() as stopped, Progress(stopped, silent=not together.leads) as progress:
-        work.run(settings, out, resume, progress, turn, tell=lambda text: print(text, file=sys.stderr), together=together)
+        work.run(settings, out, resume, _also(progress, out / "tensorboard") if tensorboard and together.leads else progress, turn, tell=lambda text: print(text, file=sys.stderr), together=together)
     if together.leads:
         finish(Run.open(out), out)
+
+
+def _also(progress, folder: Path):
+    """The progress bar, and a board that listens beside it."""
+    from ..boards import Board
+
+    board = Board(folder)
+
+    def listen(*what) -> None:
+        board(*what)
+        progress(*what)
+    return listen
 
 
 def _carried(graph: Path, chosen) -> dict:

@@ -222,13 +222,13 @@ def panels(log: EventLog, reference: EventLog, title: str):
 
     from ..viz import style
 
-    look = style("web-light")
-    blue, orange, grey = *look.task_colors[:2], "#9aa1ad"
+    look = replace(style("web-light"), width=228)
+    blue, black, grey = look.task_colors[0], look.ink, "#a3a9b4"
     handles = [Line2D([], [], color=blue, lw=2, label=title),
                Line2D([], [], color=grey, lw=1, label="the healthy search"),
                Line2D([], [], color=look.soft, ls=":", label="λ / 10"),
                Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
-               Line2D([], [], color=orange, ls="--", marker="^", ms=4, label="hard gates, recalibrated")]
+               Line2D([], [], color=black, ls="--", marker="^", ms=4, label="hard gates, recalibrated")]
     if log is reference:
         del handles[1]
     with look.context():
@@ -236,7 +236,7 @@ def panels(log: EventLog, reference: EventLog, title: str):
         axes = list(figure.subplots(2, 3).flat)
         if log is not reference:
             _draw(reference, axes, grey, grey, 0.9)
-        _draw(log, axes, blue, orange, 1.7)
+        _draw(log, axes, blue, black, 1.7)
         for ax, (name, unit) in zip(axes, PANELS.items()):
             ax.set(title=name, ylabel=unit, xlabel="search step")
         axes[1].set_ylim(-0.03, 1.03)
@@ -248,8 +248,8 @@ def _draw(log: EventLog, axes, color: str, other: str, width: float) -> None:
     steps, busiest = log.column("step"), np.argsort(np.abs(log.alpha_grad).mean(0))[-5:]
     axes[0].plot(steps, log.column("entropy_fraction"), color=color, lw=width)
     axes[0].plot(steps, log.column("entropy_weight") / 10, color=color, lw=width, ls=":")
-    axes[1].plot(steps, 1 / (1 + np.exp(-log.alpha)), color=color, lw=0.5 * width, alpha=0.7)
-    axes[2].plot(steps, log.alpha_grad[:, busiest], color=color, lw=0.6 * width, alpha=0.8)
+    axes[1].plot(steps, 1 / (1 + np.exp(-log.alpha)), color=color, lw=0.5 * width)
+    axes[2].plot(steps, log.alpha_grad[:, busiest], color=color, lw=0.6 * width)
     for ax, loss in zip(axes[3:5], log.loss.values()):
         window = min(5, len(loss))
         ax.plot(steps[window - 1:], np.convolve(loss, np.ones(window) / window, "valid"), color=color, lw=width)

@@ -24,7 +24,6 @@
 
 # %%
 # %matplotlib inline
-import copy
 from dataclasses import replace
 from functools import partial
 

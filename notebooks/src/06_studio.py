@@ -298,12 +298,12 @@ branches = {"as it was": first,
             f"λ = 20 from step {keep}": EventLog(recorded.branch(keep, entropy_weight=20.0)),
             f"{edge} shut from step {keep}": EventLog(recorded.branch(keep, force={edge: False}))}
 
-figure, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
+figure, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
 for (name, one), look in zip(branches.items(), ("#333333", "#b35806", "#4575b4", "#1b7837")):
     line = ":" if "shut" in name else "-"
     ax.plot(one.column("step"), one.column("entropy_fraction"), line, color=look, lw=2.2, label=name)
 ax.set(xlabel="search step", ylabel="entropy, share of ln 2", ylim=(0, 1.05))
-legend = ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.68), fontsize=9)
+legend = figure.legend(frameon=False, loc="outside upper left", ncols=2)
 
 # %% [markdown]
 # *How to read it:* the lines are one search until they part; what happens after is due to the knob and to nothing else.
