@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import ConfigError
-from .events import Event, Evaluated, Step, Turned
+from .events import Evaluated, Event, Step, Turned
 
 
 class Board:

@@ -159,9 +159,6 @@ class _View(Sequence):
     def __eq__(self, other) -> bool:
         return list(self) == list(other)
 
-    def __repr__(self) -> str:
-        return repr(list(self))
-
 
 class EventLog:
     """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later.
@@ -185,14 +182,8 @@ class EventLog:
         self._of: dict[type, list[Event | int]] = {}
         self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
 
-    @property
-    def events(self) -> Sequence[Event]:
-        return _View(self, self._events)
-
-    @property
-    def steps(self) -> Sequence[Step]:
-        """The last record of each step, ascending."""
-        return _View(self, self._steps)
+    events = property(lambda self: _View(self, self._events))
+    steps = property(lambda self: _View(self, self._steps), doc="The last record of each step, ascending.")
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> EventLog:

@@ -11,8 +11,8 @@ import torch
 
 from . import data as data_module
 from .architecture import Architecture
-from .calibrate import calibrate
 from .baselines import BASELINES, baseline, without_candidates
+from .calibrate import calibrate
 from .config import SearchConfig
 from .errors import ConfigError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial

@@ -58,8 +58,10 @@ def cells(source: Path, form: str = "student") -> list:
 def _setup():
     missing = (f"    %pip install -q \"mtlnas-lab @ git+https://github.com/{ADDRESS}\"" if ADDRESS else
                "    raise SystemExit(\"mtlnas_lab is not installed in this kernel: see Set-up in the README\")")
-    return nbformat.v4.new_code_cell("# Runs anywhere: says so where the lab is missing\nimport importlib.util\n\n"
-                                     f"if importlib.util.find_spec(\"mtlnas_lab\") is None:\n{missing}")
+    return nbformat.v4.new_code_cell(
+        "# Runs anywhere: says so where the lab is missing; one core stays free for the browser\nimport importlib.util\nimport os\n\n"
+        f"if importlib.util.find_spec(\"mtlnas_lab\") is None:\n{missing}\nimport torch\n\n"
+        "torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))")
 
 
 def _stub(match: re.Match) -> str:

@@ -114,8 +114,12 @@ def test_no_file_outgrows_a_sitting(name):
     assert lines <= 330, f"{name} has {lines} lines; the house style is 250, split it by its nouns"
 
 
+BORDER = {"official", "nyuv2", "readers", "lazy", "weights", "zoo", "furniture"}     # other people's files and networks; the rooms' furniture
+
+
 def test_the_core_stays_small():
-    core = {name: path for name, path in modules().items() if name in CORE}
-    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in core.items()}
-    total, longest = sum(lines.values()), sorted(lines, key=lines.get)[-5:]
-    assert total <= 5950, f"the core has {total} lines, 5950 at most; the longest files are {', '.join(longest)}"
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items() if name in CORE}
+    inside = {name: count for name, count in lines.items() if name not in BORDER}
+    longest = ", ".join(sorted(inside, key=inside.get)[-5:])
+    assert sum(inside.values()) <= 4500, f"the core has {sum(inside.values())} lines, 4500 at most; the longest files are {longest}"
+    assert sum(lines.values()) <= 6000

@@ -22,7 +22,6 @@
 
 # %%
 # %matplotlib inline
-import os
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -171,8 +170,6 @@ for name, recorded in (("with entropy", run), ("without", free)):
 from mtlnas_lab.experiment import scores_now
 from mtlnas_lab.lab import pick_device
 from mtlnas_lab.widgets import SearchStudio
-
-torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))        # one core is for the browser
 
 
 def fresh():
