@@ -59,7 +59,9 @@ class Course(Notebook):
 def test_a_reader_runs_it_and_does_an_exercise(lab, browser, source):  # noqa: F811
     nb = Course(lab, browser, source)
     nb.menu("Run", "Run All Cells")
-    nb.page.wait_for_timeout(1500)
+    nb.page.wait_for_function(
+        "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].every(one => /\\d/.test(one.innerText) && !one.innerText.includes('*'))",
+        timeout=240_000)
     nb.idle()
     assert nb.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
     student, solved = build.cells(source), build.cells(source, "solution")
