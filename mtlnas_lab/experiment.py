@@ -135,26 +135,25 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
     here = replace(experiment, device=str(together.device(experiment.device)))
     lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell))
     if experiment.search.precision == "auto":
-        experiment = together.agree(_calibrated(experiment, lab) if together.leads else None)
+        experiment = together.agree(_calibrated(experiment, lab))
         tell(f"precision {experiment.search.precision}: " + ", ".join(f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()))
     with together.folder(lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)) as folder:
         if experiment.pretrain.steps:
             pretrain(experiment, pretraining or out / "pretraining", partial(listen, "pretraining"), lab, together)
         before = lab.copy()
         lab, gates = _method(experiment, lab)
-        search = Search(lab, experiment.search, gates=gates, evaluate=scores_now if together.leads else lambda search: {}, together=together)
+        search = Search(lab, experiment.search, gates=gates, evaluate=scores_now, together=together)
         go(search, folder, experiment.checkpoint_every, experiment.keyframes, partial(listen, "search"), turn)
         architecture = search.architecture()
         folder.write_json("architecture.json", architecture.to_json())
         folder.save_weights(_weights(lab))
-        scores = final_scores(lab, architecture) if together.leads else {}
+        scores = final_scores(lab, architecture)
         folder.write_json("scores.json", scores)
         for name in experiment.baselines:
             made, gates = baseline(name, before, len(architecture), experiment.seed)
             trained = _train(Search(made, replace(experiment.search, evaluate_every=0), gates=gates.kept, together=together),
                              out / "baselines" / name, experiment, partial(listen, name))
-            if together.leads:
-                scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
+            scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
             folder.write_json("scores.json", scores)
 
 

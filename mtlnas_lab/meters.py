@@ -35,7 +35,7 @@ class Counts(Meter):
         import torchmetrics.classification
         self.read, self.metrics, self.labelled = read, metrics(torchmetrics.classification), 0
         for metric in self.metrics.values():
-            metric.distributed_available_fn = bool       # False: of processes that search together, one evaluates
+            metric.distributed_available_fn = bool       # False: processes that search together evaluate the same images
 
     @torch.no_grad()
     def update(self, output, target):

@@ -2,7 +2,8 @@
 
 Every process has the same networks and α and works on its part of each batch. Gradients of α and w are averaged on the bare
 modules, once a step: through DDP, `autograd.grad` is not averaged at all (measured; PyTorch documents it for DDP's hooks). Gates are drawn by
-equal generators, hence the same everywhere. The leader, rank 0, alone writes the run folder.
+equal generators, hence the same everywhere. All processes evaluate, on the same images: batch norm that is recalibrated over GPUs
+needs every one of them. The leader, rank 0, alone writes the run folder.
 """
 from __future__ import annotations
 
@@ -130,7 +131,8 @@ class Folder:
 
     @property
     def log(self) -> SimpleNamespace:
-        return SimpleNamespace(**self._together.agree(self._run and {"finished": self._run.log.finished, "events": bool(self._run.log.events)}))
+        return SimpleNamespace(**self._together.agree(self._run and {
+            "finished": self._run.log.finished, "events": bool(self._run.log.events), "evaluated": self._run.log.evaluated[-2:]}))
 
     def requests(self) -> list[dict]:
         """What viewers left; the leader turns the knobs, and the search tells the others."""

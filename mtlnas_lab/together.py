@@ -13,7 +13,7 @@ class Alone:
 
     @property
     def leads(self) -> bool:
-        """The process that writes the run folder, evaluates, and talks."""
+        """The process that writes the run folder, and talks."""
         return self.rank == 0
 
     def average(self, tensors: Sequence[Tensor]) -> None:

@@ -131,6 +131,8 @@ def test_many_tasks_strange_names_and_errors_on_a_narrow_page(notebook):
     nb.shot("explorer-space-five-narrow", of=f'.mtl-explorer[aria-label="{SPACES}"]')
     many.locator(".mtl-of-backbone select").select_option("stages below")
     many.locator(".mtl-of-stages input").fill("64 x | 3")
+    nb.page.set_viewport_size({"width": 1120, "height": 900})            # drawn anew while somebody types: the words stay
+    time.sleep(0.3)
     nb.page.keyboard.press("Enter")
     expect(many.locator(".mtl-message")).to_contain_text("'x' is no number of channels")
     nb.shot("explorer-space-error", of=f'.mtl-explorer[aria-label="{SPACES}"]')

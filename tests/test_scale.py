@@ -72,7 +72,7 @@ def test_two_processes_equal_one(kind, tmp_path):
 @pytest.mark.slow
 def test_the_command_on_two_processes_is_killed_goes_on_and_is_reopened_by_one(tmp_path):
     run = ["-m", "mtlnas_lab", "search", "--out", tmp_path / "run", "--steps", 30, "--baselines", "none", "--checkpoint-every", 5,
-           "--evaluate-every", 0, "--device", "cpu", "--threads", 1]
+           "--evaluate-every", 5, "--device", "cpu", "--threads", 1]
     process = torchrun(*run, start_new_session=True)
     log = tmp_path / "run" / "events.jsonl"
     for _ in range(1200):

@@ -72,8 +72,14 @@ export const explorer = (label, traits, build) => ({render({model, el}) {
       input.type = kind;
       input.spellcheck = false;
       const whole = text => Math.max(0, Math.min(2 ** 31 - 1, Math.floor(+text) || 0));
-      input.onchange = () => set({[name]: flag ? input.checked : kind === "number" ? whole(input.value) : input.value});
-      shows.push(() => { input[flag ? "checked" : "value"] = get(name); });
+      let typing = false;                                                  // a frame that comes now leaves the words alone
+      input.oninput = () => { typing = true; };
+      input.onblur = () => { typing = false; };
+      input.onchange = () => {
+        typing = false;
+        set({[name]: flag ? input.checked : kind === "number" ? whole(input.value) : input.value});
+      };
+      shows.push(() => { if (!typing) input[flag ? "checked" : "value"] = get(name); });
       return box;
     },
     svg() {
