@@ -1,18 +1,12 @@
 // The figure studio's page: controls, the kernel's own SVG, and hands over its nodes. Names are text only.
+import {make} from "./dom.js";
+
 const LABELS = [["stage", "stages"], ["channels", "channels"], ["none", "nothing"]];
 const FILES = [["pdf", "PDF"], ["svg", "SVG"], ["png", "PNG"], ["tikz", "TikZ"], ["tex", "TeX"], ["html", "HTML"]];
 const SVG = "http://www.w3.org/2000/svg";
 
-function make(kind, parent, name, text) {
-  const one = document.createElement(kind);
-  if (name) one.className = name;
-  if (text !== undefined) one.textContent = text;
-  parent?.append(one);
-  return one;
-}
-
 function render({model, el}) {
-  const root = make("div", el, "mtl-studio mtl-figures"), heard = [], shows = [], token = String(Math.random());
+  const root = make("div", "mtl-studio mtl-figures", el), heard = [], shows = [], token = String(Math.random());
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Figure studio");
   root.addEventListener("keydown", event => event.stopPropagation());       // JupyterLab's own shortcuts
@@ -30,14 +24,14 @@ function render({model, el}) {
   const listen = (event, act) => { model.on(event, act); heard.push([event, act]); };
 
   // --- controls
-  const bar = make("div", root, "mtl-set");
+  const bar = make("div", "mtl-set", root);
   const named = (text, kind, name, parent = bar) => {
-    const label = make("label", parent, name), words = make("span", label, "", text), one = make(kind, label);
+    const label = make("label", name, parent), words = make("span", "", label, text), one = make(kind, "", label);
     return {label, words, one};
   };
   const choose = (name, text, options) => {
     const {one} = named(text, "select");
-    for (const [value, shown] of options) make("option", one, "", shown).value = value;
+    for (const [value, shown] of options) make("option", "", one, shown).value = value;
     one.onchange = () => set(name, one.value === "none" ? null : one.value);
     shows.push(() => { one.value = now(name) ?? "none"; });
   };
@@ -52,15 +46,15 @@ function render({model, el}) {
     return one;
   };
   const tick = (name, text) => {
-    const label = make("label", bar, "tick"), one = make("input", label);
+    const label = make("label", "tick", bar), one = make("input", "", label);
     one.type = "checkbox";
-    make("span", label, "", text);
+    make("span", "", label, text);
     one.onchange = () => set(name, one.checked);
     shows.push(() => { one.checked = now(name); });
     return label;
   };
   const slide = (text, most, step, value, shown, act) => {
-    const {label, words, one} = named(text, "input", "slide"), out = make("b", words);
+    const {label, words, one} = named(text, "input", "slide"), out = make("b", "", words);
     Object.assign(one, {type: "range", min: 0, max: most, step});
     const say = () => { out.textContent = ` ${shown(+one.value)}`; };
     one.oninput = () => { say(); act(+one.value); };
@@ -82,19 +76,19 @@ function render({model, el}) {
   tick("colorbar", "colour bar");
   tick("split", "split nodes").hidden = !get("choices").split;
   let real = false;
-  const label = make("label", bar, "tick"), box = make("input", label);
+  const label = make("label", "tick", bar), box = make("input", "", label);
   box.type = "checkbox";
-  make("span", label, "", "print size");
+  make("span", "", label, "print size");
   box.onchange = () => { real = box.checked; place(); };
 
   // --- the figure, in a root of its own: its ids and styles stay there; and the hands over its nodes
-  const sheet = make("div", root, "mtl-sheet"), page = make("div", sheet, "mtl-page"), shadow = page.attachShadow({mode: "open"});
+  const sheet = make("div", "mtl-sheet", root), page = make("div", "mtl-page", sheet), shadow = page.attachShadow({mode: "open"});
   const hands = document.createElementNS(SVG, "svg");
   sheet.append(hands);
   hands.classList.add("mtl-hands");
   hands.setAttribute("tabindex", 0);
   hands.setAttribute("role", "application");
-  const said = make("div", root, "mtl-say"), message = make("div", root, "mtl-message");
+  const said = make("div", "mtl-say", root), message = make("div", "mtl-message", root);
   said.setAttribute("aria-live", "polite");
   message.setAttribute("role", "alert");
   const rects = new Map();
@@ -178,10 +172,10 @@ function render({model, el}) {
   };
 
   // --- files and code
-  const foot = make("div", root, "mtl-row"), pre = make("pre");
-  const press = (text, act, name = "") => { make("button", foot, name, text).onclick = act; };
+  const foot = make("div", "mtl-row", root), pre = make("pre");
+  const press = (text, act, name = "") => { make("button", name, foot, text).onclick = act; };
   for (const [what, text] of FILES) press(text, () => model.send({do: "download", what, token}));
-  make("span", foot, "mtl-space");
+  make("span", "mtl-space", foot);
   press("Nodes back", () => model.send({do: "reset"}));
   press("Layout", () => model.send({do: "download", what: "layout", token}));
   press("Copy code", async () => {

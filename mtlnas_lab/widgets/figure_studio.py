@@ -23,8 +23,8 @@ from ..viz.graph import opened
 from ..viz.scene import draw
 from ..viz.vector import to_svg
 from .kernel import _hear_always
+from .view import HERE, page_script
 
-HERE = Path(__file__).parent
 DEFAULTS = {"style": "paper-single", "width": None, "title": None, "dropped": "faint", "labels": "stage",
             "color": "probability", "legend": True, "colorbar": True, "threshold": 0.0, "split": False, "step": None,
             "layout": None}
@@ -41,7 +41,7 @@ class FigureStudio(anywidget.AnyWidget):
     dragged.
     """
 
-    _esm = (HERE / "figure_studio.js").read_text(encoding="utf-8")
+    _esm = page_script(HERE / "figure_studio.js")
     _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("studio.css", "figure_studio.css"))
     svg = traitlets.Unicode("").tag(sync=True)       # the figure
     nodes = traitlets.List().tag(sync=True)          # [name, x, y, width, height], mm from the upper left corner

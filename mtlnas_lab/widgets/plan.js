@@ -38,6 +38,22 @@ export function rowOf(frame, at) {
   return low;
 }
 
+// How many first rows of two frames are the same history; the last row of a frame is left out, for it moves.
+export function same(before, now) {
+  const most = Math.min(before.N, now.N) - 1, last = most - 1;
+  if (before === now || most < 1) return Math.max(most, 0);
+  const alike = before.E === now.E && before.step[0] === now.step[0] && before.step[last] === now.step[last];
+  for (let e = 0; e < now.E; e++) if (!alike || before.p(last, e) !== now.p(last, e)) return 0;
+  return most;
+}
+
+// A round number that is not below: axes stand still while values move.
+export function roundUp(value) {
+  if (!(value > 0 && value < 1e300)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find(f => f * power >= value * (1 - 1e-12)) * power;
+}
+
 // --- numbers ---------------------------------------------------------------------------------------------------------
 export const logit = p => { const q = Math.min(Math.max(p, 1e-5), 1 - 1e-5); return Math.log(q / (1 - q)); };
 export const entropyOf = p => p <= 0 || p >= 1 ? 0 : -p * Math.log(p) - (1 - p) * Math.log(1 - p);

@@ -1,23 +1,17 @@
 // The studio's page: one canvas, drawn anew when its state changes, and plain controls around it. Names are text only.
 import {cellAt, decode, describe, endOfAxis, entropyOf, graphPlan, heatPlan, isDark, nearest} from "./plan.js";
-import {panels, pull, quantile, rowOf, short, taskColour} from "./plan.js";
-import {PANELS, say} from "./draw.js";
+import {panels, pull, quantile, roundUp, rowOf, same, short, taskColour} from "./plan.js";
+import {say} from "./pen.js";
+import {paint} from "./draw.js";
+import {make, put} from "./dom.js";
+import {knobsOf} from "./knobs.js";
 
 const BEFORE = new Map();                           // what a person was doing in a view that is made anew, as when the cell gets a picture
-const GATES = ["deterministic", "stochastic", "straight_through", "bernoulli", "discretize", "all_open"];
 const plain = name => name.replace(/^(.*) -> (.*)$/, "\u2068$1\u2069 → \u2068$2\u2069");   // whatever way a name is written
-
-function make(kind, name, parent, text) {
-  const one = document.createElement(kind);
-  if (name) one.className = name;
-  if (text !== undefined) one.textContent = text;
-  parent?.append(one);
-  return one;
-}
 
 // --- the widget --------------------------------------------------------------------------------------------------------
 function render({model, el}) {
-  const root = make("div", "mtl-studio", el), S = {hover: -1, forced: {}, colours: [], marks: {}, stage: {}, status: {}};
+  const root = make("div", "mtl-studio", el), S = {hover: -1, version: 0, forced: {}, colours: [], marks: {}, stage: {}, status: {}};
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Search studio");
   const send = message => { if (S.status.can?.length) model.send(message); };
@@ -35,7 +29,8 @@ function render({model, el}) {
     stop: button(top, "Stop and keep", () => send({do: "stop"})), reset: button(top, "Reset", () => send({do: "reset"})),
     close: button(top, "Close", () => send({do: "close"}))};
   const bar = make("div", "mtl-row mtl-knobs", root), knobs = knobsOf(bar, send, S);
-  const canvas = make("canvas", "mtl-canvas", root), g = canvas.getContext("2d");
+  const canvas = make("canvas", "mtl-canvas", root), g = canvas.getContext("2d", {alpha: false});
+  const b = document.createElement("canvas").getContext("2d", {alpha: false});      // the panels' backs
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "img");
   const info = make("div", "mtl-row mtl-edge", root), told = make("span", "", info), pulls = make("span", "", info);
@@ -71,16 +66,17 @@ function render({model, el}) {
     S.rule = S.dark ? "#ffffff3a" : "#1b1f2733";
     S.warn = S.dark ? "#ef8c6b" : "#c9452f";
     S.colours = (S.stage.tasks || []).map((_, lane) => taskColour(lane, S.dark));
+    S.version++;                // what is painted once is painted again
     S.lossColour = t => S.colours[(S.stage.tasks || []).indexOf((S.marks.losses || [])[t])] || S.soft;
   };
   const place = () => {
     const width = Math.max(320, Math.round(canvas.clientWidth || 960)), all = panels(width, S.stage.tasks?.length || 2);
     const scale = window.devicePixelRatio || 1;
-    canvas.width = width * scale;
-    canvas.height = all.height * scale;
+    for (const one of [canvas, b.canvas]) [one.width, one.height] = [width * scale, all.height * scale];
     canvas.style.height = `${all.height}px`;
     S.place = all.place;
     S.size = [width, all.height, scale];
+    S.version++;
     if (S.stage.tasks) {
       S.graph = graphPlan(S.stage, S.place.graph);
       S.heat = heatPlan(S.stage, S.place.heat);
@@ -88,14 +84,19 @@ function render({model, el}) {
     }
   };
   const read = () => {
+    const before = S.frame, band = S.band;
     S.frame = decode(model.get("frame"));
     S.other = decode(model.get("other"));
     if (S.frame && S.frame.E !== (S.stage.edges || []).length) S.frame = null;
     if (!S.frame) return;
+    const kept = before && band ? same(before, S.frame) : 0;
     S.band = Array.from({length: S.frame.N}, (_, i) => {
+      if (i < kept) return band[i];
       const h = Array.from({length: S.frame.E}, (_, e) => entropyOf(S.frame.p(i, e))).sort((a, b) => a - b);
       return [quantile(h, 0.1), quantile(h, 0.9)];
     });
+    const all = [S.frame, S.other].filter(Boolean).flatMap(one => one.losses.flatMap(loss => [...loss])).filter(Number.isFinite);
+    S.top = roundUp(quantile(all.sort((a, b) => a - b), 0.99) * 1.08);
   };
   const settle = () => {
     S.at = S.frame ? model.get("at") : -1;
@@ -114,57 +115,68 @@ function render({model, el}) {
     S.waiting = false;
     if (!root.isConnected) return;
     settle();
-    const [width, height, scale] = S.size;
-    g.setTransform(scale, 0, 0, scale, 0, 0);
-    g.clearRect(0, 0, width, height);
+    const [width, height, scale] = S.size, now = [S.version, S.end, S.lit, S.top, !S.frame, !S.other, Object.keys(S.forced).length].join();
+    for (const one of [g, b]) {
+      one.setTransform(scale, 0, 0, scale, 0, 0);
+      one.globalAlpha = 1;
+      one.setLineDash([]);
+    }
+    const tell = text => {
+      g.fillStyle = S.paper;
+      g.fillRect(0, 0, width, height);
+      say(g, S, text, width / 2, height / 2, {align: "center", size: 13, room: width - 20});
+    };
     try {
-      if (S.stage.tasks) for (const [name, paint] of Object.entries(PANELS)) paint(g, S, S.place[name]);
-      else say(g, S, S.status.message || "Press Start: the search begins with its first step.", width / 2, height / 2,
-        {align: "center", size: 13, room: width - 20});
+      if (S.stage.tasks) paint(g, b, S, S.painted !== now);
+      else tell(S.status.message || "Press Start: the search begins with its first step.");
+      S.painted = now;
     } catch (error) {                                // a file can hold anything
-      say(g, S, `This cannot be drawn: ${error.message}`, width / 2, height / 2, {align: "center", size: 13, room: width - 20});
+      tell(`This cannot be drawn: ${error.message}`);
+      S.painted = "";
     }
     words();
   }
   function words() {
     const {status, frame: f} = S, can = new Set(status.can || []), steps = status.knobs?.steps;
-    title.textContent = S.stage.title || "Search studio";
-    mode.textContent = status.mode || "";
-    mode.dataset.mode = status.mode || "";
-    where.textContent = `step ${status.step || 0}${steps ? ` of ${steps}` : ""}` +
-      (status.pace && status.mode === "running" ? ` · ${short(1 / status.pace)} steps/s` : "");
+    put(title, "textContent", S.stage.title || "Search studio");
+    put(mode, "textContent", status.mode || "");
+    put(mode.dataset, "mode", status.mode || "");
+    put(where, "textContent", `step ${status.step || 0}${steps ? ` of ${steps}` : ""}` +
+      (status.pace && status.mode === "running" ? ` · ${short(1 / status.pace)} steps/s` : ""));
     const steered = can.has("run") || can.has("pause");
     main.hidden = !steered;
-    main.textContent = can.has("pause") ? "Pause" : status.step || status.mode === "paused" ? "Go on" : "Start";
+    put(main, "textContent", can.has("pause") ? "Pause" : status.step || status.mode === "paused" ? "Go on" : "Start");
     for (const [name, one] of Object.entries(buttons)) {
       one.hidden = ["score", "reset", "close"].includes(name) ? !can.has(name) : !steered;
       one.disabled = !can.has(name);
     }
     bar.hidden = !status.mode || status.mode === "recorded";
     knobs.show(status.knobs || {}, f);
-    message.textContent = status.message || "";
+    put(message, "textContent", status.message || "");
     message.hidden = !message.textContent;
     time.hidden = !f;
     if (f) {
-      scrub.max = f.N - 1;
-      scrub.value = S.row;
-      stepText.textContent = `step ${f.step[S.row]}`;
-      scrub.setAttribute("aria-valuetext", stepText.textContent);
+      put(scrub, "max", String(f.N - 1));
+      put(scrub, "value", String(S.row));
+      put(stepText, "textContent", `step ${f.step[S.row]}`);
       latest.disabled = S.at < 0;
       branch.hidden = !can.has("branch") || branchStep() === undefined;
-      branch.textContent = `Branch from ${branchStep()}`;
+      put(branch, "textContent", `Branch from ${branchStep()}`);
     }
-    const label = describe(S.stage, f, S.row, status.mode || "", S.marks);
-    if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
+    if (status.mode !== "running" || !(Date.now() - S.described < 1000)) {       // nobody hears ten a second
+      S.described = Date.now();
+      put(canvas, "ariaLabel", describe(S.stage, f, S.row, status.mode || "", S.marks));
+      if (f) put(scrub, "ariaValueText", stepText.textContent);
+    }
     hands.hidden = !can.has("turn") || S.lit < 0 || S.lit !== S.pinned;
     tell();
   }
   function tell() {
     const {frame: f, lit: e, row: i} = S;
-    pulls.replaceChildren();
+    if (pulls.firstChild) pulls.replaceChildren();
     spark.hidden = e < 0 || !f;
     if (e < 0 || !S.stage.names) {
-      told.textContent = S.stage.tasks ? "Point at an edge to follow it everywhere; click to keep it." : "";
+      put(told, "textContent", S.stage.tasks ? "Point at an edge to follow it everywhere; click to keep it." : "");
       return;
     }
     const forced = S.forced[e] === undefined ? "" : S.forced[e] ? " · forced open" : " · forced shut";
@@ -266,7 +278,7 @@ function render({model, el}) {
   root.addEventListener("keydown", event => event.stopPropagation());
 
   // changes
-  const listeners = {frame: read, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; },
+  const listeners = {frame: read, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
     status: () => { S.status = model.get("status") || {}; },
     stage: () => { S.stage = model.get("stage") || {}; place(); theme(); read(); }};
   const off = Object.entries(listeners).map(([name, act]) => {
@@ -306,51 +318,6 @@ function render({model, el}) {
     media.removeEventListener("change", again);
     clearInterval(timer);
   };
-}
-
-// Sliders and choices. They follow the search until a person moves them; then the search follows.
-function knobsOf(bar, send, S) {
-  const log = {to: v => 10 ** v, from: v => Math.log10(Math.max(v, 1e-4))}, same = {to: v => v, from: v => v};
-  const sliders = [["entropy_weight", "weight λ", "entropy weight", 0, 20, 0.5, same], ["temperature", "temp. τ", "temperature of stochastic gates", 0, 2, 0.02, same],
-    ["alpha_lr", "α rate", "learning rate of α", -4, 0, 0.05, log], ["l1_weight", "L1", "weight of the mean gate", 0, 10, 0.1, same]].map(([knob, text, long, min, max, step, scale]) => {
-    const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), name = make("span", "", box, text), out = make("output", "", box);
-    const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0, timer: 0};
-    Object.assign(slider, {type: "range", min, max, step});
-    slider.oninput = () => {
-      one.touched = Date.now();
-      const value = +scale.to(+slider.value).toPrecision(3);
-      out.textContent = short(value);
-      one.value = value;
-      if (!one.timer) tell();
-    };
-    const tell = () => {                             // at once, and while it is dragged ten times a second
-      const told = one.value;
-      send({do: "turn", knobs: {[knob]: told}});
-      one.timer = setTimeout(() => { one.timer = 0; if (one.value !== told) tell(); }, 100);
-    };
-    box.title = `${long}; a change counts from the next step on`;
-    return one;
-  });
-  const choices = [["alpha_gates", "α gates", "gates in the α-update"], ["weight_gates", "w gates", "gates in the w-update"]].map(([knob, text, long]) => {
-    const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), select = (make("span", "", box, text), make("select", "", box));
-    box.title = `${long}; a change counts from the next step on`;
-    for (const gate of GATES) make("option", "", select, gate.replace("_", " ")).value = gate;
-    select.onchange = () => send({do: "turn", knobs: {[knob]: select.value}});
-    return {knob, select};
-  });
-  return {show(values, frame) {
-    for (const {knob, slider, out, scale, touched} of sliders) {
-      if (knob === "entropy_weight" && values.most && +slider.max !== values.most) slider.max = values.most;
-      slider.disabled = !(S.status.can || []).includes("turn");
-      if (values[knob] == null || Date.now() - touched < 800) continue;
-      slider.value = scale.from(values[knob]);
-      out.textContent = short(values[knob]);
-    }
-    for (const {knob, select} of choices) {
-      select.disabled = !(S.status.can || []).includes("turn");
-      if (values[knob] && document.activeElement !== select) select.value = values[knob];
-    }
-  }};
 }
 
 export default {render};

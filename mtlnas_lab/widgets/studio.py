@@ -10,7 +10,7 @@ from ipywidgets import GridBox, Layout
 
 from ..architecture import Architecture
 from ..errors import ConfigError, LabError
-from ..events import EventLog
+from ..events import EventLog, Resumed
 from .driver import Pulse
 from .frame import drawable, frame, marks, settings, short_knobs, space_of, stage
 from .kernel import _cell, _hear_always, _interruptible, live
@@ -33,6 +33,7 @@ class SearchStudio:
     def __init__(self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0):
         self.source, self.title, self.rate, self.compare = source_of(source, *_cell()), title, rate, compare
         self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
+        self._marked = self._compared = None         # what marks and the other run's frame were made of
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
         self._lock, self._known, self._staged, self._refusal = threading.RLock(), {}, None, ""
@@ -138,31 +139,33 @@ class SearchStudio:
         return Architecture(space, tuple(forced.get(str(e), a > 0) for e, a in zip(space.edges, alpha)), alpha)
 
     def refresh(self) -> None:
-        """Bring the page up to date with the log."""
-        with self._lock:
-            log, mode = self.source.log, self.source.mode
-            size = (id(log), len(log.events), len(log.seqs) and log.seqs[-1])
-            if size != self._seen:
+        """Bring the page up to date with the log, by one message: what is slow here, the search waits for."""
+        with self._lock, self.view.hold_sync():
+            log, mode, can = self.source.log, self.source.mode, self.source.can
+            if (size := _size(log)) != self._seen:
                 if self._seen is None or self._staged is not log.started:
                     self._stage(log)
-                self._seen, shown = size, log.started and self._known["stage"]
-                told, edges = marks(log), len(log.steps[-1].alpha) if log.steps else 0
-                if "branch" in self.source.can:
-                    told["checkpoints"] = self.source.checkpoints()
-                if self._from >= 0:
-                    told["branched"] = self._from
+                self._seen, shown, edges = size, log.started and self._known["stage"], log.alpha.shape[1]
                 if shown and edges and edges != len(shown["edges"]):
                     shown, self._refusal = {}, f"the steps of this run have {edges} edges, its space has {len(shown['edges'])}"
-                self._put("marks", told)
+                if self._marked != (marked := (id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self._from)):
+                    told, self._marked = marks(log), marked
+                    if "branch" in can:
+                        told["checkpoints"] = self.source.checkpoints()
+                    if self._from >= 0:
+                        told["branched"] = self._from
+                    self._put("marks", told)
                 self._put("frame", frame(log) if shown else b"")
-                self._put("other", frame(self.compare) if self.compare else b"")
+                if self.compare and self._compared != (compared := _size(self.compare)):
+                    self._compared = compared
+                    self._put("other", frame(self.compare))
             knobs, steps = settings(log)
             if isinstance(self.source, Driven):
                 knobs |= self.source.knobs() if mode != "finished" else {}
                 steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
-            self._put("status", {"mode": mode, "step": log.steps[-1].step if log.steps else 0, "knobs": knobs | {"steps": steps},
+            self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
                                  "message": (self._refusal or self.source.message)[:500], "pace": self._pace(),
-                                 "can": [*self.source.can, *(["close"] if self._above else [])]})
+                                 "can": [*can, *(["close"] if self._above else [])]})
 
     def _stage(self, log: EventLog) -> None:
         """What the run says of its space; one that cannot be drawn is told, and nothing is drawn."""
@@ -182,7 +185,7 @@ class SearchStudio:
 
     def _pace(self) -> float:
         """Seconds a step, the mean of the latest ones."""
-        latest = [step.seconds for step in self.log.steps[-20:] if 0 < step.seconds < 1e6]
+        latest = [seconds for seconds in self.log.column("seconds")[-20:].tolist() if 0 < seconds < 1e6]
         return round(sum(latest) / len(latest), 4) if latest else 0.0
 
     # --- threads ------------------------------------------------------------------------------------------------------
@@ -292,6 +295,11 @@ class SearchStudio:
             self._handle.update(self._bundle(self.picture()), raw=True)
         except Exception:                            # what a file holds may be no picture; the panel has said so
             pass
+
+
+def _size(log: EventLog) -> tuple[int, int, int]:
+    """Changes with every event of a log, and with the log."""
+    return id(log), len(log.seqs), log.seqs[-1] if log.seqs else 0
 
 
 _LATEST: list[SearchStudio] = []

@@ -1,6 +1,7 @@
 """What kernel and page share: the state of one canvas, and the script and style that draw it."""
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -8,13 +9,18 @@ import anywidget
 import traitlets
 
 HERE = Path(__file__).parent
-SCRIPTS = ("plan.js", "draw.js", "studio.js")
 
 
-def page_script() -> str:
-    """The page's script as one module: pure functions, drawing, and the widget."""
-    parts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    return "\n".join(line for part in parts for line in part.splitlines() if not line.startswith("import "))
+def page_script(path: Path = HERE / "studio.js", seen: set[Path] | None = None) -> str:
+    """`path` and what it imports as one module, each file once; without comments and indents, as a saved notebook keeps
+    one for each widget."""
+    seen, path = set() if seen is None else seen, path.resolve()
+    if path in seen:
+        return ""
+    seen.add(path)
+    text = path.read_text(encoding="utf-8")
+    parts = [page_script(path.parent / name, seen) for name in re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)]
+    return "".join([*parts, re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)])
 
 
 class StudioView(anywidget.AnyWidget):

@@ -167,3 +167,17 @@ test("a description for those who do not see the canvas", () => {
   const marks = {evaluated: [[15, {soft: {a: {miou: 0.2}}, hard: {a: {miou: 0.1}}}], [99, {soft: {a: {miou: 0.9}}}]]};
   assert.match(plan.describe({...stage, edges: [stage.edges[0]]}, plan.decode(small()), 1, "paused", marks), /a IoU 0.200 soft, 0.100 hard/);
 });
+
+test("what is settled of the history stays as it is drawn", () => {
+  const frame = (step, p) => ({N: step.length, E: 2, step, p: (i, e) => p[i] + e / 10}), before = frame([1, 2, 3], [0.5, 0.6, 0.7]);
+  assert.equal(plan.same(before, frame([1, 2, 3, 4, 5], [0.5, 0.6, 0.7, 0.8, 0.8])), 2);
+  assert.equal(plan.same(before, frame([1, 2, 4], [0.5, 0.6, 0.8])), 2, "only the last row moved");
+  assert.equal(plan.same(before, frame([2, 4], [0.6, 0.8])), 0, "every second step from now on");
+  assert.equal(plan.same(before, frame([1, 2, 3], [0.5, 0.1, 0.7])), 0, "another search");
+  assert.equal(plan.same(before, frame([1], [0.5])), 0, "begun anew");
+});
+
+test("axes end at round numbers that are not below", () => {
+  assert.deepEqual([0.011, 1, 1.01, 2.6, 7, 99, 100].map(plan.roundUp), [0.0125, 1, 1.25, 3, 8, 100, 100]);
+  for (const value of [NaN, Infinity, 0, -1]) assert.equal(plan.roundUp(value), 1);
+});

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import threading
 from pathlib import Path
 
@@ -14,24 +13,13 @@ import traitlets
 from ...errors import ConfigError
 from ...viz.style import FigureStyle, style
 from ..kernel import _hear_always, live
+from ..view import page_script
 
 HERE, STYLE, DPI = Path(__file__).parent, "web-light", 76
 
 
-def script(path: Path, seen: set[Path] | None = None) -> str:
-    """`path` and what it imports as one module, each file once; without comments and indents, as a saved notebook keeps
-    one for each explorer."""
-    seen, path = set() if seen is None else seen, path.resolve()
-    if path in seen:
-        return ""
-    seen.add(path)
-    text = path.read_text(encoding="utf-8")
-    parts = [script(path.parent / name, seen) for name in re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)]
-    return "".join([*parts, re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)])
-
-
 def page(name: str) -> str:
-    return script(HERE / f"{name}.js")
+    return page_script(HERE / f"{name}.js")
 
 
 class Explorer(anywidget.AnyWidget):

@@ -1,5 +1,6 @@
 // One image at a time: what is true, what was predicted, what was wrong; arrow keys go on and back.
-import {explorer, make} from "./page.js";
+import {make} from "../dom.js";
+import {explorer} from "./page.js";
 
 export default explorer("Prediction browser", ["at", "count", "item"], P => {
   const bar = P.row(), go = by => P.set({at: Math.max(0, Math.min(P.get("count") - 1, P.get("at") + by))});

@@ -1,6 +1,7 @@
 // One edge: the forces on its α over α, the phase line beneath, and the path of gradient descent beside.
+import {make} from "../dom.js";
 import {decode, quantile, short} from "../plan.js";
-import {axes, explorer, make, shape, words} from "./page.js";
+import {axes, explorer, shape, words} from "./page.js";
 import {descend, phase, sigma, tipping, verdict} from "./sums.js";
 
 const log10 = {to: v => 10 ** v, from: v => Math.log10(Math.max(v, 1e-6))};

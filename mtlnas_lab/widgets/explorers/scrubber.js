@@ -1,6 +1,7 @@
 // The recorded graph and one slider over the steps.
+import {make} from "../dom.js";
 import {decode, rowOf, short} from "../plan.js";
-import {explorer, graph, make, picker} from "./page.js";
+import {explorer, graph, picker} from "./page.js";
 
 export default explorer("Replay", ["frame", "stage", "at", "speed"], P => {
   const svg = P.svg(), bar = P.row("mtl-time"), play = P.button(bar, "Play", () => toggle()), scrub = make("input", "mtl-scrub", bar);

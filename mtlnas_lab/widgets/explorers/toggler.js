@@ -1,6 +1,7 @@
 // A trained supernet by hand: the graph with its edges open or shut, what the network then says, and what it scores.
+import {make} from "../dom.js";
 import {short} from "../plan.js";
-import {explorer, graph, make, picker} from "./page.js";
+import {explorer, graph, picker} from "./page.js";
 
 export default explorer("Edge toggler", ["gates", "rows", "pictures", "told", "note", "busy", "seconds"], P => {
   const stage = P.get("stage"), n = stage.edges.length, bar = P.row(), svg = P.svg(), line = P.note();
