@@ -12,6 +12,7 @@ from hypothesis import settings
 settings.register_profile("lab", deadline=None)      # a busy machine is no failure
 settings.load_profile("lab")
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("judging")
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,14 @@ def no_figure_stays_open():
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
+
+
+@pytest.fixture(autouse=True)
+def own_progress(request):
+    """What a test of the exercises solves is kept in its own folder, not with the reader's."""
+    if request.path.name.startswith("test_exercises"):
+        kept = request.getfixturevalue("tmp_path") / "progress.json"
+        request.getfixturevalue("monkeypatch").setenv("MTLNAS_LAB_PROGRESS", str(kept))
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,6 @@ import pytest
 from mtlnas_lab.exercises import check
 
 
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
-
-
 @pytest.mark.parametrize("answer, solved, says", [
     (lambda edges: 2 ** edges, True, "half a billion years"),
     (lambda edges: 2.0 ** edges, True, "half a billion years"),

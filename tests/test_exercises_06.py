@@ -1,29 +1,9 @@
 """Checks of notebook 06 on right, almost right and wrong answers."""
 import numpy as np
-import pytest
 import torch
+from judging import judged
 
-from mtlnas_lab.exercises import check
 from mtlnas_lab.relaxation import entropy
-
-
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
-
-
-def judged(name, answers):
-    """The right answer is praised; each other one gets a message with its words; a stub and a wrong type are borne."""
-    right, *wrong = answers
-    verdict = check(name, right)
-    assert verdict.solved and verdict.picture, verdict
-    for answer, words in wrong:
-        verdict = check(name, answer)
-        assert verdict.solved is False and words in verdict.message, verdict
-    assert check(name, lambda *_: ...).solved is None
-    for nonsense in (3, "text", lambda *_: "text", lambda *_: 1, lambda: 0):
-        verdict = check(name, nonsense)
-        assert verdict.solved is False and verdict.message
 
 
 def order(count, generator):

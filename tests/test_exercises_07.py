@@ -1,27 +1,6 @@
 """Checks of notebook 07 on right, almost right and wrong answers."""
-import pytest
 import torch
-
-from mtlnas_lab.exercises import check
-
-
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
-
-
-def judged(name, answers):
-    """The right answer is praised; each other one gets a message with its words; a stub and a wrong type are borne."""
-    right, *wrong = answers
-    verdict = check(name, right)
-    assert verdict.solved and verdict.picture, verdict
-    for answer, words in wrong:
-        verdict = check(name, answer)
-        assert verdict.solved is False and words in verdict.message, verdict
-    assert check(name, lambda *_: ...).solved is None
-    for nonsense in (3, "text", lambda *_: "text", lambda *_: 1, lambda: 0):
-        verdict = check(name, nonsense)
-        assert verdict.solved is False and verdict.message
+from judging import judged
 
 
 def test_derive():

@@ -19,11 +19,6 @@ SOURCE = Path(__file__).parent.parent / "notebooks" / "src" / "bug_hunt.py"
 CONFIG = SearchConfig(steps=30, alpha_lr=0.1, entropy_weight=Schedule(10.0, period=(0.3, 1.0)), evaluate_every=0)
 
 
-@pytest.fixture(autouse=True)
-def own_progress(tmp_path, monkeypatch):
-    monkeypatch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path / "progress.json"))
-
-
 def small(kind, **settings):
     lab = small_lab()
     lab.alphas.alpha.data.zero_()

@@ -11,7 +11,7 @@ import pkgutil
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 
 from . import progress
 
@@ -47,10 +47,16 @@ def exercise(name: str) -> Callable:
 
 def load() -> dict[str, Exercise]:
     """Every exercise there is, by name, notebook by notebook."""
+    _register()
+    return dict(sorted(EXERCISES.items()))
+
+
+@cache
+def _register() -> None:
+    """Imports the check files, once: each registers its own."""
     for module in pkgutil.iter_modules(importlib.import_module(__package__).__path__):
         if module.name.startswith("n"):
             importlib.import_module(f"{__package__}.{module.name}")
-    return dict(sorted(EXERCISES.items()))
 
 
 @dataclass(frozen=True)
