@@ -11,6 +11,7 @@ from widget_fakes import FakeSearch
 
 from mtlnas_lab.events import EventLog, Step
 from mtlnas_lab.widgets.frame import COLUMNS, LIVE, frame, marks, rows, settings, space_of, stage
+from mtlnas_lab.widgets.view import HERE, page_script
 
 JS = Path(__file__).parent / "js"
 
@@ -107,3 +108,12 @@ def test_the_pure_functions_in_node():
     finally:
         (JS / "frame.bin").unlink()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+@pytest.mark.parametrize("script", sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js")))
+def test_a_script_and_what_it_imports_are_one_module(script, tmp_path):
+    if (node := shutil.which("node")) is None:
+        pytest.skip("there is no node on this machine")
+    (tmp_path / "page.mjs").write_text(page_script(HERE / script), encoding="utf-8")      # one scope: no name twice
+    done = subprocess.run([node, "--check", tmp_path / "page.mjs"], capture_output=True, text=True, timeout=60)
+    assert not done.returncode, done.stderr
