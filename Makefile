@@ -18,10 +18,10 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks forms faults bench bench-studio samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms faults bench bench-studio studies-small samples clean
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## make the environment (.venv/); the others do it by themselves
 
@@ -60,6 +60,12 @@ bench: $(READY) benchmarks/bench.py  ## how fast, as ratios measured side by sid
 
 bench-studio: $(READY) benchmarks/studio.py  ## what the studio costs: slow-down, slider, frames, memory (half an hour)
 	$(BIN)/python benchmarks/studio.py $(ARGS)
+
+studies-small: $(READY)  ## the small studies with their reports, in an hour; goes on where it was stopped
+	@if [ -z "$$MTLNAS_LAB_REAL_DATA" ]; then echo "MTLNAS_LAB_REAL_DATA is not set: the studies real and photos are left out"; fi; \
+	failed=0; for name in main algorithm gap $${MTLNAS_LAB_REAL_DATA:+real photos}; do \
+		$(BIN)/mtlnas-lab study $$name --size small --jobs $(JOBS) $(ARGS) || failed=1; \
+	done; exit $$failed
 
 samples: $(READY)  ## make everything in data_samples/ again
 	$(BIN)/mtlnas-lab data make-rooms

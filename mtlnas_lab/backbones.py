@@ -26,6 +26,9 @@ class Backbone(nn.Module):
         super().__init__()
         if len(stages) != len(plan):
             raise ConfigError(f"{len(stages)} stages and a plan of {len(plan)}; the plan has one entry for each stage")
+        last = [*head.modules()][-1] if isinstance(head, nn.Module) else head
+        if getattr(last, "bias", None) is None:
+            raise ConfigError(f"the head of a backbone ends in {last}; its last layer must have weights and a bias, as nn.Linear")
         self.stages, self.plan, self.head = nn.ModuleList(stages), tuple(plan), head
         self.signed, self.kind, named = signed, kind, {}
         for name, part in (theirs or {}).items():
@@ -60,9 +63,6 @@ class Dropout(nn.Module):
             return x
         keep = 1 - self.share
         return x * torch.empty_like(x).bernoulli_(keep, generator=self.generator).div_(keep)
-
-    def extra_repr(self) -> str:
-        return f"{self.share}"
 
 
 def conv_bn_relu(inputs: int, outputs: int, size: int = 3, dilation: int = 1) -> list[nn.Module]:

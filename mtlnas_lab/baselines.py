@@ -78,7 +78,7 @@ class SharedTrunk(nn.Module):
         return {task: head(image, *beside) for task, head in self.heads.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"backbone": list(self.parameters()), "last_weight": [], "last_bias": [], "fusion": []}
+        return {"backbone": list(self.parameters())}
 
 
 class Sluice(nn.Module):
@@ -116,8 +116,7 @@ class Sluice(nn.Module):
                 for t, (task, backbone) in enumerate(self.backbones.items())}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        return {"backbone": list(self.backbones.parameters()), "last_weight": [], "last_bias": [],
-                "fusion": [*self.mix, self.layers]}
+        return {"backbone": list(self.backbones.parameters()), "fusion": [*self.mix, self.layers]}
 
 
 def shared_trunk(lab: Lab) -> Lab:

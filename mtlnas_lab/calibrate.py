@@ -1,10 +1,7 @@
 """Which precision is faster here: three steps of each, on a copy, before a search begins."""
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-
-import torch
 
 from .lab import Lab
 from .search import Search, SearchConfig
@@ -17,15 +14,7 @@ def calibrate(lab: Lab, config: SearchConfig, steps: int = 3) -> tuple[SearchCon
     seconds = {}
     for precision in ("float32", "bf16"):
         trial = Search(lab.copy(), replace(config, precision=precision, compile="", evaluate_every=0))
-        trial.step()                                             # the first one allocates
-        seconds[precision] = min(_timed(trial) for _ in range(steps))
+        trial.attempt()                                          # the first one allocates
+        seconds[precision] = min(trial.attempt().seconds for _ in range(steps))      # its report waits for the device
     chosen = "bf16" if seconds["bf16"] * WORTH <= seconds["float32"] else "float32"
     return replace(config, precision=chosen), seconds
-
-
-def _timed(search: Search) -> float:
-    if search.lab.device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    search.step()                                                # its report waits for the device
-    return time.perf_counter() - start

@@ -1,9 +1,12 @@
 """The settings of a search: one frozen value, which an ablation replaces in part."""
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib import metadata
 
+from . import __version__
 from .errors import ConfigError
 from .relaxation import Schedule, relaxation
 
@@ -69,3 +72,7 @@ class SearchConfig:
         if unknown:
             raise ConfigError(f"a search has no setting {', '.join(sorted(unknown))}; it has {', '.join(f.name for f in fields(cls))}")
         return cls(**settings)
+
+
+def versions() -> dict[str, str]:
+    return {"mtlnas_lab": __version__, "python": platform.python_version()} | {n: metadata.version(n) for n in ("torch", "numpy")}

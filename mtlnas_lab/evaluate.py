@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from .architecture import Architecture, operations
+from .architecture import Architecture
 from .lab import Lab
 from .relaxation import deterministic
 from .supernet import Gates
@@ -82,31 +82,17 @@ def ablate(lab: Lab, architecture: Architecture, batches: Callable[[], Iterable]
     """
     with_all, changes = evaluate(lab.supernet, architecture.kept, lab.tasks, batches()), {}
     for i in through([i for i, keep in enumerate(architecture.kept) if keep]):
-        scores = evaluate(lab.supernet, _without(architecture, i), lab.tasks, batches())
+        scores = evaluate(lab.supernet, [keep and j != i for j, keep in enumerate(architecture.kept)], lab.tasks, batches())
         changes[str(lab.space.edges[i])] = {
             task: {metric: value - with_all[task][metric] for metric, value in found.items()}
             for task, found in scores.items()}
     return changes
 
 
-def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str, float]:
-    """{edge: share} of the multiply-adds of a forward pass of `image` (B, 3, H, W) that go with each kept edge."""
-    training, kept = lab.supernet.training, architecture.kept
-    lab.supernet.eval()
-    total = operations(lab.supernet, image, kept)
-    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, _without(architecture, i)) / total
-             for i, keep in enumerate(kept) if keep}
-    lab.supernet.train(training)
-    return costs
-
-
-def _without(architecture: Architecture, edge: int) -> tuple[bool, ...]:
-    return tuple(keep and i != edge for i, keep in enumerate(architecture.kept))
-
-
 @torch.no_grad()
 def trivial(tasks: Mapping[str, Task], training: Iterable, batches: Iterable) -> Scores:
-    """Scores of the best answer that does not look at the image: what every network has to beat."""
+    """Scores of the best answer that does not look at the image: what every network has to beat (all targets of
+    `training` are in memory for it)."""
     seen: dict[str, list[Tensor]] = {name: [] for name in tasks}
     for _, targets in training:
         for name in seen.keys() & targets.keys():

@@ -21,7 +21,7 @@ from .fusion import NDDR, CrossStitch, ResidualFusion
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, per_task, preset, with_budget
-from .recording import go
+from .recording import go, resume
 from .runs import Run
 from .search import Search
 from .together import ALONE, Alone
@@ -31,6 +31,7 @@ from .weights import digest, load_weights
 FUSIONS = {"nddr": lambda start: partial(NDDR, start=start), "residual": lambda start: ResidualFusion,
            "cross_stitch": lambda start: partial(CrossStitch, start=start)}
 OF_THE_ROOMS = ("", "vgg16")          # backbones that the shipped weights are of
+AT_ONCE = 1 << 27                     # numbers: of 3,640 images of 96 × 128; normals then take 512 MiB
 Listener = Callable[[str, Search, Event], None]  # what is being done ("search", "pretraining", a baseline), by which search, what happened
 
 
@@ -122,7 +123,7 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
     `turn`: knobs to turn before the search goes on. Resumed, the folder's own settings count, not `experiment`.
-    `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weight files.
+    `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weights, graphs.
     `together`: the processes that do this as one (scale.Together).
     """
     out = Path(out)
@@ -134,6 +135,8 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
     torch.set_num_threads(experiment.threads)                           # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(together.device(experiment.device)))
     lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell))
+    if experiment.graph is not None and not resume:                     # what is lost is said, or refused, before any work
+        tell(str(transfer(Architecture.from_json(experiment.graph), lab.space)))
     if experiment.search.precision == "auto":
         experiment = together.agree(_calibrated(experiment, lab))
         tell(f"precision {experiment.search.precision}: " + ", ".join(f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()))
@@ -197,6 +200,9 @@ def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search
     """Train in a folder of its own, or take what that folder has already finished."""
     config = {**experiment.to_json(), "search": search.config.to_json()}
     there = (path / "events.jsonl").exists()
+    if there and search.together is ALONE and (taught := Run.open(path)).log.finished and search.config.steps in [
+            manifest.step for manifest in taught.checkpoints()] and not resume(search, taught):
+        return search                                                   # only read: others may be reading it too
     with search.together.folder(lambda: Run.resume(path) if there else Run.create(path, config, search.lab.space)) as folder:
         go(search, folder, experiment.checkpoint_every, experiment.keyframes, listen)
     return search
@@ -226,9 +232,12 @@ def _gaps(lab: Lab, split: str, architecture: Architecture, batches: int) -> dic
 
 
 def final_scores(lab: Lab, architecture: Architecture) -> dict[str, Scores]:
-    """The gaps (soft gates only where there is an α) and the trivial answer on the test images."""
-    everything = data_module.sequential(lab.data["train"], tuple(lab.tasks), 32)
-    return _gaps(lab, "test", architecture, 16) | {"trivial": trivial(lab.tasks, everything, _batches(lab, "test"))}
+    """The gaps (soft gates only where there is an α) and, on the test images, the trivial answer: of all training images, or of
+    every 2nd, 3rd, … where they have more than AT_ONCE numbers, so that it needs no more memory."""
+    pack = lab.data["train"]
+    some = pack.subset(torch.arange(0, len(pack), -(-pack.images.numel() // AT_ONCE)))
+    training = data_module.sequential(some, tuple(lab.tasks), 32)
+    return _gaps(lab, "test", architecture, 16) | {"trivial": trivial(lab.tasks, training, _batches(lab, "test"))}
 
 
 # --- a run folder as a lab again --------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ class Lab:
         if len(self.alphas.alpha) != len(self.space):
             raise ConfigError(f"α has {len(self.alphas.alpha)} entries for {len(self.space)} candidate edges; "
                               "make it with ArchitectureWeights(len(space))")
+        if missing := [task for task in self.tasks if task not in self.space.tasks]:
+            raise ConfigError(f"no network here has a head for {', '.join(missing)}; those here are for {', '.join(self.space.tasks)}")
 
     @property
     def space(self) -> SearchSpace:
@@ -60,10 +62,10 @@ class Lab:
 
 def pick_device(name: str = "auto") -> torch.device:
     """`auto`: CUDA where there is one, else MPS, else CPU. Raises ConfigError for a device that is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
+    there += ["mps:0"] * torch.backends.mps.is_available() + ["cpu:0"]
     if name == "auto":
-        return torch.device(next(kind for kind, found in there.items() if found))
-    if not there.get(name.partition(":")[0], False):
-        raise ConfigError(f"device {name!r} is not on this machine; there is {', '.join(k for k, v in there.items() if v)}, "
-                          "and 'auto' picks the best of them")
+        return torch.device(there[0].partition(":")[0])
+    if (name if ":" in name else f"{name}:0") not in there:
+        raise ConfigError(f"device {name!r} is not on this machine; there is {', '.join(there)}, and 'auto' picks the best of them")
     return torch.device(name)

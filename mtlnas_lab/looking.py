@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import colours
-from .architecture import Architecture
+from .architecture import Architecture, operations
 from .data import Pack, picture, sequential
 from .errors import ConfigError
 from .evaluate import evaluate
@@ -157,3 +157,14 @@ def _tiled(rows: Iterable[Iterable[np.ndarray]], gap: int = 2) -> np.ndarray:
             y, x = i * (high + gap), k * (wide + gap)
             sheet[y:y + tile.shape[0], x:x + tile.shape[1]] = tile
     return sheet
+
+
+def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str, float]:
+    """{edge: share} of the multiply-adds of a forward pass of `image` (B, 3, H, W) that go with each kept edge."""
+    training, kept = lab.supernet.training, architecture.kept
+    lab.supernet.eval()
+    total = operations(lab.supernet, image, kept)
+    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, [k and j != i for j, k in enumerate(kept)]) / total
+             for i, keep in enumerate(kept) if keep}
+    lab.supernet.train(training)
+    return costs

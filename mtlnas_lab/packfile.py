@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .errors import DataError
-from .tasks import IGNORE, KINDS, Classification, Depth, Edges, Normals, Segmentation, make_task
+from .tasks import IGNORE, KINDS, Classification, Depth, Edges, Normals, Segmentation, Task, make_task
 
 LARGEST = 4 << 30                                          # bytes that a pack may hold
 
@@ -30,6 +30,23 @@ LAYOUT = {                                                 # of a task's array o
     Depth: (np.uint16, "N, H, W", "millimetres, 0 = unlabelled"),
     Edges: (np.uint8, "N, H, W", "0, 1, 255 = unlabelled"),
     Classification: (np.signedinteger, "N", "-1 = unknown, classes from 0")}
+BUILT_IN, KNOWN = tuple(LAYOUT), tuple(KEYS)
+
+
+def register(task: str, kind: type[Task], layout: tuple[type, str, str] | None = None, key: str = "") -> None:
+    """Let packs hold labels of your own: for `task`, an array `key` (by default the task's name), as `kind` has them.
+
+        register("parts", Segmentation)
+        register("floor", FreeFloor, (np.floating, "N", "share of the picture that is floor"))
+
+    A class of your own needs a layout: (type, axes, meaning) as in LAYOUT. Its targets are what is stored, channels first; what
+    is no label, its loss decides. Raises DataError for a name or a key that the lab uses itself.
+    """
+    if task in KNOWN or (key or task) in {"image", *(KEYS[t] for t in KEYS if t != task)} or (kind in BUILT_IN) == bool(layout):
+        raise DataError(f"task {task!r} of {kind.__name__} as the array {key or task!r}: give a name and a key that the lab does not "
+                        "use yet, and a layout if (and only if) the class is your own")
+    KINDS[task], KEYS[task] = kind, key or task
+    LAYOUT.update({kind: layout} if layout else {})
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,8 @@ def _target(arrays: Mapping, task: str, size: Sequence[int], pack: str, limit: i
         valid = x != 0
     elif kind is Depth:
         valid = x > 0
+    elif kind not in BUILT_IN:
+        valid = np.ones(1, bool)                           # its class knows
     else:
         wrong, valid, allowed = (x > 1) & (x != IGNORE), x != IGNORE, "an edge is 0, 1 or 255"
     if wrong.any():
@@ -116,9 +135,9 @@ def _target(arrays: Mapping, task: str, size: Sequence[int], pack: str, limit: i
         raise DataError(f"{pack}: {key} is {x[where]} in image {where[0]}, but {allowed}")
     if not valid.any():
         raise DataError(f"{pack}: {key} labels nothing in {len(x)} images ({LAYOUT[kind][2]})")
-    if kind is Normals:
+    if x.ndim == 4:
         return _channels_first(x), labels
-    if kind is Depth:                                      # torch computes little in uint16
+    if x.dtype.kind == "u" and x.dtype.itemsize == 2:      # torch computes little in it
         x = x.astype(np.int16 if x.max() < 1 << 15 else np.int32)
     target = torch.from_numpy(np.array(x, np.int64 if kind is Classification else x.dtype))
     return (target[:, None] if kind in (Depth, Edges) else target), labels

@@ -80,8 +80,8 @@ def delta_m(scores: Mapping[str, Mapping[str, float]], single: Mapping[str, Mapp
     return 100 * float(np.mean(tasks))
 
 
-def per_seed(table, kind: str = "hard", single: str = "single_task"):
-    """(row × seed) frame of Δm over the row `single`; draws of one seed are averaged. table: of Study.table."""
+def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] = "single_task"):
+    """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: of Study.table."""
     final = table[table.step.isna()]
     score = {(row, seed): part.groupby(["task", "metric"]).value.mean()
              for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"])}
@@ -89,9 +89,10 @@ def per_seed(table, kind: str = "hard", single: str = "single_task"):
 
     lines = []
     for (row, seed), values in score.items():
-        if (single, seed) not in score:
+        alone = score.get((single if isinstance(single, str) else single.get(row), seed))
+        if alone is None:
             continue
-        nested = [{task: values[task].to_dict() for task in values.index.levels[0]} for values in (values, score[single, seed])]
+        nested = [{task: values[task].to_dict() for task in values.index.levels[0]} for values in (values, alone)]
         lines.append({"row": row, "seed": seed, "delta_m": delta_m(*nested)})
     return pandas.DataFrame(lines, columns=["row", "seed", "delta_m"]).pivot(index="row", columns="seed", values="delta_m")
 

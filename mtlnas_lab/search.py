@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from . import data
 from .architecture import Architecture
 from .backbones import Dropout
-from .config import SCHEDULES, SearchConfig
+from .config import SCHEDULES, SearchConfig, versions
 from .errors import ConfigError, RunError
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
@@ -85,8 +86,7 @@ class Search:
             self.alpha_optimizer.step()
         image, targets = next(self.weight_batches)                       # how to use them?  (α is only read)
         self.weight_optimizer.zero_grad()
-        losses = self._losses(image, targets, self._gates("weight_gates").detach() if self.fixed_gates is None
-                              else self.fixed_gates)
+        losses = self._losses(image, targets, self._weight_gates())
         self._total(losses).backward()
         self._average_gradients()
         falling = (1 - self.step_number / self.config.steps) ** self.config.lr_power
@@ -104,6 +104,9 @@ class Search:
             index = torch.tensor(list(self.forced), device=gates.device)
             gates = gates.index_copy(0, index, gates.new_tensor([float(value) for value in self.forced.values()]))
         return gates
+
+    def _weight_gates(self):
+        return self._gates("weight_gates").detach() if self.fixed_gates is None else self.fixed_gates
 
     def _losses(self, image: Tensor, targets: Mapping[str, Tensor], gates) -> dict[str, Tensor]:
         with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
@@ -150,7 +153,7 @@ class Search:
         while self.step_number < self.config.steps:
             for knobs in self._apply_turned():
                 yield Turned(step=self.step_number + 1, knobs=knobs)
-            event = self.step()
+            event = self.attempt()
             for task, value in event.loss.items():
                 if not math.isfinite(value):
                     yield Failed(step=event.step, task=task, checkpoint=None, message=(
@@ -161,6 +164,23 @@ class Search:
             if self.evaluates_now():
                 yield self.score_now()
         yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
+
+    def attempt(self) -> Step:
+        """A step. Raises ConfigError where the device has too little memory; what is here is then spoilt, a folder is not."""
+        try:
+            return self.step()
+        except torch.OutOfMemoryError:
+            fits = self.config.batch_size                                # the step's tensors are gone only behind this
+        while (fits := fits // 2) and self.together.world == 1:          # for several processes it is a guess
+            with suppress(RuntimeError, ValueError):                     # too little memory; one image and batch norm
+                self.weight_optimizer.zero_grad()
+                image, targets = next(self.weight_batches)
+                targets = {task: target[:fits] for task, target in targets.items()}
+                self._total(self._losses(image[:fits], targets, self._weight_gates())).backward()
+                break
+        raise ConfigError(f"{self.lab.device} has too little memory for a step with batches of {self.config.batch_size} images; " + (
+            f"{fits} would fit: --batch-size {fits} and another --out" if fits else "1 is too much, too: give smaller images, or --device cpu")
+            + "; or free its memory, and go on with --resume")
 
     def evaluates_now(self) -> bool:
         """Whether an evaluation belongs behind the step just done."""
@@ -242,10 +262,8 @@ class Search:
                           redraw=config.redraw, augment=config.augment)
 
     def _weight_optimizer(self) -> torch.optim.Optimizer:
-        config, factors = self.config, {"backbone": 1.0, "fusion": self.config.fusion_lr_factor,
-                                        "last_weight": self.config.last_weight_lr_factor,
-                                        "last_bias": self.config.last_bias_lr_factor}
-        groups = [{"params": parameters, "factor": factors[name]}
+        config = self.config
+        groups = [{"params": parameters, "factor": getattr(config, f"{name}_lr_factor", 1.0)}
                   for name, parameters in self.lab.supernet.parameter_groups().items() if parameters]
         fused = self.lab.device.type in ("cpu", "cuda")
         if config.optimizer == "sgd":
@@ -292,16 +310,6 @@ class Search:
         for batches, position in zip((self.weight_batches, self.alpha_batches), meta["positions"]):
             if position is not None:
                 batches.position = position
-
-
-def versions() -> dict[str, str]:
-    import platform
-
-    import numpy
-
-    from . import __version__
-    return {"mtlnas_lab": __version__, "torch": torch.__version__, "numpy": numpy.__version__,
-            "python": platform.python_version()}
 
 
 def _plain(knobs: Mapping) -> dict:

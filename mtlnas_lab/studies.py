@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from . import informative
 from .config import SearchConfig
-from .errors import ConfigError, LabError
+from .errors import ConfigError, LabError, RunError
 from .experiment import Experiment, pretrain, run
 from .runs import Run
+from .space import SearchSpace
 
 FOLDER = Path(__file__).parent.parent / "data_samples" / "studies"
 SEARCH, EXPERIMENT = ({f.name for f in fields(c)} for c in (SearchConfig, Experiment))
-OWN = {"edges_of", "draws", "pretrain_steps"}               # settings of a row that a study itself reads
+TAKES = ("edges_of", "graph_of")                            # settings that name a row whose graph is needed first
+OWN = {*TAKES, "draws", "pretrain_steps", "against", "edge_worth"}  # settings of a row that a study itself reads
+ALIKE = ("preset", "data", "eval_data", "tasks", "backbone")  # what a row shares with the single-task networks that its Δm is over
+BEGINS = (*ALIKE, "weights", "pretrain_steps", "loss_weights")  # what a pretraining depends on, besides its seed
+PATHS = ("data", "eval_data")                               # settings in which $NAMES are filled in
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,10 @@ class Done:
 @dataclass(frozen=True)
 class Study:
     """rows {name: settings}: fields of Experiment and of SearchConfig, and `edges_of` (a row whose number of kept edges a
-    random graph gets), `draws` (how many such graphs a seed). `base` holds for all rows. `reference` is the row that
-    others are compared with. Raises ConfigError for a setting that there is not."""
+    random graph gets), `draws` (how many such graphs a seed), `graph_of` (a row whose graph is carried over, under the same
+    seed), `edge_worth` (true: score each edge of the finished network, informative.py), `against` (the row it is compared
+    with: otherwise `reference`; none, where null). `base` holds for all rows. `data` and `eval_data` may hold $NAMES of the
+    environment. Raises ConfigError for a setting that there is not."""
 
     name: str
     question: str
@@ -63,14 +74,19 @@ class Study:
     reference: str = ""
     base: Mapping = field(default_factory=dict)
     kind: str = "hard"                                      # the score that is compared: hard, soft, hard_recalibrated
+    size: str = ""                                          # which of the file's sizes it is
 
     def __post_init__(self):
         for row, settings in self.rows.items():
             if unknown := {*settings, *self.base} - SEARCH - EXPERIMENT - OWN:
                 raise ConfigError(f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(unknown))}, which is neither "
                                   "a setting of an experiment nor of a search")
-            if settings.get("edges_of", row) not in self.rows:
-                raise ConfigError(f"row {row!r} takes its number of edges from {settings['edges_of']!r}, which is no row")
+            for name in (*TAKES, "against"):
+                if (other := settings.get(name)) is not None and other not in self.rows:
+                    raise ConfigError(f"row {row!r} has {name}: {other!r}, which is no row")
+        for row in self.rows:
+            if self._wave(row) > len(self.rows):
+                raise ConfigError(f"row {row!r} takes its edges from rows that take theirs from it")
         if self.reference not in self.rows:
             raise ConfigError(f"the reference {self.reference!r} is no row; the rows are {', '.join(self.rows)}")
 
@@ -91,7 +107,7 @@ class Study:
             only = chosen.get("rows", list(rows))
             return cls(data["name"], data["question"], {row: rows[row] or {} for row in only},
                        tuple(chosen.get("seeds", data.get("seeds", cls.seeds))), data["reference"],
-                       {**(data.get("base") or {}), **(chosen.get("base") or {})}, data.get("kind", "hard"))
+                       {**(data.get("base") or {}), **(chosen.get("base") or {})}, data.get("kind", "hard"), size)
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror}); shipped studies are {', '.join(sorted(known)) or 'none'}") from None
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
@@ -100,19 +116,44 @@ class Study:
 
     # --- its cells ----------------------------------------------------------------------------------------------------
     def cells(self) -> list[Cell]:
-        """All of them; those that need the number of edges of another row come after it."""
+        """All of them; those that need the graph of another row come after it."""
         made = [Cell(row, seed, draw, {**self.base, **settings})
                 for row, settings in self.rows.items() for seed in self.seeds
                 for draw in (range(1, settings["draws"] + 1) if "draws" in settings else (0,))]
-        return sorted(made, key=lambda cell: "edges_of" in cell.settings)
+        return sorted(made, key=lambda cell: self._wave(cell.row))
+
+    def _wave(self, row: str) -> int:
+        """How many rows come before it, each of which the next one takes its edges from."""
+        wave = 0
+        while (row := next((self.rows[row][name] for name in TAKES if name in self.rows[row]), None)) and wave <= len(self.rows):
+            wave += 1
+        return wave
+
+    def single(self, row: str) -> str | None:
+        """The row of single-task networks for the same tasks, data and backbones: what its Δm is over. None where there is none."""
+        begins = lambda name: [{**self.base, **self.rows[name]}.get(setting) for setting in ALIKE]  # noqa: E731
+        return next((name for name, settings in self.rows.items()
+                     if settings.get("method") == "single_task" and begins(name) == begins(row)), None)
+
+    def searches(self, row: str) -> bool:
+        """Whether the row's runs search a graph, rather than train under one."""
+        settings = {**self.base, **self.rows[row]}
+        return settings.get("method", "search") == "search" and "graph_of" not in settings
 
     def experiment(self, cell: Cell, out: Path) -> Experiment:
-        """What the cell does. A row with `edges_of` reads how many edges that row kept under the same seed."""
+        """What the cell does. A row that takes edges from another row reads what that kept under the same seed."""
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in cell.settings.items() if name not in OWN}
+        given |= {name: _filled(given[name]) for name in PATHS if given.get(name)}
         search = {name: given.pop(name) for name in list(given) if name in SEARCH - {"steps", "seed"}}
-        if "edges_of" in cell.settings:
-            other = replace(cell, row=cell.settings["edges_of"], draw=0)
-            given["edges"] = len(Run.open(out / other.folder).read_json("architecture.json")["kept"])
+        found = {}
+        for name in TAKES:
+            if name in cell.settings:
+                folder = out / replace(cell, row=cell.settings[name], draw=0).folder
+                if not (folder / "architecture.json").is_file():
+                    raise RunError(f"it takes its {'graph' if name == 'graph_of' else 'number of edges'} from {folder}, which is not finished")
+                found[name] = Run.open(folder).read_json("architecture.json")
+        given |= {"edges": len(found["edges_of"]["kept"])} if "edges_of" in found else {}
+        given |= {"graph": found["graph_of"]} if "graph_of" in found else {}
         made = Experiment.of(given.pop("preset", "tiny"), seed=cell.seed, pretrain_steps=cell.settings.get("pretrain_steps"),
                              **{"baselines": (), "threads": 1, "draw": cell.draw} | given)
         return replace(made, search=SearchConfig.from_json({**made.search.to_json(), **search}))
@@ -124,58 +165,69 @@ class Study:
         import joblib
 
         out, cells = Path(out), self.cells()
+        for path in {cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)}:
+            _filled(path)                                    # said once, before anything runs
         out.mkdir(parents=True, exist_ok=True)
-        first, second = ([c for c in cells if ("edges_of" in c.settings) is later] for later in (False, True))
         ready = {}
-        for cell in first:                                   # one pretraining for all cells that would train the same
-            ready.setdefault(self._pretraining(cell), cell)
-        with joblib.parallel_config(backend=backend, n_jobs=jobs):
+        for cell in cells:                                   # one pretraining for all cells that would train the same
+            ready.setdefault(self._pretraining(cell), replace(cell, settings={k: v for k, v in cell.settings.items() if k not in TAKES}))
+        with warnings.catch_warnings(), joblib.parallel_config(backend=backend, n_jobs=jobs):
+            # loky puts a fresh process in the place of one that has grown, and says so; no run is lost by it
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
             parallel = joblib.Parallel(return_as="generator_unordered")
             for _ in parallel(joblib.delayed(_pretrained)(self, cell, out) for key, cell in ready.items() if key):
                 pass
-            for wave in (first, second):
-                yield from parallel(joblib.delayed(_done)(self, cell, out) for cell in wave)
+            for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
+                yield from parallel([joblib.delayed(_done)(self, cell, out) for cell in wave])
 
     def _pretraining(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
-        settings = {name: cell.settings.get(name) for name in ("preset", "data", "tasks", "pretrain_steps", "backbone")}
-        if settings["data"] in (None, "rooms") and settings["pretrain_steps"] is None:
+        begins = {name: cell.settings.get(name) for name in BEGINS}
+        made = Experiment.of(begins["preset"] or "tiny", begins["data"] or "rooms", pretrain_steps=begins["pretrain_steps"],
+                             weights=begins["weights"] or {}, backbone=begins["backbone"] or "")
+        if not made.pretrain.steps:
             return None
-        return f"pretraining/{hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
+        return f"pretraining/{hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
 
     # --- what came out ------------------------------------------------------------------------------------------------
+    def results(self, out: str | Path) -> Results:
+        """What the finished cells left, each run folder read once."""
+        import pandas
+
+        scores, runs, edges, spaces = [], [], [], {}
+        for cell in self.cells():
+            if not (Path(out) / cell.folder / "scores.json").is_file():
+                continue
+            folder = Run.open(Path(out) / cell.folder)
+            who, log, kept = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}, folder.log, folder.read_json("architecture.json")
+            moments = [(None, "test", folder.scores())] + [(e.step, "val", e.scores) for e in log.evaluated]
+            scores += [{**who, "step": step, "split": split, "kind": kind, "task": task, "metric": metric, "value": value}
+                       for step, split, by_kind in moments for kind, tasks in by_kind.items()
+                       for task, metrics in tasks.items() for metric, value in metrics.items()]
+            candidates, keeps = kept["space"]["edges"], set(kept["kept"])
+            runs.append({**who, "folder": cell.folder, "edges": len(keeps), "candidates": len(candidates),
+                         "entropy": log.steps[-1].entropy_fraction if log.steps else None, "settled": settled(log),
+                         "steps": len(log.steps), "seconds": sum(step.seconds for step in log.steps),
+                         "kept": "".join(str(int(edge in keeps)) for edge in candidates)})
+            if (folder.path / informative.FILE).is_file():
+                edges += [{**who, **edge} for edge in informative.read(folder.path)]
+            spaces.setdefault(cell.row, folder.space)
+        columns = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
+        return Results(pandas.DataFrame(scores, columns=columns).astype({"step": "Int64"}), pandas.DataFrame(runs), pandas.DataFrame(edges), spaces)
+
     def table(self, out: str | Path):
         """Tidy scores (pandas): row, seed, draw, step, split, kind, task, metric, value. step is empty for final scores."""
-        import pandas
+        return self.results(out).scores
 
-        lines = []
-        for cell, folder in self._finished(out):
-            who = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}
-            moments = [(None, "test", folder.scores())] + [(e.step, "val", e.scores) for e in folder.log.evaluated]
-            lines += [{**who, "step": step, "split": split, "kind": kind, "task": task, "metric": metric, "value": value}
-                      for step, split, scores in moments for kind, tasks in scores.items()
-                      for task, metrics in tasks.items() for metric, value in metrics.items()]
-        return pandas.DataFrame(lines, columns=["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
-                                ).astype({"step": "Int64"})
 
-    def runs(self, out: str | Path):
-        """One line a run (pandas): edges kept, entropy, when edges settled, seconds, which edges (as 0 and 1)."""
-        import pandas
+class Results(NamedTuple):
+    """scores: tidy, one line a score. runs: one line a run (edges kept, entropy, when edges settled, seconds, which edges as 0
+    and 1). edges: one line an edge of each run that says what its edges are worth. All pandas. spaces: of each row."""
 
-        lines = []
-        for cell, folder in self._finished(out):
-            kept, log = folder.read_json("architecture.json"), folder.log
-            edges = kept["space"]["edges"]
-            lines.append({"row": cell.row, "seed": cell.seed, "draw": cell.draw, "folder": cell.folder,
-                          "edges": len(kept["kept"]), "candidates": len(edges), "entropy": log.steps[-1].entropy_fraction,
-                          "settled": settled(log), "steps": len(log.steps), "seconds": sum(step.seconds for step in log.steps),
-                          "kept": "".join(str(int(edge in set(kept["kept"]))) for edge in edges)})
-        return pandas.DataFrame(lines)
-
-    def _finished(self, out: str | Path) -> Iterator[tuple[Cell, Run]]:
-        for cell in self.cells():
-            if (Path(out) / cell.folder / "scores.json").is_file():
-                yield cell, Run.open(Path(out) / cell.folder)
+    scores: object
+    runs: object
+    edges: object
+    spaces: Mapping[str, SearchSpace]
 
 
 def settled(log) -> float | None:
@@ -189,13 +241,26 @@ def settled(log) -> float | None:
     return float(np.median(last)) / len(side)
 
 
+def _filled(path: str) -> str:
+    """A path with the $NAMES of the environment in it filled in. Raises ConfigError where one is not set."""
+    filled = os.path.expandvars(path)
+    if "$" in filled:
+        name = filled.partition("$")[2].strip("{").partition("/")[0].rstrip("}")
+        raise ConfigError(f"{name} is not set, and {path} needs it; it names the folder that holds {Path(path).name}, as in "
+                          f"export {name}=/where/the/packs/are")
+    return filled
+
+
 def _grid(axes: Mapping) -> Iterator[tuple[str, dict]]:
-    """Every combination of the axes {setting: {name: value} or [values]}; a row is named by the names."""
+    """Every combination of the axes {setting: {name: value} or [values]}; a row is named by the names. Of an axis _name, a
+    value holds several settings. A row that a row names may be {axis: name}: the same row, but for that axis."""
     named = [[(setting, name, value) for name, value in (values.items() if isinstance(values, Mapping) else
               ((f"{setting} {value}", value) for value in values))] for setting, values in axes.items()]
     for choice in itertools.product(*named) if named else ():
-        yield ", ".join(str(name) for _, name, _ in choice), {s: v for setting, _, value in choice for s, v in
-                                                              (value.items() if setting.startswith("_") else [(setting, value)])}
+        names = {setting: str(name) for setting, name, _ in choice}
+        settings = {s: v for setting, _, value in choice for s, v in ((value or {}).items() if setting.startswith("_") else [(setting, value)])}
+        settings |= {s: ", ".join({**names, **settings[s]}.values()) for s in (*TAKES, "against") if isinstance(settings.get(s), Mapping)}
+        yield ", ".join(names.values()), settings
 
 
 def _pretrained(study: Study, cell: Cell, out: Path) -> None:
@@ -209,12 +274,23 @@ def _done(study: Study, cell: Cell, out: Path) -> Done:
     """Runs one cell in this process, goes on with it, or finds it finished."""
     start, folder = time.perf_counter(), out / cell.folder
     try:
+        asked, there = study.experiment(cell, out), (folder / "events.jsonl").is_file()
+        if there and _essence(Experiment.from_json(Run.open(folder).config)) != _essence(asked):
+            raise ConfigError(f"{folder} was made with other settings than the study has now; remove that folder, or pass another --out")
         if not (folder / "scores.json").is_file():
-            there = (folder / "config.json").is_file()
             shared = study._pretraining(cell)
-            run(None if there else study.experiment(cell, out), folder, resume=there, pretraining=shared and out / shared)
+            run(None if there else asked, folder, resume=there, pretraining=shared and out / shared)
+        if cell.settings.get("edge_worth") and study.searches(cell.row) and not (folder / informative.FILE).is_file():
+            informative.measure(folder)
         return Done(cell, None, time.perf_counter() - start)
     except LabError as error:
         return Done(cell, str(error), time.perf_counter() - start)
     except Exception as error:                               # one cell's bug must not cost the other cells' hours
         return Done(cell, f"{type(error).__name__}: {error}", time.perf_counter() - start)
+
+
+def _essence(experiment: Experiment) -> Experiment:
+    """Without what may differ from machine to machine: where files lie, and which precision was found faster."""
+    return replace(experiment, data=Path(experiment.data).name, eval_data=experiment.eval_data and Path(experiment.eval_data).name,
+                   weights={}, weights_sha256={}, calibration={}, device="", threads=1,
+                   **{part: replace(getattr(experiment, part), precision="auto") for part in ("search", "pretrain")})

@@ -1,5 +1,6 @@
 """Precision decided by three steps, torch.compile without recompiling, and TensorBoard as a listener."""
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,8 +18,7 @@ from mtlnas_lab.search import Search
 @pytest.mark.parametrize("seconds, chosen", [((1.0, 0.5), "bf16"), ((1.0, 0.95), "float32"), ((1.0, 2.0), "float32")])
 def test_the_faster_precision_must_be_clearly_faster(seconds, chosen, monkeypatch):
     times = dict(zip(("float32", "bf16"), seconds))
-    monkeypatch.setattr(work, "_timed", lambda search: times[search.config.precision])
-    monkeypatch.setattr(Search, "step", lambda self: None)
+    monkeypatch.setattr(Search, "step", lambda self: SimpleNamespace(seconds=times[self.config.precision]))
     monkeypatch.setattr(Search, "_batches", lambda self: (iter(()), iter(())))
     config, said = work.calibrate(small_lab(), SearchConfig(precision="auto"))
     assert config.precision == chosen and said == times

@@ -3,6 +3,7 @@ import struct
 import sys
 import time
 import zipfile
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -13,7 +14,7 @@ from mtlnas_lab import packfile
 from mtlnas_lab._torchvision import MISSING, torchvision
 from mtlnas_lab.data import Batches, Pack, _views, augment, picture, sequential, split, whole
 from mtlnas_lab.errors import DataError, TaskError
-from mtlnas_lab.tasks import Normals, make_task
+from mtlnas_lab.tasks import Depth, Normals, Segmentation, make_task
 
 
 def arrays(count=12, height=6, width=8):
@@ -498,3 +499,46 @@ def test_real_products(real_data):
     assert pack.first_dense_pair() == ("article", "colour") and len(pack.labels["article"]) == 38
     image, targets = next(split(pack, ("article", "colour"), 8, seed=0)[0])
     assert image.shape == (8, 3, 64, 64) and targets["colour"].max() < 15
+
+
+# --- labels of one's own ----------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Share(Depth):
+    """Stands for a reader's own class."""
+
+
+@pytest.fixture
+def tables():
+    kept = [(table, dict(table)) for table in (packfile.KINDS, packfile.KEYS, packfile.LAYOUT)]
+    yield
+    for table, before in kept:
+        table.clear()
+        table.update(before)
+
+
+def test_labels_of_ones_own_kind_lie_in_packs(tables, tmp_path):
+    for _ in range(2):                                         # a notebook's cell may run again
+        packfile.register("floor", Share, (np.floating, "N", "share"), key="floor_share")
+        packfile.register("flow", type("Flow", (Share,), {}), (np.signedinteger, "N, H, W, 3", "flow"))
+        packfile.register("parts", Segmentation)
+    shares, flow = np.linspace(0, 1, 4, dtype=np.float32), np.arange(4 * 8 * 8 * 3, dtype=np.int16).reshape(4, 8, 8, 3)
+    np.savez(tmp_path / "own.npz", image=np.zeros((4, 8, 8, 3), np.uint8), floor_share=shares, flow=flow,
+             parts=np.ones((4, 8, 8), np.uint8), parts_names=np.array(["none", "leg", "arm"]))
+    own = Pack.load(tmp_path / "own.npz")
+    assert set(own.tasks) == {"floor", "flow", "parts"} and isinstance(own.make_tasks()["floor"], Share)
+    targets = own.batch(torch.tensor([3, 1]))[1]
+    assert targets["floor"].tolist() == shares[[3, 1]].tolist() and own.make_tasks()["parts"].labels == ("leg", "arm")
+    assert torch.equal(targets["flow"], torch.from_numpy(flow[[3, 1]]).movedim(-1, 1)) and (targets["parts"] == 0).all()
+    np.savez(tmp_path / "bad.npz", image=np.zeros((4, 8, 8, 3), np.uint8), floor_share=np.arange(4))
+    with pytest.raises(DataError, match="floor_share is int64 .* but must be floating of shape .N. = .4,.: share"):
+        Pack.load(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("given", [
+    ("depth", Share, (np.uint16, "N, H, W", "mm")), ("far", Share, (np.uint16, "N, H, W", "mm"), "depth_mm"), ("image", Segmentation),
+    ("far", Share), ("far", Depth, (np.uint16, "N, H, W", "mm"))])
+def test_what_the_lab_uses_itself_is_not_replaced(tables, given):
+    before = [dict(table) for table in (packfile.KINDS, packfile.KEYS, packfile.LAYOUT)]
+    with pytest.raises(DataError, match="does not use yet, and a layout if"):
+        packfile.register(*given)
+    assert before == [packfile.KINDS, packfile.KEYS, packfile.LAYOUT]

@@ -3,7 +3,8 @@ import torch
 from helpers import Stream, batch, small_lab
 
 from mtlnas_lab.architecture import Architecture, operations
-from mtlnas_lab.evaluate import ablate, discretization_gap, edge_costs, evaluate, recalibrated, trivial
+from mtlnas_lab.evaluate import ablate, discretization_gap, evaluate, recalibrated, trivial
+from mtlnas_lab.looking import edge_costs
 from mtlnas_lab.search import Search, SearchConfig
 
 

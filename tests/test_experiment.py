@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from mtlnas_lab import cli
+from mtlnas_lab import cli, presets
+from mtlnas_lab import experiment as work
 from mtlnas_lab.architecture import Architecture
 from mtlnas_lab.errors import ConfigError, LabError, RunError
 from mtlnas_lab.events import Evaluated, EventLog, Step
@@ -259,3 +261,29 @@ def test_replay_page(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "run.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy" in page and len(page) < 2e6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_batch_size_and_precision_hold_for_pretraining_too(precision, monkeypatch, tmp_path, capsys):
+    seen = []
+
+    def instead(settings, *rest, **more):
+        seen.append(settings)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("mtlnas_lab.experiment.run", instead)
+    with pytest.raises(SystemExit):
+        cli.main(["search", "--out", str(tmp_path / "run"), "--pretrain-steps", "3", "--batch-size", "3", "--precision", precision])
+    search, pretrain = seen[0].search, seen[0].pretrain
+    assert (search.batch_size, pretrain.batch_size) == (3, 3) and (search.precision, pretrain.precision) == (precision,) * 2
+
+
+def test_the_trivial_answer_of_many_images_is_made_of_some_evenly_spread(monkeypatch):
+    data = {split: pack.subset(torch.arange(7)) for split, pack in presets.load_data("rooms").items()}
+    lab = SimpleNamespace(data=data, tasks=data["train"].make_tasks(["normals"]))
+    monkeypatch.setattr(work, "_gaps", lambda *_: {})
+    monkeypatch.setattr(work, "trivial", lambda tasks, training, batches: torch.cat([t["normals"] for _, t in training]))
+    normals, one = data["train"].batch(torch.arange(7))[1]["normals"], data["train"].images[0].numel()
+    for room, kept in ((7, [0, 1, 2, 3, 4, 5, 6]), (6, [0, 2, 4, 6]), (3, [0, 3, 6]), (1, [0])):
+        monkeypatch.setattr(work, "AT_ONCE", room * one)
+        assert torch.equal(work.final_scores(lab, None)["trivial"], normals[kept])

@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,8 +7,9 @@ from helpers import batch, small_lab
 
 from mtlnas_lab import presets
 from mtlnas_lab.architecture import prune
-from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.export import onnx_difference, to_onnx, to_torch
+from mtlnas_lab.fusion import ResidualFusion
 
 
 def pruned(seed):
@@ -62,6 +64,31 @@ def test_other_backbones_too(backbone, tmp_path):
     with torch.no_grad():
         for task, output in network(image).items():
             torch.testing.assert_close(program(image)[task], output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_maps_below_zero_beside_a_pooling_that_pads_with_zero(tmp_path):
+    """onnxruntime (since its PR 18136) takes a pad of 0 before a max-pool for one of -∞: wrong where maps may be negative."""
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    lab = small_lab(fusion=ResidualFusion)
+    for fusion in lab.supernet.fusion.values():
+        torch.nn.init.constant_(fusion.conv.weight, -1.0)
+    network = prune(lab.supernet, [True] * len(lab.space))
+    image, plain = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)), prune(lab.supernet, [True] * len(lab.space))
+    assert onnx_difference(to_onnx(network, tmp_path / "network.onnx"), plain, [(2, 64, 96)]) < 1e-4
+    assert all(torch.equal(x, plain(image)[task]) for task, x in network(image).items()), "the network is as it was"
+
+
+def test_a_file_that_takes_one_size_only_is_refused(network, tmp_path, monkeypatch):
+    """As that of resnet50 with a head for the whole image, traced at 32 × 32: its last maps are of one pixel."""
+    def difference(path, network, sizes):
+        raise RuntimeError("Non-zero status code returned while running MatMul node.\nStatus Message: left operand cannot broadcast")
+
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    monkeypatch.setattr("mtlnas_lab.export.onnx_difference", difference)
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: SimpleNamespace(save=lambda path: None))
+    with pytest.raises(RunError, match="runs only at 32 × 32 .*MatMul.*trace it with a larger image"):
+        to_onnx(network, tmp_path / "network.onnx", (32, 32))
 
 
 def test_without_onnx_it_says_what_to_install(network, tmp_path, monkeypatch):

@@ -66,6 +66,27 @@ def test_holm_by_hand():
     assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
 
 
+def test_holm_finds_what_the_definition_does():
+    """The k-th smallest of m p-values is found where all smaller ones are, and (m − k) p ≤ 0.05 (k from 0)."""
+    for p in np.random.default_rng(1).uniform(0, 0.06, (200, 5)):
+        found, order = set(), np.argsort(p)
+        for rank, i in enumerate(order):
+            if (5 - rank) * p[i] > 0.05:
+                break
+            found.add(int(i))
+        assert {i for i, c in enumerate(holm(p)) if c <= 0.05} == found
+
+
+def test_the_single_task_row_may_differ_by_row():
+    import pandas
+
+    lines = [("alone a", 0.2), ("alone b", 0.4), ("a", 0.3), ("b", 0.3)]
+    table = pandas.DataFrame([{"row": row, "seed": 0, "step": None, "kind": "hard", "task": "segmentation", "metric": "miou", "value": value}
+                              for row, value in lines])
+    gains = per_seed(table, single={"a": "alone a", "b": "alone b", "alone a": "alone a", "alone b": None})
+    assert gains.loc["a", 0] == pytest.approx(50) and gains.loc["b", 0] == pytest.approx(-25) and "alone b" not in gains.index
+
+
 def test_delta_m_by_hand():
     single = {"segmentation": {"miou": 0.2, "pixel_accuracy": 0.5}, "normals": {"mean_angle": 20.0}}
     other = {"segmentation": {"miou": 0.3, "pixel_accuracy": 0.5}, "normals": {"mean_angle": 25.0}}

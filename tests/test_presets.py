@@ -172,3 +172,23 @@ def test_real_photographs_make_a_lab(real_data, name, tasks):
     image, targets = data["train"].batch(torch.arange(2), tasks)
     losses = lab.loss(lab.supernet(image, torch.ones(48)), targets)
     assert set(losses) == set(tasks) and all(math.isfinite(v.item()) for v in losses.values())
+
+
+@pytest.mark.parametrize("gpus, name, picked", [(2, "auto", "cuda"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1"), (0, "auto", "cpu"),
+                                                (0, "cpu", "cpu")])
+def test_devices_that_are_there(gpus, name, picked, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device(name) == torch.device(picked)
+
+
+@pytest.mark.parametrize("gpus, name, there", [(2, "cuda:2", "cuda:0, cuda:1, cpu:0"), (0, "cuda", "cpu:0"), (2, "cuda:x", "cuda:0"),
+                                               (2, "mps", "cuda:0"), (2, "", "cuda:0")])
+def test_a_device_that_is_absent_is_one_line_with_those_there_are(gpus, name, there, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"device '{name}' is not on this machine; there is {there}") as caught:
+        pick_device(name)
+    assert "\n" not in str(caught.value)

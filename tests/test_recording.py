@@ -6,9 +6,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from helpers import Stream, small_lab
 
 from mtlnas_lab.config import SearchConfig
+from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.events import Checkpoint, Evaluated, EventLog, Finished, Resumed, Step, Turned
 from mtlnas_lab.recording import Recorded, record
 from mtlnas_lab.runs import Run
@@ -147,5 +149,23 @@ def test_a_process_that_ends_leaves_a_run_that_goes_on(tmp_path, whole):
     steps = told(tmp_path / "run")[0]
     with folder(tmp_path / "run", again=True) as run:
         assert 3 <= run.checkpoints()[-1].step == len(steps) < STEPS
+        list(record(a_search(), run))
+    assert told(tmp_path / "run") == whole
+
+
+def test_too_little_memory_leaves_a_run_to_go_on_with(tmp_path, whole):
+    search, steps = a_search(), []
+
+    def before(module, given):
+        if len(steps) == 5 and len(given[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with folder(tmp_path / "run") as run:
+        search.lab.supernet.register_forward_pre_hook(before)
+        with pytest.raises(ConfigError, match="too little memory"):
+            for event in Recorded(search, run, checkpoint_every=2):
+                steps += [event] * isinstance(event, Step)
+    assert Run.open(tmp_path / "run").checkpoints()[-1].step == 4
+    with folder(tmp_path / "run", again=True) as run:
         list(record(a_search(), run))
     assert told(tmp_path / "run") == whole

@@ -115,6 +115,19 @@ def test_gpus_that_are_not_there(monkeypatch):
         Together()
 
 
+def test_ranks_that_disagree_are_refused():
+    """Another seed, another width, another space: as if process 0 had made small_lab()."""
+    leader, second = object.__new__(Together), object.__new__(Together)
+    leader.rank, second.rank, said = 0, 1, []
+    leader.agree = lambda value: said.append(value) or value
+    second.agree = lambda value: said[-1]
+    leader.settle(small_lab())
+    assert second.settle(small_lab()).space == small_lab().space
+    for other in (small_lab(seed=1), small_lab(widths=(4, 4, 4, 4, 4)), small_lab(tasks=3)):
+        with pytest.raises(ConfigError, match="process 1 made other networks than process 0; give all of them the same settings"):
+            second.settle(other)
+
+
 def worker(kind, out):
     """What each of two processes does."""
     together = Together("cpu")

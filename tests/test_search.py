@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -193,3 +194,46 @@ def test_config_round_trip_and_unknown_settings():
         search_of(gates=(True,) * 3)
     with pytest.raises(ConfigError, match="no training data"):
         Search(small_lab(), CONFIG)
+
+
+class Eights:
+    """Batches of eight images."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        image, targets = batch(0, count=8)
+        return image, {task: targets[task] for task in self.lab.tasks}
+
+
+def room_for(images, lab):
+    """The lab, as on a device that has memory for so many images at a time."""
+    def before(module, given):
+        if len(given[0]) > images:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    lab.supernet.register_forward_pre_hook(before)
+    return lab
+
+
+@pytest.mark.parametrize("gates", [None, (True,) * 48], ids=["search", "pretraining and baselines"])
+@pytest.mark.parametrize("room, words", [(5, "batches of 8 images; 4 would fit: --batch-size 4 .*--resume"), (3, "--batch-size 2 "),
+                                         (0, "1 is too much, too: .*--device cpu")])
+def test_a_device_that_is_too_small_says_what_would_fit(room, words, gates):
+    lab = room_for(room, small_lab())
+    search = Search(lab, replace(CONFIG, batch_size=8), Eights(lab), Eights(lab), gates=gates)
+    with pytest.raises(ConfigError, match=f"^cpu has too little memory .*{words}") as caught:
+        list(search)
+    assert "\n" not in str(caught.value) and search.step_number == 0
+
+
+def test_several_processes_do_not_try_what_only_all_could():
+    lab = room_for(0, small_lab())
+    search = Search(lab, replace(CONFIG, batch_size=8), Eights(lab), Eights(lab))
+    search.together = SimpleNamespace(world=2, average=lambda tensors: None, agree=lambda value: value)
+    with pytest.raises(ConfigError, match="--batch-size 4 "):
+        search.attempt()

@@ -1,9 +1,17 @@
 """A study of a few steps: cells, run folders, going on, failures that do not cost the others, tables, the report."""
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from mtlnas_lab import informative
 from mtlnas_lab.errors import ConfigError, RunError
+from mtlnas_lab.experiment import Experiment, pretrain
+from mtlnas_lab.findings import Compared
+from mtlnas_lab.paired import difference
+from mtlnas_lab.presets import samples
 from mtlnas_lab.report import Findings, write
 from mtlnas_lab.runs import Run
 from mtlnas_lab.studies import FOLDER, Study, _grid
@@ -13,9 +21,18 @@ ROWS = {"single_task": {"method": "single_task"}, "mtlnas": {},
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def few(tmp_path_factory):
+    """Settings of a study: sixteen pictures of rooms, networks taught for a step."""
+    path = tmp_path_factory.mktemp("few") / "few.npz"
+    with np.load(samples() / "rooms.npz") as rooms:
+        np.savez(path, **{name: array[:16] if "/" in name else array for name, array in rooms.items()})
+    return {"data": str(path), "pretrain_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, few):
     """(study, folder, what was yielded) of a study whose runs took two steps each."""
-    study = Study("small", "Does it <run>?", ROWS, (0, 1), "mtlnas", {"steps": 2, "evaluate_every": 1})
+    study = Study("small", "Does it <run>?", ROWS, (0, 1), "mtlnas", {"steps": 2, "evaluate_every": 1, **few})
     out = tmp_path_factory.mktemp("study")
     return study, out, list(study.run(out, backend="sequential"))
 
@@ -57,7 +74,7 @@ def test_tables_and_report(finished, tmp_path):
     assert set(table.row) == set(ROWS) and set(table.kind) == {"soft", "hard", "hard_recalibrated", "trivial"}
     assert table[table.step.notna()].split.eq("val").all() and table[table.step.isna()].split.eq("test").all()
     assert findings.gains.shape == (3, 2) and (findings.gains.loc["single_task"] == 0).all()
-    assert [c.row for c in findings.compared()] == ["single_task", "random graph"]
+    assert [c.row for c in findings.compared] == ["single_task", "random graph"]
     made = {path.name: path for path in write(findings, tmp_path)}
     page = made["report.html"].read_text()
     assert "Does it &lt;run&gt;?" in page and page.count("<svg") == 4
@@ -65,8 +82,118 @@ def test_tables_and_report(finished, tmp_path):
     assert made["report.pdf"].read_bytes().startswith(b"%PDF")
     assert r"\toprule" in made["tables.tex"].read_text() and "mtlnas" in made["report.md"].read_text()
     again = Findings.read(study, tmp_path)                                    # the tables alone say the same
-    assert [c.sentence for c in again.compared()] == [c.sentence for c in findings.compared()]
-    assert again.overlap() == findings.overlap()
+    assert [c.sentence for c in again.compared] == [c.sentence for c in findings.compared]
+    assert again.overlap == findings.overlap
+
+
+@pytest.mark.slow
+def test_a_folder_of_other_settings_is_not_taken_for_this_study(finished):
+    study, out, _ = finished
+    other = replace(study, rows={"mtlnas": {}}, base={"steps": 3}, reference="mtlnas", seeds=(0,))
+    assert ["other settings" in done.error for done in other.run(out, backend="sequential")] == [True]
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory, few):
+    """(study, folder, errors): rows that wait for a row that waits for another, run by two processes."""
+    folder = tmp_path_factory.mktemp("carried")
+    study = Study("carried", "?", {"random": {"method": "random_graph", "tasks": ["depth", "edges"], "edges_of": "used"},
+                                   "used": {"graph_of": "found", "tasks": ["depth", "edges"]},
+                                   "found": {"steps": 2, "edge_worth": True}, "single": {"method": "single_task"}},
+                  (0, 1), "found", {"steps": 1, **few})
+    return study, folder, {done.error for done in study.run(folder, jobs=2)}
+
+
+@pytest.mark.slow
+def test_a_graph_is_carried_to_other_tasks_and_its_edges_are_scored(carried):
+    study, tmp_path, errors = carried
+    assert [cell.row for cell in study.cells()][::2] == ["found", "single", "used", "random"] and errors == {None}
+    kept = {row: Run.open(tmp_path / row / "seed1").read_json("architecture.json")["kept"] for row in study.rows}
+    renamed = [edge.replace("segmentation", "depth").replace("normals", "edges") for edge in kept["found"]]
+    assert sorted(kept["used"]) == sorted(renamed) and len(kept["random"]) == len(kept["used"])
+    assert len(list((tmp_path / "pretraining").iterdir())) == 4                        # two pairs of tasks, two seeds
+
+    findings = Findings.of(study, tmp_path)
+    assert [o["row"] for o in findings.overlap] == ["found"]
+    assert len(findings.edges) == 2 * 48 and findings.edges.kept.sum() == findings.runs[findings.runs.row == "found"].edges.sum()
+    assert set(findings.gains.index) == {"found", "single"}                            # the other tasks have no single-task row
+    made = {path.name: path for path in write(findings, tmp_path / "report")}
+    again = Findings.read(study, tmp_path / "report")
+    assert again.sentences == findings.sentences and any("rank correlation of α" in line for line in again.sentences)
+    assert str(tmp_path) not in made["report.html"].read_text()
+
+
+@pytest.mark.slow
+def test_what_an_edge_is_worth(carried):
+    from mtlnas_lab import data
+    from mtlnas_lab.experiment import reopen
+
+    path = carried[1] / "found" / "seed0"
+    rows, (lab, architecture) = informative.read(path), reopen(path)
+    assert [row["edge"] for row in rows] == [str(edge) for edge in lab.space.edges]
+    batches = list(data.sequential(lab.data["test"], tuple(lab.tasks), 32))
+    with_all = informative._loss(lab, architecture.kept, batches)
+    i = architecture.kept.index(True)
+    without = informative._loss(lab, tuple(keep and j != i for j, keep in enumerate(architecture.kept)), batches)
+    assert rows[i]["worth"] == pytest.approx(without - with_all) and rows[i]["points"] is not None
+    dropped = architecture.kept.index(False)
+    assert rows[dropped]["points"] is None and not rows[dropped]["kept"]
+    gates = [torch.tensor(architecture.kept, dtype=torch.float32) for _ in range(2)]
+    gates[1][i] = 0.999                                                                # against a finite difference
+    slope = (informative._loss(lab, gates[0], batches) - informative._loss(lab, gates[1], batches)) / 0.001
+    assert rows[i]["gradient"] == pytest.approx(abs(slope), rel=0.1, abs=0.01)
+
+
+def test_rank_correlations_are_over_kept_edges():
+    rows = [{"kept": True, "alpha": a, "worth": a ** 3, "gradient": -a, "points": 1.0} for a in (1.0, 2.0, 3.0)]
+    rows.append({"kept": False, "alpha": -9.0, "worth": 9.0, "gradient": 9.0, "points": None})
+    found = informative.correlations(rows)
+    assert found["worth"] == pytest.approx(1) and found["gradient"] == pytest.approx(-1) and found["gradient on worth"] == pytest.approx(-1)
+    assert found["points"] != found["points"]                                          # all alike: no ranks
+    assert informative.correlations(rows[2:])["worth"] != 1                            # one kept edge
+
+
+@pytest.mark.slow
+def test_a_finished_pretraining_is_read_by_many_at_a_time(tmp_path):
+    made = Experiment.of(pretrain_steps=1, threads=1)
+    first = pretrain(made, tmp_path / "p").supernet.backbones.state_dict()
+    with Run.resume(tmp_path / "p"):                                                   # another process holds its lock
+        second = pretrain(made, tmp_path / "p").supernet.backbones.state_dict()
+    assert all(first[name].equal(value) for name, value in second.items())
+
+
+def test_cells_share_a_pretraining_only_where_it_is_the_same():
+    study = Study("a", "?", {"single_task": {"method": "single_task"}, "mtlnas": {}, "other": {"eval_data": "b.npz"}, "longer": {"steps": 9}},
+                  (0,), "mtlnas", {"data": "a.npz", "tasks": ["seg13", "normals"]})
+    shared = {cell.row: study._pretraining(cell) for cell in study.cells()}
+    assert shared["single_task"] == shared["mtlnas"] == shared["longer"] != shared["other"]
+    rooms = Study("a", "?", {"shipped": {}, "trained": {"backbone": "resnet18"}, "again": {"pretrain_steps": 3}}, (0,), "shipped")
+    assert [rooms._pretraining(cell) is None for cell in rooms.cells()] == [True, False, False]
+
+
+def test_a_path_may_name_the_environment(monkeypatch, tmp_path):
+    study = Study.load("real")
+    monkeypatch.delenv("MTLNAS_LAB_REAL_DATA", raising=False)
+    with pytest.raises(ConfigError, match="MTLNAS_LAB_REAL_DATA is not set.*nyuv2_"):
+        next(study.run(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("MTLNAS_LAB_REAL_DATA", str(tmp_path))
+    cell = study.cells()[0]
+    assert Path(study.experiment(cell, tmp_path).eval_data) == tmp_path / "nyuv2_test100_96x128.npz"
+    assert str(tmp_path) not in repr(study)                                            # what a report may quote
+
+
+def test_a_row_of_a_grid_may_name_its_neighbour():
+    rows = dict(_grid({"tasks": {"a": ["a"], "b": ["b"]}, "_method": {"random": {"edges_of": {"_method": "searched"}}, "searched": None}}))
+    assert rows["b, random"] == {"tasks": ["b"], "edges_of": "b, searched"} and rows["a, searched"] == {"tasks": ["a"]}
+
+
+def test_each_result_says_what_could_have_been_detected():
+    for values, said in (([1.0, 1.2, 1.1], "better by 1.1"), ([1.0, -1.2, 0.4], "no difference found (+0.1"), ([-2.0, -2.0], "worse by 2.0")):
+        d = difference([0.0] * len(values), values)
+        sentence = Compared("mtlnas", "random", d, 0.01).sentence
+        assert said in sentence and f"could have been detected is {d.detectable:.1f}" in sentence and "effect size g = " in sentence
+    assert "does not survive" in Compared("a", "b", difference([0, 0, 0], [1, 1.2, 1.1]), 0.2).sentence
 
 
 def test_a_grid_names_its_rows():
@@ -78,11 +205,11 @@ def test_a_grid_names_its_rows():
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_the_shipped_studies_are_sound(path, size, tmp_path):
     study = Study.load(path.stem, size)
-    assert study.name == path.stem and len(study.seeds) >= 3 and "single_task" in study.rows
+    assert study.name == path.stem and len(study.seeds) >= 3 and all(study.single(row) for row in study.rows)
     folders = [cell.folder for cell in study.cells()]
     assert len(set(folders)) == len(folders)
     for cell in study.cells():
-        if "edges_of" not in cell.settings and "data" not in cell.settings:
+        if not {"edges_of", "graph_of", "data"} & {*cell.settings}:
             assert study.experiment(cell, tmp_path).search.steps == study.base["steps"]
 
 
@@ -91,6 +218,7 @@ def test_the_shipped_studies_are_sound(path, size, tmp_path):
     ("{name: a, question: b, reference: x, rows: {x: {stepps: 3}}}", "sets stepps"),
     ("{name: a, question: b, reference: y, rows: {x: {}}}", "reference 'y' is no row"),
     ("{name: a, question: b, reference: x, rows: {x: {edges_of: z}}}", "'z', which is no row"),
+    ("{name: a, question: b, reference: x, rows: {x: {edges_of: y}, y: {graph_of: x}}}", "take theirs from it"),
     ("{name: a, question: b, reference: x, rows: {x: {}}, sizes: {big: {}}}", "no size 'small'; it has big")])
 def test_files_that_are_none(tmp_path, text, message):
     (tmp_path / "study.yaml").write_text(text)

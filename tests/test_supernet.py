@@ -1,13 +1,16 @@
 import pytest
 import torch
 from helpers import batch, small_lab
+from torch import nn
 
 from mtlnas_lab.backbones import Backbone, Dropout, vgg16
-from mtlnas_lab.errors import ConfigError, SpaceError
+from mtlnas_lab.errors import ConfigError, SpaceError, TaskError
 from mtlnas_lab.fusion import NDDR, ResidualFusion
+from mtlnas_lab.lab import Lab
 from mtlnas_lab.relaxation import deterministic
 from mtlnas_lab.space import Node, SearchSpace, plan
 from mtlnas_lab.supernet import SuperNet
+from mtlnas_lab.tasks import Segmentation
 
 
 def test_forward_by_hand():
@@ -139,3 +142,17 @@ def test_image_head_and_dropout_by_its_generator():
     torch.manual_seed(99)
     assert torch.equal(first, drop(torch.ones(1000))) and set(first.tolist()) == {0.0, 2.0}
     assert torch.equal(drop.eval()(torch.ones(3)), torch.ones(3))
+
+
+def test_a_task_without_a_head_is_named():
+    lab = small_lab(tasks=2)
+    with pytest.raises(ConfigError, match="no network here has a head for depth; those here are for segmentation, normals"):
+        Lab(small_lab(tasks=3).tasks, lab.supernet, lab.alphas)
+    backbone = lab.supernet.backbones["normals"]
+    for head in (None, nn.Identity(), nn.Sequential(nn.Conv2d(6, 3, 1, bias=False))):
+        with pytest.raises(ConfigError, match="its last layer must have weights and a bias"):
+            Backbone(list(backbone.stages), backbone.plan, head)
+    five = Lab({**lab.tasks, "normals": Segmentation("normals", 5)}, lab.supernet, lab.alphas)
+    image, targets = batch(0)
+    with pytest.raises(TaskError, match="task normals: .* axis 1 must have 5 channels"):
+        five.loss(five.supernet(image, [True] * 48), {"segmentation": targets["segmentation"], "normals": targets["segmentation"]})

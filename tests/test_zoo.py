@@ -1,4 +1,5 @@
 """Backbones: what torchvision computes, cut in stages; and every kind of task set searched over every one of them."""
+import warnings
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,7 @@ from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.evaluate import evaluate, trivial
 from mtlnas_lab.events import Failed, Step
 from mtlnas_lab.experiment import Experiment, reopen, run
+from mtlnas_lab.export import to_onnx, to_torch
 from mtlnas_lab.fusion import ResidualFusion
 from mtlnas_lab.runs import Run
 from mtlnas_lab.search import Search
@@ -253,7 +255,7 @@ def pack(tmp_path_factory):
 
 
 def searched(pack, out, network, kind, count, steps):
-    """Search, derive, prune, save, reopen: all on narrow networks."""
+    """Search, derive, prune, save, reopen: all on narrow networks. Returns the pruned network."""
     tasks = TASKS[kind, count]
     backbone = ",".join(f"{task}={name}" for task, name in zip(tasks, MIXED)) if network == "mixed" else network
     made = Experiment.of("tiny", str(pack), tasks=tasks, steps=steps, pretrain_steps=1, baselines=(), checkpoint_every=steps,
@@ -267,13 +269,30 @@ def searched(pack, out, network, kind, count, steps):
     for task, metrics in evaluate(lab.supernet, architecture.kept, lab.tasks, batches).items():
         assert metrics == pytest.approx(folder.scores()["hard"][task], abs=1e-6, nan_ok=True)
     image = lab.data["test"].batch(torch.arange(2), tasks)[0]
-    for dtype, close in ((torch.float32, 1e-4), (torch.float64, 1e-9)):      # the second tells rounding from mistakes
+    for dtype, close in ((torch.float64, 1e-9), (torch.float32, 1e-4)):      # the first tells rounding from mistakes
         with torch.no_grad():
             pruned = prune(lab.supernet.to(dtype), architecture)
             expected = lab.supernet.eval()(image.to(dtype), architecture.kept)
             for task, output in pruned(image.to(dtype)).items():
                 assert (output - expected[task]).abs().max() <= close * max(1.0, expected[task].abs().max().item())
     assert not any(isinstance(module, nn.BatchNorm2d) for module in pruned.modules())
+    return pruned
+
+
+def exported(network, folder, onnx):
+    """As files that need no lab, and back: the same outputs, also at another batch and image size."""
+    if onnx:
+        pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+        to_onnx(network, folder / "network.onnx")                             # compares at three sizes itself
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")                                                 # torch's own, while it loads
+        program = torch.export.load(to_torch(network, folder / "network.pt2")).module()
+    for shape in ((1, 3, 64, 64), (3, 3, 96, 48)):
+        image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            expected, found = network(image), program(image)
+        for task, output in expected.items():
+            assert (found[task] - output).abs().max() <= 1e-4 * max(1.0, output.abs().max().item())
 
 
 @pytest.mark.parametrize("network, kind, count", [
@@ -287,7 +306,7 @@ def test_a_short_search(pack, tmp_path, network, kind, count):
 @pytest.mark.parametrize("kind, count", TASKS)
 @pytest.mark.parametrize("network", ["vgg16", "resnet18", "resnet50", "vit", "mixed"])
 def test_the_matrix(pack, tmp_path, network, kind, count):
-    searched(pack, tmp_path / "run", network, kind, count, steps=20)
+    exported(searched(pack, tmp_path / "run", network, kind, count, steps=20), tmp_path, onnx=count == 3)
 
 
 def test_baselines_take_the_class_token_along(pack):

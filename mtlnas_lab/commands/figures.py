@@ -117,9 +117,10 @@ def explain(run: Positional[Path], out: Path | None = None, eval_data: str | Non
         every: Every metric of each task in table and sentences, not only the first.
     """
     from ..data import sequential
-    from ..evaluate import ablate, edge_costs, evaluate
+    from ..evaluate import ablate, evaluate
     from ..experiment import reopen
     from ..files import plain, replace
+    from ..looking import edge_costs
     from ..viz import explain as rows_of
     from ..viz import provenance, to_latex, to_markdown
 

@@ -33,6 +33,7 @@ def search(
     released_config: Path | None = None,
     graph: Path | None = None,
     precision: str = "float32",
+    batch_size: int | None = None,
     tensorboard: bool = False,
 ) -> None:
     """Search a fusion graph between single-task networks, and score it as it is.
@@ -71,7 +72,8 @@ def search(
         released_config: A YAML file of the released implementation, whose settings to use.
         graph: A run folder or an architecture.json, found with other backbones or tasks: its edges are carried over, and
             nothing is searched; --steps 0 evaluates at once, more steps train the networks under it.
-        precision: float32, bf16, or auto: what three steps of each say, kept in config.json.
+        precision: float32, bf16, or auto: what three steps of each say, kept in config.json. Pretraining has it, too.
+        batch_size: Images in a batch, in pretraining too; a step of the search takes two batches, one after the other.
         tensorboard: Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`).
     """
     from .. import experiment as work
@@ -87,8 +89,10 @@ def search(
         chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
                              checkpoint_every, device, threads, released_config, backbone, weights, fusion)
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        changes = {"evaluate_every": every, "precision": precision} | ({} if weight_lr is None else {"weight_lr": weight_lr})
-        settings = replace(chosen, search=replace(chosen.search, **changes), graph=graph and _carried(graph, chosen))
+        both = {"precision": precision} | ({} if batch_size is None else {"batch_size": batch_size})
+        changes = both | {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
+        settings = replace(chosen, search=replace(chosen.search, **changes), pretrain=replace(chosen.pretrain, **both),
+                           graph=graph and _carried(graph))
         out = out or _new_folder(settings)
     together = _together(device)
     out = together.agree(out)                                # its name holds the time
@@ -110,15 +114,12 @@ def _also(progress, folder: Path):
     return listen
 
 
-def _carried(graph: Path, chosen) -> dict:
-    """The architecture to carry over; says what will survive."""
+def _carried(graph: Path) -> dict:
+    """The architecture to carry over."""
     from ..architecture import Architecture
     from ..files import read_json
-    from ..transfer import transfer
 
-    found = Architecture.from_json(read_json(graph / "architecture.json" if graph.is_dir() else graph))
-    print(transfer(found, chosen.lab(begin=False).space), file=sys.stderr)
-    return found.to_json()
+    return Architecture.from_json(read_json(graph / "architecture.json" if graph.is_dir() else graph)).to_json()
 
 
 def _together(device: str):

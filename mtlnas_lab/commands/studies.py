@@ -24,7 +24,6 @@ def study(file: Positional[str], size: str = "small", out: Path | None = None, j
     """
     from tqdm import tqdm
 
-    from ..report import Findings, write
     from ..studies import Study
 
     made = Study.load(file, size)
@@ -35,10 +34,8 @@ def study(file: Positional[str], size: str = "small", out: Path | None = None, j
             if done.error:
                 failed.append(done)
                 bar.write(f"{done.cell.folder} failed: {done.error}")
-    findings = Findings.of(made, out)
-    for path in write(findings, out / "report"):
-        print(path)
-    print("", *findings.sentences(), sep="\n")
+    if len(failed) < len(made.cells()):
+        report(file, size, out)
     if failed:
         raise ConfigError(f"{len(failed)} of {len(made.cells())} runs failed; the same command tries them again")
 
@@ -58,4 +55,4 @@ def report(file: Positional[str], size: str = "small", out: Path | None = None, 
     made = Study.load(file, size)
     out = out or Path("runs/studies") / f"{made.name}-{size}"
     findings = Findings.of(made, out)
-    print(*write(findings, to or out / "report"), "", *findings.sentences(), sep="\n")
+    print(*write(findings, to or out / "report"), "", *findings.sentences, sep="\n")

@@ -82,29 +82,56 @@ def plot_cut_over_time(scores, metric: str = "miou"):
     return figure
 
 
-def text_page(title: str, question: str, lines: list[str], head: list[str], cells: list[list[str]]):
-    """Yields Figures in A4: sentences first, then the table of scores, turned on its side."""
+def plot_worth(edges):
+    """What each kept edge is worth against its α (frame: row, seed, edge, kept, alpha, worth, gradient): a line of panels a row."""
+    kept, rows = edges[edges.kept], list(dict.fromkeys(edges.row))
+    shown = {"worth": "loss without the edge\nminus loss with it", "gradient": "|∂ loss / ∂ gate|"}
+    figure = LOOK.figure(height=20 + 55 * len(rows), layout="constrained")
+    with LOOK.context():
+        axes = figure.subplots(len(rows), len(shown), squeeze=False)
+    for line, row in zip(axes, rows):
+        for ax, (column, label) in zip(line, shown.items()):
+            for i, (seed, part) in enumerate(kept[kept.row == row].groupby("seed")):
+                ax.scatter(part.alpha, part[column], s=20, marker=MARKERS[i % len(MARKERS)], color=TASK_COLORS[i % len(TASK_COLORS)],
+                           edgecolor=LOOK.ink, linewidth=0.3, label=f"seed {seed}" if ax is axes[0, 0] else None)
+            ax.axhline(0, color=LOOK.soft, lw=1, ls=":")
+            ax.set(xlabel="α at the end (σ(α): 0.73 at 1, 0.95 at 3, 0.99 at 5)", ylabel=label, title=row)
+    figure.legend(loc="outside lower center", ncols=7)
+    return figure
+
+
+def text_page(title: str, question: str, lines: list[str], tables: list[tuple[str, list[str], list[list[str]]]]):
+    """Yields Figures in A4: sentences first, then the tables (title, head, lines), turned on their side."""
     wrapped = [part for line in lines for part in (textwrap.wrap(line, 96, subsequent_indent="   ") or [""])]
-    for start in range(0, max(len(wrapped), 1), 58):
+    asked = textwrap.wrap(question, 84)
+    for start in range(0, max(len(wrapped), 1), 52):
         figure = LOOK.figure(width=210, height=297)
         if start == 0:
             figure.text(0.08, 0.955, title, size=18, weight="bold", va="top")
-            figure.text(0.08, 0.925, "\n".join(textwrap.wrap(question, 84)), size=11, color=LOOK.soft, va="top")
-        figure.text(0.08, 0.87, "\n".join(wrapped[start:start + 58]), size=9, va="top", linespacing=1.5)
+            figure.text(0.08, 0.925, "\n".join(asked), size=11, color=LOOK.soft, va="top")
+        figure.text(0.08, 0.87, "\n".join(wrapped[start:start + 52]), size=9, va="top", linespacing=1.5)
         yield figure
-    for start in range(0, len(cells), 26):
-        figure = LOOK.figure(width=297, height=210)
-        ax = figure.add_axes((0.03, 0.05, 0.94, 0.88))
-        ax.set_axis_off()
-        table = ax.table(cells[start:start + 26], colLabels=head, loc="upper center", cellLoc="right", edges="horizontal")
-        table.auto_set_font_size(False)
-        table.set_fontsize(6.2)
-        table.auto_set_column_width(list(range(len(head))))
-        for (row, _), cell in table.get_celld().items():
-            cell.set_height(0.075 if row == 0 else 0.032)
-            cell.set_edgecolor("#dddddd")
-        yield figure
+    for name, head, cells in tables:
+        head = ["\n".join(textwrap.wrap(part, 13, break_long_words=False)) for part in head]
+        cells = [["\n".join(textwrap.wrap(value, 30, break_long_words=False)) for value in line] for line in cells]
+        for start in range(0, len(cells), 20):
+            yield _table_page(name, head, cells[start:start + 20])
 
+
+def _table_page(name: str, head: list[str], cells: list[list[str]]):
+    figure = LOOK.figure(width=297, height=210)
+    figure.text(0.03, 0.96, name, size=12, weight="bold", va="top")
+    ax = figure.add_axes((0.03, 0.05, 0.94, 0.86))
+    ax.set_axis_off()
+    table = ax.table(cells, colLabels=head, loc="upper center", cellLoc="right", edges="horizontal")
+    table.auto_set_font_size(False)
+    table.set_fontsize(min(8.0, 76 / len(head)))
+    table.auto_set_column_width(list(range(len(head))))
+    deep = [max(value.count("\n") for value in line) + 1 for line in (head, *cells)]
+    for (row, _), cell in table.get_celld().items():
+        cell.set_height(0.014 + 0.021 * deep[row])
+        cell.set_edgecolor("#dddddd")
+    return figure
 
 
 def captioned(figure, caption: str):

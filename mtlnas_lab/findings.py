@@ -1,0 +1,176 @@
+"""What a study found: tables of its scores, rows compared seed by seed, the gap, overlaps of graphs, in plain sentences."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from . import informative
+from .errors import RunError
+from .files import read_json
+from .paired import Difference, chance_overlap, delta_m, difference, holm, overlap, per_seed
+from .space import SearchSpace
+from .studies import Study
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row against the study's reference in Δm, with Holm's correction over all rows of the study."""
+
+    row: str
+    against: str
+    difference: Difference
+    corrected: float
+
+    @property
+    def sentence(self) -> str:
+        d = self.difference
+        low, high = d.interval
+        said = f"{'better' if d.mean > 0 else 'worse'} by {abs(d.mean):.1f} points of Δm" if d.found else \
+            f"no difference found ({d.mean:+.1f} points of Δm)"
+        doubt = ", which does not survive the correction" if d.found and self.corrected > 0.05 else ""
+        return (f"{self.row} against {self.against}: {said}{doubt}; 95 % interval {low:+.1f} to {high:+.1f}, {len(d.values)} seeds, "
+                f"effect size g = {_number(d.effect, '+.1f')}, corrected p = {self.corrected:.2g}; the smallest difference that "
+                f"could have been detected is {d.detectable:.1f}.")
+
+    @property
+    def cells(self) -> list[str]:
+        """For COMPARED: the same as a line of a table."""
+        d = self.difference
+        between = lambda ends: f"{ends[0]:+.1f} to {ends[1]:+.1f}"  # noqa: E731
+        return [self.row, self.against, f"{d.mean:+.1f}", between(d.interval), between(d.bootstrap), _number(d.effect, "+.2f"), f"{d.detectable:.1f}",
+                f"{d.p:.2g}", f"{self.corrected:.2g}", " ".join(f"{v:+.1f}" for v in d.values)]
+
+
+COMPARED = ["row", "against", "difference in Δm", "95 % interval (t)", "95 % bootstrap", "effect size g", "detectable", "p", "p (Holm)", "each seed"]
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if value == value else "–"           # NaN: two seeds, or seeds that all say the same
+
+
+@dataclass
+class Findings:
+    """A study's tables and what they say."""
+
+    study: Study
+    scores: object                                # tidy (pandas), as in studies.Results
+    runs: object                                  # one line a run (pandas), as in studies.Results
+    edges: object                                 # one line an edge of a run (pandas), as in studies.Results; may be empty
+    spaces: Mapping[str, SearchSpace]             # of each row
+
+    @classmethod
+    def of(cls, study: Study, out: str | Path) -> Findings:
+        results = study.results(out)
+        if not len(results.runs):
+            raise RunError(f"{out} holds no finished run of the study {study.name!r}; run it first: mtlnas-lab study")
+        return cls(study, *results)
+
+    @classmethod
+    def read(cls, study: Study, folder: str | Path) -> Findings:
+        """From the tables that `write` left (scores.csv, runs.csv, edges.csv): the runs themselves are not needed."""
+        import pandas
+
+        folder = Path(folder)
+        try:
+            scores = pandas.read_csv(folder / "scores.csv", dtype={"step": "Int64"})
+            spaces = {row: SearchSpace.from_json(space) for row, space in read_json(folder / "spaces.json").items()}
+            edges = pandas.read_csv(folder / "edges.csv") if (folder / "edges.csv").is_file() else pandas.DataFrame()
+            return cls(study, scores, pandas.read_csv(folder / "runs.csv", dtype={"kept": str}), edges, spaces)
+        except OSError as error:
+            raise RunError(f"{folder} has no tables of a study ({error.strerror}: scores.csv, runs.csv, spaces.json)") from None
+
+    @cached_property
+    def gains(self):
+        """Δm over single-task in %, (row × seed), in the study's order of rows."""
+        found = per_seed(self.scores, self.study.kind, {row: self.study.single(row) for row in self.study.rows})
+        return found.reindex([row for row in self.study.rows if row in found.index])
+
+    @cached_property
+    def compared(self) -> list[Compared]:
+        """Every row against the one it is compared with, by Δm, paired by seed; corrected for the number of comparisons."""
+        against = {row: settings.get("against", self.study.reference) for row, settings in self.study.rows.items()}
+        pairs = [(row, against[row], self.gains.loc[[against[row], row]].dropna(axis=1)) for row in self.gains.index
+                 if against[row] in self.gains.index and against[row] != row]
+        found = [(row, other, difference(pair.loc[other], pair.loc[row])) for row, other, pair in pairs if pair.shape[1] > 1]
+        return [Compared(row, other, d, p) for (row, other, d), p in zip(found, holm([d.p for *_, d in found]))]
+
+    @cached_property
+    def means(self):
+        """Scores of each row: mean over seeds, and their standard deviation (columns (task, metric), entries "m ± s")."""
+        final = self.scores[self.scores.step.isna() & (self.scores.kind == self.study.kind)]
+        seeds = final.groupby(["row", "seed", "task", "metric"], sort=False).value.mean().reset_index()
+        cell = seeds.groupby(["row", "task", "metric"], sort=False).value.agg(
+            lambda v: f"{v.mean():.{2 if v.abs().mean() > 2 else 3}f} ± {v.std():.{2 if v.abs().mean() > 2 else 3}f}")
+        table = cell.unstack(["task", "metric"]).fillna("")
+        table = table.reindex([row for row in self.study.rows if row in table.index])
+        gains = self.gains
+        if len(gains):
+            table[("", "Δm, %")] = [f"{gains.loc[row].mean():+.1f} ± {gains.loc[row].std():.1f}" if row in gains.index else "" for row in table.index]
+        return table
+
+    @cached_property
+    def gap(self):
+        """What cutting the gates changes, in Δm points relative to the soft score of the same run: (row × seed)."""
+        import pandas
+
+        final, lines = self.scores[self.scores.step.isna()], []
+        for (row, seed), part in final.groupby(["row", "seed"]):
+            by_kind = {kind: p.groupby(["task", "metric"]).value.mean() for kind, p in part.groupby("kind")}
+            if "soft" in by_kind:
+                nested = {kind: {t: v[t].to_dict() for t in v.index.levels[0]} for kind, v in by_kind.items()}
+                lines.append({"row": row, "seed": seed, **{kind: delta_m(nested[kind], nested["soft"]) for kind in ("hard", "hard_recalibrated")}})
+        return pandas.DataFrame(lines)
+
+    @cached_property
+    def overlap(self) -> list[dict]:
+        """Rows that searched: how alike the seeds' graphs are, and what chance gives (pairwise Jaccard overlap)."""
+        said = []
+        for row, part in self.runs.groupby("row", sort=False):
+            if len(part) > 1 and self.study.searches(row):
+                mean, low, high = chance_overlap(int(part.candidates.iloc[0]), part.edges.tolist(), draws=500)
+                said.append({"row": row, "jaccard": overlap(part.kept), "chance": mean, "low": low, "high": high})
+        return said
+
+    @cached_property
+    def correlations(self):
+        """Of runs that say what their edges are worth (frame: row, seed, and informative.correlations)."""
+        import pandas
+
+        return pandas.DataFrame([{"row": row, "seed": seed, **informative.correlations(part.to_dict("records"))} for (row, seed), part in
+                                 (self.edges.groupby(["row", "seed"], sort=False) if len(self.edges) else ())])
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """What the study says, one plain sentence each."""
+        said = [one.sentence for one in self.compared]
+        if said:
+            said.append(f"{len(said)} comparisons by paired t-tests, p corrected for that number (Holm); an effect size g is the mean of the seeds' "
+                        "differences in units of their standard deviation (Hedges); a true difference of the size called smallest is detected "
+                        "at 5 % in four of five such studies.")
+        for row, part in self.gap.groupby("row", sort=False) if len(self.gap) else ():
+            said.append(f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % "
+                        f"(seeds: {', '.join(f'{v:+.1f}' for v in part.hard)}), with batch norm anew {part.hard_recalibrated.mean():+.1f} %.")
+        for o in self.overlap:
+            where = "no more than chance" if o["low"] <= o["jaccard"] <= o["high"] else "more than chance" if o["jaccard"] > o["high"] else "less than chance"
+            said.append(f"{o['row']}: graphs of two seeds share {o['jaccard']:.2f} of their edges (Jaccard); random graphs of these sizes "
+                        f"{o['chance']:.2f} ({o['low']:.2f} to {o['high']:.2f}): {where}.")
+        return said + [line for row, part in self.correlations.groupby("row", sort=False) for line in _informative(row, part)] \
+            if len(self.correlations) else said
+
+
+CORRELATED = {"worth": "α and the loss when a kept edge is removed", "points": "α and the score lost when a kept edge is removed",
+              "gradient": "α and |∂ loss / ∂ gate|", "gradient on worth": "|∂ loss / ∂ gate| and the loss when a kept edge is removed"}
+
+
+def _informative(row: str, part) -> list[str]:
+    """One sentence for each pair of edge scores: Spearman's rank correlation over the kept edges, every seed."""
+    said = []
+    for name, what in CORRELATED.items():
+        values = part[name].dropna()
+        if len(values) > 1:
+            d = difference([0.0] * len(values), values)
+            said.append(f"{row}: rank correlation of {what}: {d.mean:+.2f} (seeds: {', '.join(f'{v:+.2f}' for v in values)}), 95 % interval "
+                        f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}: {'found' if d.found else 'none found'}; {d.detectable:.2f} could have been detected.")
+    return said
