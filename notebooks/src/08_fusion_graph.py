@@ -399,6 +399,26 @@ print(f"kept by all four: {int((share == 1).sum())} edges; by chance {len(space)
 # dark edges are about as many as luck gives. Before you print a consensus, run the real search under
 # several seeds (`mtlnas-lab search --seed 1 --out runs/seed-1`, and so on), and print this number with it.
 
+# %% [markdown]
+# ### And searches that took their time?
+#
+# The shipped study `main` has five full searches under five seeds, 200 steps each. The same question, the same answer?
+
+# %%
+from mtlnas_lab.findings import Findings
+from mtlnas_lab.studies import Study
+
+main = Findings.read(Study.load("main"), presets.samples() / "studies" / "main-small")
+patient = [Architecture(space, tuple(c == "1" for c in kept)) for kept in main.runs[main.runs.row == "mtlnas"].kept]
+print(f"{len(patient)} searches, stability {stability(patient)['stability']:.2f}")
+print(next(line for line in main.sentences if line.startswith("mtlnas: graphs")))
+plot_fusion_graph(consensus_graph(patient), style="paper-double", title="Five searches of 200 steps: how many keep an edge").figure
+
+# %% [markdown]
+# *Reading aid: as above; Jaccard overlap is the edges in both graphs over the edges in either.* More than chance, and far
+# from agreement: α has heard something that all seeds hear. Whether what they agree on is also *better* is another
+# question, and notebook 07 has the answer of the same study.
+
 # %% [markdown] tags=["teacher"]
 # **Teacher: seeds, 15 minutes.** The heart of this notebook. Ask for the guess before, then let the chance level
 # spoil the satisfaction: sharing 40 to 50 % of the edges is what two random graphs of half the candidates do. Usual
