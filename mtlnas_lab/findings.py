@@ -116,7 +116,8 @@ class Findings:
         import pandas
 
         final, lines = self.scores[self.scores.step.isna()], []
-        for (row, seed), part in final.groupby(["row", "seed"]):
+        final = final.assign(row=pandas.Categorical(final.row, list(self.study.rows)))             # in the study's order
+        for (row, seed), part in final.groupby(["row", "seed"], observed=True):
             by_kind = {kind: p.groupby(["task", "metric"]).value.mean() for kind, p in part.groupby("kind")}
             if "soft" in by_kind:
                 nested = {kind: {t: v[t].to_dict() for t in v.index.levels[0]} for kind, v in by_kind.items()}

@@ -25,12 +25,12 @@ def write(findings: Findings, folder: str | Path) -> list[Path]:
     text = {"report.html": _page(findings, figures), "report.md": _markdown(findings), "tables.tex": latex(findings)}
     for name, content in text.items():
         (folder / name).write_text(content, encoding="utf-8")
-    findings.scores.to_csv(folder / "scores.csv", index=False, float_format="%.6g")
-    findings.runs.to_csv(folder / "runs.csv", index=False, float_format="%.6g")
+    findings.scores.to_csv(folder / "scores.csv", index=False, float_format="%.10g")
+    findings.runs.to_csv(folder / "runs.csv", index=False, float_format="%.10g")
     (folder / "spaces.json").write_text(json.dumps({row: space.to_json() for row, space in findings.spaces.items()}), encoding="utf-8")
     made = [*text, "scores.csv", "runs.csv", "spaces.json"]
     if len(findings.edges):
-        findings.edges.to_csv(folder / "edges.csv", index=False, float_format="%.6g")
+        findings.edges.to_csv(folder / "edges.csv", index=False, float_format="%.10g")
         made.append("edges.csv")
     try:
         findings.scores.to_parquet(folder / "scores.parquet", index=False)
