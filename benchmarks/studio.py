@@ -83,10 +83,10 @@ search.step = timed
 LISTEN = """() => { window.moves = []; document.querySelector('.mtl-entropy_weight input').addEventListener('input', event => (
   window.moves.push([(performance.timeOrigin + performance.now()) / 1000, +event.target.value]))) }"""
 COUNT_DRAWS = """() => { window.draws = 0; window.longest = 0;
-  const clear = CanvasRenderingContext2D.prototype.clearRect;
-  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+  const copy = CanvasRenderingContext2D.prototype.drawImage;                  // of the backs: once a frame
+  CanvasRenderingContext2D.prototype.drawImage = function (...what) {
     if (this.canvas.className === 'mtl-canvas') window.draws++;
-    return clear.apply(this, box); };
+    return copy.apply(this, what); };
   new PerformanceObserver(list => { for (const one of list.getEntries()) window.longest = Math.max(window.longest, one.duration); })
     .observe({entryTypes: ['longtask']}); }"""
 LARGE = BEGIN + """space = viz_fakes.space(5, plan=viz_fakes.RESNET)
