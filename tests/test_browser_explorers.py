@@ -105,7 +105,12 @@ def test_edges_are_taken_out_and_toggled(notebook):
     assert nb.cell("print(sum(toggler.gates), toggler.gates[0])") == "1 True"
     curve = svg.locator("path[d]").first.get_attribute("d").split("C")[1]
     x1, y1, x2, y2 = map(float, curve.split()[:4])
-    svg.click(position={"x": (x1 + x2) / 2, "y": (y1 + y2) / 2})         # the first edge, with the mouse
+    svg.hover(position={"x": (x1 + x2) / 2, "y": (y1 + y2) / 2})         # the first edge, with the mouse
+    expect(toggler.locator(".mtl-note").first).to_contain_text("a click opens it")
+    nb.page.mouse.down()
+    nb.page.evaluate("document.body.classList.toggle('drawn-anew')")      # between pressing and letting go: still a click
+    time.sleep(0.3)
+    nb.page.mouse.up()
     expect(toggler.locator("svg")).to_have_attribute("aria-label", re.compile("^2 of 48"))
     seen.focus()
     nb.page.keyboard.press("ArrowRight")

@@ -215,7 +215,9 @@ export function matrix(P, svg, stage, box, gate, lit = -1) {
 }
 
 // An edge under the mouse or the arrow keys: `lit.e`; Enter, space and a click act on it. at(x, y) -> edge or −1.
+// Pressed and let go on the same edge is a click: the browser's own is lost when the page is drawn anew between the two.
 export function picker(P, svg, count, at, act = () => {}) {
+  let pressed = -1;
   const lit = {e: -1}, put = e => { if (e !== lit.e) { lit.e = e; P.later(); } };
   const under = event => {
     const box = svg.getBoundingClientRect();
@@ -225,7 +227,11 @@ export function picker(P, svg, count, at, act = () => {}) {
   svg.setAttribute("role", "application");
   svg.onpointermove = event => { put(under(event)); svg.style.cursor = lit.e < 0 ? "default" : "pointer"; };
   svg.onpointerleave = () => put(-1);
-  svg.onclick = event => { const e = under(event); if (e >= 0) act(e); };
+  svg.onpointerdown = event => { pressed = event.button ? -1 : under(event); };
+  svg.onpointerup = event => {
+    if (pressed >= 0 && pressed === under(event)) act(pressed);
+    pressed = -1;
+  };
   svg.onkeydown = event => {
     const n = count(), turn = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key], known = lit.e >= 0 && lit.e < n;
     if (turn && n) put(known ? (lit.e + turn + n) % n : turn > 0 ? 0 : n - 1);
