@@ -49,6 +49,10 @@ class Architecture:
             return tuple(float(keep) for keep in self.kept)
         return tuple(torch.sigmoid(torch.tensor(self.alpha, dtype=torch.float64)).tolist())
 
+    def flipped(self, i: int) -> tuple[bool, ...]:
+        """`kept` with candidate i the other way round."""
+        return tuple(keep != (i == j) for j, keep in enumerate(self.kept))
+
     def __len__(self) -> int:
         return sum(self.kept)
 

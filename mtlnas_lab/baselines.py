@@ -139,20 +139,16 @@ def _lab(lab: Lab, network: nn.Module) -> Lab:
 
 
 BASELINES: dict[str, Callable[[Lab, int, int], tuple[Lab, Architecture | None]]] = {
-    # name: (lab as pretrained, edges the search kept, seed) -> what to train, and under which gates
+    # name: (lab as pretrained, edges the search kept, seed) -> what to train, and under which gates (None: all open)
     "single_task": lambda lab, edges, seed: (without_candidates(lab), None),
     "shared_trunk": lambda lab, edges, seed: (shared_trunk(lab), None),
-    "cross_stitch": lambda lab, edges, seed: _fixed(just(lab, group_ends(lab.space), CrossStitch)),
+    "cross_stitch": lambda lab, edges, seed: (just(lab, group_ends(lab.space), CrossStitch), None),
     "sluice": lambda lab, edges, seed: (_lab(lab, Sluice(_backbones(lab))), None),
-    "nddr_group_ends": lambda lab, edges, seed: _fixed(just(lab, group_ends(lab.space))),
-    "nddr_every_stage": lambda lab, edges, seed: _fixed(just(lab, same_stage(lab.space))),
-    "all_edges": lambda lab, edges, seed: _fixed(lab.copy()),
+    "nddr_group_ends": lambda lab, edges, seed: (just(lab, group_ends(lab.space)), None),
+    "nddr_every_stage": lambda lab, edges, seed: (just(lab, same_stage(lab.space)), None),
+    "all_edges": lambda lab, edges, seed: (lab.copy(), None),
     "random_graph": lambda lab, edges, seed: (lab.copy(), random_graph(lab.space, edges, seed)),
 }
-
-
-def _fixed(lab: Lab) -> tuple[Lab, Architecture]:
-    return lab, all_edges(lab.space)
 
 
 def baseline(name: str, lab: Lab, edges: int, seed: int = 0) -> tuple[Lab, Architecture]:

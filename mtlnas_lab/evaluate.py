@@ -82,10 +82,9 @@ def ablate(lab: Lab, architecture: Architecture, batches: Callable[[], Iterable]
     """
     with_all, changes = evaluate(lab.supernet, architecture.kept, lab.tasks, batches()), {}
     for i in through([i for i, keep in enumerate(architecture.kept) if keep]):
-        scores = evaluate(lab.supernet, [keep and j != i for j, keep in enumerate(architecture.kept)], lab.tasks, batches())
-        changes[str(lab.space.edges[i])] = {
-            task: {metric: value - with_all[task][metric] for metric, value in found.items()}
-            for task, found in scores.items()}
+        without = evaluate(lab.supernet, architecture.flipped(i), lab.tasks, batches())
+        changes[str(lab.space.edges[i])] = {task: {metric: value - with_all[task][metric] for metric, value in found.items()}
+                                            for task, found in without.items()}
     return changes
 
 

@@ -159,6 +159,9 @@ class _View(Sequence):
     def __eq__(self, other) -> bool:
         return list(self) == list(other)
 
+    def __repr__(self) -> str:
+        return repr(list(self))
+
 
 class EventLog:
     """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later.

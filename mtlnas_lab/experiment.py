@@ -21,7 +21,7 @@ from .fusion import NDDR, CrossStitch, ResidualFusion
 from .lab import Lab, pick_device
 from .official import read_released
 from .presets import load_backbones, load_data, make_lab, per_task, preset, with_budget
-from .recording import go, resume
+from .recording import go
 from .runs import Run
 from .search import Search
 from .together import ALONE, Alone
@@ -198,13 +198,14 @@ def _method(experiment: Experiment, lab: Lab) -> tuple[Lab, tuple[bool, ...] | N
 
 def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search:
     """Train in a folder of its own, or take what that folder has already finished."""
-    config = {**experiment.to_json(), "search": search.config.to_json()}
-    there = (path / "events.jsonl").exists()
-    if there and search.together is ALONE and (taught := Run.open(path)).log.finished and search.config.steps in [
-            manifest.step for manifest in taught.checkpoints()] and not resume(search, taught):
-        return search                                                   # only read: others may be reading it too
-    with search.together.folder(lambda: Run.resume(path) if there else Run.create(path, config, search.lab.space)) as folder:
-        go(search, folder, experiment.checkpoint_every, experiment.keyframes, listen)
+    def folder() -> Run:
+        if not (path / "events.jsonl").exists():
+            return Run.create(path, {**experiment.to_json(), "search": search.config.to_json()}, search.lab.space)
+        there = Run.open(path)                                          # finished, it is only read: others may be reading it too
+        done = there.log.finished and search.config.steps in [manifest.step for manifest in there.checkpoints()]
+        return there if done else Run.resume(path)
+    with search.together.folder(folder) as kept:
+        go(search, kept, experiment.checkpoint_every, experiment.keyframes, listen)
     return search
 
 
@@ -214,11 +215,10 @@ def _batches(lab: Lab, split: str):
     return data_module.sequential(pack, tuple(lab.tasks), 32)
 
 
-def _training_batches(lab: Lab, count: int = 16):
+def _training_batches(lab: Lab, count: int):
     """Some training images as they are, to average batch-norm statistics over."""
     pack = lab.data["train"]
-    index = torch.arange(min(len(pack), count * 32))
-    return data_module.sequential(pack.subset(index), tuple(lab.tasks), 32)
+    return data_module.sequential(pack.subset(torch.arange(min(len(pack), count * 32))), tuple(lab.tasks), 32)
 
 
 def scores_now(search: Search) -> dict[str, Scores]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import informative
 from .errors import RunError
 from .files import read_json
-from .paired import Difference, chance_overlap, delta_m, difference, holm, overlap, per_seed
+from .paired import Difference, chance_overlap, delta_m, difference, holm, nested, overlap, per_seed
 from .space import SearchSpace
 from .studies import Study
 
@@ -84,15 +84,26 @@ class Findings:
     @cached_property
     def gains(self):
         """Δm over single-task in %, (row × seed), in the study's order of rows."""
-        found = per_seed(self.scores, self.study.kind, {row: self.study.single(row) for row in self.study.rows})
+        return self._gains(self.study.kind)
+
+    def _gains(self, kind: str):
+        found = per_seed(self.scores, kind, {row: self.study.single(row) for row in self.study.rows})
         return found.reindex([row for row in self.study.rows if row in found.index])
 
     @cached_property
     def compared(self) -> list[Compared]:
         """Every row against the one it is compared with, by Δm, paired by seed; corrected for the number of comparisons."""
+        return self._compared(self.gains)
+
+    @cached_property
+    def anew(self) -> list[Compared]:
+        """The same comparisons where every network's batch norm is computed anew."""
+        return self._compared(self._gains("hard_recalibrated"))
+
+    def _compared(self, gains) -> list[Compared]:
         against = {row: settings.get("against", self.study.reference) for row, settings in self.study.rows.items()}
-        pairs = [(row, against[row], self.gains.loc[[against[row], row]].dropna(axis=1)) for row in self.gains.index
-                 if against[row] in self.gains.index and against[row] != row]
+        pairs = [(row, against[row], gains.loc[[against[row], row]].dropna(axis=1)) for row in gains.index
+                 if against[row] in gains.index and against[row] != row]
         found = [(row, other, difference(pair.loc[other], pair.loc[row])) for row, other, pair in pairs if pair.shape[1] > 1]
         return [Compared(row, other, d, p) for (row, other, d), p in zip(found, holm([d.p for *_, d in found]))]
 
@@ -120,8 +131,8 @@ class Findings:
         for (row, seed), part in final.groupby(["row", "seed"], observed=True):
             by_kind = {kind: p.groupby(["task", "metric"]).value.mean() for kind, p in part.groupby("kind")}
             if "soft" in by_kind:
-                nested = {kind: {t: v[t].to_dict() for t in v.index.levels[0]} for kind, v in by_kind.items()}
-                lines.append({"row": row, "seed": seed, **{kind: delta_m(nested[kind], nested["soft"]) for kind in ("hard", "hard_recalibrated")}})
+                lines.append({"row": row, "seed": seed, **{kind: delta_m(nested(by_kind[kind]), nested(by_kind["soft"]))
+                                                           for kind in ("hard", "hard_recalibrated")}})
         return pandas.DataFrame(lines)
 
     @cached_property
@@ -150,6 +161,10 @@ class Findings:
             said.append(f"{len(said)} comparisons by paired t-tests, p corrected for that number (Holm); an effect size g is the mean of the seeds' "
                         "differences in units of their standard deviation (Hedges); a true difference of the size called smallest is detected "
                         "at 5 % in four of five such studies.")
+        if self.anew:
+            said.append("With the batch norm of every network computed anew: " + "; ".join(
+                f"{c.row} {c.difference.mean:+.1f} ({c.difference.interval[0]:+.1f} to {c.difference.interval[1]:+.1f}, corrected p = {c.corrected:.2g})"
+                for c in self.anew) + ".")
         for row, part in self.gap.groupby("row", sort=False) if len(self.gap) else ():
             said.append(f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % "
                         f"(seeds: {', '.join(f'{v:+.1f}' for v in part.hard)}), with batch norm anew {part.hard_recalibrated.mean():+.1f} %.")

@@ -38,8 +38,7 @@ def measure(path: str | Path, device: str = "auto") -> list[dict]:
     batches = lambda: data.sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
     gates = torch.tensor(architecture.kept, dtype=torch.float32, device=lab.device)
     with_all, gradient = _loss_and_gradient(lab, gates, batches())
-    flipped = [_loss(lab, tuple(keep != (i == j) for j, keep in enumerate(architecture.kept)), batches())
-               for i in range(len(lab.space))]
+    flipped = [_loss(lab, architecture.flipped(i), batches()) for i in range(len(lab.space))]
     scores, changes = Run.open(path).scores()["hard"], ablate(lab, architecture, batches)
     points = {edge: -delta_m({task: {metric: scores[task][metric] + change for metric, change in of.items()} for task, of in tasks.items()}, scores)
               for edge, tasks in changes.items()}

@@ -164,7 +164,7 @@ def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str,
     training, kept = lab.supernet.training, architecture.kept
     lab.supernet.eval()
     total = operations(lab.supernet, image, kept)
-    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, [k and j != i for j, k in enumerate(kept)]) / total
+    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, architecture.flipped(i)) / total
              for i, keep in enumerate(kept) if keep}
     lab.supernet.train(training)
     return costs

@@ -80,6 +80,11 @@ def delta_m(scores: Mapping[str, Mapping[str, float]], single: Mapping[str, Mapp
     return 100 * float(np.mean(tasks))
 
 
+def nested(values) -> dict[str, dict[str, float]]:
+    """{task: {metric: value}} of a pandas series by (task, metric)."""
+    return {task: values[task].to_dict() for task in values.index.levels[0]}
+
+
 def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] = "single_task"):
     """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: of Study.table."""
     final = table[table.step.isna()]
@@ -92,8 +97,7 @@ def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] =
         alone = score.get((single if isinstance(single, str) else single.get(row), seed))
         if alone is None:
             continue
-        nested = [{task: values[task].to_dict() for task in values.index.levels[0]} for values in (values, alone)]
-        lines.append({"row": row, "seed": seed, "delta_m": delta_m(*nested)})
+        lines.append({"row": row, "seed": seed, "delta_m": delta_m(nested(values), nested(alone))})
     return pandas.DataFrame(lines, columns=["row", "seed", "delta_m"]).pivot(index="row", columns="seed", values="delta_m")
 
 

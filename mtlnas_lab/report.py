@@ -96,13 +96,13 @@ def facts(findings: Findings) -> list[str]:
     import torch
 
     study, runs = findings.study, findings.runs
+    named = f"{study.name}{study.size and f' --size {study.size}'}"
     return [f"{len(runs)} runs of {len(study.rows)} rows, seeds {', '.join(map(str, study.seeds))}; {runs.seconds.sum() / 60:.0f} min of steps in all",
             f"every run took {' or '.join(str(n) for n in sorted(runs.steps.unique()))} steps; what is not trained here (shipped or shared "
             "pretrained backbones) is the same for all rows of a seed",
             f"compared by the score `{study.kind}` ({KINDS[study.kind]}), as Δm over single-task networks of the same seed and budget",
             f"mtlnas_lab {__version__}, torch {torch.__version__.split('+')[0]}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores",
-            f"command: mtlnas-lab study {study.name}{study.size and f' --size {study.size}'}; this report from finished runs: "
-            f"mtlnas-lab report {study.name}{study.size and f' --size {study.size}'}"]
+            f"command: mtlnas-lab study {named}; this report from finished runs: mtlnas-lab report {named}"]
 
 
 def _tables(findings: Findings) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -139,8 +139,11 @@ STYLE = ("body{font:16px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto
 
 
 def _svg(figure) -> str:
+    from .viz.style import style
+
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
+    with style("web-light").context():                           # real text, the same bytes
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()[stream.getvalue().index("<svg"):]
 
 

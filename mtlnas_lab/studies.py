@@ -206,8 +206,8 @@ class Study:
                        for task, metrics in tasks.items() for metric, value in metrics.items()]
             candidates, keeps = kept["space"]["edges"], set(kept["kept"])
             runs.append({**who, "folder": cell.folder, "edges": len(keeps), "candidates": len(candidates),
-                         "entropy": log.steps[-1].entropy_fraction if log.steps else None, "settled": settled(log),
-                         "steps": len(log.steps), "seconds": sum(step.seconds for step in log.steps),
+                         "entropy": log.column("entropy_fraction")[-1] if log.steps else None, "settled": settled(log),
+                         "steps": len(log.steps), "seconds": log.column("seconds").sum(),
                          "kept": "".join(str(int(edge in keeps)) for edge in candidates)})
             if (folder.path / informative.FILE).is_file():
                 edges += [{**who, **edge} for edge in informative.read(folder.path)]
