@@ -1,5 +1,6 @@
 """The bytes that the canvas draws, read back; the small JSON beside them; the pure functions in node."""
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import viz_fakes
 from widget_fakes import FakeSearch
 
 from mtlnas_lab.events import EventLog, Step
+from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
 from mtlnas_lab.widgets.frame import COLUMNS, LIVE, frame, marks, rows, settings, space_of, stage
 from mtlnas_lab.widgets.view import HERE, page_script
 
@@ -117,3 +119,10 @@ def test_a_script_and_what_it_imports_are_one_module(script, tmp_path):
     (tmp_path / "page.mjs").write_text(page_script(HERE / script), encoding="utf-8")      # one scope: no name twice
     done = subprocess.run([node, "--check", tmp_path / "page.mjs"], capture_output=True, text=True, timeout=60)
     assert not done.returncode, done.stderr
+
+
+def test_the_page_has_the_colours_of_the_figures():
+    script = (HERE / "plan.js").read_text(encoding="utf-8")
+    lists = [tuple(re.findall("#[0-9a-f]{6}", part)) for part in
+             re.search(r"TASKS = (.*?);\nconst RAMPS = {false: (.*?\]),\s*true: (.*?)};", script, re.DOTALL).groups()]
+    assert lists == [TASK_COLORS, RAMPS[False], RAMPS[True]]
