@@ -16,6 +16,7 @@ import pytest
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
+expect.set_options(timeout=15_000)                      # of a machine that does other things too
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 ROOT = Path(__file__).parents[1]
@@ -132,7 +133,7 @@ class Notebook:
     def saved(self):
         """The notebook's file, after saving it."""
         self.menu("File", "Save Notebook")
-        self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=10_000)
+        self.page.wait_for_function("!document.querySelector('.jp-mod-dirty')", timeout=30_000)
         return self.path.read_text(encoding="utf-8")
 
     def step(self, which=0):
