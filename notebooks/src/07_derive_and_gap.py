@@ -481,8 +481,10 @@ print(*[one.sentence for one in studies["main"].compared if one.row in ("random_
 plot_cut(studies["gap"].gap)
 
 # %% [markdown]
-# *How to read it:* how much the score changes when the gates are cut, in % of the soft score; every dot is a seed. At
-# λ = 0 the cut costs most; with λ = 10 the searched network is the one that is used.
+# *How to read it:* how much the score changes when the gates are cut, in % of the soft score; every mark is a seed. At
+# λ = 0 the cut costs most; with λ = 10 the searched network is the one that is used. Mind the squares: with batch norm's
+# statistics averaged anew, most of the loss at λ = 0 is gone as well, without any entropy term. What entropy saves is
+# that second pass over training images, and the rest.
 
 # %% [markdown]
 # ## What we know now
