@@ -23,6 +23,7 @@ class SearchConfig:
     steps: int = 500                      # updates of α and of w, one each a step
     batch_size: int = 8                   # images in each of the two batches of a step
     seed: int = 0
+    warm_up: int = 0                      # first steps, in which w learns with every edge open, and α waits
     optimizer: str = "adam"               # of w: adam or sgd
     weight_lr: float = 1e-3
     weight_decay: float = 0.0
@@ -54,7 +55,7 @@ class SearchConfig:
                 object.__setattr__(self, name, Schedule(**value) if isinstance(value, Mapping) else Schedule.constant(value))
         object.__setattr__(self, "alpha_betas", tuple(self.alpha_betas))
         relaxation(self.alpha_gates), relaxation(self.weight_gates)
-        for name, least in {"steps": 0, "batch_size": 1, "alpha_lr": 0, "weight_lr": 0, "evaluate_every": 0}.items():
+        for name, least in {"steps": 0, "batch_size": 1, "warm_up": 0, "alpha_lr": 0, "weight_lr": 0, "evaluate_every": 0}.items():
             if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} = {getattr(self, name)} is too small; give {least} or more")
         for name, choices in {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16", "auto")}.items():

@@ -50,7 +50,8 @@ class Experiment:
     checkpoint_every: int = 100
     keyframes: int = 5                # checkpoints spread over the run that are kept for branching
     device: str = "auto"
-    threads: int = field(default_factory=lambda: max(1, (os.cpu_count() or 2) - 1))   # of the CPU; one core stays free
+    threads: int = field(                # of the CPU; one core stays free, the others are for all processes here
+        default_factory=lambda: max(1, ((os.cpu_count() or 2) - 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     method: str = "search"            # or the name of a baseline, to train that instead
     edges: int | None = None          # of a random graph; None: half of the candidates
     draw: int = 0                     # which random graph: another one under the same seed
@@ -134,11 +135,12 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
         raise ConfigError(f"threads = {experiment.threads}: give 1 or more")
     torch.set_num_threads(experiment.threads)                           # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(together.device(experiment.device)))
-    lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell))
+    lab = together.settle(here.lab(_begins(experiment, out, pretraining), tell), replace(experiment, device="", threads=1, weights={}, weights_sha256={}))
     if experiment.graph is not None and not resume:                     # what is lost is said, or refused, before any work
         tell(str(transfer(Architecture.from_json(experiment.graph), lab.space)))
     if experiment.search.precision == "auto":
-        experiment = together.agree(_calibrated(experiment, lab))
+        search, seconds = together.agree(calibrate(lab, experiment.search, together=together))    # a resumed run does not decide again
+        experiment = replace(experiment, search=search, calibration=seconds, pretrain=replace(experiment.pretrain, precision=search.precision))
         tell(f"precision {experiment.search.precision}: " + ", ".join(f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()))
     with together.folder(lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)) as folder:
         if experiment.pretrain.steps:
@@ -149,7 +151,7 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
         go(search, folder, experiment.checkpoint_every, experiment.keyframes, partial(listen, "search"), turn)
         architecture = search.architecture()
         folder.write_json("architecture.json", architecture.to_json())
-        folder.save_weights(_weights(lab))
+        folder.save_weights({"alpha": lab.alphas.alpha.detach(), **{f"supernet.{n}": value for n, value in lab.supernet.state_dict().items()}})
         scores = final_scores(lab, architecture)
         folder.write_json("scores.json", scores)
         for name in experiment.baselines:
@@ -158,12 +160,6 @@ def run(experiment: Experiment | None, out: str | Path, resume: bool = False, li
                              out / "baselines" / name, experiment, partial(listen, name))
             scores[name] = evaluate(trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test"))
             folder.write_json("scores.json", scores)
-
-
-def _calibrated(experiment: Experiment, lab: Lab) -> Experiment:
-    """With the precision decided, for all its parts, before it is written down: a resumed run must not decide again."""
-    search, seconds = calibrate(lab, experiment.search)
-    return replace(experiment, search=search, pretrain=replace(experiment.pretrain, precision=search.precision), calibration=seconds)
 
 
 def _begins(experiment: Experiment, out: Path, pretraining: str | Path | None) -> bool:
@@ -235,16 +231,12 @@ def final_scores(lab: Lab, architecture: Architecture) -> dict[str, Scores]:
     """The gaps (soft gates only where there is an α) and, on the test images, the trivial answer: of all training images, or of
     every 2nd, 3rd, … where they have more than AT_ONCE numbers, so that it needs no more memory."""
     pack = lab.data["train"]
-    some = pack.subset(torch.arange(0, len(pack), -(-pack.images.numel() // AT_ONCE)))
+    some = pack.subset(torch.arange(0, len(pack), -(-len(pack) * pack.images[0].numel() // AT_ONCE)))
     training = data_module.sequential(some, tuple(lab.tasks), 32)
     return _gaps(lab, "test", architecture, 16) | {"trivial": trivial(lab.tasks, training, _batches(lab, "test"))}
 
 
 # --- a run folder as a lab again --------------------------------------------------------------------------------------
-def _weights(lab: Lab) -> dict[str, torch.Tensor]:
-    return {**{f"supernet.{name}": value for name, value in lab.supernet.state_dict().items()}, "alpha": lab.alphas.alpha.detach()}
-
-
 def reopen(path: str | Path, eval_data: str | None = None, device: str = "auto") -> tuple[Lab, Architecture]:
     """The searched lab and its architecture, from a finished run folder."""
     folder = Run.open(path)

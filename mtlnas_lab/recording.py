@@ -92,7 +92,8 @@ def resume(search: Search, folder: Run) -> bool:
 
 
 def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) -> Iterator[Event]:
-    event, saved, keep = None, search.step_number, _keyframes(search, checkpoint_every, keyframes)
+    parts = (search.config.steps * i / keyframes / checkpoint_every for i in range(1, keyframes + 1))
+    event, saved, keep = None, search.step_number, {round(part) * checkpoint_every for part in parts}   # from those it can branch
     try:
         if search.evaluates_now() and all(e.step != search.step_number for e in folder.log.evaluated[-2:]):
             event = search.score_now()                                  # a stop came in between
@@ -118,12 +119,6 @@ def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) ->
         if search.step_number != saved and not isinstance(event, Failed):
             save(search, folder, keep)
         raise
-
-
-def _keyframes(search: Search, checkpoint_every: int, count: int) -> set[int]:
-    """Steps whose checkpoints are kept, spread over the run: from them a search can branch."""
-    parts = (search.config.steps * i / count / checkpoint_every for i in range(1, count + 1))
-    return {round(part) * checkpoint_every for part in parts}
 
 
 def save(search: Search, folder: Run, keep=()) -> Checkpoint:

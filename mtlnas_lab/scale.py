@@ -69,13 +69,16 @@ class Together(Alone):
     def folder(self, make: Callable) -> Folder:
         return Folder(make() if self.leads else None, self)
 
-    def settle(self, lab: Lab) -> Lab:
+    def settle(self, lab: Lab, settings=None) -> Lab:
         """Batch norm over all processes where there are GPUs (torch has none on CPU). Raises ConfigError where the
-        processes did not make the same networks."""
+        processes did not make the same networks, or have other settings."""
         said = hashlib.sha256(repr((lab.space.to_json(), [(n, tuple(p.shape), float(p.double().sum())) for n, p in
                                                          sorted(lab.supernet.state_dict().items())])).encode()).hexdigest()[:12]
         if said != self.agree(said):
             raise ConfigError(f"process {self.rank} made other networks than process 0; give all of them the same settings, data and versions")
+        mine, others = ({field: repr(value) for field, value in vars(s).items()} if s else {} for s in (settings, self.agree(settings)))
+        if other := [f"{field} = {mine[field]} here, {others[field]} there" for field in mine if mine[field] != others[field]]:
+            raise ConfigError(f"process {self.rank} has other settings than process 0 ({'; '.join(other)}); give all of them the same")
         if lab.device.type == "cuda":
             lab.supernet = nn.SyncBatchNorm.convert_sync_batchnorm(lab.supernet)
         return lab
@@ -101,8 +104,9 @@ class Part:
 
     def __next__(self):
         image, targets = next(self.batches)
-        if len(image) < self.world:
-            raise ConfigError(f"a batch of {len(image)} images cannot be shared by {self.world} processes; give a batch_size of {self.world} or more")
+        if len(image) % self.world:                       # each process's mean counts as much as another's
+            raise ConfigError(f"a batch of {len(image)} images cannot be shared by {self.world} processes; give a batch_size of {self.world} "
+                              f"or a multiple of it (--batch-size)")
         mine = slice(self.rank, None, self.world)
         return image[mine], {task: target[mine] for task, target in targets.items()}
 

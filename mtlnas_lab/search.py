@@ -72,7 +72,7 @@ class Search:
         start, alpha, grad = time.perf_counter(), self.lab.alphas.alpha, None
         entropy_weight, l1_weight = self.current("entropy_weight"), self.current("l1_weight")
         self.lab.supernet.train()
-        if self.fixed_gates is None:
+        if self.fixed_gates is None and self.step_number >= self.config.warm_up:
             image, targets = next(self.alpha_batches)                    # which edges?  (w is only read)
             losses = self._losses(image, targets, self._gates("alpha_gates"))
             objective = self._total(losses) + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
@@ -106,6 +106,8 @@ class Search:
         return gates
 
     def _weight_gates(self):
+        if self.fixed_gates is None and self.step_number < self.config.warm_up:
+            return tuple(self.forced.get(i, True) for i in range(len(self.lab.space)))
         return self._gates("weight_gates").detach() if self.fixed_gates is None else self.fixed_gates
 
     def _losses(self, image: Tensor, targets: Mapping[str, Tensor], gates) -> dict[str, Tensor]:

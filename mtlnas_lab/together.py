@@ -31,8 +31,8 @@ class Alone:
         """The leader's run folder, as all processes may use it."""
         return make()
 
-    def settle(self, lab):
-        """The lab, checked against the other processes'."""
+    def settle(self, lab, settings=None):
+        """The lab, checked against the other processes', as the settings are."""
         return lab
 
     def device(self, name: str):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_two_processes_equal_one(kind, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_on_two_processes_is_killed_goes_on_and_is_reopened_by_one(tmp_path):
+@pytest.mark.parametrize("processes", [2, 1])
+def test_the_command_on_two_processes_is_killed_and_goes_on_on_two_or_one(processes, tmp_path):
     run = ["-m", "mtlnas_lab", "search", "--out", tmp_path / "run", "--steps", 30, "--baselines", "none", "--checkpoint-every", 5,
            "--evaluate-every", 5, "--device", "cpu", "--threads", 1]
     process = torchrun(*run, start_new_session=True)
@@ -86,7 +88,7 @@ def test_the_command_on_two_processes_is_killed_goes_on_and_is_reopened_by_one(t
     assert process.returncode != 0
     there = Run.open(tmp_path / "run").checkpoints()
     assert there and there[-1].step >= 10
-    process = torchrun(*run, "--resume")
+    process = torchrun(*run, "--resume", processes=processes)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     folder = Run.open(tmp_path / "run")
@@ -102,8 +104,9 @@ def test_parts_of_a_batch():
     part = Part(Stream(lab), 1, 2)
     part.position = 3
     assert part.position == 3 and part.batches.position == 3
-    with pytest.raises(ConfigError, match="cannot be shared by 5 processes"):
-        next(Part(Stream(lab), 0, 5))
+    for images, world in ((2, 5), (10, 8)):                              # ten images for eight: some would count for less
+        with pytest.raises(ConfigError, match=f"cannot be shared by {world} processes; give a batch_size of {world} or a multiple"):
+            next(Part(iter([(torch.zeros(images, 3, 8, 8), {})]), 0, world))
 
 
 def test_gpus_that_are_not_there(monkeypatch):
@@ -118,14 +121,18 @@ def test_gpus_that_are_not_there(monkeypatch):
 def test_ranks_that_disagree_are_refused():
     """Another seed, another width, another space: as if process 0 had made small_lab()."""
     leader, second = object.__new__(Together), object.__new__(Together)
-    leader.rank, second.rank, said = 0, 1, []
-    leader.agree = lambda value: said.append(value) or value
-    second.agree = lambda value: said[-1]
+    leader.rank, second.rank, said = 0, 1, {}
+    leader.agree = lambda value: said.setdefault(type(value), value)
+    second.agree = lambda value: said[type(value)]
     leader.settle(small_lab())
     assert second.settle(small_lab()).space == small_lab().space
     for other in (small_lab(seed=1), small_lab(widths=(4, 4, 4, 4, 4)), small_lab(tasks=3)):
         with pytest.raises(ConfigError, match="process 1 made other networks than process 0; give all of them the same settings"):
             second.settle(other)
+    leader.settle(small_lab(), CONFIG)
+    second.settle(small_lab(), CONFIG)
+    with pytest.raises(ConfigError, match=r"process 1 has other settings than process 0 \(alpha_lr = 0.5 here, 0.05 there\)"):
+        second.settle(small_lab(), replace(CONFIG, alpha_lr=0.5))
 
 
 def worker(kind, out):

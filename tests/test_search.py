@@ -144,6 +144,22 @@ def test_forced_edges_are_open_or_shut_until_they_are_freed():
     assert search.forced == {j: False}
 
 
+def test_warming_up_w_learns_with_every_edge_open_and_alpha_waits():
+    lab, fixed = small_lab(), small_lab()
+    before = lab.alphas.alpha.clone()
+    search = search_of(lab, replace(CONFIG, warm_up=2, entropy_weight=5.0))
+    other = Search(fixed, CONFIG, Stream(fixed, 0), gates=(True,) * 48)
+    for _ in range(2):
+        event, twin = search.step(), other.step()
+        assert event.loss == twin.loss and set(event.alpha_grad) == {0.0}
+    assert torch.equal(before, lab.alphas.alpha) and search.architecture().alpha is not None
+    assert set(search.step().alpha_grad) != {0.0} and not torch.equal(before, lab.alphas.alpha)
+    shut = search_of(small_lab(), replace(CONFIG, warm_up=2))
+    shut.turn(force={str(shut.lab.space.edges[3]): False})
+    shut._apply_turned()
+    assert shut._weight_gates() == tuple(i != 3 for i in range(48))
+
+
 def test_fixed_gates_train_w_alone():
     lab = small_lab()
     before = lab.alphas.alpha.clone()
