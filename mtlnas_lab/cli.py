@@ -12,7 +12,7 @@ from .commands.figures import explain, figure
 from .commands.search import search
 from .commands.studies import report, study
 from .console import table
-from .errors import LabError
+from .errors import ConfigError, LabError
 
 
 def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = "auto") -> None:
@@ -58,7 +58,8 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-def export(run: Positional[Path], out: Path | None = None, height: int = 64, width: int = 96, torch: bool = False) -> None:
+def export(run: Positional[Path], out: Path | None = None, height: int = 64, width: int = 96, onnx: bool = False,
+           torch: bool = False) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
     Args:
@@ -66,6 +67,7 @@ def export(run: Positional[Path], out: Path | None = None, height: int = 64, wid
         out: The file; otherwise network.onnx (or network.pt2) in the run folder.
         height: Pixels of the image it is traced with.
         width: Pixels of the image it is traced with.
+        onnx: Write ONNX beside --torch; by itself it is what is written anyway.
         torch: Write a program of torch.export instead, which needs PyTorch and not this package.
     """
     from . import export as work
@@ -73,9 +75,11 @@ def export(run: Positional[Path], out: Path | None = None, height: int = 64, wid
     from .experiment import reopen
 
     lab, architecture = reopen(run, device="cpu")
+    if onnx and torch and out:
+        raise ConfigError(f"--onnx and --torch are two files, --out {out} names one; leave --out away, or give one of them")
     network = prune(lab.supernet, architecture)
-    out = out or run / ("network.pt2" if torch else "network.onnx")
-    print((work.to_torch if torch else work.to_onnx)(network, out, (height, width)))
+    for write, name in [(work.to_onnx, "network.onnx")] * (onnx or not torch) + [(work.to_torch, "network.pt2")] * torch:
+        print(write(network, out or run / name, (height, width)))
 
 
 def progress(reset: bool = False) -> None:

@@ -10,6 +10,7 @@ from . import informative
 from .errors import RunError
 from .files import read_json
 from .paired import Difference, chance_overlap, delta_m, difference, holm, nested, overlap, per_seed
+from .runs import Run
 from .space import SearchSpace
 from .studies import Study
 
@@ -55,17 +56,38 @@ class Findings:
     """A study's tables and what they say."""
 
     study: Study
-    scores: object                                # tidy (pandas), as in studies.Results
-    runs: object                                  # one line a run (pandas), as in studies.Results
-    edges: object                                 # one line an edge of a run (pandas), as in studies.Results; may be empty
+    scores: object                                # tidy (pandas): one line a score; step is empty for final scores
+    runs: object                                  # one line a run (pandas): edges kept, entropy, when edges settled, seconds, …
+    edges: object                                 # one line an edge of each run that says what its edges are worth; may be empty
     spaces: Mapping[str, SearchSpace]             # of each row
 
     @classmethod
     def of(cls, study: Study, out: str | Path) -> Findings:
-        results = study.results(out)
-        if not len(results.runs):
+        """From what the finished cells left in `out`, each run folder read once. Raises RunError where none is finished."""
+        import pandas
+
+        scores, runs, edges, spaces = [], [], [], {}
+        for cell in study.cells():
+            if not (Path(out) / cell.folder / "scores.json").is_file():
+                continue
+            folder = Run.open(Path(out) / cell.folder)
+            who, log, kept = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}, folder.log, folder.read_json("architecture.json")
+            moments = [(None, "test", folder.scores())] + [(e.step, "val", e.scores) for e in log.evaluated]
+            scores += [{**who, "step": step, "split": split, "kind": kind, "task": task, "metric": metric, "value": value}
+                       for step, split, by_kind in moments for kind, tasks in by_kind.items()
+                       for task, metrics in tasks.items() for metric, value in metrics.items()]
+            candidates, keeps = kept["space"]["edges"], set(kept["kept"])
+            runs.append({**who, "folder": cell.folder, "edges": len(keeps), "candidates": len(candidates),
+                         "entropy": log.column("entropy_fraction")[-1] if log.steps else None, "settled": settled(log),
+                         "steps": len(log.steps), "seconds": log.column("seconds").sum(), "made_with": _made_with(log.started),
+                         "kept": "".join(str(int(edge in keeps)) for edge in candidates)})
+            if (folder.path / informative.FILE).is_file():
+                edges += [{**who, **edge} for edge in informative.read(folder.path)]
+            spaces.setdefault(cell.row, folder.space)
+        if not runs:
             raise RunError(f"{out} holds no finished run of the study {study.name!r}; run it first: mtlnas-lab study")
-        return cls(study, *results)
+        columns = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
+        return cls(study, pandas.DataFrame(scores, columns=columns).astype({"step": "Int64"}), pandas.DataFrame(runs), pandas.DataFrame(edges), spaces)
 
     @classmethod
     def read(cls, study: Study, folder: str | Path) -> Findings:
@@ -168,6 +190,10 @@ class Findings:
         for row, part in self.gap.groupby("row", sort=False) if len(self.gap) else ():
             said.append(f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % "
                         f"(seeds: {', '.join(f'{v:+.1f}' for v in part.hard)}), with batch norm anew {part.hard_recalibrated.mean():+.1f} %.")
+        for row, part in self.runs[self.runs.settled.notna()].groupby("row", sort=False):
+            if self.study.searches(row):
+                said.append(f"{row}: half of the edges never changed side again after {100 * part.settled.mean():.0f} % of the search "
+                            f"(seeds: {', '.join(f'{100 * v:.0f}' for v in part.settled)}).")
         for o in self.overlap:
             where = "no more than chance" if o["low"] <= o["jaccard"] <= o["high"] else "more than chance" if o["jaccard"] > o["high"] else "less than chance"
             said.append(f"{o['row']}: graphs of two seeds share {o['jaccard']:.2f} of their edges (Jaccard); random graphs of these sizes "
@@ -190,3 +216,19 @@ def _informative(row: str, part) -> list[str]:
             said.append(f"{row}: rank correlation of {what}: {d.mean:+.2f} (seeds: {', '.join(f'{v:+.2f}' for v in values)}), 95 % interval "
                         f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}: {'found' if d.found else 'none found'}; {d.detectable:.2f} could have been detected.")
     return said
+
+
+def settled(log) -> float | None:
+    """The share of the search after which half of its edges never changed side (α > 0) again; None without α."""
+    if not log.steps or not log.alpha.shape[1]:
+        return None
+    import numpy as np
+
+    side = log.alpha > 0
+    last = [int(np.flatnonzero(column != column[-1])[-1]) + 1 if (column != column[-1]).any() else 0 for column in side.T]
+    return float(np.median(last)) / len(side)
+
+
+def _made_with(started) -> str:
+    return "; ".join([", ".join(f"{name} {version}" for name, version in started.versions.items()),
+                      f"{started.device}, threads: {started.threads}"]) if started else ""

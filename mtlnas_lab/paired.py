@@ -86,7 +86,7 @@ def nested(values) -> dict[str, dict[str, float]]:
 
 
 def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] = "single_task"):
-    """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: of Study.table."""
+    """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: scores of Findings."""
     final = table[table.step.isna()]
     score = {(row, seed): part.groupby(["task", "metric"]).value.mean()
              for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"])}

@@ -50,7 +50,8 @@ PRESETS = {
         # λ = 3 and more close the gap (λ = 0 does not), no difference in score to a constant λ, and seeds that agree more
         search=SearchConfig(steps=500, weight_lr=1e-3, alpha_lr=0.02,
                             entropy_weight=Schedule(10.0, 0.0, (0.3, 1.0))),
-        about="VGG-16's 13 stages at an eighth of its widths: 48 candidate edges, minutes on a laptop without GPU"),
+        about="VGG-16's 13 stages at an eighth of its widths: 48 candidate edges, minutes on a laptop without GPU; "
+              "what supports its schedule of λ: data_samples/studies/gap-small/report.md"),
     "vgg16": Preset(
         backbones={"vgg16": vgg16, "resnet18": resnet18, "resnet50": resnet50, "vit": vit, "mobilenet_v3": mobilenet_v3,
                    "convnext_tiny": convnext_tiny},

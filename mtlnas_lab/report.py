@@ -8,7 +8,6 @@ import os
 import platform
 from pathlib import Path
 
-from . import __version__
 from .findings import COMPARED, Findings
 from .paired import half_interval
 from .tasks import HIGHER_IS_BETTER
@@ -93,15 +92,20 @@ def _arrow(metric: str) -> str:
 
 def facts(findings: Findings) -> list[str]:
     """What it took: runs, seeds, steps, machine, versions, the command."""
-    import torch
-
     study, runs = findings.study, findings.runs
-    named = f"{study.name}{study.size and f' --size {study.size}'}"
+    named = f"{study.file or study.name}{study.size and f' --size {study.size}'}"
+    shipped = not any(study._pretraining(cell) for cell in study.cells())
+    searched = any(study.searches(row) for row in study.rows)
     return [f"{len(runs)} runs of {len(study.rows)} rows, seeds {', '.join(map(str, study.seeds))}; {runs.seconds.sum() / 60:.0f} min of steps in all",
             f"every run took {' or '.join(str(n) for n in sorted(runs.steps.unique()))} steps; what is not trained here (shipped or shared "
             "pretrained backbones) is the same for all rows of a seed",
             f"compared by the score `{study.kind}` ({KINDS[study.kind]}), as Δm over single-task networks of the same seed and budget",
-            f"mtlnas_lab {__version__}, torch {torch.__version__.split('+')[0]}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores",
+            *(["all seeds begin with the same shipped networks: they differ in batches, gates and drawn graphs, and so less than whole "
+               "trainings would"] if shipped else []),
+            *(["a step of a search takes two batches, one for α and one for w; of a baseline or a given graph, one"] if searched else []),
+            *study.notes,
+            *(f"made with {versions}" for versions in sorted(set(runs.made_with))),
+            f"report written on {platform.machine()}, {os.cpu_count()} cores",
             f"command: mtlnas-lab study {named}; this report from finished runs: mtlnas-lab report {named}"]
 
 

@@ -3,7 +3,7 @@
     study = Study.load("data_samples/studies/main.yaml", size="small")
     for done in study.run("runs/main", jobs=2):          # through joblib: processes here, dask or ray elsewhere
         print(done)
-    study.table("runs/main")                             # tidy: one line a score
+    Findings.of(study, "runs/main")                      # what came out (findings.py)
 """
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from . import informative
 from .config import SearchConfig
 from .errors import ConfigError, LabError, RunError
 from .experiment import Experiment, pretrain, run
 from .runs import Run
-from .space import SearchSpace
+from .workers import workers
 
 FOLDER = Path(__file__).parent.parent / "data_samples" / "studies"
 SEARCH, EXPERIMENT = ({f.name for f in fields(c)} for c in (SearchConfig, Experiment))
@@ -75,6 +75,8 @@ class Study:
     base: Mapping = field(default_factory=dict)
     kind: str = "hard"                                      # the score that is compared: hard, soft, hard_recalibrated
     size: str = ""                                          # which of the file's sizes it is
+    file: str = ""                                          # what `load` was given: its own name, or a path
+    notes: tuple[str, ...] = ()                             # what a reader of its tables has to know
 
     def __post_init__(self):
         for row, settings in self.rows.items():
@@ -95,8 +97,8 @@ class Study:
         """From a YAML file: name, question, reference, base, rows and/or grid, seeds, sizes {name: {seeds, base, rows}}."""
         import yaml
 
-        known = {p.stem: p for p in FOLDER.glob("*.yaml")}
-        path = known.get(str(path), Path(path))
+        known, given = {p.stem: p for p in FOLDER.glob("*.yaml")}, str(path)
+        path = known.get(given, Path(path))
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
             sizes = data.pop("sizes", {"small": {}})
@@ -107,7 +109,7 @@ class Study:
             only = chosen.get("rows", list(rows))
             return cls(data["name"], data["question"], {row: rows[row] or {} for row in only},
                        tuple(chosen.get("seeds", data.get("seeds", cls.seeds))), data["reference"],
-                       {**(data.get("base") or {}), **(chosen.get("base") or {})}, data.get("kind", "hard"), size)
+                       {**(data.get("base") or {}), **(chosen.get("base") or {})}, data.get("kind", "hard"), size, given, tuple(data.get("notes") or ()))
         except OSError as error:
             raise ConfigError(f"{path} cannot be read ({error.strerror}); shipped studies are {', '.join(sorted(known)) or 'none'}") from None
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
@@ -171,14 +173,18 @@ class Study:
         ready = {}
         for cell in cells:                                   # one pretraining for all cells that would train the same
             ready.setdefault(self._pretraining(cell), replace(cell, settings={k: v for k, v in cell.settings.items() if k not in TAKES}))
-        with warnings.catch_warnings(), joblib.parallel_config(backend=backend, n_jobs=jobs):
+        with warnings.catch_warnings(), workers(backend, jobs), joblib.parallel_config(backend=backend, n_jobs=jobs):
             # loky puts a fresh process in the place of one that has grown, and says so; no run is lost by it
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
             parallel = joblib.Parallel(return_as="generator_unordered")
-            for _ in parallel(joblib.delayed(_pretrained)(self, cell, out) for key, cell in ready.items() if key):
-                pass
-            for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
-                yield from parallel([joblib.delayed(_done)(self, cell, out) for cell in wave])
+            try:
+                for _ in parallel(joblib.delayed(_pretrained)(self, cell, out) for key, cell in ready.items() if key):
+                    pass
+                for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
+                    yield from parallel([joblib.delayed(_done)(self, cell, out) for cell in wave])
+            except BrokenExecutor:
+                raise RunError(f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
+                               f"is kept, and the same command goes on: give --jobs {max(1, jobs // 2)}") from None
 
     def _pretraining(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
@@ -188,57 +194,6 @@ class Study:
         if not made.pretrain.steps:
             return None
         return f"pretraining/{hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
-
-    # --- what came out ------------------------------------------------------------------------------------------------
-    def results(self, out: str | Path) -> Results:
-        """What the finished cells left, each run folder read once."""
-        import pandas
-
-        scores, runs, edges, spaces = [], [], [], {}
-        for cell in self.cells():
-            if not (Path(out) / cell.folder / "scores.json").is_file():
-                continue
-            folder = Run.open(Path(out) / cell.folder)
-            who, log, kept = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}, folder.log, folder.read_json("architecture.json")
-            moments = [(None, "test", folder.scores())] + [(e.step, "val", e.scores) for e in log.evaluated]
-            scores += [{**who, "step": step, "split": split, "kind": kind, "task": task, "metric": metric, "value": value}
-                       for step, split, by_kind in moments for kind, tasks in by_kind.items()
-                       for task, metrics in tasks.items() for metric, value in metrics.items()]
-            candidates, keeps = kept["space"]["edges"], set(kept["kept"])
-            runs.append({**who, "folder": cell.folder, "edges": len(keeps), "candidates": len(candidates),
-                         "entropy": log.column("entropy_fraction")[-1] if log.steps else None, "settled": settled(log),
-                         "steps": len(log.steps), "seconds": log.column("seconds").sum(),
-                         "kept": "".join(str(int(edge in keeps)) for edge in candidates)})
-            if (folder.path / informative.FILE).is_file():
-                edges += [{**who, **edge} for edge in informative.read(folder.path)]
-            spaces.setdefault(cell.row, folder.space)
-        columns = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
-        return Results(pandas.DataFrame(scores, columns=columns).astype({"step": "Int64"}), pandas.DataFrame(runs), pandas.DataFrame(edges), spaces)
-
-    def table(self, out: str | Path):
-        """Tidy scores (pandas): row, seed, draw, step, split, kind, task, metric, value. step is empty for final scores."""
-        return self.results(out).scores
-
-
-class Results(NamedTuple):
-    """scores: tidy, one line a score. runs: one line a run (edges kept, entropy, when edges settled, seconds, which edges as 0
-    and 1). edges: one line an edge of each run that says what its edges are worth. All pandas. spaces: of each row."""
-
-    scores: object
-    runs: object
-    edges: object
-    spaces: Mapping[str, SearchSpace]
-
-
-def settled(log) -> float | None:
-    """The share of the search after which half of its edges never changed side (α > 0) again; None without α."""
-    if not log.steps or not log.alpha.shape[1]:
-        return None
-    import numpy as np
-
-    side = log.alpha > 0
-    last = [int(np.flatnonzero(column != column[-1])[-1]) + 1 if (column != column[-1]).any() else 0 for column in side.T]
-    return float(np.median(last)) / len(side)
 
 
 def _filled(path: str) -> str:

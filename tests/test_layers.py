@@ -13,14 +13,14 @@ CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "re
         "events", "backbones", "zoo", "weights", "furniture", "rooms", "packfile", "data", "lazy", "readers", "supernet", "architecture", "transfer", "lab", "baselines",
         "evaluate", "config", "together", "search", "calibrate", "runs", "official", "presets", "recording", "experiment")
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
-ANYTHING = {"cli", "commands", "console", "doctor", "looking", "boards", "samples", "nyuv2", "exercises", "scale", "export", "studies", "paired", "informative", "findings", "report", "__main__"}
+ANYTHING = {"cli", "commands", "console", "doctor", "looking", "boards", "samples", "nyuv2", "exercises", "scale", "export", "studies", "workers", "paired", "informative", "findings", "report", "__main__"}
 
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}
 VIZ = {"numpy", "matplotlib", "seaborn", "networkx"}
 WIDGETS = {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"}
 EVERYTHING = CORE_INSIDE | VIZ | WIDGETS | {"tyro", "jupyter_core", "joblib", "pandas", "scipy", "onnx", "onnxscript",
-                                                       "onnxruntime", "lightning", "lightning_fabric", "tensorboard"}
+                                                       "onnxruntime", "distributed", "ray", "lightning", "lightning_fabric", "tensorboard"}
 
 
 def modules() -> dict[str, Path]:

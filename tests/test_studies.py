@@ -1,4 +1,7 @@
 """A study of a few steps: cells, run folders, going on, failures that do not cost the others, tables, the report."""
+import os
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from mtlnas_lab.experiment import Experiment, pretrain
 from mtlnas_lab.findings import Compared
 from mtlnas_lab.paired import difference
 from mtlnas_lab.presets import samples
-from mtlnas_lab.report import Findings, write
+from mtlnas_lab.report import Findings, facts, write
 from mtlnas_lab.runs import Run
 from mtlnas_lab.studies import FOLDER, Study, _grid
 
@@ -64,7 +67,7 @@ def test_a_cell_that_fails_is_told_and_costs_no_other(finished, tmp_path):
                     seeds=(0,), base={"steps": 1})
     done = {d.cell.row: d.error for d in study.run(tmp_path, backend="sequential")}
     assert done["single_task"] is None and "no fusion 'nonsense'" in done["broken"]
-    assert set(study.table(tmp_path).row) == {"single_task"}
+    assert set(Findings.of(study, tmp_path).scores.row) == {"single_task"}
 
 
 @pytest.mark.slow
@@ -235,3 +238,32 @@ def test_a_file_that_is_not_there_names_those_that_are():
 def test_no_run_no_report(tmp_path):
     with pytest.raises(RunError, match="run it first"):
         Findings.of(Study.load("main"), tmp_path)
+
+
+@pytest.mark.parametrize("backend, message", [("nonsense", "joblib has no backend 'nonsense'"), ("ray", "the backend 'ray' needs a package")])
+def test_a_backend_that_is_not_there(backend, message, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=message):
+        list(Study.load("main").run(tmp_path, backend=backend))
+
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)                                     # as the system does where memory is short
+
+
+def test_a_process_that_is_killed_is_told_in_one_line(few, tmp_path, monkeypatch):
+    monkeypatch.setattr("mtlnas_lab.studies._done", killed)
+    study = Study("small", "?", {"mtlnas": {}}, (0,), "mtlnas", {"steps": 1, **few, "pretrain_steps": 0})
+    with pytest.raises(RunError, match="was killed, by the system where memory was short; .* --jobs 1"):
+        list(study.run(tmp_path, jobs=2))
+
+
+def test_a_report_says_how_it_was_made(tmp_path):
+    """From the shipped tables, as a study of one's own file."""
+    (tmp_path / "mine.yaml").write_text((FOLDER / "main.yaml").read_text())
+    own = Findings.read(Study.load(tmp_path / "mine.yaml"), FOLDER / "main-small")
+    told = facts(own)
+    assert any(f"mtlnas-lab study {tmp_path / 'mine.yaml'} --size small" in line for line in told)
+    assert any("shared_trunk begins with" in line for line in told) and any("made with mtlnas_lab" in line for line in told)
+    assert any("two batches" in line for line in told) and any("same shipped networks" in line for line in told)
+    assert any(line.startswith("mtlnas: half of the edges never changed side again after ") for line in own.sentences)

@@ -3,6 +3,7 @@ import warnings
 
 import pytest
 
+from mtlnas_lab.findings import Findings
 from mtlnas_lab.studies import Study
 
 distributed = pytest.importorskip("distributed", reason="the extra `scale` is not installed")
@@ -22,5 +23,13 @@ def test_a_study_on_a_dask_cluster(tmp_path):
     assert [error for (row, _), error in done.items() if row != "broken"] == [None] * 2
     assert "no fusion 'nonsense'" in done["broken", 0]
     assert len(list(study.run(tmp_path / "here", backend="sequential"))) == 3
-    there, here = (study.table(tmp_path / out).set_index(["row", "seed", "kind", "task", "metric"]).value for out in ("there", "here"))
+    there, here = (Findings.of(study, tmp_path / out).scores.set_index(["row", "seed", "kind", "task", "metric"]).value for out in ("there", "here"))
     assert there.index.equals(here.index) and there.to_numpy() == pytest.approx(here.to_numpy(), nan_ok=True, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_without_a_client_it_takes_processes_of_its_own(tmp_path):
+    study = Study("small", "Where?", {"single_task": {"method": "single_task"}, "mtlnas": {}}, (0,), "mtlnas", {"steps": 2, "evaluate_every": 0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert [done.error for done in study.run(tmp_path, jobs=2, backend="dask")] == [None] * 2

@@ -33,6 +33,7 @@ def search(
     released_config: Path | None = None,
     graph: Path | None = None,
     precision: str = "float32",
+    compile: str = "",
     batch_size: int | None = None,
     tensorboard: bool = False,
 ) -> None:
@@ -73,6 +74,7 @@ def search(
         graph: A run folder or an architecture.json, found with other backbones or tasks: its edges are carried over, and
             nothing is searched; --steps 0 evaluates at once, more steps train the networks under it.
         precision: float32, bf16, or auto: what three steps of each say, kept in config.json. Pretraining has it, too.
+        compile: A backend of torch.compile, as in inductor: it takes a minute first, and pays after some 1,000 steps.
         batch_size: Images in a batch, in pretraining too; a step of the search takes two batches, one after the other.
         tensorboard: Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`).
     """
@@ -89,7 +91,7 @@ def search(
         chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
                              checkpoint_every, device, threads, released_config, backbone, weights, fusion)
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        both = {"precision": precision} | ({} if batch_size is None else {"batch_size": batch_size})
+        both = {"precision": precision, "compile": compile} | ({} if batch_size is None else {"batch_size": batch_size})
         changes = both | {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
         settings = replace(chosen, search=replace(chosen.search, **changes), pretrain=replace(chosen.pretrain, **both),
                            graph=graph and _carried(graph))

@@ -20,7 +20,8 @@ def study(file: Positional[str], size: str = "small", out: Path | None = None, j
         size: One of the sizes that the file knows.
         out: Where the runs go; otherwise runs/studies/<name>-<size>.
         jobs: Runs at a time.
-        backend: joblib's: loky (processes of this machine), dask, ray, sequential.
+        backend: joblib's: loky (processes of this machine), dask (the scheduler that DASK_SCHEDULER_ADDRESS names, or
+            processes here), ray, sequential.
     """
     from tqdm import tqdm
 

@@ -1,0 +1,32 @@
+"""Whoever does the work of joblib's backends: processes here, a dask cluster, ray."""
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext, suppress
+
+from .errors import ConfigError
+
+
+def workers(backend: str, jobs: int):
+    """What holds the backend's workers, for `with`: for dask, the client there is, or one of the scheduler that
+    DASK_SCHEDULER_ADDRESS names, or one of `jobs` processes here. Raises ConfigError for a backend that there is not."""
+    import joblib
+
+    try:
+        if backend == "dask":
+            from distributed import Client, default_client
+
+            with suppress(ValueError):
+                return nullcontext(default_client())
+            where = os.environ.get("DASK_SCHEDULER_ADDRESS")
+            return Client(where) if where else Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+        if backend == "ray":
+            from ray.util.joblib import register_ray
+
+            register_ray()
+        joblib.parallel_config(backend=backend).unregister()
+    except ImportError as error:
+        raise ConfigError(f"the backend {backend!r} needs a package that is not installed ({error}): pip install {backend}") from None
+    except ValueError as error:
+        raise ConfigError(f"joblib has no backend {backend!r} ({error}); choose loky, threading, sequential, dask or ray") from None
+    return nullcontext()
