@@ -17,6 +17,8 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+import torch
+
 from . import informative
 from .config import SearchConfig
 from .errors import ConfigError, LabError, RunError
@@ -178,10 +180,10 @@ class Study:
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
             parallel = joblib.Parallel(return_as="generator_unordered")
             try:
-                for _ in parallel(joblib.delayed(_pretrained)(self, cell, out) for key, cell in ready.items() if key):
+                for _ in parallel(joblib.delayed(_pretrained)(self, cell, out, i) for i, (key, cell) in enumerate(ready.items()) if key):
                     pass
                 for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
-                    yield from parallel([joblib.delayed(_done)(self, cell, out) for cell in wave])
+                    yield from parallel([joblib.delayed(_done)(self, cell, out, i) for i, cell in enumerate(wave)])
             except BrokenExecutor:
                 raise RunError(f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
                                f"is kept, and the same command goes on: give --jobs {max(1, jobs // 2)}") from None
@@ -218,17 +220,25 @@ def _grid(axes: Mapping) -> Iterator[tuple[str, dict]]:
         yield ", ".join(names.values()), settings
 
 
-def _pretrained(study: Study, cell: Cell, out: Path) -> None:
+def _one_gpu(number: int) -> None:
+    """Where there are several GPUs, the cells take them in turn."""
+    if (count := torch.cuda.device_count()) > 1:
+        torch.cuda.set_device(number % count)
+
+
+def _pretrained(study: Study, cell: Cell, out: Path, number: int) -> None:
     try:
+        _one_gpu(number)
         pretrain(study.experiment(cell, out), out / study._pretraining(cell))
     except Exception:                                        # its cells will say what is wrong, each for itself
         pass
 
 
-def _done(study: Study, cell: Cell, out: Path) -> Done:
+def _done(study: Study, cell: Cell, out: Path, number: int) -> Done:
     """Runs one cell in this process, goes on with it, or finds it finished."""
     start, folder = time.perf_counter(), out / cell.folder
     try:
+        _one_gpu(number)
         asked, there = study.experiment(cell, out), (folder / "events.jsonl").is_file()
         if there and _essence(Experiment.from_json(Run.open(folder).config)) != _essence(asked):
             raise ConfigError(f"{folder} was made with other settings than the study has now; remove that folder, or pass another --out")

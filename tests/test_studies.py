@@ -247,6 +247,15 @@ def test_a_backend_that_is_not_there(backend, message, tmp_path, monkeypatch):
         list(Study.load("main").run(tmp_path, backend=backend))
 
 
+def test_several_gpus_are_taken_in_turn(few, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr("mtlnas_lab.studies.run", lambda *_, **__: None)
+    study = Study("small", "?", {"mtlnas": {}}, (0, 1, 2, 3), "mtlnas", {"steps": 1, **few, "pretrain_steps": 0})
+    assert all(done.error is None for done in study.run(tmp_path, backend="sequential")) and taken == [0, 1, 2, 0]
+
+
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)                                     # as the system does where memory is short
 
