@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .search import Search
     from .space import Edge, Node, SearchSpace, Stage
     from .supernet import SuperNet
+    from .widgets import SearchStudio, show
 
 _MODULES = (
     "architecture", "backbones", "baselines", "config", "data", "errors", "evaluate", "events", "fusion", "lab",
@@ -68,6 +69,7 @@ _LIVES_IN = {
     "Search": "search",
     "Edge": "space", "Node": "space", "SearchSpace": "space", "Stage": "space",
     "SuperNet": "supernet",
+    "SearchStudio": "widgets", "show": "widgets",
 }
 __all__ = ["__version__", *_MODULES, *_LIVES_IN]
 

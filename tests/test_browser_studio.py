@@ -24,6 +24,18 @@ def settings_used(nb):
     return json.loads(nb.cell("import json; print(json.dumps(list(studio.log.column('entropy_weight'))))"))
 
 
+def point_at_an_edge(nb):
+    """The mouse goes over the matrix of gates until an edge lights up."""
+    nb.page.locator(".mtl-canvas").scroll_into_view_if_needed()
+    box = nb.page.locator(".mtl-canvas").bounding_box()
+    for share in range(60, 98):
+        nb.page.mouse.move(box["x"] + share / 100 * box["width"], box["y"] + 0.2 * box["height"])
+        nb.page.wait_for_timeout(60)
+        if nb.page.locator(".mtl-edge b").count():
+            return
+    raise AssertionError("no edge lights up")
+
+
 def test_a_person_runs_pauses_steers_and_stops(notebook):
     nb = notebook(SEARCH + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio", "")
     nb.run_all()
@@ -53,12 +65,31 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     assert nb.step() == at + 1
     used = settings_used(nb)                                             # cells run beside it
     assert 20.0 in used and 8.0 <= used[-1] <= 12.0
+    knob, named = nb.page.locator(".mtl-entropy_weight"), nb.page.locator(".mtl-edge b")
+    knob.locator("input").focus()
+    nb.page.keyboard.press("Home")
+    time.sleep(1)
+    point_at_an_edge(nb)                                                 # by mouse: point, keep, let go
+    expect(knob.locator("output")).to_have_text("0.000")                 # what was asked for stays, also in a pause
+    assert knob.locator("input").input_value() == "0"
+    expect(named).to_have_text(re.compile(" → "))
+    there = named.inner_text()
+    nb.page.mouse.down()
+    nb.page.mouse.up()
+    expect(nb.button("Open by force")).to_be_visible()
+    nb.page.mouse.move(5, 5)
+    expect(named).to_have_text(there)
+    point_at_an_edge(nb)
+    nb.page.locator(".mtl-canvas").press("Escape")
+    nb.page.mouse.move(5, 5)
+    expect(named).to_have_count(0)
     nb.page.locator(".mtl-canvas").focus()
     for _ in range(3):
         nb.page.keyboard.press("ArrowRight")
     assert nb.cell("print(studio.view.pinned)") == "2"
     expect(nb.page.locator(".mtl-edge b")).to_have_text(re.compile(" → "))
     nb.button("Open by force").click()
+    expect(nb.page.locator(".mtl-edge")).to_contain_text("forced open")  # before any step
     nb.button("Step").click()
     nb.wait_step(at + 2)
     expect(nb.page.locator(".mtl-edge")).to_contain_text("forced open")
@@ -66,6 +97,8 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     for _ in range(5):
         nb.page.keyboard.press("ArrowLeft")
     assert int(nb.cell("print(studio.view.at)")) > 0
+    expect(nb.page.locator(".mtl-edge")).not_to_contain_text("forced")   # at that step it was free
+    assert settings_used(nb)[-1] == 0.0
     nb.shot("studio-forced-and-scrubbed")
     nb.page.locator(".mtl-time button:text-is('Latest')").click()
     nb.button("Stop and keep").click()
@@ -73,6 +106,7 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     assert "edges kept" in nb.cell("studio.architecture")
     nb.button("Go on").click()
     nb.wait_step(at + 10)
+    nb.button("Replay").click()
     nb.button("Reset").click()
     expect(nb.mode()).to_have_text("ready")
     assert nb.step() == 0
@@ -138,23 +172,24 @@ def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, brow
 
 def test_run_again_interrupted_and_restarted(notebook):
     nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nALL = [*globals().get('ALL', []), studio]\n"
-                  "studio.start()", "")
+                  "studio", "")
     nb.run_all()
+    nb.button("Start").click()
     nb.wait_step(10)
     nb.page.locator(".jp-CodeCell").first.locator(".cm-content").click()
     nb.page.keyboard.press("Control+Enter")                              # a cell that is run again replaces its search
-    time.sleep(1)
+    expect(nb.mode()).to_have_text("ready")
+    assert nb.cell("print([one.source.mode for one in ALL])") == "['stopped', 'ready']"
+    nb.button("Start").click()
     nb.wait_step(10)
-    assert nb.cell("print([one.source.mode for one in ALL])") == "['stopped', 'running']"
     nb.menu("Kernel", "Interrupt Kernel")
     expect(nb.mode()).to_have_text("stopped", timeout=10_000)
     assert nb.cell("print(1 + 1)") == "2"
-    at = nb.step()
     nb.menu("Kernel", "Restart Kernel and Run All Cells…")
     nb.page.click(".jp-Dialog button.jp-mod-accept")
-    nb.page.wait_for_function("at => { const one = document.querySelector('.mtl-where'); const step = one && "
-                              "+one.innerText.match(/step (\\d+)/)?.[1]; return step > 0 && step < at || step > at + 50 }", arg=at, timeout=60_000)
-    expect(nb.mode()).to_have_text("running")
+    expect(nb.mode()).to_have_text("ready", timeout=60_000)
+    nb.button("Start").click()
+    nb.wait_step(3)
     assert nb.cell("print(len(ALL))") == "1"
 
 

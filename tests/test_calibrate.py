@@ -14,6 +14,8 @@ from mtlnas_lab.experiment import Experiment, run
 from mtlnas_lab.runs import Run
 from mtlnas_lab.search import Search
 
+LOOKS = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")     # dynamo's own look at the gates
+
 
 @pytest.mark.parametrize("seconds, chosen", [((1.0, 0.5), "bf16"), ((1.0, 0.95), "float32"), ((1.0, 2.0), "float32")])
 def test_the_faster_precision_must_be_clearly_faster(seconds, chosen, monkeypatch):
@@ -34,6 +36,7 @@ def test_it_is_measured_before_the_run_begins_and_kept(tmp_path):
     assert "ms a step" in told[-1]
 
 
+@LOOKS
 @pytest.mark.slow
 def test_changing_gates_and_knobs_never_recompiles(monkeypatch):
     from torch._dynamo.testing import CompileCounter
@@ -54,6 +57,7 @@ def test_changing_gates_and_knobs_never_recompiles(monkeypatch):
     torch._dynamo.reset()
 
 
+@LOOKS
 @pytest.mark.slow
 def test_compiled_computes_the_same():
     one, other = small_lab(), small_lab()

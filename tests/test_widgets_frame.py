@@ -10,9 +10,9 @@ import pytest
 import viz_fakes
 from widget_fakes import FakeSearch
 
-from mtlnas_lab.events import EventLog, Step
+from mtlnas_lab.events import EventLog, Step, Turned
 from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
-from mtlnas_lab.widgets.frame import COLUMNS, LIVE, frame, marks, rows, settings, space_of, stage
+from mtlnas_lab.widgets.frame import COLUMNS, LIVE, MARKS, frame, marks, rows, settings, space_of, stage
 from mtlnas_lab.widgets.view import HERE, page_script
 
 JS = Path(__file__).parent / "js"
@@ -86,6 +86,33 @@ def test_marks_and_settings_are_plain_json():
     search.turn(force={"normals:0 -> segmentation:0": None}, alpha_gates="bernoulli")
     knobs, steps = settings(EventLog(search))
     assert knobs["force"] == {"segmentation:0 -> normals:0": True} and knobs["alpha_gates"] == "bernoulli" and steps == 5
+
+
+def test_an_edge_is_forced_however_it_is_written():
+    search = FakeSearch(steps=2)
+    search.turn(force={" segmentation:0->normals:00": True})
+    log = EventLog(search)
+    assert settings(log)[0]["force"] == {"segmentation:0 -> normals:0": True} == marks(log)["forced"][0][1]
+    log.append(Turned(3, {"force": {"nothing": True}}))
+    assert settings(log)[0]["force"]["nothing"] is True                     # the page knows no such edge
+
+
+def test_marks_say_from_which_step_on_an_edge_is_forced():
+    log, edge = viz_fakes.log(viz_fakes.space(), steps=20), "segmentation:0 -> normals:0"
+    log.append(Turned(4, {"force": {edge: True}}))
+    log.append(Turned(9, {"force": {edge: None}, "entropy_weight": 3.0}))
+    assert marks(log)["forced"] == [[4, {edge: True}], [9, {edge: None}]]
+    for step in range(10, 10 + MARKS):
+        log.append(Turned(step, {"force": {edge: bool(step % 2)}}))
+    told = marks(log)["forced"]
+    assert len(told) == MARKS + 1 and told[0] == [9, {edge: None}] and told[-1][0] == 9 + MARKS
+
+
+def test_settings_show_what_was_turned_since_the_last_step():
+    log = EventLog(FakeSearch(steps=5))
+    log.append(Turned(6, {"entropy_weight": 7.0, "temperature": {"end": 3.0}}))
+    assert settings(log)[0]["entropy_weight"] == 7.0 and settings(log)[0]["temperature"] == log.steps[-1].temperature
+    assert settings(log, {"entropy_weight": 1.0}, [{"entropy_weight": 2.0}])[0]["entropy_weight"] == 2.0
 
 
 @pytest.mark.parametrize("config", [{}, {"search": 3}, {"steps": "many", "entropy_weight": {"end": None}}, {"steps": float("nan")}])

@@ -1,7 +1,7 @@
 // The panels on the canvas. Each has a `back`, which is painted anew only where words, scales or colours change, and a
 // `front`, painted with every frame over a copy of the backs. Both take the context, the state S and a box. Names are text only.
 import {axes, brief, legend, line, say, scales, title, trace, values} from "./pen.js";
-import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, ramp, same, short, smooth} from "./plan.js";
+import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, pull, ramp, same, short, smooth} from "./plan.js";
 
 function cursor(g, S, box, X) {
   if (S.at >= 0) line(g, [[X(S.frame.step[S.row]), box.y], [X(S.frame.step[S.row]), box.y + box.h]], S.ink, 1);
@@ -140,7 +140,8 @@ const gap = {
     const {found, plot, low, top} = S.gapAt, step = S.at < 0 ? Infinity : S.frame.step[S.row];
     if (found.length) cursor(g, S, plot, scales(S, plot, low, top).X);
     found.forEach((one, k) => {                               // the meter: the three scores on one little scale
-      const i = Math.max(one.steps.findLastIndex(s => s <= step), 0), y = plot.y + plot.h + 51 + METER * k;
+      const i = one.steps.findLastIndex(s => s <= step), y = plot.y + plot.h + 51 + METER * k;
+      if (i < 0) return;                                      // not evaluated yet at the step that is looked at
       const all = [one.soft, one.hard, one.hard_recalibrated].flat().filter(Number.isFinite);
       const least = Math.min(...all), span = Math.max(...all) - least || 1;
       const x = value => box.x + 6 + (box.w - 12) * (one.better > 0 ? value - least : least + span - value) / span;
@@ -277,4 +278,25 @@ export function paint(g, b, S, fresh) {
   if (S.frame) gates.more(b, S, S.place.gates);
   g.drawImage(b.canvas, 0, 0, S.size[0], S.size[1]);
   for (const [name, panel] of there) panel.front(g, S, S.place[name]);
+}
+
+// The history of the two pulls on an edge, open above the middle and shut below.
+export function sparkle(spark, S, e) {
+  const f = S.frame, w = 96, h = 24, scale = window.devicePixelRatio || 1, s = spark.getContext("2d");
+  [spark.width, spark.height] = [w * scale, h * scale];
+  s.scale(scale, scale);
+  const lines = [Array.from({length: f.N}, (_, i) => -pull(f.lambda[i], f.alpha(i, e), f.E)),
+    smooth(Array.from({length: f.N}, (_, i) => -f.grad(i, e)), f.N >> 5)];
+  const most = Math.max(1e-12, ...lines.flat().map(Math.abs).filter(Number.isFinite)), last = f.step[f.N - 1] || 1;
+  const draw = (points, colour, width) => {
+    s.beginPath();
+    s.strokeStyle = colour;
+    s.lineWidth = width;
+    for (const [x, y] of points) if (Number.isFinite(y)) s.lineTo(w * x / last, h / 2 * (1 - 0.92 * y / most));
+    s.stroke();
+  };
+  draw([[0, 0], [last, 0]], S.rule, 1);
+  lines.forEach((values, k) => draw(values.map((v, i) => [f.step[i], v]), k ? S.colours[S.stage.edges[e][2]] : S.warn, 1.4));
+  if (S.at >= 0) draw([[f.step[S.row], -most], [f.step[S.row], most]], S.ink, 1);
+  spark.title = "history of the two pulls on this edge: the task losses (colour of the target task) and λH (red); up means open";
 }

@@ -40,7 +40,8 @@ class Controls:
 
     def step(self, count: int = 1) -> None:
         """Pause after `count` more steps."""
-        self._set(running=False, due=self._due + count)
+        with self._changed:
+            self._set(running=False, due=self._due + count)
 
     def stop(self) -> None:
         self._set(stopped=True)
@@ -130,7 +131,7 @@ class Driver:
                 events.close()
             self._pass_on(getattr(self.source, "left", None))
         except Exception as error:                   # a thread has nobody to raise to: the viewer shows it
-            self.error = _told(error)
+            self.error = told(error)
         finally:
             self.controls.stop()
 
@@ -140,7 +141,7 @@ class Driver:
             self.refused = ""
             self._pass_on(work())
         except Exception as error:
-            self.refused = _told(error)
+            self.refused = told(error)
 
     def _pass_on(self, event: object) -> None:
         if isinstance(event, Event):
@@ -151,7 +152,8 @@ class Driver:
             self.error = event.message
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """An error in one line, for a panel."""
     return str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
 
 

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
 from ..errors import LabError, SpaceError
 from ..events import Checkpoint, EventLog
-from ..space import SearchSpace
+from ..space import Edge, SearchSpace
 
 VERSION = 1
 TASKS, STAGES, EDGES = 16, 1_000, 2_000     # what a canvas can draw ten times a second, and a person tell apart
@@ -68,30 +69,79 @@ def stage(space: SearchSpace, title: str = "") -> dict:
 
 
 def marks(log: EventLog) -> dict:
-    """What happened at single steps: knobs that were turned, evaluations, checkpoints to branch from."""
+    """What happened at single steps: knobs that were turned, edges forced, evaluations, checkpoints to branch from."""
     turned = [[event.step, short_knobs(event.knobs)] for event in log.turned[-MARKS:]]
     evaluated = [[event.step, _scores(event.scores)] for event in log.evaluated[-MARKS:]]
     return {"turned": turned, "evaluated": evaluated, "checkpoints": sorted({e.step for e in log.of(Checkpoint)})[-MARKS:],
-            "losses": list(log.loss)}
+            "forced": _forces(log), "losses": list(log.loss)[:TASKS]}
 
 
-def settings(log: EventLog) -> tuple[dict, int]:
-    """(what the sliders show, how many steps are planned), from the settings, the knobs turned and the last step."""
+def _forces(log: EventLog) -> list:
+    """[[from which step on, {edge: open, shut or (null) free again}]]; what lies far back becomes one entry."""
+    found = [[event.step, force] for event in log.turned if (force := _force(event.knobs))]
+    early, latest = found[:-MARKS], found[-MARKS:]
+    merged: dict = {}
+    for _, force in early:
+        merged |= force if len(merged) < EDGES else {}
+    return [[early[-1][0], merged], *latest] if early else latest
+
+
+def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) -> tuple[dict, int]:
+    """(what the sliders show, how many steps are planned), from the settings, the knobs turned and the last step.
+
+    now: knobs of the next step, where the search says them. asked: knobs turned since, that no step has used yet.
+    """
     config = log.started.config if log.started else {}
     config = config["search"] if isinstance(config.get("search"), Mapping) else config
     gates = lambda told: {n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)}  # noqa: E731
-    knobs, forced, weight = gates(config), {}, config.get("entropy_weight")
+    knobs, forced, weight, last = gates(config), {}, config.get("entropy_weight"), log.steps[-1] if log.steps else None
     end = weight.get("end") if isinstance(weight, Mapping) else weight
     knobs["most"] = min(max(20.0, 2 * end), 1e6) if _number(end) else 20.0
-    for event in log.turned:
-        knobs |= gates(event.knobs)
-        if isinstance(event.knobs.get("force"), Mapping) and len(forced) < EDGES:
-            forced |= event.knobs["force"]
-    knobs["force"] = {str(edge): bool(to) for edge, to in forced.items() if to is not None}
-    if log.steps:
-        knobs |= {name: _finite(getattr(log.steps[-1], name)) for name in COLUMNS[2:]}
+    told = [event.knobs for event in log.turned]
+    for one in (*told, *asked):
+        knobs |= gates(one)
+        forced |= _force(one) if len(forced) < EDGES else {}
+    knobs["force"] = {edge: bool(to) for edge, to in forced.items() if to is not None}
+    if last:
+        knobs |= {name: _finite(getattr(last, name)) for name in COLUMNS[2:]}
+    knobs |= now
+    for one in (*(event.knobs for event in log.turned[-MARKS:] if not last or event.step > last.step), *asked):
+        knobs |= {name: float(one[name]) for name in COLUMNS[2:] if _number(one.get(name))}
     steps = config.get("steps")
     return knobs, int(min(max(steps, 0), 1e9)) if _number(steps) else 0
+
+
+def _force(knobs: Mapping) -> dict:
+    """{edge as a space writes it: True, False or None}, also where a person wrote it in another way."""
+    force = knobs.get("force")
+    return {_written(str(edge)): to for edge, to in list(force.items())[:EDGES]} if isinstance(force, Mapping) else {}
+
+
+@lru_cache(4096)
+def _written(edge: str) -> str:
+    try:
+        return str(Edge.parse(edge))
+    except LabError:
+        return edge
+
+
+def unfit(log: EventLog, edges: int) -> str:
+    """Why the steps of a log cannot be drawn in a space of so many edges; "" where they can."""
+    theirs, losses = log.alpha.shape[1], len(log.loss)
+    if theirs and theirs != edges:
+        return f"the steps of this run have {theirs} edges, its space has {edges}"
+    return f"the steps of this run have losses of {losses:,} tasks; a studio draws up to {TASKS}" if losses > TASKS else ""
+
+
+def pace(log: EventLog) -> float:
+    """Seconds a step, the mean of the latest ones."""
+    latest = [seconds for seconds in log.column("seconds")[-20:].tolist() if 0 < seconds < 1e6]
+    return round(sum(latest) / len(latest), 4) if latest else 0.0
+
+
+def size_of(log: EventLog) -> tuple[int, int, int]:
+    """Changes with every event of a log, and with the log."""
+    return id(log), len(log.seqs), log.seqs[-1] if log.seqs else 0
 
 
 def drawable(*sizes: int) -> None:

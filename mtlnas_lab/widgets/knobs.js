@@ -1,4 +1,5 @@
-// The knobs of a search. They follow the search until a person moves them; then the search follows.
+// The knobs of a search. They follow the search until a person moves them; then the search follows, and they stay as they
+// were put until a status has answered.
 import {make, put} from "./dom.js";
 import {short} from "./plan.js";
 
@@ -12,7 +13,7 @@ export function knobsOf(bar, send, S) {
     const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0, timer: 0};
     Object.assign(slider, {type: "range", min, max, step});
     slider.oninput = () => {
-      one.touched = Date.now();
+      [one.touched, one.seen] = [Date.now(), S.status];
       const value = +scale.to(+slider.value).toPrecision(3);
       out.textContent = short(value);
       one.value = value;
@@ -31,20 +32,24 @@ export function knobsOf(bar, send, S) {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), select = (make("span", "", box, text), make("select", "", box));
     box.title = `${long}; a change counts from the next step on`;
     for (const gate of GATES) make("option", "", select, gate.replace("_", " ")).value = gate;
-    select.onchange = () => send({do: "turn", knobs: {[knob]: select.value}});
-    return {knob, select};
+    const one = {knob, select};
+    select.onchange = () => {
+      one.seen = S.status;
+      send({do: "turn", knobs: {[knob]: select.value}});
+    };
+    return one;
   });
   return {show(values, frame) {
-    for (const {knob, slider, out, scale, touched} of sliders) {
+    for (const {knob, slider, out, scale, touched, seen} of sliders) {
       if (knob === "entropy_weight" && values.most && +slider.max !== values.most) slider.max = values.most;
       slider.disabled = !(S.status.can || []).includes("turn");
-      if (values[knob] == null || Date.now() - touched < 800) continue;
+      if (values[knob] == null || seen === S.status || Date.now() - touched < 800) continue;
       if (slider.valued !== values[knob]) slider.value = scale.from(slider.valued = values[knob]);
       put(out, "textContent", short(values[knob]));
     }
-    for (const {knob, select} of choices) {
+    for (const {knob, select, seen} of choices) {
       select.disabled = !(S.status.can || []).includes("turn");
-      if (values[knob] && document.activeElement !== select) put(select, "value", values[knob]);
+      if (values[knob] && seen !== S.status && document.activeElement !== select) put(select, "value", values[knob]);
     }
   }};
 }

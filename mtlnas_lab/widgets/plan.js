@@ -250,6 +250,15 @@ export function cellAt(heat, x, y) {
   return heat.cells.findIndex(c => x >= c.x && x < c.x + heat.cell && y >= c.y && y < c.y + heat.cell);
 }
 
+// Which edges are forced in step `at`, and how: {edge: open}. changes: [[from which step on, {name: true, false or null}]].
+export function forcedAt(changes, names, at) {
+  const now = new Map();
+  for (const [step, force] of changes) {
+    if (step <= at) for (const [name, to] of Object.entries(force)) now.set(names.indexOf(name), to);
+  }
+  return Object.fromEntries([...now].filter(([e, to]) => e >= 0 && to !== null));
+}
+
 // How many edges have their σ(α) in each of `bins` equal parts of 0…1.
 export function histogram(values, bins) {
   const counts = new Array(bins).fill(0);
@@ -284,7 +293,7 @@ export function describe(stage, frame, row, mode, marks = {}) {
   if (!frame) return `Search studio, ${mode}: ${stage.edges.length} candidate edges between ${stage.tasks.join(", ")}.`;
   let open = 0;
   for (let e = 0; e < frame.E; e++) open += frame.p(row, e) > 0.5;
-  const losses = stage.tasks.slice(0, frame.T).map((task, t) => `${task} ${short(frame.losses[t]?.[row])}`).join(", ");
+  const losses = frame.losses.map((loss, t) => `${(marks.losses || stage.tasks)[t] ?? ""} ${short(loss[row])}`).join(", ");
   const told = gaps((marks.evaluated || []).filter(([step]) => step <= frame.step[row]), stage.tasks).map(one => (
     `${one.task} ${one.name} ${short(one.soft.at(-1))} soft, ${short(one.hard.at(-1))} hard`)).join(", ");
   return `Search studio, ${mode}, step ${frame.step[row]}: mean entropy ${short(frame.entropy[row])} nats, ${open} of ` +

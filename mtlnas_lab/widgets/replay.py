@@ -10,7 +10,7 @@ import os
 from ..errors import RunError
 from ..events import EventLog
 from ..runs import Run
-from .frame import RECORDED, frame, marks, settings, space_of, stage
+from .frame import RECORDED, frame, marks, settings, space_of, stage, unfit
 from .view import HERE, page_script
 
 LARGEST = 2_000_000   # bytes
@@ -55,6 +55,8 @@ def replay_html(source: Run | EventLog | str | os.PathLike, *, title: str = "", 
     space = space_of(log)
     if not log.steps or space is None:
         raise RunError("this run has no step of a search, so there is nothing to replay; pass the folder of a search")
+    if told := unfit(log, len(space)):
+        raise RunError(told)
     title = title or (f"Search {run.path.name}" if isinstance(run, Run) else "Recorded search")
     knobs, steps = settings(log)
     data = {"stage": stage(space, title), "marks": marks(log), "frame": _text(frame(log, RECORDED)),

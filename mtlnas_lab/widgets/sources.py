@@ -1,16 +1,18 @@
 """Where a studio's events come from: a search driven here, a run folder that somebody else writes, or a finished log.
 
-All three have `log`, `poll() -> bool` (is there anything new?), `mode`, `message`, `can` and `turn`; a viewer needs no more.
+All three have `log`, `poll() -> bool` (is there anything new?), `mode`, `message`, `can`, `turn`, `knobs` and `asked`; a viewer
+needs no more.
 """
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from ..errors import ConfigError, LabError
-from ..events import Checkpoint, Event, EventLog, Started, Tail
+from ..events import Checkpoint, Event, EventLog, Recovered, Resumed, Started, Tail
 from ..runs import Run
 from ..space import SearchSpace
 from .driver import Driver
@@ -19,7 +21,35 @@ KNOBS = ("entropy_weight", "temperature", "l1_weight", "alpha_lr", "alpha_gates"
 PIECE, SLICE = 2**19, 0.15     # of a long log: bytes that are read at a time, and seconds before what was read is shown
 
 
-class Recorded:
+class Steered:
+    """What the three have in common: knobs that a person turns and that show as asked until a step tells of them."""
+
+    _asked: list[tuple[int, dict]] = []              # the step at which it was asked, and what
+
+    def turn(self, **knobs) -> None:
+        """From the next step on. Raises LabError for what cannot be."""
+        self._turn(knobs)
+        self._note(self.log.steps[-1].step if self.log.steps else 0, knobs)
+
+    def _note(self, step: int, knobs: dict) -> None:
+        self._asked = [*self._open(), (step, knobs)]
+
+    def _open(self) -> list[tuple[int, dict]]:
+        """What was asked and is in no `Turned` yet; two steps later it was used in other words, or refused elsewhere."""
+        last = self.log.steps[-1].step if self._asked and self.log.steps else 0
+        return [(step, knobs) for step, knobs in self._asked if last < step + 2 and not any(
+            event.step > step and event.knobs == knobs for event in self.log.turned[-50:])]
+
+    def asked(self) -> list[dict]:
+        """Knobs that were turned and that no step has used yet, the oldest first."""
+        return [knobs for _, knobs in self._open()]
+
+    def knobs(self) -> dict:
+        """The knobs of the next step, where the source knows more than its log."""
+        return {}
+
+
+class Recorded(Steered):
     """A log that stays as it is."""
 
     mode, message, can, alive, space, reading = "recorded", "", (), False, None, False
@@ -30,11 +60,11 @@ class Recorded:
     def poll(self) -> bool:
         return False
 
-    def turn(self, **knobs) -> None:
+    def _turn(self, knobs: dict) -> None:
         raise ConfigError("this search was recorded, so its knobs stay as they were; branch from it, or start one of your own")
 
 
-class Followed:
+class Followed(Steered):
     """A run folder, as another process writes it; knobs reach that process through the folder.
 
     reading: `poll` has not come to the end of the log yet, which for a long one takes several calls.
@@ -75,18 +105,22 @@ class Followed:
             self.reading, self.message = False, str(error)
         return new or (self.message, self.reading) != before
 
-    def turn(self, **knobs) -> None:
+    def _turn(self, knobs: dict) -> None:
         Run.request(self.path, **knobs)
 
 
-class Driven:
-    """A search that runs in this process. `make`: a function that gives a fresh one; then it can be reset."""
+class Driven(Steered):
+    """A search that runs in this process. `make`: a function that gives a fresh one; then it can be reset.
 
-    reading = False
+    key, turn: the cell that it is of, and which run of that cell (see Driver.start).
+    """
+
+    reading, _shown = False, ""
 
     def __init__(self, search=None, make: Callable | None = None, key: Hashable = None, turn: Hashable = None):
         self.make, self.search = make, make() if search is None else search
-        self.log, self.driver, self.message, self._key = EventLog(), None, "", (key, turn)
+        self.log, self.driver, self._odd, self._key = _begun(self.search), None, "", (key, turn)
+        self._lock = threading.Lock()                # events are put into the log of their own search
 
     @property
     def alive(self) -> bool:
@@ -96,30 +130,39 @@ class Driven:
     def mode(self) -> str:
         over = self.log.finished and self.log.finished.step >= (self.log.steps[-1].step if self.log.steps else 0)
         if self.driver is None:
-            return "finished" if over else "ready"
+            return "failed" if self._failed else "finished" if over else "ready"
         if self.driver.alive:
             return self.driver.controls.mode
         return "failed" if self.driver.error else "finished" if self.driver.over or over else "stopped"
 
     @property
     def can(self) -> tuple[str, ...]:
-        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished", "score": hasattr(self.search, "score_now") and self.mode != "failed" and bool(self.log.steps),
+        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished",
+                "score": hasattr(self.search, "score_now") and self.mode != "failed" and bool(self.log.steps),
                 "branch": hasattr(self.search, "branch"), "reset": self.make is not None,
                 "run": self.mode in ("ready", "paused", "stopped"), "pause": self.mode == "running",
                 "step": self.mode in ("ready", "paused", "stopped"), "stop": self.mode in ("running", "paused")}
         return tuple(name for name, can in able.items() if can)
 
+    @property
+    def _failed(self) -> bool:
+        return self.log.failed is not None and self.log.events[-1] is self.log.failed
+
+    @property
+    def message(self) -> str:
+        driver = self.driver
+        return driver and (driver.error or driver.refused) or (self.log.failed.message if self._failed else self._odd)
+
     def poll(self) -> bool:
-        if self.driver is None:
-            return False
-        events, before = self.driver.take(), self.message
-        for event in events:
-            try:
-                self.add(event)
-            except LabError as error:
-                self.message = str(error)
-        self.message = self.driver.error or self.driver.refused or self.message
-        return bool(events) or self.message != before
+        with self._lock:
+            events, before = self.driver.take() if self.driver else [], self._shown
+            for event in events:
+                try:
+                    self.add(event)
+                except LabError as error:
+                    self._odd = str(error)
+            self._shown = self.message
+            return bool(events) or self._shown != before
 
     def add(self, event: Event) -> None:
         """Into the log. A search that goes on (or branches) says no `Started` again; then its own space stands for it."""
@@ -145,10 +188,12 @@ class Driven:
         """A search from the checkpoint of `step` under other knobs; its log begins with what had happened until then."""
         if not hasattr(self.search, "branch"):
             raise ConfigError("this source cannot branch; give a search that is recorded in a run folder with checkpoints")
-        made = Driven(self.search.branch(step, **knobs))
+        made = Driven(self.search.branch(step, **knobs), None, *self._key)
         for event in list(self.log.events):
             if getattr(event, "step", 0) <= step and not isinstance(event, Checkpoint):
                 made.log.append(event)
+        if knobs:
+            made._note(step, knobs)
         return made
 
     @property
@@ -177,11 +222,18 @@ class Driven:
         if self.alive:
             self.driver.stop()
 
+    def leave(self) -> None:
+        """A stop after the step that is under way, for which nobody waits."""
+        if self.alive:
+            self.driver.controls.stop()
+
     def reset(self) -> None:
         if self.make is None:
             raise ConfigError("this search was given as it is; to be able to reset, give a function that makes one")
         self.stop()
-        self.search, self.log, self.driver, self.message = self.make(), EventLog(), None, ""
+        made = self.make()
+        with self._lock:
+            self.search, self.log, self.driver, self._odd, self._asked = made, _begun(made), None, "", []
 
     def score(self) -> None:
         """What the network is worth with its gates cut now; afterwards a search that stood still does so again."""
@@ -193,10 +245,28 @@ class Driven:
         if asleep:
             self.driver.controls.ask(self.driver.controls.stop)
 
-    def turn(self, **knobs) -> None:
+    def _turn(self, knobs: dict) -> None:
         if not hasattr(self.search, "turn"):
             raise ConfigError("this source of events has no knobs; give the search itself")
         self.search.turn(**knobs)
+
+
+def _begun(search) -> EventLog:
+    """What has happened to a search that is kept in a folder, until the newest checkpoint, from which it will go on."""
+    log, path = EventLog(), getattr(getattr(search, "folder", None), "path", None)
+    if path is None:
+        return log
+    try:
+        run = Run.open(path)                         # the search's own one belongs to the thread that writes it
+        kept, points = run.log, run.checkpoints()
+    except LabError:                                 # the search itself will say it
+        return log
+    over = kept.finished and points and points[-1].step == kept.finished.step
+    until = kept.seqs[-1] if over else points[-1].seq if points else 0
+    for event, seq in zip(list(kept.events), kept.seqs):
+        if seq <= until and not isinstance(event, (Resumed, Recovered)):
+            log.append(event)
+    return log
 
 
 def source_of(given, key: Hashable = None, turn: Hashable = None) -> Recorded | Followed | Driven:

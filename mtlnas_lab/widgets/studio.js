@@ -1,8 +1,8 @@
 // The studio's page: one canvas, drawn anew when its state changes, and plain controls around it. Names are text only.
-import {cellAt, decode, describe, endOfAxis, entropyOf, graphPlan, heatPlan, isDark, nearest} from "./plan.js";
+import {cellAt, decode, describe, endOfAxis, entropyOf, forcedAt, graphPlan, heatPlan, isDark, nearest} from "./plan.js";
 import {panels, pull, quantile, roundUp, rowOf, same, short, taskColour} from "./plan.js";
 import {say} from "./pen.js";
-import {paint} from "./draw.js";
+import {paint, sparkle} from "./draw.js";
 import {make, put} from "./dom.js";
 import {knobsOf} from "./knobs.js";
 
@@ -104,8 +104,8 @@ function render({model, el}) {
     const known = S.stage.edges?.length || 0, pinned = model.get("pinned");
     S.pinned = pinned < known ? pinned : -1;
     S.lit = S.hover >= 0 && S.hover < known ? S.hover : S.pinned;
-    S.forced = {};
-    for (const [name, to] of Object.entries(S.status.knobs?.force || {})) S.forced[(S.stage.names || []).indexOf(name)] = to;
+    const now = [[0, S.status.knobs?.force || {}]];  // at the latest step also what is asked for the next one
+    S.forced = forcedAt(S.at < 0 ? now : S.marks.forced || [], S.stage.names || [], S.at < 0 ? 0 : S.frame.step[S.row]);
     const last = S.frame ? S.frame.step[S.frame.N - 1] : 0, behind = S.other ? S.other.step[S.other.N - 1] : 0;
     S.end = endOfAxis(Math.max(last, behind), S.status.knobs?.steps || 0);
   };
@@ -197,31 +197,11 @@ function render({model, el}) {
         `gate ${value > 0 ? "open" : "shut"} (−∂/∂α)`;
       pulls.append("  ");
     }
-    sparkle(f, e);
+    sparkle(spark, S, e);
     const news = `${plain(S.stage.names[e])}, gate ${short(p)}, tasks pull ${short(ask)}, entropy pulls ${short(press)}${forced}`;
     const now = `${e} ${forced} ${S.status.mode === "running" ? "" : f.step[i]}`;
     if (S.heard !== now) heard.textContent = news;   // not ten times a second
     S.heard = now;
-  }
-  // The history of the two pulls on an edge, open above the middle and shut below.
-  function sparkle(f, e) {
-    const w = 96, h = 24, scale = window.devicePixelRatio || 1, s = spark.getContext("2d");
-    [spark.width, spark.height] = [w * scale, h * scale];
-    s.scale(scale, scale);
-    const lines = [Array.from({length: f.N}, (_, i) => -pull(f.lambda[i], f.alpha(i, e), f.E)),
-      smooth(Array.from({length: f.N}, (_, i) => -f.grad(i, e)), f.N >> 5)];
-    const most = Math.max(1e-12, ...lines.flat().map(Math.abs).filter(Number.isFinite)), last = f.step[f.N - 1] || 1;
-    const line = (points, colour, width) => {
-      s.beginPath();
-      s.strokeStyle = colour;
-      s.lineWidth = width;
-      for (const [x, y] of points) if (Number.isFinite(y)) s.lineTo(w * x / last, h / 2 * (1 - 0.92 * y / most));
-      s.stroke();
-    };
-    line([[0, 0], [last, 0]], S.rule, 1);
-    lines.forEach((values, k) => line(values.map((v, i) => [f.step[i], v]), k ? S.colours[S.stage.edges[e][2]] : S.warn, 1.4));
-    if (S.at >= 0) line([[f.step[S.row], -most], [f.step[S.row], most]], S.ink, 1);
-    spark.title = "history of the two pulls on this edge: the task losses (colour of the target task) and λH (red); up means open";
   }
   const later = () => { if (!S.waiting) { S.waiting = true; requestAnimationFrame(draw); } };
   const branchStep = () => (S.marks.checkpoints || []).findLast(step => S.at < 0 || step <= S.frame.step[S.row]);
@@ -239,8 +219,8 @@ function render({model, el}) {
     if (playing || !S.frame) return;
     let at = S.at < 0 || S.row >= S.frame.N - 1 ? 0 : S.row, due = at;
     timer = setInterval(() => {
-      due += 0.5 * 2 ** speed.selectedIndex * S.frame.N / 240;
-      if (due >= S.frame.N - 1 || !root.isConnected) { look(-1); return toggle(); }
+      due += 0.5 * 2 ** speed.selectedIndex * (S.frame?.N || 0) / 240;
+      if (!S.frame || due >= S.frame.N - 1 || !root.isConnected) { look(-1); return toggle(); }
       if (Math.floor(due) !== at) look(S.frame.step[at = Math.floor(due)]);
     }, 50);
   }

@@ -5,20 +5,22 @@ import base64
 import io
 import threading
 import uuid
+import weakref
 
 from ipywidgets import GridBox, Layout
 
 from ..architecture import Architecture
 from ..errors import ConfigError, LabError
 from ..events import EventLog, Resumed
-from .driver import Pulse
-from .frame import drawable, frame, marks, settings, short_knobs, space_of, stage
+from .driver import Pulse, told
+from .frame import LIVE, RECORDED, drawable, frame, marks, pace, settings, short_knobs, size_of, space_of, stage, unfit
 from .kernel import _cell, _hear_always, _interruptible, live
 from .sources import Driven, source_of
-from .view import HERE, StudioView, page_script
+from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
+MOVING = ("running", "followed", "waiting", "reading")     # modes in which the page gets ten frames a second, so smaller ones
 
 
 class SearchStudio:
@@ -31,12 +33,16 @@ class SearchStudio:
     """
 
     def __init__(self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0):
-        self.source, self.title, self.rate, self.compare = source_of(source, *_cell()), title, rate, compare
+        self._cell = _cell()
+        for earlier in list(_MADE):                  # a cell that is run again replaces what it began before
+            if self._cell[0] is not None and earlier._cell[0] == self._cell[0] and earlier._cell[1] != self._cell[1]:
+                earlier._leave()
+        self.source, self.title, self.rate, self.compare = source_of(source, *self._cell), title, rate, compare
         self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
         self._marked = self._compared = None         # what marks and the other run's frame were made of
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
-        self._lock, self._known, self._staged, self._refusal = threading.RLock(), {}, None, ""
+        self._lock, self._known, self._staged, self._refusal, self._told = threading.RLock(), {}, None, "", ""
         self._others: list[SearchStudio] = []        # that are shown beside this one
         self._above: SearchStudio | None = None      # of a branch: where it is shown, and from which step it is
         self._from = -1
@@ -47,6 +53,7 @@ class SearchStudio:
             self.source.poll()
         self.refresh()
         _LATEST[:] = [self]
+        _MADE.add(self)
 
     # --- what a person does -------------------------------------------------------------------------------------------
     def start(self) -> SearchStudio:
@@ -76,6 +83,7 @@ class SearchStudio:
         if unknown := set(knobs) - set(KNOBS):
             raise ConfigError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(KNOBS)}")
         self.source.turn(**knobs)
+        self.refresh()
         return self
 
     def branch(self, step: int, **knobs) -> SearchStudio:
@@ -92,6 +100,7 @@ class SearchStudio:
         self.beside(made)
         made._seen = None
         made.refresh()
+        made._watch() if self._pulse else None       # this one goes on behind it
         return made
 
     def beside(self, other: SearchStudio) -> SearchStudio:
@@ -104,19 +113,8 @@ class SearchStudio:
 
     def link(self, other: SearchStudio) -> SearchStudio:
         """From now on both look at the same step (by mouse, key, replay or `view.at`), and at the same edge. Returns this one."""
-        def follow(name: str, one: SearchStudio, its: SearchStudio) -> None:
-            def act(change) -> None:
-                if name == "at" or one._edges == its._edges:
-                    setattr(its.view, name, change.new)
-            one.view.observe(act, name)
-
-        for name in ("at", "pinned"):
-            follow(name, self, other)
-            follow(name, other, self)
-        other.view.at = self.view.at
+        link(self.view, other.view)
         return self
-
-    _edges = property(lambda self: self.view.stage.get("names"))
 
     def _do(self, what: str, *values) -> SearchStudio:
         if not isinstance(self.source, Driven):
@@ -142,29 +140,29 @@ class SearchStudio:
         """Bring the page up to date with the log, by one message: what is slow here, the search waits for."""
         with self._lock, self.view.hold_sync():
             log, mode, can = self.source.log, self.source.mode, self.source.can
-            if (size := _size(log)) != self._seen:
+            values = LIVE if mode in MOVING else RECORDED
+            if (size := (*size_of(log), values)) != self._seen:
                 if self._seen is None or self._staged is not log.started:
                     self._stage(log)
-                self._seen, shown, edges = size, log.started and self._known["stage"], log.alpha.shape[1]
-                if shown and edges and edges != len(shown["edges"]):
-                    shown, self._refusal = {}, f"the steps of this run have {edges} edges, its space has {len(shown['edges'])}"
+                self._seen, shown = size, log.started and self._known["stage"]
+                if shown and (wrong := unfit(log, len(shown["edges"]))):
+                    shown, self._refusal = {}, wrong
                 if self._marked != (marked := (id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self._from)):
-                    told, self._marked = marks(log), marked
+                    happened, self._marked = marks(log), marked
                     if "branch" in can:
-                        told["checkpoints"] = self.source.checkpoints()
+                        happened["checkpoints"] = self.source.checkpoints()
                     if self._from >= 0:
-                        told["branched"] = self._from
-                    self._put("marks", told)
-                self._put("frame", frame(log) if shown else b"")
-                if self.compare and self._compared != (compared := _size(self.compare)):
-                    self._compared = compared
-                    self._put("other", frame(self.compare))
-            knobs, steps = settings(log)
+                        happened["branched"] = self._from
+                    self._put("marks", happened)
+                self._put("frame", frame(log, values) if shown else b"")
+            if self.compare and self._compared != (compared := (*size_of(self.compare), values)):
+                self._compared = compared
+                self._put("other", frame(self.compare, values))
+            knobs, steps = settings(log, self.source.knobs() if mode != "finished" else {}, self.source.asked())
             if isinstance(self.source, Driven):
-                knobs |= self.source.knobs() if mode != "finished" else {}
                 steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
             self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
-                                 "message": (self._refusal or self.source.message)[:500], "pace": self._pace(),
+                                 "message": (self._told or self._refusal or self.source.message)[:500], "pace": pace(log),
                                  "can": [*can, *(["close"] if self._above else [])]})
 
     def _stage(self, log: EventLog) -> None:
@@ -183,30 +181,43 @@ class SearchStudio:
             self._known[name] = value
             setattr(self.view, name, value)
 
-    def _pace(self) -> float:
-        """Seconds a step, the mean of the latest ones."""
-        latest = [seconds for seconds in self.log.column("seconds")[-20:].tolist() if 0 < seconds < 1e6]
-        return round(sum(latest) / len(latest), 4) if latest else 0.0
-
     # --- threads ------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         with self._lock:
             if self._pulse is None:
                 self._pulse = Pulse(self._beat, self.rate).start()
+        for other in self._others:
+            if other._above is self:                 # it shows this run behind its own
+                other._watch()
 
     def _beat(self) -> bool:
         with self._lock:
-            alive = self.source.alive
+            alive = self.source.alive or bool(self._above and self._above._pulse)
             try:
-                if self.source.poll() or self._known["status"]["mode"] != self.source.mode:
+                if self.source.poll() or self._known["status"]["mode"] != self.source.mode or self._behind():
                     self.refresh()
             except Exception as error:               # a log can hold anything: the panel says it and lives on
-                self._put("status", self._known["status"] | {"message": f"{type(error).__name__}: {error}"[:500]})
+                self._put("status", self._known["status"] | {"message": told(error)[:500]})
             if alive:
                 return True
             self._pulse = None
         self._leave_picture()
         return False
+
+    def _behind(self) -> bool:
+        """The other run went on."""
+        return bool(self.compare) and self._compared[:3] != size_of(self.compare)
+
+    def _leave(self) -> None:
+        """Its cell was run again: its searches stop after their step, and a run elsewhere is not followed any more."""
+        for other in self._others:
+            if other._above is self:
+                other._leave()
+        if isinstance(self.source, Driven):
+            self.source.leave()
+        elif self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
 
     def run(self) -> SearchStudio:
         """Run to the end right here, without any thread or page; a branch runs where it is."""
@@ -234,7 +245,9 @@ class SearchStudio:
         self.box.close()
 
     def _asked(self, view, content, buffers) -> None:
-        """A button or a slider of the page. Runs in whatever thread the kernel answers in."""
+        """A button or a slider of the page. Runs in whatever thread the kernel answers in; what is refused is told until
+        the person asks for something else."""
+        before, self._told = self._told, ""
         try:
             match content:
                 case {"do": "turn", "knobs": dict(knobs)}:
@@ -245,16 +258,19 @@ class SearchStudio:
                     self.close()
                 case {"do": "start" | "pause" | "step" | "stop" | "reset" | "score" as what}:
                     getattr(self, what)()
-        except (LabError, TypeError) as error:
+            if before:
+                self.refresh()
+        except Exception as error:                   # nobody else would hear of it
             with self._lock:
-                self._put("status", {**self._known["status"], "message": str(error)[:500]})
+                self._told = told(error)[:500]
+                self._put("status", {**self._known["status"], "message": self._told})
 
     # --- in a notebook ------------------------------------------------------------------------------------------------
     def picture(self) -> bytes | None:
         """One still picture of the search (PNG), for where no widget can live; None before the first step."""
         from ..viz import overview
 
-        if not self.log.steps:
+        if not self.log.steps or self._refusal:
             return None
         stream, log = io.BytesIO(), EventLog(self.log.events)
         overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
@@ -297,12 +313,8 @@ class SearchStudio:
             pass
 
 
-def _size(log: EventLog) -> tuple[int, int, int]:
-    """Changes with every event of a log, and with the log."""
-    return id(log), len(log.seqs), log.seqs[-1] if log.seqs else 0
-
-
 _LATEST: list[SearchStudio] = []
+_MADE: weakref.WeakSet[SearchStudio] = weakref.WeakSet()
 
 
 def show() -> None:

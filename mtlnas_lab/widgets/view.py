@@ -40,3 +40,17 @@ class StudioView(anywidget.AnyWidget):
     @traitlets.default("key")
     def _fresh(self) -> str:
         return uuid.uuid4().hex
+
+
+def link(one: StudioView, other: StudioView) -> None:
+    """From now on both look at the same step, and where they have the same edges, at the same edge."""
+    def follow(name: str, this: StudioView, that: StudioView) -> None:
+        def act(change) -> None:
+            if name == "at" or this.stage.get("names") == that.stage.get("names"):
+                setattr(that, name, change.new)
+        this.observe(act, name)
+
+    for name in ("at", "pinned"):
+        follow(name, one, other)
+        follow(name, other, one)
+    other.at = one.at

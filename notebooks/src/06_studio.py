@@ -32,6 +32,7 @@ from mtlnas_lab import Search, presets
 from mtlnas_lab.architecture import agreement, derive
 from mtlnas_lab.events import EventLog
 from mtlnas_lab.exercises import check, predict, reveal
+from mtlnas_lab.experiment import scores_now
 from mtlnas_lab.lab import pick_device
 from mtlnas_lab.recording import Recorded
 from mtlnas_lab.relaxation import entropy, entropy_gradient, stochastic
@@ -207,7 +208,10 @@ check("06.update", update_alpha)
 #   from the next step on the search follows *you*, and a dotted line marks it.
 # * Point at an edge anywhere: it lights up everywhere. *tasks* is the pull of the task losses on its gate, *λH* that of
 #   the entropy term; to the right means open, to the left shut.
-# * The slider below the picture goes back in time; it changes nothing.
+# * **Discretise now** says what both networks would be worth with every gate cut to 0 or 1. The search asks this itself
+#   every 40 steps.
+# * The slider below the picture goes back in time; it changes nothing. But this search is kept in a folder, with a
+#   checkpoint every 20 steps: go back, and **Branch from …** opens a second search that goes on from there beside it.
 #
 # λ is 0 for the first 30 % of the steps, then grows to 10.
 
@@ -216,8 +220,14 @@ predict("06.leave", "By the time λ begins to grow, how far will the gates have 
         ["not at all (below 0.01)", "a little (0.01 to 0.2)", "most have decided (above 0.2)"])
 
 # %%
+runs = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)            # it goes when the kernel goes
+live = replace(config, steps=presets.quick(120, 6), alpha_lr=0.05, evaluate_every=presets.quick(40, 6))
+
+
 def fresh():
-    return Search(lab.copy(), replace(config, steps=presets.quick(120, 6), alpha_lr=0.05))
+    run = Run.create(Path(tempfile.mkdtemp(dir=runs.name)) / "run", live.to_json(), lab.space)
+    search = Search(lab.copy(), live, evaluate=scores_now)
+    return Recorded(search, run, checkpoint_every=presets.quick(20, 3), keyframes=6)
 
 
 studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
@@ -225,8 +235,8 @@ studio
 
 # %% [markdown]
 # *How to read it:* entropy (top left) stays near ln 2 while nothing is decided; λ is the thin line in it. Each line of
-# the gates is one edge. The losses move little: both networks were trained before. Without a kernel you see a still
-# picture.
+# the gates is one edge. The losses move little: both networks were trained before. The gap is what cutting the gates
+# costs each task. Without a kernel you see a still picture.
 
 # %%
 log = studio.log

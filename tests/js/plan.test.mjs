@@ -168,6 +168,18 @@ test("a description for those who do not see the canvas", () => {
   assert.match(plan.describe({...stage, edges: [stage.edges[0]]}, plan.decode(small()), 1, "paused", marks), /a IoU 0.200 soft, 0.100 hard/);
 });
 
+test("a description says each loss with its own name, in whatever order they come", () => {
+  const one = {...stage, edges: [stage.edges[0]]};
+  assert.match(plan.describe(one, plan.decode(small()), 1, "paused", {losses: ["b"]}), /losses b 2\.00/);
+  assert.match(plan.describe(one, plan.decode(small()), 1, "paused"), /losses a 2\.00/);
+});
+
+test("forces are those of the step that is looked at", () => {
+  const changes = [[4, {"a:0 -> b:0": true, "b:2 -> a:3": false}], [9, {"a:0 -> b:0": null, "x": true}]];
+  assert.deepEqual([3, 4, 8, 9].map(at => plan.forcedAt(changes, stage.names, at)),
+    [{}, {0: true, 3: false}, {0: true, 3: false}, {3: false}]);
+});
+
 test("what is settled of the history stays as it is drawn", () => {
   const frame = (step, p) => ({N: step.length, E: 2, step, p: (i, e) => p[i] + e / 10}), before = frame([1, 2, 3], [0.5, 0.6, 0.7]);
   assert.equal(plan.same(before, frame([1, 2, 3, 4, 5], [0.5, 0.6, 0.7, 0.8, 0.8])), 2);

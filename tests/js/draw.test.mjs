@@ -1,0 +1,31 @@
+// The panels, painted on a context that only writes down the words: node --test tests/js/
+import assert from "node:assert/strict";
+import test from "node:test";
+import {paint} from "../../mtlnas_lab/widgets/draw.js";
+import * as plan from "../../mtlnas_lab/widgets/plan.js";
+
+const stages = [[64, 0, 0, 1]], stage = {tasks: ["a", "b"], plans: [stages, stages], edges: [[0, 0, 1, 0]], names: ["a:0 -> b:0"]};
+const column = [0.5, 0.5], frame = {N: 2, E: 1, T: 0, step: [10, 20], entropy: column, lambda: column, tau: column, l1: column, rate: column,
+  losses: [], p: () => 0.5, alpha: () => 0, grad: () => 0};
+
+function pen() {
+  const said = [], rest = {measureText: text => ({width: 6 * text.length}), fillText: text => said.push(text)};
+  return [new Proxy(rest, {get: (target, name) => target[name] ?? (() => {}), set: () => true}), said];
+}
+
+// All words on the canvas when one looks at step `at`.
+function words(at, marks, forced = {}) {
+  const {place, height} = plan.panels(960, 2), [g, said] = pen(), [b] = pen();
+  const S = {at, row: plan.rowOf(frame, at), frame, other: null, stage, marks, status: {}, place, size: [960, height, 1], forced, lit: -1,
+    graph: plan.graphPlan(stage, place.graph), heat: plan.heatPlan(stage, place.heat), heatRows: 1, top: 1, end: 20, dark: false,
+    band: [[0.5, 0.5], [0.5, 0.5]], colours: ["#2262ad", "#f0a236"], lossColour: () => "#000", font: "sans-serif"};
+  paint(g, b, S, true);
+  return said.join(" | ");
+}
+
+test("the meter of the gap shows no evaluation of a later step", () => {
+  const marks = {evaluated: [[15, {soft: {a: {miou: 0.2}}, hard: {a: {miou: 0.1}}}]]};
+  assert.match(words(-1, marks), /○ 0\.200 {2}● 0\.100/);
+  assert.match(words(20, marks), /○ 0\.200 {2}● 0\.100/);
+  assert.doesNotMatch(words(10, marks), /○ 0\.200/);
+});
