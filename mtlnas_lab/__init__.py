@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from .search import Search
     from .space import Edge, Node, SearchSpace, Stage
     from .supernet import SuperNet
-    from .widgets import SearchStudio, show
 
 _MODULES = (
     "architecture", "backbones", "baselines", "config", "data", "errors", "evaluate", "events", "fusion", "lab",
@@ -69,9 +68,15 @@ _LIVES_IN = {
     "Search": "search",
     "Edge": "space", "Node": "space", "SearchSpace": "space", "Stage": "space",
     "SuperNet": "supernet",
-    "SearchStudio": "widgets", "show": "widgets",
 }
-__all__ = ["__version__", *_MODULES, *_LIVES_IN]
+__all__ = ["__version__", "show", *_MODULES, *_LIVES_IN]
+
+
+def show() -> None:
+    """Shows the latest studio again, as after the page of an unsaved notebook was reloaded."""
+    from .widgets import show
+
+    show()
 
 
 def __getattr__(name: str):

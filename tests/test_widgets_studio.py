@@ -343,3 +343,13 @@ def test_a_second_studio_goes_on_with_the_same_search(studio):
         next(next_events)
     one = studio(search).run()
     assert one.log.steps[0].step == 4 and one.view.frame and len(one.architecture.kept) == 48 and one.picture()
+
+
+def test_the_package_shows_the_latest_studio_again(monkeypatch):
+    import mtlnas_lab
+
+    shown = []
+    monkeypatch.setattr(SearchStudio, "show", shown.append)
+    latest = SearchStudio(FakeSearch(steps=1))
+    mtlnas_lab.show()
+    assert shown == [latest]
