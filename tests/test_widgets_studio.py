@@ -349,7 +349,7 @@ def test_the_package_shows_the_latest_studio_again(monkeypatch):
     import mtlnas_lab
 
     shown = []
-    monkeypatch.setattr(SearchStudio, "show", shown.append)
+    monkeypatch.setattr(SearchStudio, "show", lambda self: shown.append(self))
     latest = SearchStudio(FakeSearch(steps=1))
     mtlnas_lab.show()
     assert shown == [latest]
