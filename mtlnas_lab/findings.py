@@ -13,6 +13,7 @@ from .paired import Difference, chance_overlap, delta_m, difference, holm, neste
 from .runs import Run
 from .space import SearchSpace
 from .studies import Study
+from .tasks import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,35 @@ class Findings:
 
     @cached_property
     def means(self):
-        """Scores of each row: mean over seeds, and their standard deviation (columns (task, metric), entries "m ± s")."""
-        final = self.scores[self.scores.step.isna() & (self.scores.kind == self.study.kind)]
+        """Scores of each row: mean over seeds, and their standard deviation (columns (task, metric), entries "m ± s"); and of the
+        best answer that does not look at the picture."""
+        final = self.scores[self.scores.step.isna()]
+        trivial, final = (final[final.kind == kind] for kind in ("trivial", self.study.kind))
         seeds = final.groupby(["row", "seed", "task", "metric"], sort=False).value.mean().reset_index()
         cell = seeds.groupby(["row", "task", "metric"], sort=False).value.agg(
             lambda v: f"{v.mean():.{2 if v.abs().mean() > 2 else 3}f} ± {v.std():.{2 if v.abs().mean() > 2 else 3}f}")
         table = cell.unstack(["task", "metric"]).fillna("")
         table = table.reindex([row for row in self.study.rows if row in table.index])
-        gains = self.gains
+        for column, value in trivial.groupby(["task", "metric"]).value.mean().items():
+            table.loc["trivial answer", column] = f"{value:.{2 if abs(value) > 2 else 3}f}"
+        table, gains = table.fillna(""), self.gains
         if len(gains):
             table[("", "Δm, %")] = [f"{gains.loc[row].mean():+.1f} ± {gains.loc[row].std():.1f}" if row in gains.index else "" for row in table.index]
         return table
+
+    @cached_property
+    def unlearnt(self) -> list[str]:
+        """Where single-task networks are no better than the trivial answer in a task's first metric, a sentence each."""
+        final, said = self.scores[self.scores.step.isna()], []
+        for row in {name: None for name in map(self.study.single, self.study.rows) if name}:
+            part = final[final.row == row]
+            for task, of in part.groupby("task", sort=False):
+                metric = of.metric.iloc[0]
+                alone, trivial = (of[(of.metric == metric) & (of.kind == kind)].value.mean() for kind in (self.study.kind, "trivial"))
+                if (alone - trivial) * (1 if HIGHER_IS_BETTER[metric] else -1) <= 0:
+                    said.append(f"{row}: {task} was hardly learnt: {metric} {alone:.3g}, while the best answer that does not look at the "
+                                f"picture has {trivial:.3g}; what is compared in it says little.")
+        return said
 
     @cached_property
     def gap(self):
@@ -178,9 +197,9 @@ class Findings:
     @cached_property
     def sentences(self) -> list[str]:
         """What the study says, one plain sentence each."""
-        said = [one.sentence for one in self.compared]
-        if said:
-            said.append(f"{len(said)} comparisons by paired t-tests, p corrected for that number (Holm); an effect size g is the mean of the seeds' "
+        said = [one.sentence for one in self.compared] + self.unlearnt
+        if self.compared:
+            said.append(f"{len(self.compared)} comparisons by paired t-tests, p corrected for that number (Holm); an effect size g is the mean of the seeds' "
                         "differences in units of their standard deviation (Hedges); a true difference of the size called smallest is detected "
                         "at 5 % in four of five such studies.")
         if self.anew:

@@ -276,3 +276,13 @@ def test_a_report_says_how_it_was_made(tmp_path):
     assert any("shared_trunk begins with" in line for line in told) and any("made with mtlnas_lab" in line for line in told)
     assert any("two batches" in line for line in told) and any("same shipped networks" in line for line in told)
     assert any(line.startswith("mtlnas: half of the edges never changed side again after ") for line in own.sentences)
+
+
+def test_what_was_not_learnt_is_said():
+    """A single-task network that is no better than the answer that does not look says nothing about methods."""
+    shipped = Findings.read(Study.load("main"), FOLDER / "main-small")
+    assert shipped.unlearnt == [] and shipped.means.loc["trivial answer", ("normals", "mean_angle")] == "34.83"
+    worse = shipped.scores.copy()
+    alone = (worse.row == "single_task") & (worse.kind == "hard") & (worse.metric == "mean_angle")
+    worse.loc[alone, "value"] = 35.0
+    assert ["normals was hardly learnt: mean_angle 35," in line for line in replace(shipped, scores=worse).unlearnt] == [True]
