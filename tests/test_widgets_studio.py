@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import viz_fakes
@@ -16,6 +17,8 @@ from mtlnas_lab.runs import Run
 from mtlnas_lab.space import SearchSpace, not_deeper, other_task, plan
 from mtlnas_lab.widgets import SearchStudio, replay_html, show, sources
 from mtlnas_lab.widgets import studio as module
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -329,6 +332,11 @@ def test_a_replay_page_holds_everything_and_no_name_becomes_markup(tmp_path):
     assert "Search run" in replay_html(tmp_path / "run")
     with pytest.raises(RunError, match="nothing to replay"):
         replay_html(EventLog())
+
+
+def test_the_page_that_is_shipped_is_that_of_today():
+    assert (ROOT / "docs" / "replay.html").read_text(encoding="utf-8") == replay_html(ROOT / "data_samples" / "runs" / "entropy"), \
+        "make it again: mtlnas-lab replay data_samples/runs/entropy --html docs/replay.html"
 
 
 def test_a_long_run_in_a_large_space_still_fits_a_page():
