@@ -406,3 +406,8 @@ def test_errors_are_white_where_it_is_wrong():
     assert error_picture(Normals(), up, 2 * up).max() == 0 and error_picture(Normals(), over, up).min() >= 254
     assert error_picture(Depth(), torch.full((1, 1, 1, 1), 2.5), torch.full((1, 1, 1, 1), 2.0))[0, 0, 0] == 128
     assert error_picture(Edges(), torch.full((1, 1, 1, 1), 30.0), torch.zeros(1, 1, 1, 1))[0, 0, 0] == 255
+
+
+def test_a_space_that_cannot_be_is_refused_before_there_is_a_panel():
+    with pytest.raises(SpaceError, match="'x' is no number of channels"):
+        SpaceExplorer(backbone="stages below", stages="64 x")

@@ -68,6 +68,7 @@ class SpaceExplorer(Explorer):
         self.plans = dict(plans or {})
         choices = [*([OWN] if self.plans else []), *BACKBONES, TYPED]
         super().__init__(**{"choices": choices, "backbone": choices[0], **state})
+        self._candidates()                                # what cannot be is raised here; later the panel says it
         self._changed(None)
         self.observe(self._changed, ["backbone", "stages", "tasks", "limit", "same_group", "removed"])
 
