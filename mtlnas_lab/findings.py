@@ -217,8 +217,10 @@ class Findings:
             where = "no more than chance" if o["low"] <= o["jaccard"] <= o["high"] else "more than chance" if o["jaccard"] > o["high"] else "less than chance"
             said.append(f"{o['row']}: graphs of two seeds share {o['jaccard']:.2f} of their edges (Jaccard); random graphs of these sizes "
                         f"{o['chance']:.2f} ({o['low']:.2f} to {o['high']:.2f}): {where}.")
-        return said + [line for row, part in self.correlations.groupby("row", sort=False) for line in _informative(row, part)] \
-            if len(self.correlations) else said
+        related = [line for row, part in (self.correlations.groupby("row", sort=False) if len(self.correlations) else ())
+                   for line in _informative(row, part)]
+        return said + related + [f"These {len(related)} correlations are each judged by itself; of so many, one in twenty is found by "
+                                 "chance."] * (len(related) > 1)
 
 
 CORRELATED = {"worth": "α and the loss when a kept edge is removed", "points": "α and the score lost when a kept edge is removed",
