@@ -74,9 +74,9 @@ def export(run: Positional[Path], out: Path | None = None, height: int = 64, wid
     from .architecture import prune
     from .experiment import reopen
 
-    lab, architecture = reopen(run, device="cpu")
     if onnx and torch and out:
         raise ConfigError(f"--onnx and --torch are two files, --out {out} names one; leave --out away, or give one of them")
+    lab, architecture = reopen(run, device="cpu")
     network = prune(lab.supernet, architecture)
     for write, name in [(work.to_onnx, "network.onnx")] * (onnx or not torch) + [(work.to_torch, "network.pt2")] * torch:
         print(write(network, out or run / name, (height, width)))

@@ -3,12 +3,15 @@ import threading
 import time
 
 import pytest
+from helpers import Stream, small_lab
 from test_recording import a_search, folder
 from widget_fakes import FakeSearch, write_run
 
+from mtlnas_lab.config import SearchConfig
 from mtlnas_lab.errors import RunError
 from mtlnas_lab.events import Evaluated, EventLog, Failed, Started, Step, Turned
 from mtlnas_lab.recording import Recorded
+from mtlnas_lab.search import Search
 from mtlnas_lab.widgets import SearchStudio, replay_html
 from mtlnas_lab.widgets import studio as module
 from mtlnas_lab.widgets.frame import LIVE, RECORDED, frame
@@ -103,6 +106,15 @@ def test_what_is_asked_while_nothing_moves_is_shown_at_once(studio, begun):
     one.run() if not begun else one.start()
     wait(lambda: one.view.status["mode"] == "finished")
     assert one.view.status["knobs"]["entropy_weight"] == 20.0 and one.source.asked() == []
+
+
+def test_a_relaxation_that_is_asked_of_a_real_search_is_shown_at_once(studio):
+    """Which says its knobs of the next step itself, as they were before."""
+    lab = small_lab()
+    one = studio(Search(lab, SearchConfig(steps=2), Stream(lab), Stream(lab, first=7)))
+    one.turn(alpha_gates="straight_through", entropy_weight=3.0)
+    shown = one.view.status["knobs"]
+    assert (shown["alpha_gates"], shown["weight_gates"], shown["entropy_weight"]) == ("straight_through", "stochastic", 3.0)
 
 
 def test_what_is_asked_of_a_run_elsewhere_is_shown_until_its_steps_tell(tmp_path):

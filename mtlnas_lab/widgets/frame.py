@@ -97,16 +97,17 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
     knobs, forced, weight, last = gates(config), {}, config.get("entropy_weight"), log.steps[-1] if log.steps else None
     end = weight.get("end") if isinstance(weight, Mapping) else weight
     knobs["most"] = min(max(20.0, 2 * end), 1e6) if _number(end) else 20.0
-    told = [event.knobs for event in log.turned]
-    for one in (*told, *asked):
+    told, later = [event.knobs for event in log.turned], [e.knobs for e in log.turned[-MARKS:] if not last or e.step > last.step]
+    for one in told:
         knobs |= gates(one)
+    for one in (*told, *asked):
         forced |= _force(one) if len(forced) < EDGES else {}
     knobs["force"] = {edge: bool(to) for edge, to in forced.items() if to is not None}
     if last:
         knobs |= {name: _finite(getattr(last, name)) for name in COLUMNS[2:]}
     knobs |= now
-    for one in (*(event.knobs for event in log.turned[-MARKS:] if not last or event.step > last.step), *asked):
-        knobs |= {name: float(one[name]) for name in COLUMNS[2:] if _number(one.get(name))}
+    for one in (*later, *asked):
+        knobs |= gates(one) | {name: float(one[name]) for name in COLUMNS[2:] if _number(one.get(name))}
     steps = config.get("steps")
     return knobs, int(min(max(steps, 0), 1e9)) if _number(steps) else 0
 
