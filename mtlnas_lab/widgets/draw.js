@@ -288,13 +288,7 @@ export function sparkle(spark, S, e) {
   const lines = [Array.from({length: f.N}, (_, i) => -pull(f.lambda[i], f.alpha(i, e), f.E)),
     smooth(Array.from({length: f.N}, (_, i) => -f.grad(i, e)), f.N >> 5)];
   const most = Math.max(1e-12, ...lines.flat().map(Math.abs).filter(Number.isFinite)), last = f.step[f.N - 1] || 1;
-  const draw = (points, colour, width) => {
-    s.beginPath();
-    s.strokeStyle = colour;
-    s.lineWidth = width;
-    for (const [x, y] of points) if (Number.isFinite(y)) s.lineTo(w * x / last, h / 2 * (1 - 0.92 * y / most));
-    s.stroke();
-  };
+  const draw = (points, ...pen) => line(s, points.map(([x, y]) => [w * x / last, h / 2 * (1 - 0.92 * y / most)]), ...pen);
   draw([[0, 0], [last, 0]], S.rule, 1);
   lines.forEach((values, k) => draw(values.map((v, i) => [f.step[i], v]), k ? S.colours[S.stage.edges[e][2]] : S.warn, 1.4));
   if (S.at >= 0) draw([[f.step[S.row], -most], [f.step[S.row], most]], S.ink, 1);
