@@ -273,6 +273,12 @@ class EventLog:
         """(S, E) float64: ∂ task losses / ∂α at each step."""
         return self._columns(len(self.SCALARS) + len(self._tasks) + self._edges, self._edges)
 
+    def rows(self, first: int) -> np.ndarray:
+        """(S − first, 8 + T + 2E) float64: all of the steps behind the first ones; SCALARS, losses of T tasks, α, its gradient."""
+        rows = self._table[first:len(self._steps)]
+        rows.flags.writeable = False
+        return rows
+
     def of(self, kind: type) -> Sequence[Event]:
         """The events of one kind, such as Turned."""
         return _View(self, self._of.get(kind, []))

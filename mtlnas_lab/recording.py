@@ -21,6 +21,7 @@ class Recorded:
     def __init__(self, search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5):
         self.search, self.folder, self.checkpoint_every, self.keyframes = search, folder, checkpoint_every, keyframes
         self.lab, self.config, self.turn, self.current = search.lab, search.config, search.turn, search.current
+        self.lull = search.lull
         self.left: Checkpoint | None = None
         self._as_left = False                         # the search in memory stands where its folder says
 

@@ -53,6 +53,7 @@ class Search:
         self.weight_batches, self.alpha_batches = (b and together.share(b) for b in (weight_batches, alpha_batches))
         self.knobs: dict = {}                                            # what has been turned so far, merged
         self._turned, self._lock = [], threading.Lock()
+        self.lull = threading.Event()                                    # set where a step leaves the interpreter to others for a while
         self.generator = torch.Generator().manual_seed(config.seed)      # draws gates; on the CPU for every device
         self.noise = torch.Generator(lab.device).manual_seed(config.seed + 1)
         for module in lab.supernet.modules():
@@ -76,6 +77,7 @@ class Search:
             image, targets = next(self.alpha_batches)                    # which edges?  (w is only read)
             losses = self._losses(image, targets, self._gates("alpha_gates"))
             objective = self._total(losses) + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
+            self.lull.set()
             alpha.grad, = torch.autograd.grad(objective, [alpha])
             self.together.average([alpha.grad])
             grad = alpha.grad - entropy_weight * entropy_gradient(alpha.detach()) \
@@ -87,7 +89,9 @@ class Search:
         image, targets = next(self.weight_batches)                       # how to use them?  (α is only read)
         self.weight_optimizer.zero_grad()
         losses = self._losses(image, targets, self._weight_gates())
-        self._total(losses).backward()
+        total = self._total(losses)
+        self.lull.set()
+        total.backward()
         self._average_gradients()
         falling = (1 - self.step_number / self.config.steps) ** self.config.lr_power
         for group in self.weight_optimizer.param_groups:

@@ -158,10 +158,14 @@ def told(error: Exception) -> str:
 
 
 class Pulse:
-    """Calls `beat` at most `rate` times a second in a daemon thread, until it returns False or `stop` is called."""
+    """Calls `beat` some `rate` times a second in a daemon thread, until it returns False or `stop` is called.
 
-    def __init__(self, beat: Callable[[], bool], rate: float = 10.0):
-        self._beat, self._pause, self._end = beat, 1 / rate, threading.Event()
+    lull: gives the event that a search sets when it leaves the interpreter alone; a beat is held back for it, by at most
+    half its period, for two threads that want the interpreter at once wait for each other.
+    """
+
+    def __init__(self, beat: Callable[[], bool], rate: float = 10.0, lull: Callable[[], threading.Event | None] = lambda: None):
+        self._beat, self._pause, self._lull, self._end = beat, 1 / rate, lull, threading.Event()
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
 
     def start(self) -> Pulse:
@@ -176,11 +180,16 @@ class Pulse:
             self._thread.join(timeout)
 
     def _work(self) -> None:
+        due = time.monotonic()
         while not self._end.is_set():
-            begin = time.monotonic()
             if not self._beat():
                 return
-            self._end.wait(max(self._pause - (time.monotonic() - begin), 0.2 * self._pause))
+            due = max(due + self._pause, time.monotonic() + 0.2 * self._pause)
+            lull = self._lull()
+            self._end.wait(max(due - (0.25 * self._pause if lull else 0) - time.monotonic(), 0))
+            if lull:
+                lull.clear()
+                lull.wait(max(due + 0.5 * self._pause - time.monotonic(), 0))
 
 
 _STARTED: dict[Driver, tuple[Hashable, Hashable]] = {}

@@ -31,7 +31,7 @@ def rows(steps: int, edges: int, values: int) -> np.ndarray:
 def frame(log: EventLog, values: int = LIVE) -> bytes:
     """The history in little-endian binary; b"" before the first step. N rows, E edges, T tasks, C = 6 columns.
 
-    float32 [8]: version, N, E, T, C, largest |gradient|, 0, 0 · float32 [C + T][N]: COLUMNS, then the losses, mean over the
+    float32 [8]: version, N, E, T, C, largest |gradient|, steps, which of them have a row (every so many) · float32 [C + T][N]: COLUMNS, then the losses, mean over the
     steps of a row · float32 [2][E]: α and ∂ losses/∂α of the last step · uint16 [N][E]: σ(α)·65535 ·
     int8 [N][E]: ± sqrt(|gradient| / largest)·127
     """
@@ -45,11 +45,20 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
     with np.errstate(all="ignore"):                   # a file may hold any number
         p, g = 0.5 * (1 + np.tanh(alpha[picked] / 2)), np.nan_to_num(grad[picked], posinf=0, neginf=0)
         largest = float(np.abs(g).max(initial=0)) or 1.0
-        head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, 0, 0)
+        head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, steps, picked[0] + 1)
         parts = [np.array(head, "<f4"), np.array(columns, "<f4"), alpha[-1].astype("<f4"), grad[-1].astype("<f4"),
                  np.nan_to_num(p * 65535).round().astype("<u2"),
                  (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1")]
     return b"".join(part.tobytes() for part in parts)
+
+
+def tail(log: EventLog, first: int) -> bytes:
+    """The steps behind the first ones, for a page that has the frame of those: float32 [n][8 + T + 2E] (EventLog.rows).
+
+    Ten times a second, beside a search that waits for the interpreter meanwhile: so there is nothing here but a copy.
+    """
+    with np.errstate(all="ignore"):
+        return log.rows(first).astype("<f4").tobytes()
 
 
 def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

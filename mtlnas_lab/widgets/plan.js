@@ -4,18 +4,19 @@ export const TASKS = ["#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c
 const RAMPS = {false: ["#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"],
   true: ["#464049", "#754680", "#b84f86", "#f0918a", "#fdebc8"]};
 const COLUMNS = ["step", "entropy", "lambda", "tau", "l1", "rate"];
+const LOGGED = ["step", "entropy", "fraction", "lambda", "l1", "tau", "rate", "seconds"];     // EventLog.SCALARS
 export const LN2 = Math.log(2);
 
 // --- the frame: bytes from frame.py ----------------------------------------------------------------------------------
 export function decode(view) {
   if (!view || view.byteLength < 32) return null;
   const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);      // aligned
-  const [version, N, E, T, C, largest] = new Float32Array(bytes, 0, 8);
+  const [version, N, E, T, C, largest, steps, every] = new Float32Array(bytes, 0, 8);
   if (version !== 1 || C !== COLUMNS.length) return null;
   if (bytes.byteLength < 32 + 4 * ((C + T) * N + 2 * E) + 3 * N * E) return null;
   let at = 32;
   const floats = count => { const part = new Float32Array(bytes, at, count); at += 4 * count; return part; };
-  const frame = {N, E, T};
+  const frame = {N, E, T, steps, every: Math.max(every, 1)};
   for (const name of COLUMNS) frame[name] = floats(N);
   frame.losses = Array.from({length: T}, () => floats(N));
   frame.alphaNow = floats(E);
@@ -25,6 +26,41 @@ export function decode(view) {
   frame.alpha = (i, e) => i === N - 1 ? frame.alphaNow[e] : logit(frame.p(i, e));
   frame.grad = (i, e) => i === N - 1 ? frame.gradNow[e] : largest * Math.sign(g[i * E + e]) * (g[i * E + e] / 127) ** 2;
   return frame;
+}
+
+// A frame with the steps behind it (frame.py's tail) as further rows, one for every so many steps, as a frame of all has them.
+export function join(frame, view) {
+  if (!frame || !view?.byteLength) return frame;
+  const {N, E, T, steps, every} = frame, width = LOGGED.length + T + 2 * E;
+  const all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)), count = Math.floor(all.length / width);
+  const of = k => all.subarray(k * width, (k + 1) * width), came = Array.from({length: count}, (_, k) => of(k)).filter(row => row[0] > frame.step[N - 1]);
+  if (!came.length) return frame;
+  const open = steps % every, kept = open ? N - 1 : N, ends = [...came.keys()].filter(k => (steps + k + 1) % every === 0 || k === came.length - 1);
+  const rows = ends.map(k => came[k]), longer = (old, value) => Float32Array.from({length: kept + rows.length}, (_, i) => i < kept ? old[i] : value(i - kept));
+  const joined = {...frame, N: kept + rows.length, latest: came.slice(-20).map(row => Object.fromEntries(LOGGED.map((name, c) => [name, row[c]])))};
+  for (const name of COLUMNS) joined[name] = longer(frame[name], i => rows[i][LOGGED.indexOf(name)]);
+  joined.losses = frame.losses.map((old, t) => longer(old, i => {
+    const part = came.slice(i ? ends[i - 1] + 1 : 0, ends[i] + 1).map(row => row[LOGGED.length + t]);
+    if (!i && open) part.push(...new Array(open).fill(old[N - 1]));                // what the frame's last row was the mean of
+    const fine = part.filter(Number.isFinite);
+    return fine.reduce((a, b) => a + b, 0) / fine.length;
+  }));
+  const alpha = (i, e) => rows[i - kept][LOGGED.length + T + e], rounded = x => Math.round(65535 / (1 + Math.exp(-x))) / 65535;
+  const p = Float64Array.from({length: rows.length * E}, (_, k) => rounded(rows[Math.floor(k / E)][LOGGED.length + T + k % E]));
+  joined.p = (i, e) => i < kept ? frame.p(i, e) : p[(i - kept) * E + e];
+  joined.alpha = (i, e) => i < kept ? logit(frame.p(i, e)) : alpha(i, e);
+  joined.grad = (i, e) => i < kept ? frame.grad(i, e) : rows[i - kept][LOGGED.length + T + E + e];
+  return joined;
+}
+
+// A status as it is after the steps that came behind the frame.
+export function since(status, frame) {
+  const latest = frame?.latest;
+  if (!latest) return status;
+  const fine = value => Number.isFinite(value) ? value : null, last = latest.at(-1), seconds = latest.map(one => one.seconds).filter(s => s > 0 && s < 1e6);
+  const pace = (seconds.reduce((a, b) => a + b, 0) + (20 - seconds.length) * (status.pace || seconds[0])) / 20;
+  return {...status, step: last.step, pace: fine(pace) || 0, knobs: {...status.knobs, entropy_weight: fine(last.lambda), temperature: fine(last.tau),
+    l1_weight: fine(last.l1), alpha_lr: fine(last.rate)}};
 }
 
 // The row of a frame that shows step `at` (the last one not after it); at < 0: the latest.

@@ -26,7 +26,7 @@ body { margin: 0; padding: 18px; background: var(--jp-layout-color0); }
 START = """
 const data = JSON.parse(document.getElementById("data").textContent);
 const bytes = text => text ? new DataView(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer) : new DataView(new ArrayBuffer(0));
-const state = {...data, frame: bytes(data.frame), other: bytes(data.other), at: -1, pinned: -1}, heard = {};
+const state = {...data, frame: bytes(data.frame), tail: bytes(""), other: bytes(data.other), at: -1, pinned: -1}, heard = {};
 const model = {get: name => state[name], send() {}, save_changes() {},
   on(name, act) { (heard[name] ||= []).push(act); },
   off(name, act) { heard[name] = (heard[name] || []).filter(one => one !== act); },

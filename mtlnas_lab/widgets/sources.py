@@ -32,17 +32,14 @@ class Steered:
         self._note(self.log.steps[-1].step if self.log.steps else 0, knobs)
 
     def _note(self, step: int, knobs: dict) -> None:
-        self._asked = [*self._open(), (step, knobs)]
-
-    def _open(self) -> list[tuple[int, dict]]:
-        """What was asked and is in no `Turned` yet; two steps later it was used in other words, or refused elsewhere."""
-        last = self.log.steps[-1].step if self._asked and self.log.steps else 0
-        return [(step, knobs) for step, knobs in self._asked if last < step + 2 and not any(
-            event.step > step and event.knobs == knobs for event in self.log.turned[-50:])]
+        self._asked = [*self._asked, (step, knobs)]
 
     def asked(self) -> list[dict]:
         """Knobs that were turned and that no step has used yet, the oldest first."""
-        return [knobs for _, knobs in self._open()]
+        last = self.log.steps[-1].step if self._asked and self.log.steps else 0
+        self._asked = [(step, knobs) for step, knobs in self._asked if last < step + 2 and not any(
+            event.step > step and event.knobs == knobs for event in self.log.turned[-50:])]
+        return [knobs for _, knobs in self._asked]       # two steps later it was used in other words, or refused elsewhere
 
     def knobs(self) -> dict:
         """The knobs of the next step, where the source knows more than its log."""
@@ -52,7 +49,7 @@ class Steered:
 class Recorded(Steered):
     """A log that stays as it is."""
 
-    mode, message, can, alive, space, reading = "recorded", "", (), False, None, False
+    mode, message, can, alive, space, reading, lull = "recorded", "", (), False, None, False, None
 
     def __init__(self, log: EventLog):
         self.log = log
@@ -70,7 +67,7 @@ class Followed(Steered):
     reading: `poll` has not come to the end of the log yet, which for a long one takes several calls.
     """
 
-    space = None
+    space = lull = None
 
     def __init__(self, path: str | os.PathLike):
         self.path, self.message, self.reading = Path(path), "", False
@@ -128,11 +125,11 @@ class Driven(Steered):
 
     @property
     def mode(self) -> str:
+        if self.alive:
+            return self.driver.controls.mode
         over = self.log.finished and self.log.finished.step >= (self.log.steps[-1].step if self.log.steps else 0)
         if self.driver is None:
             return "failed" if self._failed else "finished" if over else "ready"
-        if self.driver.alive:
-            return self.driver.controls.mode
         return "failed" if self.driver.error else "finished" if self.driver.over or over else "stopped"
 
     @property
@@ -163,6 +160,11 @@ class Driven(Steered):
                     self._odd = str(error)
             self._shown = self.message
             return bool(events) or self._shown != before
+
+    @property
+    def lull(self) -> threading.Event | None:
+        """While it runs: what the search sets when it leaves the interpreter to others, where it says that."""
+        return getattr(self.search, "lull", None) if self.mode == "running" else None
 
     def add(self, event: Event) -> None:
         """Into the log. A search that goes on (or branches) says no `Started` again; then its own space stands for it."""

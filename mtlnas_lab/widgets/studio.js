@@ -1,6 +1,6 @@
 // The studio's page: one canvas, drawn anew when its state changes, and plain controls around it. Names are text only.
-import {cellAt, decode, describe, endOfAxis, entropyOf, forcedAt, graphPlan, heatPlan, isDark, nearest} from "./plan.js";
-import {panels, pull, quantile, roundUp, rowOf, same, short, taskColour} from "./plan.js";
+import {cellAt, decode, describe, endOfAxis, entropyOf, forcedAt, graphPlan, heatPlan, isDark, join, nearest} from "./plan.js";
+import {panels, pull, quantile, roundUp, rowOf, same, short, since, taskColour} from "./plan.js";
 import {say} from "./pen.js";
 import {paint, sparkle} from "./draw.js";
 import {make, put} from "./dom.js";
@@ -85,9 +85,10 @@ function render({model, el}) {
   };
   const read = () => {
     const before = S.frame, band = S.band;
-    S.frame = decode(model.get("frame"));
+    S.frame = join(decode(model.get("frame")), model.get("tail"));
     S.other = decode(model.get("other"));
     if (S.frame && S.frame.E !== (S.stage.edges || []).length) S.frame = null;
+    S.status = since(model.get("status") || {}, S.frame);
     if (!S.frame) return;
     const kept = before && band ? same(before, S.frame) : 0;
     S.band = Array.from({length: S.frame.N}, (_, i) => {
@@ -134,9 +135,12 @@ function render({model, el}) {
       tell(`This cannot be drawn: ${error.message}`);
       S.painted = "";
     }
-    words();
+    clearTimeout(S.pending);
+    if (S.due || Date.now() - S.said > 250) words();   // a page lays itself out anew for words: less often than it is drawn
+    else S.pending = setTimeout(words, 250);
   }
   function words() {
+    [S.due, S.said] = [false, Date.now()];
     const {status, frame: f} = S, can = new Set(status.can || []), steps = status.knobs?.steps;
     put(title, "textContent", S.stage.title || "Search studio");
     put(mode, "textContent", status.mode || "");
@@ -203,7 +207,7 @@ function render({model, el}) {
     if (S.heard !== now) heard.textContent = news;   // not ten times a second
     S.heard = now;
   }
-  const later = () => { if (!S.waiting) { S.waiting = true; requestAnimationFrame(draw); } };
+  const later = () => { S.due = true; soon(); }, soon = () => { if (!S.waiting) { S.waiting = true; requestAnimationFrame(draw); } };
   const branchStep = () => (S.marks.checkpoints || []).findLast(step => S.at < 0 || step <= S.frame.step[S.row]);
 
   // a person
@@ -258,11 +262,11 @@ function render({model, el}) {
   root.addEventListener("keydown", event => event.stopPropagation());
 
   // changes
-  const listeners = {frame: read, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
-    status: () => { S.status = model.get("status") || {}; },
+  const listeners = {frame: read, tail: read, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
+    status: () => { S.status = since(model.get("status") || {}, S.frame); },
     stage: () => { S.stage = model.get("stage") || {}; place(); theme(); read(); }};
   const off = Object.entries(listeners).map(([name, act]) => {
-    const on = () => { act?.(); later(); };
+    const on = () => { act?.(); name === "tail" ? soon() : later(); };
     model.on(`change:${name}`, on);
     return () => model.off(`change:${name}`, on);
   });

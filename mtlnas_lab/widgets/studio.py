@@ -13,7 +13,7 @@ from ..architecture import Architecture
 from ..errors import ConfigError, LabError
 from ..events import EventLog, Resumed
 from .driver import Pulse, told
-from .frame import LIVE, RECORDED, drawable, frame, marks, pace, settings, short_knobs, size_of, space_of, stage, unfit
+from .frame import LIVE, RECORDED, drawable, frame, marks, pace, settings, short_knobs, size_of, space_of, stage, tail, unfit
 from .kernel import _cell, _hear_always, _interruptible, live
 from .sources import Driven, source_of
 from .view import HERE, StudioView, link, page_script
@@ -21,6 +21,7 @@ from .view import HERE, StudioView, link, page_script
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
 MOVING = ("running", "followed", "waiting", "reading")     # modes in which the page gets ten frames a second, so smaller ones
+TAIL = LIVE // 2                       # how many values of α the steps behind a frame hold before a new frame is due
 
 
 class SearchStudio:
@@ -40,6 +41,7 @@ class SearchStudio:
         self.source, self.title, self.rate, self.compare = source_of(source, *self._cell), title, rate, compare
         self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
         self._marked = self._compared = None         # what marks and the other run's frame were made of
+        self._framed, self._calm = 0, None           # how many steps the frame has; what there was beside them
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
         self._lock, self._known, self._staged, self._refusal, self._told = threading.RLock(), {}, None, "", ""
@@ -82,7 +84,8 @@ class SearchStudio:
         """Change knobs from the next step on. Raises LabError for a knob or a value that there is not."""
         if unknown := set(knobs) - set(KNOBS):
             raise ConfigError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(KNOBS)}")
-        self.source.turn(**knobs)
+        with self._lock:
+            self.source.turn(**knobs)
         self.refresh()
         return self
 
@@ -138,32 +141,56 @@ class SearchStudio:
 
     def refresh(self) -> None:
         """Bring the page up to date with the log, by one message: what is slow here, the search waits for."""
-        with self._lock, self.view.hold_sync():
-            log, mode, can = self.source.log, self.source.mode, self.source.can
-            values = LIVE if mode in MOVING else RECORDED
-            if (size := (*size_of(log), values)) != self._seen:
-                if self._seen is None or self._staged is not log.started:
-                    self._stage(log)
-                self._seen, shown = size, log.started and self._known["stage"]
-                if shown and (wrong := unfit(log, len(shown["edges"]))):
-                    shown, self._refusal = {}, wrong
-                if self._marked != (marked := (id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self._from)):
-                    happened, self._marked = marks(log), marked
-                    if "branch" in can:
-                        happened["checkpoints"] = self.source.checkpoints()
-                    if self._from >= 0:
-                        happened["branched"] = self._from
-                    self._put("marks", happened)
-                self._put("frame", frame(log, values) if shown else b"")
-            if self.compare and self._compared != (compared := (*size_of(self.compare), values)):
-                self._compared = compared
-                self._put("other", frame(self.compare, values))
-            knobs, steps = settings(log, self.source.knobs() if mode != "finished" else {}, self.source.asked())
-            if isinstance(self.source, Driven):
-                steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
-            self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
-                                 "message": (self._told or self._refusal or self.source.message)[:500], "pace": pace(log),
-                                 "can": [*can, *(["close"] if self._above else [])]})
+        with self._lock:
+            if self._only_steps_came():
+                self.view.follow(tail(self.log, self._framed))
+                return
+            with self.view.hold_sync():
+                self._tell()
+
+    def _only_steps_came(self) -> bool:
+        """Since the last frame, and not too many."""
+        log = self.log
+        return self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]
+
+    def _beside(self) -> tuple | None:
+        """Changes with everything but the steps that a page shows; None where they alone would not do."""
+        log, source = self.source.log, self.source
+        if not self._framed or source.mode not in MOVING or source.asked():
+            return None
+        return (log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)), source.mode, source.message,
+                self._told, size_of(self.compare) if self.compare else 0)
+
+    def _tell(self) -> None:
+        """The page's whole state, of which what has changed is sent."""
+        log, mode, can = self.source.log, self.source.mode, self.source.can
+        values = LIVE if mode in MOVING else RECORDED
+        if (size := (*size_of(log), values)) != self._seen:
+            if self._seen is None or self._staged is not log.started:
+                self._stage(log)
+            self._seen, shown = size, log.started and self._known["stage"]
+            if shown and (wrong := unfit(log, len(shown["edges"]))):
+                shown, self._refusal = {}, wrong
+            if self._marked != (marked := (id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self._from)):
+                happened, self._marked = marks(log), marked
+                if "branch" in can:
+                    happened["checkpoints"] = self.source.checkpoints()
+                if self._from >= 0:
+                    happened["branched"] = self._from
+                self._put("marks", happened)
+            self._framed = len(log.steps) if shown else 0
+            self._put("frame", frame(log, values) if shown else b"")
+            self.view.tail = b""
+        if self.compare and self._compared != (compared := (*size_of(self.compare), values)):
+            self._compared = compared
+            self._put("other", frame(self.compare, values))
+        knobs, steps = settings(log, self.source.knobs() if mode != "finished" else {}, self.source.asked())
+        if isinstance(self.source, Driven):
+            steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
+        self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
+                             "message": (self._told or self._refusal or self.source.message)[:500], "pace": pace(log),
+                             "can": [*can, *(["close"] if self._above else [])]})
+        self._calm = self._beside()
 
     def _stage(self, log: EventLog) -> None:
         """What the run says of its space; one that cannot be drawn is told, and nothing is drawn."""
@@ -185,7 +212,7 @@ class SearchStudio:
     def _watch(self) -> None:
         with self._lock:
             if self._pulse is None:
-                self._pulse = Pulse(self._beat, self.rate).start()
+                self._pulse = Pulse(self._beat, self.rate, lambda: self.source.lull).start()
         for other in self._others:
             if other._above is self:                 # it shows this run behind its own
                 other._watch()
