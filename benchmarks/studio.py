@@ -45,27 +45,39 @@ def noted():
     ends.append(time.perf_counter())
     return event
 search.step = noted
-def block(view, seconds=SECONDS):
-    '''Seconds a step from the end of one to the end of another, with the view at 10 frames/s or without.'''
+def block(view, seconds):
+    '''(seconds, steps) from the end of one step to the end of a later one, with the view at 10 frames/s or without.'''
     if view:
         studio._watch()
     elif studio._pulse:
         studio._pulse.stop(); studio._pulse.join(); studio._pulse = None
-    time.sleep(0.4)
-    studio.source.poll() if not view else None             # what one side has left over is not the other's
-    first = len(ends)
+    time.sleep(0.3)                                        # what one side has left over is not the other's
+    studio.source.poll() if not view else None
+    first, sent = len(ends), studio.sent
     time.sleep(seconds)
     took = ends[first:]
-    return (took[-1] - took[0]) / (len(took) - 1)
-def pairs(count):
+    shown[view].append((studio.sent - sent) / seconds)
+    return took[-1] - took[0], len(took) - 1
+def pairs(count, parts, seconds):
+    '''Seconds a step with and without, each over `parts` blocks that take turns: a machine's speed drifts within seconds.'''
     draw, found = random.Random(0), []
     for _ in range(count):
-        first = draw.random() < 0.5
-        a, b = block(first), block(not first)
-        found.append((a, b) if first else (b, a))
+        pair = {True: [], False: []}
+        for _ in range(parts):
+            first = draw.random() < 0.5
+            for view in (first, not first):
+                pair[view].append(block(view, seconds))
+        found.append([sum(s for s, _ in pair[view]) / sum(n for _, n in pair[view]) for view in (True, False)])
     return found
+shown, follow, studio.sent = {True: [], False: []}, studio.view.follow, 0
+def counted(tail):
+    studio.sent += 1
+    follow(tail)
+studio.view.follow = counted
 studio.source.poll(); block(True, 2)
-print("FOUND" + json.dumps(pairs(COUNT)))
+seconds = max(LEAST, 3.5 * (ends[-1] - ends[0]) / (len(ends) - 1))
+result = pairs(COUNT, PARTS, seconds)
+print("FOUND" + json.dumps([result, sum(shown[True]) / len(shown[True])]))
 """
 # Steps of 15 ms that leave and take the interpreter as those of networks do.
 SHORT = BEGIN + """class Short(FakeSearch):
@@ -125,13 +137,13 @@ def slow_down(open_, args):
         nb = open_("pairs", search + "studio", "")
         nb.run_all()
         nb.wait_step(50)
-        code = PAIRS.replace("COUNT", str(args.pairs)).replace("SECONDS", str(args.block))
-        pairs = found(nb.cell(code, timeout=60 + args.pairs * 2 * (args.block + 2)))
+        code = PAIRS.replace("COUNT", str(args.pairs)).replace("PARTS", str(args.parts)).replace("LEAST", str(args.block))
+        pairs, frames = found(nb.cell(code, timeout=60 + args.pairs * 2 * args.parts * (args.block + 3)))
         slower = [100 * (on / off - 1) for on, off in pairs]
         step = 1000 * statistics.median(off for _, off in pairs)
         bound = bootstrap(slower)
         yield f"(a) slow-down of {what}, median", f"{statistics.median(slower):+.2f} %", "≤ 1 %", statistics.median(slower) <= 1
-        yield f"    upper 95 % bound of it, {len(pairs)} pairs, steps of {step:.0f} ms", f"{bound:+.2f} %", "≤ 3 %", bound <= 3
+        yield f"    upper 95 % bound of it, {len(pairs)} pairs, steps of {step:.0f} ms, {frames:.1f} frames/s", f"{bound:+.2f} %", "≤ 3 %", bound <= 3
 
 
 def slider(open_, args):
@@ -220,7 +232,8 @@ PARTS = {"a": slow_down, "b": slider, "c": large, "d": memory, "e": opening}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--block", type=float, default=3.0, help="seconds of each side of a pair")
+    parser.add_argument("--block", type=float, default=0.7, help="seconds of a block, at least; each side of a pair has --parts of them")
+    parser.add_argument("--parts", type=int, default=6)
     parser.add_argument("--moves", type=int, default=50)
     parser.add_argument("--frames", type=float, default=20.0, help="seconds in which frames are counted")
     parser.add_argument("--minutes", type=float, default=20.0)

@@ -1,9 +1,13 @@
 // Words, lines and axes on a canvas, for the panels. Names are text only.
 import {ticks, wrap} from "./plan.js";
 
+function type(g, S, size, bold = false) {
+  g.font = g.face = `${bold ? "600 " : ""}${size}px ${S.font}`;      // to ask a context for its font takes it long
+}
+
 const WIDTHS = new Map();
 function measured(g, text) {
-  const key = `${g.font}|${text}`;
+  const key = `${g.face}|${text}`;
   if (!WIDTHS.has(key)) {
     if (WIDTHS.size > 3000) WIDTHS.clear();
     WIDTHS.set(key, g.measureText(text).width);
@@ -21,7 +25,7 @@ function fit(g, text, room) {
 }
 
 export function say(g, S, text, x, y, {align = "left", bold = false, size = 11, colour = S.soft, room = 1e4, turn = 0, halo = false} = {}) {
-  g.font = `${bold ? "600 " : ""}${size}px ${S.font}`;
+  type(g, S, size, bold);
   g.fillStyle = colour;
   g.textAlign = align;
   const shown = fit(g, text, room);
@@ -46,10 +50,10 @@ export const title = (g, S, box, text, left = box.x) => say(g, S, text, left, bo
 
 // Values (text or [[text, colour], …]) right of the title, as far as there is room.
 export function values(g, S, box, beside, given, left = box.x) {
-  g.font = `600 12px ${S.font}`;
+  type(g, S, 12, true);
   const from = left + 8 + Math.min(measured(g, beside), box.w), fitting = Array.isArray(given) ? [...given] : [[given, S.soft]];
   let right = box.x + box.w;
-  g.font = `10.5px ${S.font}`;
+  type(g, S, 10.5);
   const widths = fitting.map(([text]) => measured(g, text) + 9);
   while (fitting.length && widths.reduce((a, b) => a + b, -9) > right - from) { fitting.pop(); widths.pop(); }
   for (const [text, colour] of fitting.reverse()) {
@@ -59,7 +63,7 @@ export function values(g, S, box, beside, given, left = box.x) {
 
 // What the panel's colours, widths and dashes mean.
 export function legend(g, S, box, text) {
-  g.font = `10px ${S.font}`;
+  type(g, S, 10);
   const left = box.x < 10 ? box.x + 12 : box.x, room = box.w - (left - box.x);
   wrap(text, room, part => measured(g, part)).slice(0, 4).forEach((part, i) => (
     say(g, S, part, left, box.y + box.h + box.legend + 12 * i, {size: 10, room})));
