@@ -253,3 +253,13 @@ def test_several_processes_do_not_try_what_only_all_could():
     search.together = SimpleNamespace(world=2, average=lambda tensors: None, agree=lambda value: value)
     with pytest.raises(ConfigError, match="--batch-size 4 "):
         search.attempt()
+
+
+def test_a_step_says_where_it_leaves_the_interpreter_alone():
+    for gates, often in ((None, 2), ((True,) * 4, 1)):
+        lab = small_lab()
+        gates = gates and (True,) * len(lab.space)
+        search, at = Search(lab, SearchConfig(steps=2, batch_size=2), Stream(lab), Stream(lab, first=7), gates=gates), []
+        search.lull = SimpleNamespace(set=lambda: at.append([p.grad is None for p in lab.supernet.parameters()].count(True)))
+        search.step()
+        assert len(at) == often and at[-1] == len(list(lab.supernet.parameters()))      # before the gradients, not behind them

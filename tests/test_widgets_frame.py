@@ -1,8 +1,10 @@
 """The bytes that the canvas draws, read back; the small JSON beside them; the pure functions in node."""
+import base64
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from widget_fakes import FakeSearch
 
 from mtlnas_lab.events import EventLog, Step, Turned
 from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
-from mtlnas_lab.widgets.frame import COLUMNS, LIVE, MARKS, frame, marks, rows, settings, space_of, stage
+from mtlnas_lab.widgets.frame import COLUMNS, LIVE, MARKS, frame, marks, rows, settings, space_of, stage, tail
 from mtlnas_lab.widgets.view import HERE, page_script
 
 JS = Path(__file__).parent / "js"
@@ -58,6 +60,30 @@ def test_a_frame_holds_the_history():
 def test_a_frame_stays_small():
     assert 5_000 < len(frame(EventLog(FakeSearch(steps=3000)))) < 30_000
     assert frame(EventLog()) == b""
+
+
+def test_a_tail_holds_the_steps_behind_a_frame():
+    log = EventLog(FakeSearch(steps=30))
+    table = np.frombuffer(tail(log, 27), "<f4").reshape(3, len(EventLog.SCALARS) + 2 + 2 * 48)
+    assert table[:, 0].tolist() == [28, 29, 30] and tail(log, 30) == b""
+    np.testing.assert_allclose(table[:, 8:10], np.stack(list(log.loss.values()), 1)[27:], rtol=1e-6)
+    np.testing.assert_allclose(table[:, 10:58], log.alpha[27:], rtol=1e-6)
+    np.testing.assert_allclose(table[:, 58:], log.alpha_grad[27:], rtol=1e-6)
+    assert not log.rows(0).flags.writeable
+    script = (HERE / "plan.js").read_text(encoding="utf-8")
+    logged = json.loads(re.search(r"const LOGGED = (\[.*?\]);", script)[1])
+    names = {"fraction": "entropy_fraction", "lambda": "entropy_weight", "l1": "l1_weight", "tau": "temperature", "rate": "alpha_lr"}
+    assert tuple(names.get(name, name) for name in logged) == EventLog.SCALARS
+
+
+def parted():
+    """[a frame of some steps, the tail behind it, the frame of all]: a page has to make the third of the other two."""
+    events = list(FakeSearch(steps=1200))
+    events[337] = replace(events[337], loss={"segmentation": np.nan, "normals": 1.0})
+    text = lambda data: base64.b64encode(data).decode()  # noqa: E731
+    for some, all_ in [(1, 2), (5, 6), (100, 140), (145, 145), (301, 340), (577, 578), (583, 640), (1000, 1070), (1001, 1003)]:
+        log = EventLog(events[:all_ + 1])
+        yield [text(frame(EventLog(events[:some + 1]))), text(tail(log, some)), text(frame(log))]
 
 
 def test_numbers_that_are_none_do_no_harm():
@@ -132,10 +158,12 @@ def test_the_pure_functions_in_node():
     if node is None:
         pytest.skip("there is no node on this machine")
     (JS / "frame.bin").write_bytes(frame(EventLog(FakeSearch(steps=400))))
+    (JS / "parted.json").write_text(json.dumps(list(parted())))
     try:
         done = subprocess.run([node, "--test", *map(str, sorted(JS.glob("*.test.mjs")))], capture_output=True, text=True, timeout=60)
     finally:
         (JS / "frame.bin").unlink()
+        (JS / "parted.json").unlink()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 

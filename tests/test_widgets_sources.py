@@ -14,7 +14,7 @@ from mtlnas_lab.recording import Recorded
 from mtlnas_lab.search import Search
 from mtlnas_lab.widgets import SearchStudio, replay_html
 from mtlnas_lab.widgets import studio as module
-from mtlnas_lab.widgets.frame import LIVE, RECORDED, frame
+from mtlnas_lab.widgets.frame import LIVE, RECORDED, frame, tail
 from mtlnas_lab.widgets.sources import Driven, Followed
 from mtlnas_lab.widgets.sources import Recorded as Kept
 
@@ -49,8 +49,8 @@ class Branching(FakeSearch):
         return made
 
 
-def endless(kind=FakeSearch):
-    return kind(steps=100_000, pause=0.002)
+def endless(kind=FakeSearch, pause=0.002):
+    return kind(steps=100_000, pause=pause)
 
 
 def test_a_cell_that_is_run_again_stops_its_search_though_nobody_starts_the_new_one(studio, monkeypatch):
@@ -152,6 +152,37 @@ def test_the_run_behind_a_branch_goes_on(studio):
     before = one.view.status["step"]
     one.start()
     wait(lambda: one.view.status["step"] > before and made.view.other[:1000] != b"" and made._compared[1] > before)
+
+
+def test_while_only_steps_come_the_page_gets_them_and_nothing_else(studio, monkeypatch):
+    one = studio(endless(FakeSearch, pause=0.02), rate=50).start()
+    wait(lambda: one.view.tail)
+    frame_then, status_then, told = one.view.frame, one.view.status, []
+    monkeypatch.setattr(one.view.comm, "send", lambda data, buffers=(), **rest: told.append((data, buffers)))
+    wait(lambda: len(told) > 5)
+    assert (one.view.frame, one.view.status) == (frame_then, status_then)
+    assert all(data == {"method": "update", "state": {}, "buffer_paths": [["tail"]]} for data, _ in told)
+    [shown] = told[-1][1]
+    first, count = one._framed, len(shown) // 4 // (8 + 2 + 2 * 48)
+    assert shown == tail(EventLog(one.log.steps[:first + count]), first) and frame_then == frame(EventLog(one.log.steps[:first]), LIVE)
+    assert one.view.get_state()["tail"] == one.view.tail   # what a page that is reloaded asks for
+    one.turn(entropy_weight=2.5)
+    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one._framed > first
+    wait(lambda: one.source.asked() == [] and one.view.tail)
+    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.view.marks["turned"]
+    wait(lambda: len(one.log.steps) > one._framed + 5)
+    one.pause()
+    wait(lambda: one.view.status["mode"] == "paused" and one.view.status["step"] == one.log.steps[-1].step)
+    assert one.view.tail == b"" and one.view.frame == frame(one.log, RECORDED)
+
+
+def test_a_tail_never_grows_beyond_what_a_frame_holds(studio):
+    one = studio(endless(FakeSearch, pause=0.002), rate=100).start()
+    longest = 0
+    while len(one.log.steps) < 400:
+        longest = max(longest, len(one.view.tail))
+        time.sleep(0.001)
+    assert 0 < longest <= 4 * 72 * (8 + 2 + 2 * 48)
 
 
 def test_what_stands_still_is_shown_finely(studio):

@@ -83,10 +83,15 @@ function render({model, el}) {
       S.heatRows = S.stage.plans.reduce((sum, plan) => sum + plan.length + 1.2, -1.2);
     }
   };
+  const parts = {}, decoded = name => {              // most of the time only the tail is another one
+    const bytes = model.get(name);
+    if (parts[name]?.bytes !== bytes) parts[name] = {bytes, frame: decode(bytes)};
+    return parts[name]?.frame;
+  };
   const read = () => {
     const before = S.frame, band = S.band;
-    S.frame = join(decode(model.get("frame")), model.get("tail"));
-    S.other = decode(model.get("other"));
+    S.frame = join(decoded("frame"), model.get("tail"));
+    S.other = decoded("other");
     if (S.frame && S.frame.E !== (S.stage.edges || []).length) S.frame = null;
     S.status = since(model.get("status") || {}, S.frame);
     if (!S.frame) return;
@@ -301,6 +306,7 @@ function render({model, el}) {
     sizes.disconnect();
     media.removeEventListener("change", again);
     clearInterval(timer);
+    clearTimeout(S.pending);
   };
 }
 

@@ -40,6 +40,42 @@ test("a frame of python's is read", {skip: !existsSync(new URL("frame.bin", impo
   assert.ok(Math.abs(mean - f.entropy[f.N - 1]) < 1e-3);
 });
 
+const bytes = text => { const all = Buffer.from(text, "base64"); return new DataView(all.buffer, all.byteOffset, all.byteLength); };
+const file = new URL("parted.json", import.meta.url);
+
+test("a frame and the steps behind it are the frame of all", {skip: !existsSync(file)}, () => {
+  for (const [head, tail, whole] of JSON.parse(readFileSync(file)).map(parts => parts.map(bytes))) {
+    const joined = plan.join(plan.decode(head), tail), all = plan.decode(whole);
+    assert.equal(joined.N, all.N);
+    for (const name of ["step", "entropy", "lambda", "tau", "l1", "rate"]) assert.deepEqual(joined[name], all[name]);
+    all.losses.forEach((loss, t) => loss.forEach((value, i) => assert.ok(Math.abs(value - joined.losses[t][i]) < 1e-6 || Number.isNaN(value + joined.losses[t][i]))));
+    for (let i = 0; i < all.N; i++) for (let e = 0; e < all.E; e++) {
+      assert.ok(Math.abs(joined.p(i, e) - all.p(i, e)) < 2e-5);
+      assert.ok(Math.abs(joined.grad(i, e) - all.grad(i, e)) < 5e-5);
+      assert.ok(Math.abs(joined.alpha(i, e) - all.alpha(i, e)) < 0.01 * (1 + Math.abs(all.alpha(i, e))));
+    }
+    if (tail.byteLength) assert.equal(plan.same(joined, all), all.N - 1);        // nothing settled is painted again
+  }
+});
+
+test("a status is of the last step that came", () => {
+  const at = (step, seconds) => ({step, lambda: 2, tau: NaN, l1: 0, rate: 0.1, seconds});
+  const status = {step: 4, pace: 0.1, knobs: {entropy_weight: 1, force: {}}};
+  assert.equal(plan.since(status, {}), status);
+  const now = plan.since(status, {latest: [at(5, 0.1), at(6, 0.3)]});
+  assert.equal(now.step, 6);
+  assert.deepEqual(now.knobs, {entropy_weight: 2, temperature: null, l1_weight: 0, alpha_lr: 0.1, force: {}});
+  assert.ok(Math.abs(now.pace - (18 * 0.1 + 0.4) / 20) < 1e-9);
+});
+
+test("a tail that is behind, torn or of nothing changes nothing", () => {
+  const f = plan.decode(small()), of = (...rows) => new DataView(new Float32Array(rows.flat()).buffer);
+  const row = step => [step, ...new Array(10).fill(0.5)];
+  for (const tail of [undefined, of(), of([1, 2]), of(row(20)), of(row(12), row(20))]) assert.equal(plan.join(f, tail), f);
+  const joined = plan.join(f, of(row(20), row(21), [22]));
+  assert.deepEqual([...joined.step], [10, 20, 21]);
+});
+
 test("what is no frame is none", () => {
   for (const bad of [null, new DataView(new ArrayBuffer(0)), new DataView(new ArrayBuffer(64))]) assert.equal(plan.decode(bad), null);
   const cut = small();
