@@ -186,6 +186,7 @@ class EventLog:
         self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
 
     events = property(lambda self: _View(self, self._events))
+    table = property(lambda self: self._columns(0, self._table.shape[1]), doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.")
     steps = property(lambda self: _View(self, self._steps), doc="The last record of each step, ascending.")
 
     @classmethod
@@ -272,12 +273,6 @@ class EventLog:
     def alpha_grad(self) -> np.ndarray:
         """(S, E) float64: ∂ task losses / ∂α at each step."""
         return self._columns(len(self.SCALARS) + len(self._tasks) + self._edges, self._edges)
-
-    def rows(self, first: int) -> np.ndarray:
-        """(S − first, 8 + T + 2E) float64: all of the steps behind the first ones; SCALARS, losses of T tasks, α, its gradient."""
-        rows = self._table[first:len(self._steps)]
-        rows.flags.writeable = False
-        return rows
 
     def of(self, kind: type) -> Sequence[Event]:
         """The events of one kind, such as Turned."""

@@ -69,7 +69,7 @@ def test_a_tail_holds_the_steps_behind_a_frame():
     np.testing.assert_allclose(table[:, 8:10], np.stack(list(log.loss.values()), 1)[27:], rtol=1e-6)
     np.testing.assert_allclose(table[:, 10:58], log.alpha[27:], rtol=1e-6)
     np.testing.assert_allclose(table[:, 58:], log.alpha_grad[27:], rtol=1e-6)
-    assert not log.rows(0).flags.writeable
+    assert not log.table.flags.writeable
     script = (HERE / "plan.js").read_text(encoding="utf-8")
     logged = json.loads(re.search(r"const LOGGED = (\[.*?\]);", script)[1])
     names = {"fraction": "entropy_fraction", "lambda": "entropy_weight", "l1": "l1_weight", "tau": "temperature", "rate": "alpha_lr"}

@@ -15,6 +15,7 @@ VERSION = 1
 TASKS, STAGES, EDGES = 16, 1_000, 2_000     # what a canvas can draw ten times a second, and a person tell apart
 GATES = ("soft", "hard", "hard_recalibrated")
 COLUMNS = ("step", "entropy", "entropy_weight", "temperature", "l1_weight", "alpha_lr")
+TAIL = 1_750                           # how many values of α the steps behind a frame hold before a new one is due
 LIVE, RECORDED = 7_000, 60_000         # how many values of σ(α) a frame holds: 10 times a second, or once
 MARKS = 200                            # events on the time axis, the latest ones
 
@@ -53,12 +54,12 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
 
 
 def tail(log: EventLog, first: int) -> bytes:
-    """The steps behind the first ones, for a page that has the frame of those: float32 [n][8 + T + 2E] (EventLog.rows).
+    """The steps behind the first ones, for a page that has the frame of those: float32 [n][8 + T + 2E] (EventLog.table).
 
     Ten times a second, beside a search that waits for the interpreter meanwhile: so there is nothing here but a copy.
     """
     with np.errstate(all="ignore"):
-        return log.rows(first).astype("<f4").tobytes()
+        return log.table[first:].astype("<f4").tobytes()
 
 
 def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -75,6 +76,16 @@ def stage(space: SearchSpace, title: str = "") -> dict:
             "plans": [[[s.channels if _number(s.channels) else 0, s.group, s.index, s.size] for s in stages] for stages in space.plans.values()],
             "edges": [[number[e.source.task], e.source.stage, number[e.target.task], e.target.stage] for e in space.edges],
             "names": [str(edge) for edge in space.edges]}
+
+
+def staged(log: EventLog, space: SearchSpace | None, title: str) -> tuple[dict, str]:
+    """(the stage of what the run says of its space, else of `space`; "" or why that cannot be drawn)."""
+    try:
+        space = space_of(log) or space
+        drawable(len(space.tasks), len(space.nodes), len(space)) if space else None
+    except LabError as error:
+        return {}, str(error)
+    return stage(space, title) if space else {}, ""
 
 
 def marks(log: EventLog) -> dict:

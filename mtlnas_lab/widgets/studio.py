@@ -10,10 +10,10 @@ import weakref
 from ipywidgets import GridBox, Layout
 
 from ..architecture import Architecture
-from ..errors import ConfigError, LabError
+from ..errors import ConfigError
 from ..events import EventLog, Resumed
 from .driver import Pulse, told
-from .frame import LIVE, RECORDED, drawable, frame, marks, pace, settings, short_knobs, size_of, space_of, stage, tail, unfit
+from .frame import LIVE, RECORDED, TAIL, frame, marks, pace, settings, short_knobs, size_of, space_of, staged, tail, unfit
 from .kernel import _cell, _hear_always, _interruptible, live
 from .sources import Driven, source_of
 from .view import HERE, StudioView, link, page_script
@@ -21,7 +21,6 @@ from .view import HERE, StudioView, link, page_script
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
 MOVING = ("running", "followed", "waiting", "reading")     # modes in which the page gets ten frames a second, so smaller ones
-TAIL = LIVE // 2                       # how many values of α the steps behind a frame hold before a new frame is due
 
 
 class SearchStudio:
@@ -40,14 +39,12 @@ class SearchStudio:
                 earlier._leave()
         self.source, self.title, self.rate, self.compare = source_of(source, *self._cell), title, rate, compare
         self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
-        self._marked = self._compared = None         # what marks and the other run's frame were made of
-        self._framed, self._calm = 0, None           # how many steps the frame has; what there was beside them
+        self._marked, self._compared, self._calm, self._framed = None, None, None, 0     # what marks, the other's frame and the frame were made of
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
         self._lock, self._known, self._staged, self._refusal, self._told = threading.RLock(), {}, None, "", ""
         self._others: list[SearchStudio] = []        # that are shown beside this one
-        self._above: SearchStudio | None = None      # of a branch: where it is shown, and from which step it is
-        self._from = -1
+        self._above, self._from = None, -1           # of a branch: the studio it is shown in, and from which step it is
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
         self.source.poll()
@@ -142,32 +139,26 @@ class SearchStudio:
     def refresh(self) -> None:
         """Bring the page up to date with the log, by one message: what is slow here, the search waits for."""
         with self._lock:
-            if self._only_steps_came():
-                self.view.follow(tail(self.log, self._framed))
-                return
+            log = self.log
+            if self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]:
+                return self.view.follow(tail(log, self._framed))     # only steps came
             with self.view.hold_sync():
                 self._tell()
-
-    def _only_steps_came(self) -> bool:
-        """Since the last frame, and not too many."""
-        log = self.log
-        return self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]
 
     def _beside(self) -> tuple | None:
         """Changes with everything but the steps that a page shows; None where they alone would not do."""
         log, source = self.source.log, self.source
-        if not self._framed or source.mode not in MOVING or source.asked():
-            return None
-        return (log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)), source.mode, source.message,
-                self._told, size_of(self.compare) if self.compare else 0)
+        return None if not self._framed or source.mode not in MOVING or source.asked() else (
+            log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)), source.mode, source.message,
+            self._told, size_of(self.compare) if self.compare else 0)
 
     def _tell(self) -> None:
-        """The page's whole state, of which what has changed is sent."""
         log, mode, can = self.source.log, self.source.mode, self.source.can
         values = LIVE if mode in MOVING else RECORDED
         if (size := (*size_of(log), values)) != self._seen:
             if self._seen is None or self._staged is not log.started:
-                self._stage(log)
+                (shown, self._refusal), self._staged = staged(log, self.source.space, self.title), log.started
+                self._put("stage", shown)
             self._seen, shown = size, log.started and self._known["stage"]
             if shown and (wrong := unfit(log, len(shown["edges"]))):
                 shown, self._refusal = {}, wrong
@@ -191,16 +182,6 @@ class SearchStudio:
                              "message": (self._told or self._refusal or self.source.message)[:500], "pace": pace(log),
                              "can": [*can, *(["close"] if self._above else [])]})
         self._calm = self._beside()
-
-    def _stage(self, log: EventLog) -> None:
-        """What the run says of its space; one that cannot be drawn is told, and nothing is drawn."""
-        self._staged, self._refusal = log.started, ""
-        try:
-            space = space_of(log) or self.source.space
-            drawable(len(space.tasks), len(space.nodes), len(space)) if space else None
-        except LabError as error:
-            space, self._refusal = None, str(error)
-        self._put("stage", stage(space, self.title) if space else {})
 
     def _put(self, name: str, value) -> None:
         """Only what has changed is sent."""
@@ -251,9 +232,8 @@ class SearchStudio:
         if isinstance(self.source, Driven) and not self.source.alive:
             for event in self.source.search:
                 self.source.add(event)
-        else:
-            while self.source.poll() and self.source.reading:
-                pass
+        while self.source.poll() and self.source.reading:
+            pass
         self.refresh()
         return self
 
@@ -297,11 +277,10 @@ class SearchStudio:
         """One still picture of the search (PNG), for where no widget can live; None before the first step."""
         from ..viz import overview
 
-        if not self.log.steps or self._refusal:
-            return None
         stream, log = io.BytesIO(), EventLog(self.log.events)
-        overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
-        return stream.getvalue()
+        if log.steps and not self._refusal:
+            overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
+        return stream.getvalue() or None
 
     def _bundle(self, picture: bytes | None) -> dict:
         found = f"{sum(self.architecture.kept)} of {len(self.architecture.kept)} edges open" if picture and self.view.stage else ""
