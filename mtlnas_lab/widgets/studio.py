@@ -149,11 +149,11 @@ class SearchStudio:
         """Changes with everything but the steps that a page shows; None where they alone would not do."""
         log, source = self.source.log, self.source
         return None if not self._framed or source.mode not in MOVING or source.asked() else (
-            log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)), source.mode, source.message,
+            source.mode, source.message, log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)),
             self._told, size_of(self.compare) if self.compare else 0)
 
     def _tell(self) -> None:
-        log, mode, can = self.source.log, self.source.mode, self.source.can
+        log, mode, can, message = self.source.log, self.source.mode, self.source.can, self.source.message
         values = LIVE if mode in MOVING else RECORDED
         if (size := (*size_of(log), values)) != self._seen:
             if self._seen is None or self._staged is not log.started:
@@ -179,9 +179,9 @@ class SearchStudio:
         if isinstance(self.source, Driven):
             steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
         self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
-                             "message": (self._told or self._refusal or self.source.message)[:500], "pace": pace(log),
+                             "message": (self._told or self._refusal or message)[:500], "pace": pace(log),
                              "can": [*can, *(["close"] if self._above else [])]})
-        self._calm = self._beside()
+        self._calm = now if (now := self._beside()) and now[:2] == (mode, message) else None      # not what changed meanwhile
 
     def _put(self, name: str, value) -> None:
         """Only what has changed is sent."""
