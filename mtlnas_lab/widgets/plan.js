@@ -28,28 +28,35 @@ export function decode(view) {
   return frame;
 }
 
-// A frame with the steps behind it (frame.py's tail) as further rows, one for every so many steps, as a frame of all has them.
-export function join(frame, view) {
-  if (!frame || !view?.byteLength) return frame;
-  const {N, E, T, steps, every} = frame, width = LOGGED.length + T + 2 * E;
-  const all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)), count = Math.floor(all.length / width);
-  const of = k => all.subarray(k * width, (k + 1) * width), came = Array.from({length: count}, (_, k) => of(k)).filter(row => row[0] > frame.step[N - 1]);
-  if (!came.length) return frame;
-  const open = steps % every, kept = open ? N - 1 : N, ends = [...came.keys()].filter(k => (steps + k + 1) % every === 0 || k === came.length - 1);
-  const rows = ends.map(k => came[k]), longer = (old, value) => Float32Array.from({length: kept + rows.length}, (_, i) => i < kept ? old[i] : value(i - kept));
-  const joined = {...frame, N: kept + rows.length, latest: came.slice(-20).map(row => Object.fromEntries(LOGGED.map((name, c) => [name, row[c]])))};
-  for (const name of COLUMNS) joined[name] = longer(frame[name], i => rows[i][LOGGED.indexOf(name)]);
-  joined.losses = frame.losses.map((old, t) => longer(old, i => {
-    const part = came.slice(i ? ends[i - 1] + 1 : 0, ends[i] + 1).map(row => row[LOGGED.length + t]);
-    if (!i && open) part.push(...new Array(open).fill(old[N - 1]));                // what the frame's last row was the mean of
-    const fine = part.filter(Number.isFinite);
+// The steps that came behind a frame (frame.py's tail), each a row: LOGGED, the losses, α and its gradient.
+function behind({N, E, T, step}, view) {
+  const width = LOGGED.length + T + 2 * E, all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  const rows = Array.from({length: Math.floor(all.length / width)}, (_, k) => all.subarray(k * width, (k + 1) * width));
+  return rows.filter(row => row[0] > step[N - 1]);
+}
+
+// Means of what is a number among `values`, from one of `ends` to the next; the first one also over `more`.
+function means(values, ends, more) {
+  return ends.map((end, i) => {
+    const fine = [...values.slice(i ? ends[i - 1] + 1 : 0, end + 1), ...(i ? [] : more)].filter(Number.isFinite);
     return fine.reduce((a, b) => a + b, 0) / fine.length;
-  }));
-  const alpha = (i, e) => rows[i - kept][LOGGED.length + T + e], rounded = x => Math.round(65535 / (1 + Math.exp(-x))) / 65535;
-  const p = Float64Array.from({length: rows.length * E}, (_, k) => rounded(rows[Math.floor(k / E)][LOGGED.length + T + k % E]));
-  joined.p = (i, e) => i < kept ? frame.p(i, e) : p[(i - kept) * E + e];
-  joined.alpha = (i, e) => i < kept ? logit(frame.p(i, e)) : alpha(i, e);
-  joined.grad = (i, e) => i < kept ? frame.grad(i, e) : rows[i - kept][LOGGED.length + T + E + e];
+  });
+}
+
+// A frame with those steps as further rows, one for every so many, as a frame of all of them has them.
+export function join(frame, view) {
+  const came = frame && view?.byteLength ? behind(frame, view) : [];
+  if (!came.length) return frame;
+  const {N, E, T, steps, every} = frame, open = steps % every, kept = open ? N - 1 : N;    // the last row was of `open` steps
+  const ends = [...came.keys()].filter(k => (steps + k + 1) % every === 0 || k === came.length - 1), rows = ends.map(k => came[k]);
+  const longer = (old, more) => { const all = new Float32Array(kept + rows.length); all.set(old.subarray(0, kept)); all.set(more, kept); return all; };
+  const joined = {...frame, N: kept + rows.length, latest: came.slice(-20).map(row => Object.fromEntries(LOGGED.map((name, c) => [name, row[c]])))};
+  for (const name of COLUMNS) joined[name] = longer(frame[name], rows.map(row => row[LOGGED.indexOf(name)]));
+  joined.losses = frame.losses.map((old, t) => longer(old, means(came.map(row => row[LOGGED.length + t]), ends, new Array(open).fill(old[N - 1]))));
+  const alpha = LOGGED.length + T, grad = alpha + E, gates = rows.map(row => row.subarray(alpha, grad).map(a => Math.round(65535 / (1 + Math.exp(-a)))));
+  joined.p = (i, e) => i < kept ? frame.p(i, e) : gates[i - kept][e] / 65535;
+  joined.alpha = (i, e) => i < kept ? logit(frame.p(i, e)) : rows[i - kept][alpha + e];
+  joined.grad = (i, e) => i < kept ? frame.grad(i, e) : rows[i - kept][grad + e];
   return joined;
 }
 
