@@ -165,6 +165,10 @@ const gap = {
     });
   }};
 
+// The gates as they are used: of forced edges as they are forced.
+const used = S => S.stage.edges.map((_, e) => S.forced[e] !== undefined ? +S.forced[e] : S.frame ? S.frame.p(S.row, e) : 0.5);
+const opens = ps => ps.filter(p => p > 0.5).length;
+
 const graph = {
   back(g, S, box) {
     const plan = S.graph;
@@ -186,7 +190,7 @@ const graph = {
     title(g, S, box, "Fusion graph", box.x + 12);
   },
   front(g, S, box) {
-    const plan = S.graph, gate = e => S.frame ? S.frame.p(S.row, e) : 0.5, ps = S.stage.edges.map((_, e) => S.forced[e] === undefined ? gate(e) : +S.forced[e]);
+    const plan = S.graph, ps = used(S);
     const order = ps.map((_, e) => e).sort((a, b) => ps[a] - ps[b]);
     const crowd = Math.min(1, Math.max(0.35, plan.unit / 26), (200 / order.length) ** 0.6);
     for (const e of order) if (e !== S.lit) edge(g, S, e, ps[e], crowd, S.lit < 0 ? 1 : 0.25);
@@ -199,8 +203,7 @@ const graph = {
       for (const node of nodes) { g.beginPath(); g.arc(node.x, node.y, plan.r, 0, 7); g.fill(); g.stroke(); }
       if (plan.r >= 6) nodes.forEach((node, k) => say(g, S, String(k), node.x, node.y + 3, {align: "center", size: 8.5, colour: ink}));
     });
-    values(g, S, box, "Fusion graph", S.frame ? `${ps.filter(p => p > 0.5).length} edges open after step ${S.frame.step[S.row]}` :
-      `${order.length} candidate edges`, box.x + 12);
+    values(g, S, box, "Fusion graph", S.frame ? `${opens(ps)} of ${order.length} edges open` : `${order.length} candidate edges`, box.x + 12);
   }};
 
 function edge(g, S, e, p, crowd, share) {
@@ -267,17 +270,27 @@ const heat = {
 
 const PANELS = {graph, heat, entropy, gates, losses, gap}, ALWAYS = {graph, heat};
 
+// Whether the gates have moved by as much as an eye can see since graph and heat map were painted, which takes longest.
+function moved(S) {
+  const ps = used(S), before = S.shown;
+  if (before && opens(ps) === opens(before) && ps.every((p, e) => Math.abs(p - before[e]) < 1 / 128)) return false;
+  S.shown = ps;
+  return true;
+}
+
 // All of it: `g` of the canvas on the page, `b` of one that is as large and keeps the backs.
 export function paint(g, b, S, fresh) {
-  const there = Object.entries(S.frame ? PANELS : ALWAYS);
+  const [width, height, scale] = S.size, there = S.frame ? PANELS : ALWAYS;
   if (fresh || S.drawn && (!S.frame || same(S.drawn, S.frame) < S.drawn.N - 1)) {
     b.fillStyle = S.paper;
-    b.fillRect(0, 0, S.size[0], S.size[1]);
+    b.fillRect(0, 0, width, height);
     for (const [name, panel] of Object.entries(PANELS)) panel.back(b, S, S.place[name]);
+    S.shown = null;
   }
   if (S.frame) gates.more(b, S, S.place.gates);
-  g.drawImage(b.canvas, 0, 0, S.size[0], S.size[1]);
-  for (const [name, panel] of there) panel.front(g, S, S.place[name]);
+  const all = moved(S) || !S.frame, y = all ? 0 : Math.round((S.place.entropy.y - 22) * scale) / scale;     // graph and heat map are above
+  g.drawImage(b.canvas, 0, y * scale, width * scale, (height - y) * scale, 0, y, width, height - y);
+  for (const [name, panel] of Object.entries(there)) if (all || !ALWAYS[name]) panel.front(g, S, S.place[name]);
 }
 
 // The history of the two pulls on an edge, open above the middle and shut below.

@@ -121,7 +121,7 @@ function render({model, el}) {
     S.waiting = false;
     if (!root.isConnected) return;
     settle();
-    const [width, height, scale] = S.size, now = [S.version, S.end, S.lit, S.top, !S.frame, !S.other, Object.keys(S.forced).length].join();
+    const [width, height, scale] = S.size, now = [S.version, S.end, S.lit, S.top, !S.frame, !S.other, Object.entries(S.forced)].join();
     for (const one of [g, b]) {
       one.setTransform(scale, 0, 0, scale, 0, 0);
       one.globalAlpha = 1;

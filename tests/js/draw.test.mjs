@@ -13,13 +13,17 @@ function pen() {
   return [new Proxy(rest, {get: (target, name) => target[name] ?? (() => {}), set: () => true}), said];
 }
 
-// All words on the canvas when one looks at step `at`.
-function words(at, marks, forced = {}) {
-  const {place, height} = plan.panels(960, 2), [g, said] = pen(), [b] = pen();
-  const S = {at, row: plan.rowOf(frame, at), frame, other: null, stage, marks, status: {}, place, size: [960, height, 1], forced, lit: -1,
+function state(at, marks, forced = {}) {
+  const {place, height} = plan.panels(960, 2);
+  return {at, row: plan.rowOf(frame, at), frame, other: null, stage, marks, status: {}, place, size: [960, height, 1], forced, lit: -1,
     graph: plan.graphPlan(stage, place.graph), heat: plan.heatPlan(stage, place.heat), heatRows: 1, top: 1, end: 20, dark: false,
     band: [[0.5, 0.5], [0.5, 0.5]], colours: ["#2262ad", "#f0a236"], lossColour: () => "#000", font: "sans-serif"};
-  paint(g, b, S, true);
+}
+
+// All words on the canvas when one looks at step `at`.
+function words(at, marks, forced) {
+  const [g, said] = pen(), [b] = pen();
+  paint(g, b, state(at, marks, forced), true);
   return said.join(" | ");
 }
 
@@ -28,4 +32,23 @@ test("the meter of the gap shows no evaluation of a later step", () => {
   assert.match(words(-1, marks), /○ 0\.200 {2}● 0\.100/);
   assert.match(words(20, marks), /○ 0\.200 {2}● 0\.100/);
   assert.doesNotMatch(words(10, marks), /○ 0\.200/);
+});
+
+test("graph and heat map are painted anew when a gate has moved visibly, the curves every time", () => {
+  const S = state(-1, {}), painted = (p, fresh = false) => {
+    const [g, said] = pen(), [b] = pen();
+    S.frame = {...frame, p: i => i ? p : 0.5};            // the last row moves
+    paint(g, b, S, fresh);
+    return [said.some(text => text.endsWith("edges open")), said.some(text => text.endsWith("nats"))];
+  };
+  assert.deepEqual(painted(0.4, true), [true, true]);
+  assert.deepEqual(painted(0.404), [false, true]);
+  assert.deepEqual(painted(0.407), [false, true]);           // 1/128 is what counts, from what was painted
+  assert.deepEqual(painted(0.409), [true, true]);
+  assert.deepEqual(painted(0.499), [true, true]);
+  assert.deepEqual(painted(0.501), [true, true]);            // now it is open
+  assert.deepEqual(painted(0.501), [false, true]);
+  S.forced = {0: false};
+  assert.deepEqual(painted(0.501), [true, true]);
+  assert.deepEqual(painted(0.501, true), [true, true]);
 });
