@@ -58,7 +58,7 @@ faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaign
 bench: $(READY) benchmarks/bench.py  ## how fast, as ratios measured side by side
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
-bench-studio: $(READY) benchmarks/studio.py  ## what the studio costs: slow-down, slider, frames, memory (45 minutes)
+bench-studio: $(READY) benchmarks/studio.py  ## what the studio costs: slow-down, slider, frames, memory (an hour)
 	$(BIN)/python benchmarks/studio.py $(ARGS)
 
 studies-small: $(READY)  ## the small studies with their reports, in an hour; goes on where it was stopped

@@ -1,8 +1,8 @@
-"""What the studio costs: `make bench-studio`, or python benchmarks/studio.py [--pairs 30] [--minutes 20] [--only a,b].
+"""What the studio costs: `make bench-studio`, or python benchmarks/studio.py [--pairs 300] [--minutes 20] [--only a,b].
 
 Every figure comes from a real JupyterLab with a real headless Chromium attached, on real mouse and key events; the two sides
 of the slow-down take turns inside one run, in blocks of half a second, for the speed of a shared machine drifts within seconds.
-It takes 45 minutes, 20 of them for the memory. Nothing here is a test.
+It takes an hour, 20 minutes of it for the memory. Nothing here is a test.
 """
 from __future__ import annotations
 
