@@ -252,14 +252,11 @@ def unwatched(lab, browser, *parts):
         reader = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": os.environ | {"HOME": settings.name}}
     process = subprocess.Popen([CHROMIUM, "--headless", *ARGUMENTS, f"--remote-debugging-port={port}", "--window-size=1340,900",
                                 f"--user-data-dir={settings.name}", "about:blank"], stderr=subprocess.DEVNULL, **reader)
-    address, there = f"http://127.0.0.1:{port}", []
-    wait_for(f"{address}/json/version")
+    address, there, nb = f"http://127.0.0.1:{port}", [], None
 
     def context():
         there[:] = [browser.browser_type.connect_over_cdp(address)]
         return there[0].contexts[0]
-
-    nb = Notebook(lab, SimpleNamespace(new_page=lambda viewport: context().new_page()), *parts)
 
     def look():
         nb.page = next(page for page in context().pages if nb.path.name in page.url)
@@ -268,12 +265,17 @@ def unwatched(lab, browser, *parts):
     def leave():
         there[0].close()
         return look
-    yield nb, leave
-    nb.close()
-    there[0].close()
-    process.terminate()
-    process.wait(20)
-    settings.cleanup()
+
+    try:
+        wait_for(f"{address}/json/version")
+        nb = Notebook(lab, SimpleNamespace(new_page=lambda viewport: context().new_page()), *parts)
+        yield nb, leave
+        nb.close()
+        there[0].close()
+    finally:
+        process.terminate()
+        process.wait(20)
+        settings.cleanup()
 
 
 PARTS = {"a": partial(slow_down, "the search of the notebooks", NOTEBOOKS), "a2": partial(slow_down, "the same on two images a step", QUICK),

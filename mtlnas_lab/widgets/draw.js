@@ -78,7 +78,7 @@ const gates = {
       g.fillStyle = ramp(0.2 + 0.6 * k / bins, S.dark);
       g.fillRect(x, Y((k + 1) / bins) + 0.5, Math.max((side - 2) * count / most, count ? 1.5 : 0), box.h / bins - 1);
     });
-    values(g, S, box, "Gates σ(α)", `${now.filter(p => p > 0.5).length} of ${f.E} open`);
+    values(g, S, box, "Gates σ(α)", `${opens(now)} of ${f.E} open`);
   }};
 
 const losses = {

@@ -277,9 +277,9 @@ class SearchStudio:
         """One still picture of the search (PNG), for where no widget can live; None before the first step."""
         from ..viz import overview
 
-        stream, log = io.BytesIO(), EventLog(self.log.events)
-        if log.steps and not self._refusal:
-            overview(log, style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
+        stream = io.BytesIO()
+        if self.log.steps and not self._refusal:
+            overview(EventLog(self.log.events), style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
         return stream.getvalue() or None
 
     def _bundle(self, picture: bytes | None) -> dict:
