@@ -56,31 +56,28 @@ studio._pulse._beat = lambda: gate.wait() and beat()      # a view that is off d
 def block(view, seconds):
     '''(seconds a step, the share of them that the search waited for the interpreter or for a core), with the view or without.'''
     gate.set() if view else gate.clear()
-    time.sleep(0.15)                                       # what one side has left over is not the other's
-    first, sent = len(ends), studio.sent
+    over = draw.uniform(0.3, 0.5)                          # what one side has left over is not the other's
+    time.sleep(over)
+    first = len(ends)
     time.sleep(seconds)
     begin, *between, end = ends[first:]
-    shown[view].append((studio.sent - sent) / seconds)
+    lasted[view] += over + seconds
     took, computed = end[0] - begin[0], end[1] - begin[1]
     return took / (len(between) + 1), 1 - computed / took
 def pairs(count, seconds):
     '''Two blocks side by side, in either order: a shared machine is half as fast again in one second as in the next.'''
-    draw, found = random.Random(0), []
+    found = []
     for _ in range(count):
         first = draw.random() < 0.5
         pair = {view: block(view, seconds) for view in (first, not first)}
         found.append((pair[True], pair[False]))
     return found
-shown, follow, studio.sent = {True: [], False: []}, studio.view.follow, 0
-def counted(tail):
-    studio.sent += 1
-    follow(tail)
-studio.view.follow = counted
+lasted, draw = {True: 0, False: 0}, random.Random(0)
 def measure(count, least, file):
     block(True, 2)
     result = pairs(count, max(least, 3.5 * (ends[-1][0] - ends[0][0]) / (len(ends) - 1)))
     with open(file + ".part", "w") as stream:
-        json.dump([result, sum(shown[True]) / len(shown[True])], stream)
+        json.dump([result, lasted[True]], stream)
     os.rename(file + ".part", file)
 """
 # Steps of 15 ms that leave and take the interpreter as those of networks do.
@@ -151,8 +148,8 @@ def slow_down(what, search, open_, args):
         look = leave()
         while not file.exists():
             time.sleep(1)
-        assert look().page.evaluate("window.draws") > 5 * args.pairs * args.block, "the page did not draw meanwhile"
-        pairs, frames = json.loads(file.read_text())
+        pairs, lasted = json.loads(file.read_text())
+        frames = look().page.evaluate("window.draws") / lasted
     slower = [100 * (on / off - 1) for (on, _), (off, _) in pairs]
     step, median, bound = 1000 * statistics.median(off for _, (off, _) in pairs), statistics.median(slower), bootstrap(slower)
     waited = 100 * statistics.median(on - off for (_, on), (_, off) in pairs)

@@ -183,19 +183,19 @@ def test_controls_stand_many_hands(monkeypatch):
 
 def test_a_pulse_keeps_its_rate_and_ends():
     beats = []
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or len(beats) < 5, rate=100).start()
+    pulse = Pulse(lambda: beats.append(time.monotonic()) or (len(beats) < 5) / 100).start()
     pulse.join(10)
     assert len(beats) == 5 and beats[-1] - beats[0] >= 0.035
 
 
 def test_a_pulse_waits_for_a_lull_but_not_for_long():
     beats, lull = [], threading.Event()
-    pulse = Pulse(lambda: beats.append(lull.is_set()) or len(beats) < 4, rate=20, lull=lambda: lull).start()
+    pulse = Pulse(lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull).start()
     pulse.join(10)
     assert len(beats) == 4                               # a search that stands still has none
     sets, beats = [], []
     lull.set = lambda: (sets.append(time.monotonic()), threading.Event.set(lull))
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or len(beats) < 8, rate=20, lull=lambda: lull).start()
+    pulse = Pulse(lambda: beats.append(time.monotonic()) or (len(beats) < 8) / 20, lambda: lull).start()
     while len(beats) < 8:
         time.sleep(0.02)
         lull.set()

@@ -158,14 +158,14 @@ def told(error: Exception) -> str:
 
 
 class Pulse:
-    """Calls `beat` some `rate` times a second in a daemon thread, until it returns False or `stop` is called.
+    """Calls `beat` in a daemon thread, which gives the seconds to the next call, until that is 0 or `stop` is called.
 
     lull: gives the event that a search sets when it leaves the interpreter alone; a beat is held back for it, by at most
-    half its period, for two threads that want the interpreter at once wait for each other.
+    half that time, for two threads that want the interpreter at once wait for each other.
     """
 
-    def __init__(self, beat: Callable[[], bool], rate: float = 10.0, lull: Callable[[], threading.Event | None] = lambda: None):
-        self._beat, self._pause, self._lull, self._end = beat, 1 / rate, lull, threading.Event()
+    def __init__(self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None):
+        self._beat, self._lull, self._end = beat, lull, threading.Event()
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
 
     def start(self) -> Pulse:
@@ -181,15 +181,13 @@ class Pulse:
 
     def _work(self) -> None:
         due = time.monotonic()
-        while not self._end.is_set():
-            if not self._beat():
-                return
-            due = max(due + self._pause, time.monotonic() + 0.2 * self._pause)
+        while not self._end.is_set() and (pause := self._beat()):
+            due = max(due + pause, time.monotonic() + 0.2 * pause)
             lull = self._lull()
-            self._end.wait(max(due - (0.25 * self._pause if lull else 0) - time.monotonic(), 0))
+            self._end.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
             if lull:
                 lull.clear()
-                lull.wait(max(due + 0.5 * self._pause - time.monotonic(), 0))
+                lull.wait(max(due + 0.5 * pause - time.monotonic(), 0))
 
 
 _STARTED: dict[Driver, tuple[Hashable, Hashable]] = {}

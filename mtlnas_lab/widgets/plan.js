@@ -29,10 +29,17 @@ export function decode(view) {
 }
 
 // The steps that came behind a frame (frame.py's tail), each a row: LOGGED, the losses, α and its gradient.
+const wide = ({E, T}) => LOGGED.length + T + 2 * E;
 function behind({N, E, T, step}, view) {
-  const width = LOGGED.length + T + 2 * E, all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  const width = wide({E, T}), all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   const rows = Array.from({length: Math.floor(all.length / width)}, (_, k) => all.subarray(k * width, (k + 1) * width));
   return rows.filter(row => row[0] > step[N - 1]);
+}
+
+// A tail without the later half of the steps that it has beyond its first `known` bytes.
+export function firstHalf(frame, view, known) {
+  const came = frame && view?.byteLength > known ? Math.floor((view.byteLength - known) / 4 / wide(frame)) : 0;
+  return came > 1 ? new DataView(view.buffer, view.byteOffset, known + 4 * wide(frame) * Math.ceil(came / 2)) : view;
 }
 
 // Means of what is a number among `values`, from one of `ends` to the next; the first one also over `more`.

@@ -1,5 +1,5 @@
 // The studio's page: one canvas, drawn anew when its state changes, and plain controls around it. Names are text only.
-import {cellAt, decode, describe, endOfAxis, entropyOf, forcedAt, graphPlan, heatPlan, isDark, join, nearest} from "./plan.js";
+import {cellAt, decode, describe, endOfAxis, entropyOf, firstHalf, forcedAt, graphPlan, heatPlan, isDark, join, nearest} from "./plan.js";
 import {panels, pull, quantile, roundUp, rowOf, same, short, since, taskColour} from "./plan.js";
 import {say} from "./pen.js";
 import {paint, sparkle} from "./draw.js";
@@ -88,9 +88,11 @@ function render({model, el}) {
     if (parts[name]?.bytes !== bytes) parts[name] = {bytes, frame: decode(bytes)};
     return parts[name]?.frame;
   };
-  const read = () => {
+  const read = (tail = model.get("tail")) => {
     const before = S.frame, band = S.band;
-    S.frame = join(decoded("frame"), model.get("tail"));
+    clearTimeout(S.rest);
+    S.known = model.get("tail")?.byteLength || 0;
+    S.frame = join(decoded("frame"), tail);
     S.other = decoded("other");
     if (S.frame && S.frame.E !== (S.stage.edges || []).length) S.frame = null;
     S.status = since(model.get("status") || {}, S.frame);
@@ -103,6 +105,12 @@ function render({model, el}) {
     });
     const all = [S.frame, S.other].filter(Boolean).flatMap(one => one.losses.flatMap(loss => [...loss])).filter(Number.isFinite);
     S.top = roundUp(quantile(all.sort((a, b) => a - b), 0.99) * 1.08);
+  };
+  // A message costs a search more than a frame: so one brings the steps of two frames.
+  const follow = () => {
+    const tail = model.get("tail"), half = firstHalf(S.frame, tail, S.known);
+    read(half);
+    if (half !== tail) S.rest = setTimeout(() => { read(); soon(); }, 100);
   };
   const settle = () => {
     S.at = S.frame ? model.get("at") : -1;
@@ -267,7 +275,7 @@ function render({model, el}) {
   root.addEventListener("keydown", event => event.stopPropagation());
 
   // changes
-  const listeners = {frame: read, tail: read, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
+  const listeners = {frame: read, tail: follow, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
     status: () => { S.status = since(model.get("status") || {}, S.frame); },
     stage: () => { S.stage = model.get("stage") || {}; place(); theme(); read(); }};
   const off = Object.entries(listeners).map(([name, act]) => {

@@ -42,7 +42,7 @@ class SearchStudio:
         self._marked, self._compared, self._calm, self._framed = None, None, None, 0     # what marks, the other's frame and the frame were made of
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
-        self._lock, self._known, self._staged, self._refusal, self._told = threading.RLock(), {}, None, "", ""
+        self._lock, self._known, self._staged, self._refusal, self._told, self._pause = threading.RLock(), {}, None, "", "", 1 / rate
         self._others: list[SearchStudio] = []        # that are shown beside this one
         self._above, self._from = None, -1           # of a branch: the studio it is shown in, and from which step it is
         self.view.on_msg(self._asked)
@@ -141,7 +141,9 @@ class SearchStudio:
         with self._lock:
             log = self.log
             if self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]:
+                self._pause = 2 / self.rate              # of which the page makes two frames
                 return self.view.follow(tail(log, self._framed))     # only steps came
+            self._pause = 1 / self.rate
             with self.view.hold_sync():
                 self._tell()
 
@@ -193,12 +195,12 @@ class SearchStudio:
     def _watch(self) -> None:
         with self._lock:
             if self._pulse is None:
-                self._pulse = Pulse(self._beat, self.rate, lambda: self.source.lull).start()
+                self._pulse = Pulse(self._beat, lambda: self.source.lull).start()
         for other in self._others:
             if other._above is self:                 # it shows this run behind its own
                 other._watch()
 
-    def _beat(self) -> bool:
+    def _beat(self) -> float:
         with self._lock:
             alive = self.source.alive or bool(self._above and self._above._pulse)
             try:
@@ -207,10 +209,10 @@ class SearchStudio:
             except Exception as error:               # a log can hold anything: the panel says it and lives on
                 self._put("status", self._known["status"] | {"message": told(error)[:500]})
             if alive:
-                return True
+                return self._pause
             self._pulse = None
         self._leave_picture()
-        return False
+        return 0
 
     def _behind(self) -> bool:
         """The other run went on."""

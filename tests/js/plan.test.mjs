@@ -76,6 +76,15 @@ test("a tail that is behind, torn or of nothing changes nothing", () => {
   assert.deepEqual([...joined.step], [10, 20, 21]);
 });
 
+test("of the steps that a message brings the first half comes first", () => {
+  const f = plan.decode(small()), row = 4 * 11, of = (rows, more = 0) => new DataView(new ArrayBuffer(row * rows + more));
+  const half = (view, known) => plan.firstHalf(f, view, known).byteLength / row;
+  assert.deepEqual([0, 1, 2, 3, 7].map(rows => half(of(rows), 0)), [0, 1, 1, 2, 4]);
+  assert.deepEqual([[4, 3], [5, 3], [3, 3], [2, 3]].map(([rows, known]) => half(of(rows), known * row)), [4, 4, 3, 2]);
+  assert.equal(plan.firstHalf(f, of(3, 8), 0).byteLength, 2 * row);              // torn
+  assert.equal(plan.firstHalf(null, undefined, 0), undefined);
+});
+
 test("what is no frame is none", () => {
   for (const bad of [null, new DataView(new ArrayBuffer(0)), new DataView(new ArrayBuffer(64))]) assert.equal(plan.decode(bad), null);
   const cut = small();
