@@ -151,7 +151,7 @@ def test_the_run_behind_a_branch_goes_on(studio):
     assert made.view.other == one.view.frame and made.source.mode == "ready"
     before = one.view.status["step"]
     one.start()
-    wait(lambda: one.view.status["step"] > before and made.view.other[:1000] != b"" and made._compared[1] > before)
+    wait(lambda: one.view.status["step"] > before and made.view.other[:1000] != b"" and made.page._of['other'][1] > before)
 
 
 def test_while_only_steps_come_the_page_gets_them_and_nothing_else(studio, monkeypatch):
@@ -163,14 +163,14 @@ def test_while_only_steps_come_the_page_gets_them_and_nothing_else(studio, monke
     assert (one.view.frame, one.view.status) == (frame_then, status_then)
     assert all(data == {"method": "update", "state": {}, "buffer_paths": [["tail"]]} for data, _ in told)
     [shown] = told[-1][1]
-    first, count = one._framed, len(shown) // 4 // (8 + 2 + 2 * 48)
+    first, count = one.page._framed, len(shown) // 4 // (8 + 2 + 2 * 48)
     assert shown == tail(EventLog(one.log.steps[:first + count]), first) and frame_then == frame(EventLog(one.log.steps[:first]), LIVE)
     assert one.view.get_state()["tail"] == one.view.tail   # what a page that is reloaded asks for
     one.turn(entropy_weight=2.5)
-    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one._framed > first
+    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.page._framed > first
     wait(lambda: one.source.asked() == [] and one.view.tail)
     assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.view.marks["turned"]
-    wait(lambda: len(one.log.steps) > one._framed + 5)
+    wait(lambda: len(one.log.steps) > one.page._framed + 5)
     one.pause()
     wait(lambda: one.view.status["mode"] == "paused" and one.view.status["step"] == one.log.steps[-1].step)
     assert one.view.tail == b"" and one.view.frame == frame(one.log, RECORDED)

@@ -270,10 +270,11 @@ const heat = {
 
 const PANELS = {graph, heat, entropy, gates, losses, gap}, ALWAYS = {graph, heat};
 
-// Whether the gates have moved by as much as an eye can see since graph and heat map were painted, which takes longest.
+// Whether the gates have moved by as much as an eye can see since graph and heat map were painted, which takes longest; what
+// stands still is painted as it is.
 function moved(S) {
-  const ps = used(S), before = S.shown;
-  if (before && opens(ps) === opens(before) && ps.every((p, e) => Math.abs(p - before[e]) < 1 / 128)) return false;
+  const ps = used(S), before = S.shown, least = S.status.mode === "running" ? 1 / 64 : 1e-9;
+  if (before && opens(ps) === opens(before) && ps.every((p, e) => Math.abs(p - before[e]) < least)) return false;
   S.shown = ps;
   return true;
 }

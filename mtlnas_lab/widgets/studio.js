@@ -149,8 +149,8 @@ function render({model, el}) {
       S.painted = "";
     }
     clearTimeout(S.pending);
-    if (S.due || Date.now() - S.said > 250) words();   // a page lays itself out anew for words: less often than it is drawn
-    else S.pending = setTimeout(words, 250);
+    if (S.due || Date.now() - S.said > 500) words();   // a page lays itself out anew for words: less often than it is drawn
+    else S.pending = setTimeout(words, 500);
   }
   function words() {
     [S.due, S.said] = [false, Date.now()];

@@ -11,16 +11,16 @@ from ipywidgets import GridBox, Layout
 
 from ..architecture import Architecture
 from ..errors import ConfigError
-from ..events import EventLog, Resumed
-from .driver import Pulse, told
-from .frame import LIVE, RECORDED, TAIL, frame, marks, pace, settings, short_knobs, size_of, space_of, staged, tail, unfit
+from ..events import EventLog
+from .driver import Pulse
+from .frame import settings, short_knobs, space_of
 from .kernel import _cell, _hear_always, _interruptible, live
+from .page import Page
 from .sources import Driven, source_of
 from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
-MOVING = ("running", "followed", "waiting", "reading")     # modes in which the page gets ten frames a second, so smaller ones
 
 
 class SearchStudio:
@@ -37,14 +37,13 @@ class SearchStudio:
         for earlier in list(_MADE):                  # a cell that is run again replaces what it began before
             if self._cell[0] is not None and earlier._cell[0] == self._cell[0] and earlier._cell[1] != self._cell[1]:
                 earlier._leave()
-        self.source, self.title, self.rate, self.compare = source_of(source, *self._cell), title, rate, compare
-        self.view, self._pulse, self._handle, self._seen, self._drawn = StudioView(), None, None, None, None
-        self._marked, self._compared, self._calm, self._framed = None, None, None, 0     # what marks, the other's frame and the frame were made of
+        self.source, self.title, self.rate, self.view = source_of(source, *self._cell), title, rate, StudioView()
+        self.page = Page(self.view, self.source, title, compare)
+        self._lock, self._pulse, self._pause, self._handle, self._drawn = threading.RLock(), None, 1 / rate, None, None
         self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
                                                       grid_gap="12px"))
-        self._lock, self._known, self._staged, self._refusal, self._told, self._pause = threading.RLock(), {}, None, "", "", 1 / rate
         self._others: list[SearchStudio] = []        # that are shown beside this one
-        self._above, self._from = None, -1           # of a branch: the studio it is shown in, and from which step it is
+        self._above: SearchStudio | None = None      # of a branch: the studio it is shown in
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
         self.source.poll()
@@ -70,7 +69,8 @@ class SearchStudio:
 
     def reset(self) -> SearchStudio:
         """Throw the search away and make a fresh one (where the studio was given a function)."""
-        self._seen, self.view.at = None, -1
+        self.page.forget()
+        self.view.at = -1
         return self._do("reset")
 
     def score(self) -> SearchStudio:
@@ -96,9 +96,9 @@ class SearchStudio:
         what, latest = (f", {short_knobs(knobs)}" if knobs else ""), list(_LATEST)
         made = SearchStudio(self.source.branch(step, **knobs), title=f"{self.title or 'Search'}, from step {step}{what}",
                             compare=self.log, rate=self.rate)
-        _LATEST[:], made._above, made._from = latest, self, step
+        _LATEST[:], made._above, made.page.branched, made.page.closes = latest, self, step, True
         self.beside(made)
-        made._seen = None
+        made.page.forget()
         made.refresh()
         made._watch() if self._pulse else None       # this one goes on behind it
         return made
@@ -137,59 +137,9 @@ class SearchStudio:
         return Architecture(space, tuple(forced.get(str(e), a > 0) for e, a in zip(space.edges, alpha)), alpha)
 
     def refresh(self) -> None:
-        """Bring the page up to date with the log, by one message: what is slow here, the search waits for."""
-        with self._lock:
-            log = self.log
-            if self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]:
-                self._pause = 2 / self.rate              # of which the page makes two frames
-                return self.view.follow(tail(log, self._framed))     # only steps came
-            self._pause = 1 / self.rate
-            with self.view.hold_sync():
-                self._tell()
-
-    def _beside(self) -> tuple | None:
-        """Changes with everything but the steps that a page shows; None where they alone would not do."""
-        log, source = self.source.log, self.source
-        return None if not self._framed or source.mode not in MOVING or source.asked() else (
-            source.mode, source.message, log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)),
-            self._told, size_of(self.compare) if self.compare else 0)
-
-    def _tell(self) -> None:
-        log, mode, can, message = self.source.log, self.source.mode, self.source.can, self.source.message
-        values = LIVE if mode in MOVING else RECORDED
-        if (size := (*size_of(log), values)) != self._seen:
-            if self._seen is None or self._staged is not log.started:
-                (shown, self._refusal), self._staged = staged(log, self.source.space, self.title), log.started
-                self._put("stage", shown)
-            self._seen, shown = size, log.started and self._known["stage"]
-            if shown and (wrong := unfit(log, len(shown["edges"]))):
-                shown, self._refusal = {}, wrong
-            if self._marked != (marked := (id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self._from)):
-                happened, self._marked = marks(log), marked
-                if "branch" in can:
-                    happened["checkpoints"] = self.source.checkpoints()
-                if self._from >= 0:
-                    happened["branched"] = self._from
-                self._put("marks", happened)
-            self._framed = len(log.steps) if shown else 0
-            self._put("frame", frame(log, values) if shown else b"")
-            self.view.tail = b""
-        if self.compare and self._compared != (compared := (*size_of(self.compare), values)):
-            self._compared = compared
-            self._put("other", frame(self.compare, values))
-        knobs, steps = settings(log, self.source.knobs() if mode != "finished" else {}, self.source.asked())
-        if isinstance(self.source, Driven):
-            steps = steps or getattr(getattr(self.source.search, "config", None), "steps", 0)
-        self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
-                             "message": (self._told or self._refusal or message)[:500], "pace": pace(log),
-                             "can": [*can, *(["close"] if self._above else [])]})
-        self._calm = now if (now := self._beside()) and now[:2] == (mode, message) else None      # not what changed meanwhile
-
-    def _put(self, name: str, value) -> None:
-        """Only what has changed is sent."""
-        if self._known.get(name) != value:
-            self._known[name] = value
-            setattr(self.view, name, value)
+        """Bring the page up to date with the log."""
+        with self._lock:                             # a message of steps only is drawn as two frames
+            self._pause = (2 if self.page.refresh() else 1) / self.rate
 
     # --- threads ------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
@@ -204,19 +154,16 @@ class SearchStudio:
         with self._lock:
             alive = self.source.alive or bool(self._above and self._above._pulse)
             try:
-                if self.source.poll() or self._known["status"]["mode"] != self.source.mode or self._behind():
+                if self.source.poll() or self.page.behind():
                     self.refresh()
             except Exception as error:               # a log can hold anything: the panel says it and lives on
-                self._put("status", self._known["status"] | {"message": told(error)[:500]})
+                self.page.forget()
+                self.page.fail(error)
             if alive:
                 return self._pause
             self._pulse = None
         self._leave_picture()
         return 0
-
-    def _behind(self) -> bool:
-        """The other run went on."""
-        return bool(self.compare) and self._compared[:3] != size_of(self.compare)
 
     def _leave(self) -> None:
         """Its cell was run again: its searches stop after their step, and a run elsewhere is not followed any more."""
@@ -256,7 +203,7 @@ class SearchStudio:
     def _asked(self, view, content, buffers) -> None:
         """A button or a slider of the page. Runs in whatever thread the kernel answers in; what is refused is told until
         the person asks for something else."""
-        before, self._told = self._told, ""
+        before, self.page.answer = self.page.answer, ""
         try:
             match content:
                 case {"do": "turn", "knobs": dict(knobs)}:
@@ -271,8 +218,7 @@ class SearchStudio:
                 self.refresh()
         except Exception as error:                   # nobody else would hear of it
             with self._lock:
-                self._told = told(error)[:500]
-                self._put("status", {**self._known["status"], "message": self._told})
+                self.page.answer = self.page.fail(error)
 
     # --- in a notebook ------------------------------------------------------------------------------------------------
     def picture(self) -> bytes | None:
@@ -280,7 +226,7 @@ class SearchStudio:
         from ..viz import overview
 
         stream = io.BytesIO()
-        if self.log.steps and not self._refusal:
+        if self.log.steps and not self.page.refusal:
             overview(EventLog(self.log.events), style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
         return stream.getvalue() or None
 
@@ -312,10 +258,10 @@ class SearchStudio:
 
     def _leave_picture(self) -> None:
         """The saved notebook keeps one picture beside the widget."""
-        if self._handle is None or not self.log.steps or self._drawn == self._seen:
+        if self._handle is None or not self.log.steps or self._drawn == self.page.size:
             return
         try:
-            self._drawn = self._seen
+            self._drawn = self.page.size
             self._handle.update(self._bundle(self.picture()), raw=True)
         except Exception:                            # what a file holds may be no picture; the panel has said so
             pass

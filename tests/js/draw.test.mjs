@@ -35,7 +35,7 @@ test("the meter of the gap shows no evaluation of a later step", () => {
 });
 
 test("graph and heat map are painted anew when a gate has moved visibly, the curves every time", () => {
-  const S = state(-1, {}), painted = (p, fresh = false) => {
+  const S = {...state(-1, {}), status: {mode: "running"}}, painted = (p, fresh = false) => {
     const [g, said] = pen(), [b] = pen();
     S.frame = {...frame, p: i => i ? p : 0.5};            // the last row moves
     paint(g, b, S, fresh);
@@ -43,12 +43,17 @@ test("graph and heat map are painted anew when a gate has moved visibly, the cur
   };
   assert.deepEqual(painted(0.4, true), [true, true]);
   assert.deepEqual(painted(0.404), [false, true]);
-  assert.deepEqual(painted(0.407), [false, true]);           // 1/128 is what counts, from what was painted
-  assert.deepEqual(painted(0.409), [true, true]);
+  assert.deepEqual(painted(0.415), [false, true]);           // 1/64 is what counts, from what was painted
+  assert.deepEqual(painted(0.416), [true, true]);
   assert.deepEqual(painted(0.499), [true, true]);
   assert.deepEqual(painted(0.501), [true, true]);            // now it is open
   assert.deepEqual(painted(0.501), [false, true]);
   S.forced = {0: false};
   assert.deepEqual(painted(0.501), [true, true]);
   assert.deepEqual(painted(0.501, true), [true, true]);
+  S.forced = {};
+  S.status = {mode: "paused"};
+  assert.deepEqual(painted(0.504), [true, true]);
+  assert.deepEqual(painted(0.505), [true, true]);            // what stands still is as it is
+  assert.deepEqual(painted(0.505), [false, true]);
 });
