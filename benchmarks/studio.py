@@ -74,10 +74,13 @@ def pairs(count, seconds):
     return found
 lasted, draw = {True: 0, False: 0}, random.Random(0)
 def measure(count, least, file):
-    block(True, 2)
-    result = pairs(count, max(least, 3.5 * (ends[-1][0] - ends[0][0]) / (len(ends) - 1)))
+    try:
+        block(True, 2)
+        result = pairs(count, max(least, 3.5 * (ends[-1][0] - ends[0][0]) / (len(ends) - 1))), lasted[True]
+    except Exception as error:                             # nobody sees this thread
+        result = repr(error), 0
     with open(file + ".part", "w") as stream:
-        json.dump([result, lasted[True]], stream)
+        json.dump(result, stream)
     os.rename(file + ".part", file)
 """
 # Steps of 15 ms that leave and take the interpreter as those of networks do.
@@ -103,9 +106,10 @@ search.step = timed
 LISTEN = """() => { window.moves = []; document.querySelector('.mtl-entropy_weight input').addEventListener('input', event => (
   window.moves.push([(performance.timeOrigin + performance.now()) / 1000, +event.target.value]))) }"""
 COUNT_DRAWS = """() => { window.draws = 0; window.longest = 0;
-  const copy = CanvasRenderingContext2D.prototype.drawImage;                  // of the backs: once a frame
+  const copy = CanvasRenderingContext2D.prototype.drawImage, times = {};      // of the backs: with every frame
   CanvasRenderingContext2D.prototype.drawImage = function (...what) {
-    if (this.canvas.className === 'mtl-canvas') window.draws++;
+    const now = document.timeline.currentTime;
+    if (this.canvas.className === 'mtl-canvas' && times.last !== now) { window.draws++; times.last = now; }
     return copy.apply(this, what); };
   new PerformanceObserver(list => { for (const one of list.getEntries()) window.longest = Math.max(window.longest, one.duration); })
     .observe({entryTypes: ['longtask']}); }"""
@@ -149,6 +153,7 @@ def slow_down(what, search, open_, args):
         while not file.exists():
             time.sleep(1)
         pairs, lasted = json.loads(file.read_text())
+        assert lasted, f"the search could not be measured: {pairs}"
         frames = look().page.evaluate("window.draws") / lasted
     slower = [100 * (on / off - 1) for (on, _), (off, _) in pairs]
     step, median, bound = 1000 * statistics.median(off for _, (off, _) in pairs), statistics.median(slower), bootstrap(slower)

@@ -203,7 +203,11 @@ const graph = {
       for (const node of nodes) { g.beginPath(); g.arc(node.x, node.y, plan.r, 0, 7); g.fill(); g.stroke(); }
       if (plan.r >= 6) nodes.forEach((node, k) => say(g, S, String(k), node.x, node.y + 3, {align: "center", size: 8.5, colour: ink}));
     });
-    values(g, S, box, "Fusion graph", S.frame ? `${opens(ps)} of ${order.length} edges open` : `${order.length} candidate edges`, box.x + 12);
+  },
+  // The title's number, painted with every frame.
+  count(g, S, box) {
+    const all = S.stage.edges.length;
+    values(g, S, box, "Fusion graph", S.frame ? `${opens(used(S))} of ${all} edges open` : `${all} candidate edges`, box.x + 12);
   }};
 
 function edge(g, S, e, p, crowd, share) {
@@ -274,7 +278,7 @@ const PANELS = {graph, heat, entropy, gates, losses, gap}, ALWAYS = {graph, heat
 // stands still is painted as it is.
 function moved(S) {
   const ps = used(S), before = S.shown, least = S.status.mode === "running" ? 1 / 64 : 1e-9;
-  if (before && opens(ps) === opens(before) && ps.every((p, e) => Math.abs(p - before[e]) < least)) return false;
+  if (before && ps.every((p, e) => Math.abs(p - before[e]) < least)) return false;
   S.shown = ps;
   return true;
 }
@@ -289,9 +293,13 @@ export function paint(g, b, S, fresh) {
     S.shown = null;
   }
   if (S.frame) gates.more(b, S, S.place.gates);
-  const all = moved(S) || !S.frame, y = all ? 0 : Math.round((S.place.entropy.y - 22) * scale) / scale;     // graph and heat map are above
-  g.drawImage(b.canvas, 0, y * scale, width * scale, (height - y) * scale, 0, y, width, height - y);
+  const all = moved(S) || !S.frame, snap = y => Math.round(y * scale) / scale;
+  const clear = (y, w, h) => g.drawImage(b.canvas, 0, y * scale, w * scale, h * scale, 0, y, w, h);
+  const y = all ? 0 : snap(S.place.entropy.y - 22), box = S.place.graph;         // graph and heat map are above
+  clear(y, width, height - y);
+  if (!all) clear(0, snap(box.x + box.w), snap(box.y - 4));
   for (const [name, panel] of Object.entries(there)) if (all || !ALWAYS[name]) panel.front(g, S, S.place[name]);
+  graph.count(g, S, box);
 }
 
 // The history of the two pulls on an edge, open above the middle and shut below.
