@@ -60,6 +60,8 @@ def block(view, seconds):
     time.sleep(over)
     first = len(ends)
     time.sleep(seconds)
+    while len(ends) < first + 2:                           # where the machine halted
+        time.sleep(0.05)
     begin, *between, end = ends[first:]
     lasted[view] += over + seconds
     took, computed = end[0] - begin[0], end[1] - begin[1]
