@@ -62,10 +62,12 @@ def serve(root):
          f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
          "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(f"http://127.0.0.1:{port}/api/status?token=test")
-    yield root, f"http://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(20)
+    try:                                             # a server that is left behind leaves its searches running
+        wait_for(f"http://127.0.0.1:{port}/api/status?token=test")
+        yield root, f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 @contextmanager
