@@ -256,7 +256,7 @@ def unwatched(lab, browser, *parts):
         reader = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": os.environ | {"HOME": settings.name}}
     process = subprocess.Popen([CHROMIUM, "--headless", *ARGUMENTS, f"--remote-debugging-port={port}", "--window-size=1340,900",
                                 f"--user-data-dir={settings.name}", "about:blank"], stderr=subprocess.DEVNULL, **reader)
-    address, there, nb = f"http://127.0.0.1:{port}", [], None
+    address, there = f"http://127.0.0.1:{port}", []
 
     def context():
         there[:] = [browser.browser_type.connect_over_cdp(address)]

@@ -45,8 +45,12 @@ class Page:
         if self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]:
             self.view.follow(tail(log, self._framed))
             return True
-        with self.view.hold_sync():
-            self._tell()
+        try:
+            with self.view.hold_sync():
+                self._tell()
+        except Exception:                            # what was noted as told may not have been
+            self.forget()
+            raise
         return False
 
     def fail(self, error: Exception) -> str:

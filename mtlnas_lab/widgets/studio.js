@@ -315,6 +315,7 @@ function render({model, el}) {
     media.removeEventListener("change", again);
     clearInterval(timer);
     clearTimeout(S.pending);
+    clearTimeout(S.rest);
   };
 }
 

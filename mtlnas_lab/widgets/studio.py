@@ -157,7 +157,6 @@ class SearchStudio:
                 if self.source.poll() or self.page.behind():
                     self.refresh()
             except Exception as error:               # a log can hold anything: the panel says it and lives on
-                self.page.forget()
                 self.page.fail(error)
             if alive:
                 return self._pause
