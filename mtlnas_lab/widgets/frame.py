@@ -56,7 +56,7 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
 def tail(log: EventLog, first: int) -> bytes:
     """The steps behind the first ones, for a page that has the frame of those: float32 [n][8 + T + 2E] (EventLog.table).
 
-    Five times a second, beside a search that waits for the interpreter meanwhile: so there is nothing here but a copy.
+    Often, and beside a search that waits for the interpreter meanwhile: so there is nothing here but a copy.
     """
     with np.errstate(all="ignore"):
         return log.table[first:].astype("<f4").tobytes()

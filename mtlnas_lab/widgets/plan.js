@@ -36,10 +36,11 @@ function behind({N, E, T, step}, view) {
   return rows.filter(row => row[0] > step[N - 1]);
 }
 
-// A tail without the later half of the steps that it has beyond its first `known` bytes.
-export function firstHalf(frame, view, known) {
-  const came = frame && view?.byteLength > known ? Math.floor((view.byteLength - known) / 4 / wide(frame)) : 0;
-  return came > 1 ? new DataView(view.buffer, view.byteOffset, known + 4 * wide(frame) * Math.ceil(came / 2)) : view;
+// A tail as it grows by the steps that it has beyond its first `known` bytes: in `most` parts, or by one step each; the last is all of it.
+export function growing(frame, view, known, most) {
+  const came = frame && view?.byteLength > known ? Math.floor((view.byteLength - known) / 4 / wide(frame)) : 0, parts = Math.min(came, most);
+  const upTo = k => new DataView(view.buffer, view.byteOffset, known + 4 * wide(frame) * Math.ceil(came * k / parts));
+  return [...Array.from({length: Math.max(parts - 1, 0)}, (_, k) => upTo(k + 1)), view];
 }
 
 // Means of what is a number among `values`, from one of `ends` to the next; the first one also over `more`.

@@ -1,5 +1,5 @@
 // The studio's page: one canvas, drawn anew when its state changes, and plain controls around it. Names are text only.
-import {cellAt, decode, describe, endOfAxis, entropyOf, firstHalf, forcedAt, graphPlan, heatPlan, isDark, join, nearest} from "./plan.js";
+import {cellAt, decode, describe, endOfAxis, entropyOf, forcedAt, graphPlan, growing, heatPlan, isDark, join, nearest} from "./plan.js";
 import {panels, pull, quantile, roundUp, rowOf, same, short, since, taskColour} from "./plan.js";
 import {say} from "./pen.js";
 import {paint, sparkle} from "./draw.js";
@@ -7,6 +7,7 @@ import {make, put} from "./dom.js";
 import {knobsOf} from "./knobs.js";
 
 const BEFORE = new Map();                           // what a person was doing in a view that is made anew, as when the cell gets a picture
+const FRAMES = 4;                                   // of one message, while only steps come (studio.py)
 const plain = name => name.replace(/^(.*) -> (.*)$/, "\u2068$1\u2069 → \u2068$2\u2069");   // whatever way a name is written
 
 // --- the widget --------------------------------------------------------------------------------------------------------
@@ -106,11 +107,15 @@ function render({model, el}) {
     const all = [S.frame, S.other].filter(Boolean).flatMap(one => one.losses.flatMap(loss => [...loss])).filter(Number.isFinite);
     S.top = roundUp(quantile(all.sort((a, b) => a - b), 0.99) * 1.08);
   };
-  // A message costs a search more than a frame: so one brings the steps of two frames.
+  // A message costs a search more than a frame: so one brings the steps of FRAMES, which are drawn one after the other.
   const follow = () => {
-    const tail = model.get("tail"), half = firstHalf(S.frame, tail, S.known);
-    read(half);
-    if (half !== tail) S.rest = setTimeout(() => { read(); soon(); }, 100);
+    const parts = growing(S.frame, model.get("tail"), S.known, FRAMES), apart = 100 * FRAMES / parts.length;
+    const next = () => {
+      read(parts.shift());
+      soon();
+      if (parts.length) S.rest = setTimeout(next, apart);
+    };
+    next();
   };
   const settle = () => {
     S.at = S.frame ? model.get("at") : -1;

@@ -21,6 +21,7 @@ from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
 KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
+FRAMES = 4                                           # of one message, while only steps come (studio.js)
 
 
 class SearchStudio:
@@ -138,8 +139,8 @@ class SearchStudio:
 
     def refresh(self) -> None:
         """Bring the page up to date with the log."""
-        with self._lock:                             # a message of steps only is drawn as two frames
-            self._pause = (2 if self.page.refresh() else 1) / self.rate
+        with self._lock:                             # what a message of steps only brings is drawn bit by bit
+            self._pause = (FRAMES if self.page.refresh() else 1) / self.rate
 
     # --- threads ------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:

@@ -39,7 +39,7 @@ class StudioView(anywidget.AnyWidget):
     pinned = traitlets.Int(-1).tag(sync=True)        # the edge that is looked at; -1: none
 
     def follow(self, tail: bytes) -> None:
-        """What `self.tail = tail` does, in half the time: five times a second the search waits for it."""
+        """What `self.tail = tail` does, in half the time, for the search waits for it."""
         self._trait_values["tail"] = tail
         if self.comm is not None:
             self.comm.send({"method": "update", "state": {}, "buffer_paths": [["tail"]]}, buffers=[tail])

@@ -76,13 +76,13 @@ test("a tail that is behind, torn or of nothing changes nothing", () => {
   assert.deepEqual([...joined.step], [10, 20, 21]);
 });
 
-test("of the steps that a message brings the first half comes first", () => {
+test("the steps that a message brings come bit by bit", () => {
   const f = plan.decode(small()), row = 4 * 11, of = (rows, more = 0) => new DataView(new ArrayBuffer(row * rows + more));
-  const half = (view, known) => plan.firstHalf(f, view, known).byteLength / row;
-  assert.deepEqual([0, 1, 2, 3, 7].map(rows => half(of(rows), 0)), [0, 1, 1, 2, 4]);
-  assert.deepEqual([[4, 3], [5, 3], [3, 3], [2, 3]].map(([rows, known]) => half(of(rows), known * row)), [4, 4, 3, 2]);
-  assert.equal(plan.firstHalf(f, of(3, 8), 0).byteLength, 2 * row);              // torn
-  assert.equal(plan.firstHalf(null, undefined, 0), undefined);
+  const grown = (view, known = 0) => plan.growing(f, view, known * row, 4).map(part => part.byteLength / row);
+  assert.deepEqual([0, 1, 2, 4, 7, 8].map(rows => grown(of(rows))), [[0], [1], [1, 2], [1, 2, 3, 4], [2, 4, 6, 7], [2, 4, 6, 8]]);
+  assert.deepEqual([[4, 3], [5, 3], [3, 3], [2, 3]].map(([rows, known]) => grown(of(rows), known)), [[4], [4, 5], [3], [2]]);
+  assert.deepEqual(grown(of(3, 8)).slice(0, 2), [1, 2]);                         // torn
+  assert.deepEqual(plan.growing(null, undefined, 0, 4), [undefined]);
 });
 
 test("what is no frame is none", () => {
