@@ -188,6 +188,20 @@ def test_a_pulse_keeps_its_rate_and_ends():
     assert len(beats) == 5 and beats[-1] - beats[0] >= 0.035
 
 
+@pytest.mark.parametrize("lull", [None, threading.Event()], ids=["no lull", "lull"])
+def test_a_pulse_that_is_hurried_beats_at_once_and_goes_on_from_there(lull):
+    beats, pauses = [], iter([60, 0.05, 60, 60])
+    pulse = Pulse(lambda: beats.append(time.monotonic()) or next(pauses), lambda: lull).start()
+    wait(lambda: len(beats) == 1)
+    asked = time.monotonic()
+    pulse.hurry()
+    wait(lambda: len(beats) == 3)
+    assert beats[1] - asked < 1 and 0.02 < beats[2] - beats[1] < 1
+    pulse.stop()
+    pulse.join(10)
+    assert len(beats) == 3
+
+
 def test_a_pulse_waits_for_a_lull_but_not_for_long():
     beats, lull = [], threading.Event()
     pulse = Pulse(lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull).start()

@@ -158,14 +158,15 @@ def told(error: Exception) -> str:
 
 
 class Pulse:
-    """Calls `beat` in a daemon thread, which gives the seconds to the next call, until that is 0 or `stop` is called.
+    """Calls `beat` in a daemon thread, which gives the seconds to the next call, until that is 0 or `stop` is called;
+    after `hurry` the next call comes at once.
 
     lull: gives the event that a search sets when it leaves the interpreter alone; a beat is held back for it, by at most
     half that time, for two threads that want the interpreter at once wait for each other.
     """
 
     def __init__(self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None):
-        self._beat, self._lull, self._end = beat, lull, threading.Event()
+        self._beat, self._lull, self._over, self._hurry = beat, lull, False, threading.Event()
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
 
     def start(self) -> Pulse:
@@ -173,7 +174,13 @@ class Pulse:
         return self
 
     def stop(self) -> None:
-        self._end.set()
+        self._over = True
+        self.hurry()
+
+    def hurry(self) -> None:
+        self._hurry.set()
+        if lull := self._lull():
+            lull.set()
 
     def join(self, timeout: float | None = None) -> None:
         if self._thread is not threading.current_thread():
@@ -181,13 +188,17 @@ class Pulse:
 
     def _work(self) -> None:
         due = time.monotonic()
-        while not self._end.is_set() and (pause := self._beat()):
+        while not self._over and (pause := self._beat()):
             due = max(due + pause, time.monotonic() + 0.2 * pause)
             lull = self._lull()
-            self._end.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
+            self._hurry.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
             if lull:
                 lull.clear()
+            if lull and not self._hurry.is_set():    # asked behind `clear`: who hurries sets the lull last
                 lull.wait(max(due + 0.5 * pause - time.monotonic(), 0))
+            if self._hurry.is_set():
+                due = time.monotonic()
+                self._hurry.clear()
 
 
 _STARTED: dict[Driver, tuple[Hashable, Hashable]] = {}

@@ -84,8 +84,7 @@ class SearchStudio:
             raise ConfigError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(KNOBS)}")
         with self._lock:
             self.source.turn(**knobs)
-        self.refresh()
-        return self
+        return self._answer()
 
     def branch(self, step: int, **knobs) -> SearchStudio:
         """A second studio beside this one, from the checkpoint at `step` under other knobs, with this run drawn behind it.
@@ -122,7 +121,13 @@ class SearchStudio:
             raise ConfigError(f"this search runs elsewhere or is over, so there is nothing to {what}")
         getattr(self.source, what)(*values)
         self._watch()
+        return self._answer()
+
+    def _answer(self) -> SearchStudio:
+        """The page shows now what a person asked for, and soon what comes of it."""
         self.refresh()
+        if pulse := self._pulse:
+            pulse.hurry()
         return self
 
     # --- what it shows ------------------------------------------------------------------------------------------------
