@@ -202,6 +202,15 @@ def test_a_pulse_that_is_hurried_beats_at_once_and_goes_on_from_there(lull):
     assert len(beats) == 3
 
 
+def test_a_pulse_that_waits_for_a_lull_is_hurried_though_the_search_names_none_any_more():
+    beats, lulls = [], iter([threading.Event()])
+    pulse = Pulse(lambda: beats.append(time.monotonic()) or (4 if len(beats) < 2 else 0), lambda: next(lulls, None)).start()
+    time.sleep(3.5)                                      # behind 3 s it waits for the lull, until 6
+    pulse.hurry()
+    pulse.join(10)
+    assert len(beats) == 2 and beats[1] - beats[0] < 4.5
+
+
 def test_a_pulse_waits_for_a_lull_but_not_for_long():
     beats, lull = [], threading.Event()
     pulse = Pulse(lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull).start()

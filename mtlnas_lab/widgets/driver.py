@@ -166,7 +166,7 @@ class Pulse:
     """
 
     def __init__(self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None):
-        self._beat, self._lull, self._over, self._hurry = beat, lull, False, threading.Event()
+        self._beat, self._lull, self._over, self._hurry, self._held = beat, lull, False, threading.Event(), None
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
 
     def start(self) -> Pulse:
@@ -179,8 +179,8 @@ class Pulse:
 
     def hurry(self) -> None:
         self._hurry.set()
-        if lull := self._lull():
-            lull.set()
+        if held := self._held:                       # the lull that it may be waiting for: a search in a pause names none
+            held.set()
 
     def join(self, timeout: float | None = None) -> None:
         if self._thread is not threading.current_thread():
@@ -190,7 +190,7 @@ class Pulse:
         due = time.monotonic()
         while not self._over and (pause := self._beat()):
             due = max(due + pause, time.monotonic() + 0.2 * pause)
-            lull = self._lull()
+            self._held = lull = self._lull()
             self._hurry.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
             if lull:
                 lull.clear()
