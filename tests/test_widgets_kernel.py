@@ -43,7 +43,7 @@ def test_an_interrupt_between_cells_stops_it(kernel):
     run(kernel, "time.sleep(0.4)")
     run(kernel, "1")
     kernel[0].interrupt_kernel()
-    text, _ = run(kernel, "studio.source.driver.join(10); time.sleep(1); print(studio.source.mode, studio.view.status['mode'])")
+    text, _ = run(kernel, "studio.source.driver.join(10); time.sleep(0.3); print(studio.source.mode, studio.view.status['mode'])")
     assert text == "stopped stopped"
 
 

@@ -78,10 +78,11 @@ class Driver:
 
     A stop closes the iteration, which lets a source that records save itself; an event it leaves in `source.left` is passed on.
     error: what ended the search before its time, in one line. refused: what was asked for and could not be done.
-    over: the source has no more events.
+    over: the source has no more events. ended: called by its thread at the end.
     """
 
-    def __init__(self, source: Iterable[Event], running: bool = True):
+    def __init__(self, source: Iterable[Event], running: bool = True, ended: Callable[[], object] = lambda: None):
+        self._ended = ended
         self.source, self.controls, self.error, self.refused, self.over = source, Controls(running), "", "", False
         self._events: deque[Event] = deque()         # its append and popleft are atomic
         self._thread = threading.Thread(target=self._work, name="search", daemon=True)
@@ -134,6 +135,7 @@ class Driver:
             self.error = told(error)
         finally:
             self.controls.stop()
+            self._ended()
 
     def _answer(self, work: Callable[[], object]) -> None:
         """Work that fails harms nobody: the search goes on."""

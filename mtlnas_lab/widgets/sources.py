@@ -113,6 +113,7 @@ class Driven(Steered):
     """
 
     reading, _shown = False, ""
+    ended: Callable[[], object] = staticmethod(lambda: None)     # called when the search ends or is stopped
 
     def __init__(self, search=None, make: Callable | None = None, key: Hashable = None, turn: Hashable = None):
         self.make, self.search = make, make() if search is None else search
@@ -207,7 +208,7 @@ class Driven(Steered):
     def start(self, running: bool = True) -> None:
         """Begins, or goes on after a stop."""
         if not self.alive:
-            self.driver = Driver(self.search, running)
+            self.driver = Driver(self.search, running, lambda: self.ended())
             self.driver.start(*self._key)
         elif running:
             self.driver.controls.run()

@@ -126,9 +126,12 @@ class SearchStudio:
     def _answer(self) -> SearchStudio:
         """The page shows now what a person asked for, and soon what comes of it."""
         self.refresh()
+        self._hurry()
+        return self
+
+    def _hurry(self) -> None:
         if pulse := self._pulse:
             pulse.hurry()
-        return self
 
     # --- what it shows ------------------------------------------------------------------------------------------------
     log = property(lambda self: self.source.log, doc="The events so far (EventLog).")
@@ -150,6 +153,7 @@ class SearchStudio:
     # --- threads ------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         with self._lock:
+            self.source.ended = self._hurry
             if self._pulse is None:
                 self._pulse = Pulse(self._beat, lambda: self.source.lull).start()
         for other in self._others:
