@@ -3,6 +3,7 @@
 Everything is timed in one process, the two sides of a ratio in turn, and medians are compared, so that a machine that
 slows down slows both. Every ratio names the precision and the layout of its floor. Nothing here is a test.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -48,12 +49,23 @@ def interleaved(sides: dict, rounds: int, warm: int = 2) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def make_lab(tasks: int = 2, widths=QUARTER, hidden: int = 256, field: int = 12, channels_last: bool = False) -> Lab:
+def make_lab(
+    tasks: int = 2, widths=QUARTER, hidden: int = 256, field: int = 12, channels_last: bool = False
+) -> Lab:
     torch.manual_seed(0)
-    made = [Segmentation("segmentation", 13), Normals("normals"), *(Depth(f"depth{i}") for i in range(tasks - 2))][:tasks]
-    backbones = {t.name: vgg16(t.channels, widths=widths, hidden=hidden, field=field, dropout=0.0) for t in made}
+    made = [
+        Segmentation("segmentation", 13),
+        Normals("normals"),
+        *(Depth(f"depth{i}") for i in range(tasks - 2)),
+    ][:tasks]
+    backbones = {
+        t.name: vgg16(t.channels, widths=widths, hidden=hidden, field=field, dropout=0.0)
+        for t in made
+    }
     space = SearchSpace.build({name: backbone.plan for name, backbone in backbones.items()})
-    lab = Lab({t.name: t for t in made}, SuperNet(backbones, space, NDDR), ArchitectureWeights(len(space)))
+    lab = Lab(
+        {t.name: t for t in made}, SuperNet(backbones, space, NDDR), ArchitectureWeights(len(space))
+    )
     if channels_last:
         lab.supernet.to(memory_format=torch.channels_last)
     return lab
@@ -63,8 +75,15 @@ def make_batch(lab: Lab, seed: int, size=SIZE, count: int = BATCH, channels_last
     g = torch.Generator().manual_seed(seed)
     image = torch.randn(count, 3, *size, generator=g)
     normals = F.normalize(torch.randn(count, 3, *size, generator=g), dim=1)
-    targets = {"segmentation": torch.randint(0, 13, (count, *size), generator=g), "normals": normals}
-    targets |= {name: torch.rand(count, 1, *size, generator=g) + 1 for name in lab.tasks if name not in targets}
+    targets = {
+        "segmentation": torch.randint(0, 13, (count, *size), generator=g),
+        "normals": normals,
+    }
+    targets |= {
+        name: torch.rand(count, 1, *size, generator=g) + 1
+        for name in lab.tasks
+        if name not in targets
+    }
     return image.contiguous(memory_format=torch.channels_last) if channels_last else image, targets
 
 
@@ -74,9 +93,18 @@ def forever(item):
 
 
 def a_search(lab: Lab, precision: str = "float32", **layout) -> Search:
-    config = SearchConfig(steps=10**6, optimizer="sgd", weight_lr=1e-4, alpha_lr=1e-3, precision=precision,
-                          alpha_gates="deterministic", weight_gates="deterministic")
-    return Search(lab, config, forever(make_batch(lab, 0, **layout)), forever(make_batch(lab, 1, **layout)))
+    config = SearchConfig(
+        steps=10**6,
+        optimizer="sgd",
+        weight_lr=1e-4,
+        alpha_lr=1e-3,
+        precision=precision,
+        alpha_gates="deterministic",
+        weight_gates="deterministic",
+    )
+    return Search(
+        lab, config, forever(make_batch(lab, 0, **layout)), forever(make_batch(lab, 1, **layout))
+    )
 
 
 def floor_step(lab: Lab, precision: str = "float32", **layout):
@@ -107,33 +135,54 @@ def floor_step(lab: Lab, precision: str = "float32", **layout):
 
 # --- the ratios -------------------------------------------------------------------------------------------------------
 def ratio_a(rounds: int) -> None:
-    print("\n(a) one search step / floor (two plain backbones, same two batches), VGG-16 at a quarter of its widths")
+    print(
+        "\n(a) one search step / floor (two plain backbones, same two batches), VGG-16 at a quarter of its widths"
+    )
     sides = {}
-    for name, precision, layout in (("float32, contiguous", "float32", {}), ("float32, channels-last", "float32", {"channels_last": True}),
-                                    ("bf16, channels-last", "bf16", {"channels_last": True})):
+    for name, precision, layout in (
+        ("float32, contiguous", "float32", {}),
+        ("float32, channels-last", "float32", {"channels_last": True}),
+        ("bf16, channels-last", "bf16", {"channels_last": True}),
+    ):
         sides[f"step {name}"] = a_search(make_lab(**layout), precision, **layout).step
         sides[f"floor {name}"] = floor_step(make_lab(**layout), precision, **layout)
     t = interleaved(sides, rounds)
-    floors = {name.removeprefix("floor "): value for name, value in t.items() if name.startswith("floor")}
+    floors = {
+        name.removeprefix("floor "): value for name, value in t.items() if name.startswith("floor")
+    }
     for name, value in t.items():
         if name.startswith("step"):
             own = name.removeprefix("step ")
-            print(f"    {own:24} {1e3 * value:7.1f} ms   floor of its own {1e3 * floors[own]:7.1f} ms   ratio {value / floors[own]:.2f}"
-                  f"   / float32 contiguous floor {value / floors['float32, contiguous']:.2f}")
-    print(f"    (c) bf16 + channels-last against float32 contiguous: {t['step float32, contiguous'] / t['step bf16, channels-last']:.2f}x faster,"
-          f" against float32 channels-last: {t['step float32, channels-last'] / t['step bf16, channels-last']:.2f}x")
+            print(
+                f"    {own:24} {1e3 * value:7.1f} ms   floor of its own {1e3 * floors[own]:7.1f} ms   ratio {value / floors[own]:.2f}"
+                f"   / float32 contiguous floor {value / floors['float32, contiguous']:.2f}"
+            )
+    print(
+        f"    (c) bf16 + channels-last against float32 contiguous: {t['step float32, contiguous'] / t['step bf16, channels-last']:.2f}x faster,"
+        f" against float32 channels-last: {t['step float32, channels-last'] / t['step bf16, channels-last']:.2f}x"
+    )
 
 
 def ratio_b(rounds: int, released: str) -> None:
-    print("\n(b) a search step of the released code / ours; same weights, batches, float32 for the released, threads")
+    print(
+        "\n(b) a search step of the released code / ours; same weights, batches, float32 for the released, threads"
+    )
     lab = make_lab()
     theirs = released_step(released, lab)
     last = {"channels_last": True}
-    t = interleaved({"released float32": theirs, "ours float32": a_search(make_lab()).step,
-                     "ours float32, channels-last": a_search(make_lab(**last), **last).step,
-                     "ours bf16, channels-last": a_search(make_lab(**last), "bf16", **last).step}, rounds)
+    t = interleaved(
+        {
+            "released float32": theirs,
+            "ours float32": a_search(make_lab()).step,
+            "ours float32, channels-last": a_search(make_lab(**last), **last).step,
+            "ours bf16, channels-last": a_search(make_lab(**last), "bf16", **last).step,
+        },
+        rounds,
+    )
     for name, value in t.items():
-        print(f"    {name:28} {1e3 * value:7.1f} ms   released / this {t['released float32'] / value:.2f}")
+        print(
+            f"    {name:28} {1e3 * value:7.1f} ms   released / this {t['released float32'] / value:.2f}"
+        )
 
 
 def released_step(path: str, lab: Lab):
@@ -144,14 +193,32 @@ def released_step(path: str, lab: Lab):
         from core.models import vgg_connectivity
         from core.models.common_layers import Stage
         from core.models.supernet import GeneralizedMTLNASNet
-        cfg.merge_from_list(["CUDA", False, "ARCH.SEARCHSPACE", "GeneralizedMTLNAS", "ARCH.ENTROPY_REGULARIZATION", True,
-                             "ARCH.ENTROPY_PERIOD", (0.0, 0.0), "ARCH.HARD_ARCH_TRAINING", False, "ARCH.HARD_WEIGHT_TRAINING",
-                             False, "MODEL.INIT", (0.9, 0.1)])
+
+        cfg.merge_from_list(
+            [
+                "CUDA",
+                False,
+                "ARCH.SEARCHSPACE",
+                "GeneralizedMTLNAS",
+                "ARCH.ENTROPY_REGULARIZATION",
+                True,
+                "ARCH.ENTROPY_PERIOD",
+                (0.0, 0.0),
+                "ARCH.HARD_ARCH_TRAINING",
+                False,
+                "ARCH.HARD_WEIGHT_TRAINING",
+                False,
+                "MODEL.INIT",
+                (0.9, 0.1),
+            ]
+        )
 
         class Net(torch.nn.Module):
             def __init__(self, backbone):
                 super().__init__()
-                self.stages = torch.nn.ModuleList(Stage(p.channels, s) for p, s in zip(backbone.plan, backbone.stages))
+                self.stages = torch.nn.ModuleList(
+                    Stage(p.channels, s) for p, s in zip(backbone.plan, backbone.stages)
+                )
                 self.head, self.base, self.fc_id = backbone.head, lambda x: x, "head.10"
 
         nets = [Net(backbone) for backbone in make_lab().supernet.backbones.values()]
@@ -184,10 +251,16 @@ def released_step(path: str, lab: Lab):
 
 @torch.no_grad()
 def ratio_d(rounds: int) -> None:
-    print("\n(d) inference: pruned network / two plain backbones, and the all-edges supernet / the pruned one; float32")
+    print(
+        "\n(d) inference: pruned network / two plain backbones, and the all-edges supernet / the pruned one; float32"
+    )
     full = (64, 128, 256, 512, 512)
-    for widths, hidden, count, layout in ((full, 1024, 2, {}), (full, 1024, 2, {"channels_last": True}),
-                                          (QUARTER, 256, BATCH, {}), (QUARTER, 256, BATCH, {"channels_last": True})):
+    for widths, hidden, count, layout in (
+        (full, 1024, 2, {}),
+        (full, 1024, 2, {"channels_last": True}),
+        (QUARTER, 256, BATCH, {}),
+        (QUARTER, 256, BATCH, {"channels_last": True}),
+    ):
         lab = make_lab(widths=widths, hidden=hidden, **layout)
         lab.supernet.eval()
         image, _ = make_batch(lab, 0, count=count, **layout)
@@ -196,22 +269,39 @@ def ratio_d(rounds: int) -> None:
             pruned, everything = prune(lab.supernet, found), all_edges(lab.space).kept
             plain = lab.supernet.backbones
             folded = fold_batch_norm(copy.deepcopy(plain))
-            t = interleaved({"pruned": lambda: pruned(image), "all edges": lambda: lab.supernet(image, everything),
-                             "supernet, these gates": lambda: lab.supernet(image, found.kept),
-                             "folded": lambda: [backbone(image) for backbone in folded.values()],
-                             "plain": lambda: [backbone(image) for backbone in plain.values()]}, rounds)
-            print(f"    {'full widths' if widths is full else 'a quarter':11} {'channels-last' if layout else 'contiguous':13} {edges:2} edges: pruned / plain {t['pruned'] / t['plain']:.2f}"
-                  f"   pruned / plain with folded batch norm {t['pruned'] / t['folded']:.2f}   all edges / pruned {t['all edges'] / t['pruned']:.2f}   all edges / plain {t['all edges'] / t['plain']:.2f}")
+            t = interleaved(
+                {
+                    "pruned": lambda: pruned(image),
+                    "all edges": lambda: lab.supernet(image, everything),
+                    "supernet, these gates": lambda: lab.supernet(image, found.kept),
+                    "folded": lambda: [backbone(image) for backbone in folded.values()],
+                    "plain": lambda: [backbone(image) for backbone in plain.values()],
+                },
+                rounds,
+            )
+            print(
+                f"    {'full widths' if widths is full else 'a quarter':11} {'channels-last' if layout else 'contiguous':13} {edges:2} edges: pruned / plain {t['pruned'] / t['plain']:.2f}"
+                f"   pruned / plain with folded batch norm {t['pruned'] / t['folded']:.2f}   all edges / pruned {t['all edges'] / t['pruned']:.2f}   all edges / plain {t['all edges'] / t['plain']:.2f}"
+            )
 
 
 def ratio_e(rounds: int) -> None:
     def run(code):
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
-    t = interleaved({"torch": run("import torch"), "lab": run("import mtlnas_lab"),
-                     "search": run("import torch; from mtlnas_lab.search import Search")}, rounds, warm=1)
-    print(f"\n(e) import mtlnas_lab / import torch: {t['lab'] / t['torch']:.2f}   with the search and all it needs: "
-          f"{t['search'] / t['torch']:.2f}   (import torch {t['torch']:.2f} s)")
+    t = interleaved(
+        {
+            "torch": run("import torch"),
+            "lab": run("import mtlnas_lab"),
+            "search": run("import torch; from mtlnas_lab.search import Search"),
+        },
+        rounds,
+        warm=1,
+    )
+    print(
+        f"\n(e) import mtlnas_lab / import torch: {t['lab'] / t['torch']:.2f}   with the search and all it needs: "
+        f"{t['search'] / t['torch']:.2f}   (import torch {t['torch']:.2f} s)"
+    )
 
 
 def ratio_f(rounds: int) -> None:
@@ -219,26 +309,45 @@ def ratio_f(rounds: int) -> None:
     sides, edges = {}, {}
     for tasks in (2, 3, 4, 5):
         lab = make_lab(tasks, (8, 16, 32, 64, 64), 128)
-        sides[f"{tasks} tasks"], edges[f"{tasks} tasks"] = a_search(lab, size=(64, 64)).step, len(lab.space)
+        sides[f"{tasks} tasks"], edges[f"{tasks} tasks"] = (
+            a_search(lab, size=(64, 64)).step,
+            len(lab.space),
+        )
     t = interleaved(sides, rounds)
     for name, value in t.items():
-        print(f"    {name}: {1e3 * value:7.1f} ms, {edges[name]:3} edges; a task {1e3 * value / int(name[0]):6.1f} ms, "
-              f"above 2 tasks a further edge {1e3 * (value - t['2 tasks']) / max(edges[name] - edges['2 tasks'], 1):.2f} ms")
+        print(
+            f"    {name}: {1e3 * value:7.1f} ms, {edges[name]:3} edges; a task {1e3 * value / int(name[0]):6.1f} ms, "
+            f"above 2 tasks a further edge {1e3 * (value - t['2 tasks']) / max(edges[name] - edges['2 tasks'], 1):.2f} ms"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--released", help="folder of a checkout of the released code (needs yacs), for (b)")
+    parser.add_argument(
+        "--released", help="folder of a checkout of the released code (needs yacs), for (b)"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", default="abdef")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "") \
-        if Path("/proc/cpuinfo").exists() else platform.processor()
-    print(f"{datetime.date.today()}  {model}, {os.cpu_count()} cores, {arguments.threads} thread(s), load {os.getloadavg()[0]:.1f}, "
-          f"torch {torch.__version__}, python {platform.python_version()}\n{' '.join(['python', *sys.argv])}\n"
-          f"{BATCH} images of {SIZE[0]} × {SIZE[1]}, medians of {arguments.rounds} interleaved rounds")
+    model = (
+        next(
+            (
+                line.split(":")[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if "model name" in line
+            ),
+            "",
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.processor()
+    )
+    print(
+        f"{datetime.date.today()}  {model}, {os.cpu_count()} cores, {arguments.threads} thread(s), load {os.getloadavg()[0]:.1f}, "
+        f"torch {torch.__version__}, python {platform.python_version()}\n{' '.join(['python', *sys.argv])}\n"
+        f"{BATCH} images of {SIZE[0]} × {SIZE[1]}, medians of {arguments.rounds} interleaved rounds"
+    )
     for letter, measure in {"a": ratio_a, "d": ratio_d, "e": ratio_e, "f": ratio_f}.items():
         if letter in arguments.only:
             measure(arguments.rounds)

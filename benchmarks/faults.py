@@ -5,6 +5,7 @@
 Each campaign prints how many faults really hit and what was lost; one that hit nothing, or lost anything, fails.
 `--folder` is where runs are made (default: in memory, where syncing costs nothing; what a kill spares is the same).
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,8 +37,10 @@ from mtlnas_lab.errors import RunError
 from mtlnas_lab.events import EventLog, Recovered, Step, Turned, read_lines
 from mtlnas_lab.runs import Run
 
-SPACE = {"plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
-         "edges": ["a:0 -> b:0", "b:0 -> a:0"]}
+SPACE = {
+    "plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
+    "edges": ["a:0 -> b:0", "b:0 -> a:0"],
+}
 CONFIG = {"steps": 100, "seed": 0}
 
 
@@ -92,13 +95,13 @@ class Faulty:
 def die(name: str, real: Callable, args: tuple):
     """kill -9 at a call; in the middle of it, where it writes."""
     if name == "write":
-        real(args[0], bytes(args[1])[:len(args[1]) // 2])
+        real(args[0], bytes(args[1])[: len(args[1]) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def no_space(name: str, real: Callable, args: tuple):
     """A full disk; the first half of what was to be written still fits."""
-    if name == "write" and len(args[1]) > 1 and real(args[0], bytes(args[1])[:len(args[1]) // 2]):
+    if name == "write" and len(args[1]) > 1 and real(args[0], bytes(args[1])[: len(args[1]) // 2]):
         return len(args[1]) // 2
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -110,7 +113,7 @@ def fork(work: Callable[[int], None]) -> tuple[int, int]:
     if process:
         os.close(into)
         return process, out
-    signal.alarm(300)                                                             # nobody stays behind
+    signal.alarm(300)  # nobody stays behind
     code = 1
     try:
         os.close(out)
@@ -144,13 +147,17 @@ def step(number: int) -> Step:
 
 def state(number: int) -> tuple[dict, dict]:
     generator = torch.Generator().manual_seed(number)
-    return {"w": torch.full((16, 4), float(number)), "rng": generator.get_state()[:256].clone()}, {"number": number}
+    return {"w": torch.full((16, 4), float(number)), "rng": generator.get_state()[:256].clone()}, {
+        "number": number
+    }
 
 
 def whole(loaded: tuple) -> bool:
     """Whether a loaded checkpoint is one that `state` made."""
     number, tensors, meta = loaded
-    return meta == {"number": number} and all(torch.equal(tensors[n], value) for n, value in state(number)[0].items())
+    return meta == {"number": number} and all(
+        torch.equal(tensors[n], value) for n, value in state(number)[0].items()
+    )
 
 
 def fresh(path: Path, count: int = 0, saves: tuple[int, ...] = ()) -> Path:
@@ -182,24 +189,31 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
                 if name != "write":
                     return real(*args)
                 cut = own.randrange(len(args[1]) + 1)
-                return real(args[0], args[1][:cut]) + (time.sleep(2e-4) or real(args[0], args[1][cut:]))
+                return real(args[0], args[1][:cut]) + (
+                    time.sleep(2e-4) or real(args[0], args[1][cut:])
+                )
 
             with Faulty(lambda count: pieces, in_pieces):
                 with Run.resume(path) as run:
                     for number in range(first, first + 200):
                         os.write(ack, struct.pack("<QQ", run.append(step(number)), number))
                         time.sleep(own.random() * 4e-4)
+
         return write
 
     for chain in range(10 if quick else 100):
         path, acked = fresh(folder / "run"), {}
         for life in range(10):
-            process, out = fork(work(path, 1000 * life + 1, chance.random(), bool(chance.getrandbits(1))))
-            if life % 3:                                                          # else: perhaps while it opens the run
+            process, out = fork(
+                work(path, 1000 * life + 1, chance.random(), bool(chance.getrandbits(1)))
+            )
+            if life % 3:  # else: perhaps while it opens the run
                 select.select([out], [], [], 1)
             time.sleep(chance.uniform(0, 0.02))
             os.kill(process, signal.SIGKILL)
-            promised = list(struct.iter_unpack("<QQ", (lambda data: data[:len(data) // 16 * 16])(drain(out))))
+            promised = list(
+                struct.iter_unpack("<QQ", (lambda data: data[: len(data) // 16 * 16])(drain(out)))
+            )
             if killed(process):
                 tally.hit("kills")
                 tally.hit("before the first event", not promised)
@@ -209,7 +223,9 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
         with Run.resume(path) as run:
             last = run.append(step(100_000))
         found = {seq: event for seq, event in read_lines((path / "events.jsonl").read_bytes())[0]}
-        missing = [seq for seq, number in acked.items() if getattr(found.get(seq), "step", None) != number]
+        missing = [
+            seq for seq, number in acked.items() if getattr(found.get(seq), "step", None) != number
+        ]
         tally.expect(not missing, f"chain {chain}: acknowledged records {missing[:5]} are lost")
         tally.expect(last in found, f"chain {chain}: the record after recovery is lost")
         tally.hit("events acknowledged", len(acked))
@@ -223,7 +239,7 @@ def cuts(folder: Path, chance: random.Random, quick: bool) -> Tally:
     path = fresh(folder / "run", count)
     log = path / "events.jsonl"
     data = log.read_bytes()
-    ends = [i for i, byte in enumerate(data) if byte == 10]                       # a record is whole up to its newline
+    ends = [i for i, byte in enumerate(data) if byte == 10]  # a record is whole up to its newline
     for cut in range(len(data) + 1):
         log.write_bytes(data[:cut])
         with Run.resume(path) as run:
@@ -231,9 +247,14 @@ def cuts(folder: Path, chance: random.Random, quick: bool) -> Tally:
             run.append(turned(902))
         complete = sum(end <= cut for end in ends)
         found, problems = numbers(path)
-        tally.expect(found == [*range(1, complete + 1), 901, 902], f"cut at {cut}: {found}, not {complete} and two")
+        tally.expect(
+            found == [*range(1, complete + 1), 901, 902],
+            f"cut at {cut}: {found}, not {complete} and two",
+        )
         seqs = EventLog.read(log).seqs
-        tally.expect(seqs == list(range(1, len(seqs) + 1)), f"cut at byte {cut}: the seqs have a hole")
+        tally.expect(
+            seqs == list(range(1, len(seqs) + 1)), f"cut at byte {cut}: the seqs have a hole"
+        )
         tally.hit("cuts")
         tally.hit("inside a record", cut > 0 and data[cut - 1] != 10)
     return tally
@@ -251,12 +272,20 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
         line = data.count(b"\n", 0, bit // 8) + 1
         log.write_bytes(spoilt)
         before, problems = numbers(path)
-        tally.expect(any(problem.startswith((f"line {line}:", f"line {line + 1}:")) for problem in problems),
-                     f"bit {bit}: line {line} is not flagged, but {problems}")
-        tally.expect(len(before) >= 48 and set(before) <= set(range(1, 51)), f"bit {bit}: only {before} are left")
+        tally.expect(
+            any(problem.startswith((f"line {line}:", f"line {line + 1}:")) for problem in problems),
+            f"bit {bit}: line {line} is not flagged, but {problems}",
+        )
+        tally.expect(
+            len(before) >= 48 and set(before) <= set(range(1, 51)),
+            f"bit {bit}: only {before} are left",
+        )
         with Run.resume(path) as run:
             run.append(turned(901))
-        tally.expect(numbers(path)[0] == [*before, 901], f"bit {bit}: {numbers(path)[0]} after an append to {before}")
+        tally.expect(
+            numbers(path)[0] == [*before, 901],
+            f"bit {bit}: {numbers(path)[0]} after an append to {before}",
+        )
         tally.hit("bits of the log")
     log.write_bytes(data)
     bits = range(8 * len(settings))
@@ -275,9 +304,11 @@ def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
     """The newest checkpoint and its manifest cut at every byte, each of their bits flipped: the one before is used."""
     tally, path = Tally(), fresh(folder / "run", 3, (1, 2))
     for kind in ("safetensors", "json"):
-        file, = (path / "checkpoints").glob(f"00000002-*.{kind}")
+        (file,) = (path / "checkpoints").glob(f"00000002-*.{kind}")
         data = file.read_bytes()
-        faults = [("cut", i) for i in range(len(data) - 1)] + [("flip", i) for i in range(8 * len(data))]
+        faults = [("cut", i) for i in range(len(data) - 1)] + [
+            ("flip", i) for i in range(8 * len(data))
+        ]
         for fault, i in chance.sample(faults, 400) if quick else faults:
             damaged = bytearray(data[:i] if fault == "cut" else data)
             if fault == "flip":
@@ -285,11 +316,20 @@ def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
             file.write_bytes(damaged)
             run = Run.open(path)
             loaded = run.load_checkpoint()
-            tally.expect(loaded[0] == 1 and whole(loaded), f"{file.name}, {fault} {i}: step {loaded[0]} was loaded")
-            tally.expect(any("00000002-" in notice for notice in run.notices), f"{file.name}, {fault} {i}: not a word")
+            tally.expect(
+                loaded[0] == 1 and whole(loaded),
+                f"{file.name}, {fault} {i}: step {loaded[0]} was loaded",
+            )
+            tally.expect(
+                any("00000002-" in notice for notice in run.notices),
+                f"{file.name}, {fault} {i}: not a word",
+            )
             tally.hit(f"{fault}s of the {'file' if kind == 'safetensors' else 'manifest'}")
         file.write_bytes(data)
-    tally.expect(Run.open(path).load_checkpoint()[0] == 2, "the checkpoint can't be loaded when it is whole again")
+    tally.expect(
+        Run.open(path).load_checkpoint()[0] == 2,
+        "the checkpoint can't be loaded when it is whole again",
+    )
     return tally
 
 
@@ -297,12 +337,16 @@ def survives(tally: Tally, path: Path, old: int, new: int, what: str) -> None:
     """After a save of `new` was broken off: the old or the new checkpoint, whole; and the run goes on."""
     with Run.resume(path) as run:
         loaded = run.load_checkpoint()
-        tally.expect(loaded[0] in (old, new) and whole(loaded), f"{what}: step {loaded[0]} was loaded")
+        tally.expect(
+            loaded[0] in (old, new) and whole(loaded), f"{what}: step {loaded[0]} was loaded"
+        )
         tally.hit("the new one was there", loaded[0] == new)
         run.resumed(loaded[0])
         run.save_checkpoint(new + 1, *state(new + 1))
         tally.expect(run.load_checkpoint()[0] == new + 1, f"{what}: the next save is not there")
-        tally.expect(not list((path / "checkpoints").glob("*.tmp")), f"{what}: temporary files stay")
+        tally.expect(
+            not list((path / "checkpoints").glob("*.tmp")), f"{what}: temporary files stay"
+        )
     tally.expect(numbers(path)[0] == [1, 2, 3], f"{what}: events are lost")
 
 
@@ -319,6 +363,7 @@ def saves(folder: Path, chance: random.Random, quick: bool) -> Tally:
             with Run.resume(path) as run, Faulty(at, die):
                 os.write(ready, b"!")
                 run.save_checkpoint(3, *state(3))
+
         return save
 
     hit, call = True, 0
@@ -363,10 +408,26 @@ def traced(path: Path, name: str, call: int) -> bool:
             run.save_checkpoint(3, *state(3))
 
     process, out = fork(save)
-    tracer = subprocess.Popen(["strace", "-qq", "-o", os.devnull, "-p", str(process), "-e", f"trace={name}",
-                               "-e", f"inject={name}:signal=KILL:when={call}"], stderr=subprocess.DEVNULL)
+    tracer = subprocess.Popen(
+        [
+            "strace",
+            "-qq",
+            "-o",
+            os.devnull,
+            "-p",
+            str(process),
+            "-e",
+            f"trace={name}",
+            "-e",
+            f"inject={name}:signal=KILL:when={call}",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
     try:
-        while "TracerPid:\t0\n" in Path(f"/proc/{process}/status").read_text() and tracer.poll() is None:
+        while (
+            "TracerPid:\t0\n" in Path(f"/proc/{process}/status").read_text()
+            and tracer.poll() is None
+        ):
             time.sleep(0.002)
         os.write(start, b"!")
         drain(out)
@@ -385,7 +446,11 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
         def work(answers: int) -> None:
             while order := os.read(orders, 1):
                 try:
-                    run = Run.create(folder / "run", CONFIG, SPACE) if order == b"c" else Run.resume(folder / "run")
+                    run = (
+                        Run.create(folder / "run", CONFIG, SPACE)
+                        if order == b"c"
+                        else Run.resume(folder / "run")
+                    )
                     os.write(answers, b"won")
                     if os.read(orders, 1) != b".":
                         return
@@ -394,6 +459,7 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
                 except RunError as error:
                     known = "being written" in str(error) or "already holds" in str(error)
                     os.write(answers, b"not" if known else b"???")
+
         return work
 
     def hire() -> tuple[int, int, int]:
@@ -444,7 +510,9 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
             path, promised = folder / "run", []
             shutil.rmtree(path, ignore_errors=True)
             last = 10**6 if for_ever else call
-            with Faulty(lambda count, call=call, last=last: call <= count <= last, no_space) as faulty:
+            with Faulty(
+                lambda count, call=call, last=last: call <= count <= last, no_space
+            ) as faulty:
                 try:
                     with Run.create(path, CONFIG, SPACE) as run:
                         for number in (1, 2, 3):
@@ -452,7 +520,9 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
                             promised.append(number)
                             run.save_checkpoint(number, *state(number))
                 except RunError as error:
-                    tally.expect("\n" not in str(error) and "--resume" in str(error), f"call {call}: {error}")
+                    tally.expect(
+                        "\n" not in str(error) and "--resume" in str(error), f"call {call}: {error}"
+                    )
             hits = faulty.hits
             tally.hit("calls that failed", hits)
             if hits:
@@ -464,14 +534,21 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
 def goes_on(tally: Tally, path: Path, promised: list[int], what: str) -> None:
     """After room was made: the run goes on (or is made anew, if it never was), and what was promised is there."""
-    with Run.resume(path) if (path / "events.jsonl").exists() else Run.create(path, CONFIG, SPACE) as run:
+    with (
+        Run.resume(path)
+        if (path / "events.jsonl").exists()
+        else Run.create(path, CONFIG, SPACE) as run
+    ):
         if run.checkpoints():
             tally.expect(whole(run.load_checkpoint()), f"{what}: the checkpoint is not whole")
         run.append(turned(901))
         run.save_checkpoint(901, *state(901))
         tally.expect(run.load_checkpoint()[0] == 901, f"{what}: the next checkpoint is not there")
     found, _ = numbers(path)
-    tally.expect([n for n in found if n in promised] == promised and found[-1] == 901, f"{what}: {found} of {promised}")
+    tally.expect(
+        [n for n in found if n in promised] == promised and found[-1] == 901,
+        f"{what}: {found} of {promised}",
+    )
 
 
 def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> None:
@@ -511,21 +588,45 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
             saved = attempt(run.save_checkpoint, number, *state(number))
             attempt(run.append, step(number))
             old = run.load_checkpoint()
-            (disk / "filling").unlink() if mounted else resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            (disk / "filling").unlink() if mounted else resource.setrlimit(
+                resource.RLIMIT_FSIZE, limits
+            )
             promised += [number for number in range(501, 511) if run.append(step(number))]
             run.save_checkpoint(510, *state(510))
-            os.write(answer, json.dumps([promised, refused, not saved and whole(old) and old[0] == first
-                                         and whole(run.load_checkpoint())]).encode())
+            os.write(
+                answer,
+                json.dumps(
+                    [
+                        promised,
+                        refused,
+                        not saved
+                        and whole(old)
+                        and old[0] == first
+                        and whole(run.load_checkpoint()),
+                    ]
+                ).encode(),
+            )
 
     try:
         process, out = fork(work)
         promised, refused, good = json.loads(drain(out) or "[[], [], false]")
         os.waitpid(process, 0)
         found, _ = numbers(disk / "run")
-        tally.hit("writes refused by a small disk" if mounted else "writes refused by a size limit", len(refused))
-        tally.expect(good and all("\n" not in line and "--resume" in line for line in refused), f"{turn}: {refused}")
-        tally.expect([n for n in found if n in promised] == promised, f"{turn}: {set(promised) - set(found)} are lost")
-        tally.hit("lines cut short", len(EventLog.read(disk / "run" / "events.jsonl").of(Recovered)))
+        tally.hit(
+            "writes refused by a small disk" if mounted else "writes refused by a size limit",
+            len(refused),
+        )
+        tally.expect(
+            good and all("\n" not in line and "--resume" in line for line in refused),
+            f"{turn}: {refused}",
+        )
+        tally.expect(
+            [n for n in found if n in promised] == promised,
+            f"{turn}: {set(promised) - set(found)} are lost",
+        )
+        tally.hit(
+            "lines cut short", len(EventLog.read(disk / "run" / "events.jsonl").of(Recovered))
+        )
     finally:
         if mounted:
             subprocess.run(["umount", disk], check=True)
@@ -540,18 +641,75 @@ class Payload:
 
 
 NAMES = (
-    "../x", "../../x", "/etc/passwd", "//etc/passwd", "x/../../y", "..", ".", "", "/", "~", "~/x", "C:\\x", "\\..\\x",
-    "file:///etc/passwd", "%2e%2e/x", "x#y", "x\0y", "x\ny", "run2", "../run2/x.json", "config.json/", "$HOME", "`id`",
-    "./config.json", "config.json ", "CONFIG.JSON", "con", "nul", "lock", "events.jsonl", "controls.jsonl", "a" * 300,
-    "weights.pt", "weights.pkl", "x.npz", "x.onnx", "x.ckpt", "x.pth", "/proc/self/mem", "/dev/zero", "checkpoints",
-    "checkpoints/x", "\u202egpj", "\u200b", "..%2f", "....//", "..;/", "x\\..\\..\\y", "|id", "-rf", "*", "?", "[a]",
-    "{a}", "\x1b[2J", "config.json\0.png", "\uff43onfig.json", "config.js\u043en", "space.json/../../x", "/dev/stdin",
-    "/dev/tty", "fd:0")
+    "../x",
+    "../../x",
+    "/etc/passwd",
+    "//etc/passwd",
+    "x/../../y",
+    "..",
+    ".",
+    "",
+    "/",
+    "~",
+    "~/x",
+    "C:\\x",
+    "\\..\\x",
+    "file:///etc/passwd",
+    "%2e%2e/x",
+    "x#y",
+    "x\0y",
+    "x\ny",
+    "run2",
+    "../run2/x.json",
+    "config.json/",
+    "$HOME",
+    "`id`",
+    "./config.json",
+    "config.json ",
+    "CONFIG.JSON",
+    "con",
+    "nul",
+    "lock",
+    "events.jsonl",
+    "controls.jsonl",
+    "a" * 300,
+    "weights.pt",
+    "weights.pkl",
+    "x.npz",
+    "x.onnx",
+    "x.ckpt",
+    "x.pth",
+    "/proc/self/mem",
+    "/dev/zero",
+    "checkpoints",
+    "checkpoints/x",
+    "\u202egpj",
+    "\u200b",
+    "..%2f",
+    "....//",
+    "..;/",
+    "x\\..\\..\\y",
+    "|id",
+    "-rf",
+    "*",
+    "?",
+    "[a]",
+    "{a}",
+    "\x1b[2J",
+    "config.json\0.png",
+    "\uff43onfig.json",
+    "config.js\u043en",
+    "space.json/../../x",
+    "/dev/stdin",
+    "/dev/tty",
+    "fd:0",
+)
 ENDINGS = ("pt", "pth", "pkl", "ckpt", "npz", "onnx", "bin", "joblib")
 
 
 def hostile(folder: Path, chance: random.Random, quick: bool) -> Tally:
     """Names that lead out of the run, links and pipes in it, pickles under every ending: refused, unopened, not run."""
+
     def work(answer: int) -> None:
         seen = []
         sys.addaudithook(lambda event, args: seen.append((event, str(args[0]) if args else "")))
@@ -561,10 +719,17 @@ def hostile(folder: Path, chance: random.Random, quick: bool) -> Tally:
         for attack in (hostile_names, hostile_links, hostile_pickles):
             attack(tally, path)
         for event, what in seen:
-            tally.expect(event not in ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"),
-                         f"{event} {what}")
+            tally.expect(
+                event
+                not in ("pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"),
+                f"{event} {what}",
+            )
         opened = {what for event, what in seen if event == "open" and what.startswith("/")}
-        outside = [what for what in opened if not what.startswith((str(folder), sys.prefix, sys.base_prefix))]
+        outside = [
+            what
+            for what in opened
+            if not what.startswith((str(folder), sys.prefix, sys.base_prefix))
+        ]
         tally.expect(bool(opened) and not outside, f"opened outside the run: {sorted(outside)}")
         os.write(answer, json.dumps([tally.hits, tally.lost]).encode())
 
@@ -586,14 +751,16 @@ def refused(tally: Tally, kind: str, what: str, act: Callable, *args) -> None:
 
 
 def hostile_names(tally: Tally, path: Path) -> None:
-    manifest, = (path / "checkpoints").glob("00000002-*.json")
+    (manifest,) = (path / "checkpoints").glob("00000002-*.json")
     good = manifest.read_bytes()
     with Run.resume(path) as run:
         for name in NAMES:
             refused(tally, "names", f"reading {name!r}", run.read_json, name)
             refused(tally, "names", f"writing {name!r}", run.write, name, b"x")
             manifest.write_bytes(files.encode(files.decode(good) | {"file": name}))
-            tally.expect(run.load_checkpoint()[0] == 1, f"a manifest that names {name!r} was followed")
+            tally.expect(
+                run.load_checkpoint()[0] == 1, f"a manifest that names {name!r} was followed"
+            )
             tally.hit("manifests")
     manifest.write_bytes(good)
 
@@ -605,12 +772,14 @@ def hostile_links(tally: Tally, path: Path) -> None:
     def secret_link(target: Path) -> None:
         os.symlink(aside if aside.is_dir() else secret, target)
 
-    for name, act in {"config.json": lambda: Run.open(path).read_json("config.json"),
-                      "lock": lambda: Run.resume(path),
-                      "events.jsonl": lambda: Run.open(path).log,
-                      "weights.safetensors": lambda: Run.open(path).load_weights(),
-                      "controls.jsonl": lambda: Run.request(path, temperature=1),
-                      "checkpoints": lambda: Run.open(path).load_checkpoint()}.items():
+    for name, act in {
+        "config.json": lambda: Run.open(path).read_json("config.json"),
+        "lock": lambda: Run.resume(path),
+        "events.jsonl": lambda: Run.open(path).log,
+        "weights.safetensors": lambda: Run.open(path).load_weights(),
+        "controls.jsonl": lambda: Run.request(path, temperature=1),
+        "checkpoints": lambda: Run.open(path).load_checkpoint(),
+    }.items():
         target = path / name
         if target.exists():
             target.rename(aside)
@@ -619,7 +788,13 @@ def hostile_links(tally: Tally, path: Path) -> None:
             if (name, kind) != ("checkpoints", "folder"):
                 refused(tally, "links, pipes, folders", f"{name} as a {kind}", act)
             if name == "events.jsonl":
-                refused(tally, "links, pipes, folders", f"writing to {name} as a {kind}", Run.resume, path)
+                refused(
+                    tally,
+                    "links, pipes, folders",
+                    f"writing to {name} as a {kind}",
+                    Run.resume,
+                    path,
+                )
             target.rmdir() if kind == "folder" else target.unlink()
         if aside.exists():
             aside.rename(target)
@@ -628,9 +803,15 @@ def hostile_links(tally: Tally, path: Path) -> None:
 def hostile_pickles(tally: Tally, path: Path) -> None:
     with zipfile.ZipFile(path.parent / "boxed" / "zip", "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(Payload()))
-    checkpoint, = (path / "checkpoints").glob("00000002-*.json")
-    names = [*runs.JSON, "weights.safetensors", "controls.jsonl", "events.jsonl",
-             f"checkpoints/{checkpoint.stem}.safetensors", f"checkpoints/{checkpoint.stem}.json"]
+    (checkpoint,) = (path / "checkpoints").glob("00000002-*.json")
+    names = [
+        *runs.JSON,
+        "weights.safetensors",
+        "controls.jsonl",
+        "events.jsonl",
+        f"checkpoints/{checkpoint.stem}.safetensors",
+        f"checkpoints/{checkpoint.stem}.json",
+    ]
     payloads = [pickle.dumps(Payload(), protocol) for protocol in range(6)]
     for data in (*payloads, (path.parent / "boxed" / "zip").read_bytes()):
         for name in names:
@@ -638,8 +819,14 @@ def hostile_pickles(tally: Tally, path: Path) -> None:
             kept = target.read_bytes() if target.exists() else None
             target.write_bytes(data)
             run = Run.open(path)
-            for act in (run.load_weights, run.load_checkpoint, run.requests, run.scores, run.architecture,
-                        lambda run=run: (run.config, run.space, run.log.events)):
+            for act in (
+                run.load_weights,
+                run.load_checkpoint,
+                run.requests,
+                run.scores,
+                run.architecture,
+                lambda run=run: (run.config, run.space, run.log.events),
+            ):
                 try:
                     act()
                 except RunError as error:
@@ -651,18 +838,33 @@ def hostile_pickles(tally: Tally, path: Path) -> None:
             refused(tally, "pickles", name, Run.open(path).read_json, name)
 
 
-CAMPAIGNS = (kills, cuts, flips, spoilt, saves, races, full, hostile)             # (folder, chance, quick) -> Tally
+CAMPAIGNS = (
+    kills,
+    cuts,
+    flips,
+    spoilt,
+    saves,
+    races,
+    full,
+    hostile,
+)  # (folder, chance, quick) -> Tally
 
 
 def main() -> int:
     from search_faults import searches  # real searches; it uses this file's tools
 
     campaigns = (*CAMPAIGNS, searches)
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a sample of each campaign, in seconds")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a sample of each campaign, in seconds"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=[campaign.__name__ for campaign in campaigns])
-    parser.add_argument("--folder", type=Path, default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    parser.add_argument(
+        "--folder", type=Path, default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    )
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     print(f"seed {wanted.seed}, {'quick' if wanted.quick else 'full'}")
@@ -674,9 +876,14 @@ def main() -> int:
                 tally = campaign(Path(folder), random.Random(wanted.seed), wanted.quick)
             bad = bool(tally.lost) or not sum(tally.hits.values())
             failed += bad
-            print(f"{campaign.__name__:<8} {'FAILED' if bad else 'ok':<6} {len(tally.lost)} lost · "
-                  + " · ".join(f"{count} {kind}" for kind, count in tally.hits.items())
-                  + f" · {time.monotonic() - begin:.1f} s", *tally.lost[:5], sep="\n    ", flush=True)
+            print(
+                f"{campaign.__name__:<8} {'FAILED' if bad else 'ok':<6} {len(tally.lost)} lost · "
+                + " · ".join(f"{count} {kind}" for kind, count in tally.hits.items())
+                + f" · {time.monotonic() - begin:.1f} s",
+                *tally.lost[:5],
+                sep="\n    ",
+                flush=True,
+            )
     return bool(failed)
 
 

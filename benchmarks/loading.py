@@ -4,6 +4,7 @@ layout that is written for it (pictures of 480 × 640, brought to 96 × 128), an
 `read`: waiting until a batch's images are decoded. `batch`: that and all else up to the augmented batch, which a pack
 in memory costs too.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -34,12 +35,22 @@ def write(root: Path, count: int) -> int:
     rng, lists = np.random.default_rng(0), {"seg": [], "normal_mask": []}
     (root / "list").mkdir()
     for n in range(count):
-        smooth = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(FULL[::-1])
-        image = (np.asarray(smooth).astype(int) + rng.integers(-4, 5, (*FULL, 3))).clip(0, 255).astype(np.uint8)
+        smooth = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(
+            FULL[::-1]
+        )
+        image = (
+            (np.asarray(smooth).astype(int) + rng.integers(-4, 5, (*FULL, 3)))
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
         a, b = np.moveaxis(2 * np.pi * np.asarray(smooth)[..., :2] / 255, -1, 0)
         normal = np.stack([np.cos(a), np.sin(a) * np.cos(b), np.sin(a) * np.sin(b)], -1)
         normal = ((normal + 1) * 127.5).round().astype(np.uint8)
-        for kind, array in (("", image), ("_seg", np.asarray(smooth)[..., 0] // 7), ("_normal", normal)):
+        for kind, array in (
+            ("", image),
+            ("_seg", np.asarray(smooth)[..., 0] // 7),
+            ("_normal", normal),
+        ):
             Image.fromarray(array).save(root / f"{n}{kind}.png")
         lists["seg"].append(f"/{n}.png /{n}_seg.png\n")
         lists["normal_mask"].append(f"/{n}.png /{n}_normal.png\n")
@@ -78,6 +89,7 @@ def measure(lab, pack, steps: int, lazy: bool) -> dict[str, list[float]]:
             taken = take(pack.cache, *arguments)
             waited[0] += time.perf_counter() - start
             return taken
+
         pack.cache.take = timed
     for _ in range(steps):
         waited[0], start = 0.0, time.perf_counter()
@@ -89,27 +101,39 @@ def measure(lab, pack, steps: int, lazy: bool) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=160)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--workers", type=int, help="by default one a core")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     epoch = arguments.images // 2 // BATCH
-    print(f"{datetime.date.today()}  {os.cpu_count()} cores, {arguments.threads} thread(s), "
-          f"load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n{' '.join(['python', *sys.argv])}")
+    print(
+        f"{datetime.date.today()}  {os.cpu_count()} cores, {arguments.threads} thread(s), "
+        f"load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n{' '.join(['python', *sys.argv])}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         size = write(Path(folder), arguments.images)
-        print(f"{arguments.images} images of {FULL[0]} × {FULL[1]} ({size // 1000} kB as PNG) with two labels each, to "
-              f"96 × 128; {epoch} steps of 2 × {BATCH} images an epoch")
-        for name, memory_gb, epochs in (("a folder, its first epoch", 4.0, 1), ("from its third epoch", 4.0, 4),
-                                        ("without memory to keep images", 0.0, 1), ("a pack in memory", None, 1)):
-            pack = open_folder(folder, memory_gb=memory_gb or 0.0, workers=arguments.workers, hold=())["train"]
+        print(
+            f"{arguments.images} images of {FULL[0]} × {FULL[1]} ({size // 1000} kB as PNG) with two labels each, to "
+            f"96 × 128; {epoch} steps of 2 × {BATCH} images an epoch"
+        )
+        for name, memory_gb, epochs in (
+            ("a folder, its first epoch", 4.0, 1),
+            ("from its third epoch", 4.0, 4),
+            ("without memory to keep images", 0.0, 1),
+            ("a pack in memory", None, 1),
+        ):
+            pack = open_folder(
+                folder, memory_gb=memory_gb or 0.0, workers=arguments.workers, hold=()
+            )["train"]
             lab = make_lab("tiny", {"train": pack})
             if memory_gb is None:
                 pack = pack.read()
             found = measure(lab, pack, epochs * epoch, memory_gb is not None)
-            late = {key: values[2 * epoch if epochs > 2 else 0:] for key, values in found.items()}
+            late = {key: values[2 * epoch if epochs > 2 else 0 :] for key, values in found.items()}
             read, batch = (sum(late[key]) / sum(late["step"]) for key in ("read", "batch"))
             step = 1e3 * statistics.median(late["step"])
             print(f"    {name:30} step {step:6.0f} ms   read {read:6.1%}   batch {batch:6.1%}")

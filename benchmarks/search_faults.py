@@ -1,4 +1,5 @@
 """Faults in real searches: killed, interrupted, out of disk; resumed, they must tell the same events as one never stopped."""
+
 from __future__ import annotations
 
 import contextlib
@@ -27,17 +28,39 @@ PARTS = ("pretraining", ".", "baselines/single_task")
 
 def command(pack: Path, out: Path) -> list[str]:
     """The search that is spoilt: some seconds long, with pretraining, evaluations, checkpoints and a baseline."""
-    return ["search", "--data", str(pack), "--tasks", "segmentation,normals", "--steps", str(STEPS), "--pretrain-steps", "4",
-            "--evaluate-every", "4", "--checkpoint-every", "2", "--threads", "1", "--out", str(out)]
+    return [
+        "search",
+        "--data",
+        str(pack),
+        "--tasks",
+        "segmentation,normals",
+        "--steps",
+        str(STEPS),
+        "--pretrain-steps",
+        "4",
+        "--evaluate-every",
+        "4",
+        "--checkpoint-every",
+        "2",
+        "--threads",
+        "1",
+        "--out",
+        str(out),
+    ]
 
 
 def start(pack: Path, out: Path) -> tuple[int, int]:
     """A process that begins the search, or goes on with it where a run is there; it writes how it ended."""
+
     def work(answer: int) -> None:
         signal.alarm(300)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         told = io.StringIO()
-        arguments = ["search", "--out", str(out), "--resume"] if (out / "events.jsonl").exists() else command(pack, out)
+        arguments = (
+            ["search", "--out", str(out), "--resume"]
+            if (out / "events.jsonl").exists()
+            else command(pack, out)
+        )
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
             try:
                 cli.main(arguments)
@@ -51,14 +74,19 @@ def start(pack: Path, out: Path) -> tuple[int, int]:
 
 def written(out: Path) -> int:
     """How many lines all logs of a run hold."""
-    return sum(path.read_bytes().count(b"\n") for part in PARTS if (path := out / part / "events.jsonl").exists())
+    return sum(
+        path.read_bytes().count(b"\n")
+        for part in PARTS
+        if (path := out / part / "events.jsonl").exists()
+    )
 
 
 def history(out: Path) -> list:
     """What a run tells: every step of every part without its seconds, evaluations, scores."""
     logs = [EventLog.read(out / part / "events.jsonl") for part in PARTS]
     return [[[replace(e, seconds=0.0) for e in log.steps], log.of(Evaluated)] for log in logs] + [
-        json.loads((out / "scores.json").read_text())]
+        json.loads((out / "scores.json").read_text())
+    ]
 
 
 def stop(process: int, out: Path, lines: int, number: int, chance: random.Random) -> bool:
@@ -92,22 +120,40 @@ def searches(folder: Path, chance: random.Random, quick: bool) -> Tally:
                 status = os.waitpid(process, 0)[1]
                 hit = os.WIFSIGNALED(status) or json.loads(answer or "[0]")[0] == 130
                 hits += hit
-                tally.hit({signal.SIGKILL: "searches killed", signal.SIGINT: "searches interrupted"}[kind], hit)
+                tally.hit(
+                    {signal.SIGKILL: "searches killed", signal.SIGINT: "searches interrupted"}[
+                        kind
+                    ],
+                    hit,
+                )
         process, out = start(pack, run)
         code, told = json.loads(drain(out) or '[1, ""]')
         os.waitpid(process, 0)
-        tally.expect(code == 0 and history(run) == expected, f"turn {turn}, {hits} stops: other events, or {told[-200:]}")
+        tally.expect(
+            code == 0 and history(run) == expected,
+            f"turn {turn}, {hits} stops: other events, or {told[-200:]}",
+        )
     for turn in range(1 if quick else 5):
         full_disk(tally, folder, pack, expected, lines, chance, turn)
     return tally
 
 
-def full_disk(tally: Tally, folder: Path, pack: Path, expected: list, lines: int, chance: random.Random, turn: int) -> None:
+def full_disk(
+    tally: Tally,
+    folder: Path,
+    pack: Path,
+    expected: list,
+    lines: int,
+    chance: random.Random,
+    turn: int,
+) -> None:
     """The search on a small file system, which something else fills while it runs; after room was made it goes on."""
     disk = folder / "disk"
     disk.mkdir(exist_ok=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", disk], capture_output=True).returncode:
-        return                                                                   # no right to mount: `full` has its own way
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", disk], capture_output=True
+    ).returncode:
+        return  # no right to mount: `full` has its own way
     try:
         run, filling = disk / "run", disk / "filling"
         process, out = start(pack, run)
@@ -119,11 +165,17 @@ def full_disk(tally: Tally, folder: Path, pack: Path, expected: list, lines: int
         os.waitpid(process, 0)
         last = told.strip().splitlines()[-1]
         tally.hit("searches out of disk", code == 2)
-        tally.expect(code == 2 and "--resume" in last and "Traceback" not in told, f"disk {turn}: {code}, {last}")
+        tally.expect(
+            code == 2 and "--resume" in last and "Traceback" not in told,
+            f"disk {turn}: {code}, {last}",
+        )
         filling.unlink(missing_ok=True)
         process, out = start(pack, run)
         code, told = json.loads(drain(out) or '[1, ""]')
         os.waitpid(process, 0)
-        tally.expect(code == 0 and history(run) == expected, f"disk {turn}, gone on with: other events, or {told[-200:]}")
+        tally.expect(
+            code == 0 and history(run) == expected,
+            f"disk {turn}, gone on with: other events, or {told[-200:]}",
+        )
     finally:
         subprocess.run(["umount", disk], check=True)

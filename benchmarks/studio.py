@@ -4,6 +4,7 @@ Every figure comes from a real JupyterLab with a real headless Chromium attached
 of the slow-down take turns inside one run, in blocks of half a second, for the speed of a shared machine drifts within seconds.
 It takes an hour, 20 minutes of it for the memory. Nothing here is a test.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,7 +31,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from browsing import ARGUMENTS, CHROMIUM, Notebook, chromium, free_port, serve, wait_for  # noqa: E402
 from widget_fakes import FakeSearch, write_run  # noqa: E402
 
-BEGIN = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
+BEGIN = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
 import json, os, random, threading, time
 import torch; torch.set_num_threads(1)                    # the other core is for the browser
 import viz_fakes
@@ -40,11 +41,14 @@ from mtlnas_lab import Search, SearchConfig, presets
 from mtlnas_lab.widgets import SearchStudio
 """
 # 48 edges between networks of 4 to 6 channels: the hardest case for whoever shares the interpreter with it.
-SMALL = BEGIN + """lab = small_lab()
+SMALL = (
+    BEGIN
+    + """lab = small_lab()
 search = Search(lab, SearchConfig(steps=10**6, batch_size=2, entropy_weight=0.0), Stream(lab), Stream(lab, first=7))
 studio = SearchStudio(search, title="bench")
 studio.start()
 """
+)
 PAIRS = """ends, step = [], search.step
 def noted():
     event = step()
@@ -86,7 +90,9 @@ def measure(count, least, file):
     os.rename(file + ".part", file)
 """
 # Steps of 15 ms that leave and take the interpreter as those of networks do.
-SHORT = BEGIN + """class Short(FakeSearch):
+SHORT = (
+    BEGIN
+    + """class Short(FakeSearch):
     matrix = torch.ones(128, 128)
     def step(self):
         end = time.perf_counter() + 0.015
@@ -97,6 +103,7 @@ search = Short(steps=10**6)
 studio = SearchStudio(search, title="bench")
 studio.start()
 """
+)
 MOVES = """used, step = [], search.step
 def timed():
     begin = time.time()
@@ -115,23 +122,29 @@ COUNT_DRAWS = """() => { window.draws = 0; window.longest = 0;
     return copy.apply(this, what); };
   new PerformanceObserver(list => { for (const one of list.getEntries()) window.longest = Math.max(window.longest, one.duration); })
     .observe({entryTypes: ['longtask']}); }"""
-LARGE = BEGIN + """space = viz_fakes.space(5, plan=viz_fakes.RESNET)
+LARGE = (
+    BEGIN
+    + """space = viz_fakes.space(5, plan=viz_fakes.RESNET)
 studio = SearchStudio(FakeSearch(space=space, steps=100_000, pause=0.02), title="720 edges")
 studio.start()
 """
-REAL = BEGIN + """from dataclasses import replace
+)
+REAL = (
+    BEGIN
+    + """from dataclasses import replace
 lab = presets.tiny(seed=0)
 search = Search(lab, replace(presets.preset("tiny").search, steps=100_000, **CHANGES))
 studio = SearchStudio(search, title="bench")
 studio.start()
 """
+)
 
 
 NOTEBOOKS, QUICK = REAL.replace("**CHANGES", ""), REAL.replace("**CHANGES", "batch_size=2")
 
 
 def found(text: str):
-    return json.loads(text[text.index("FOUND") + 5:].splitlines()[0])
+    return json.loads(text[text.index("FOUND") + 5 :].splitlines()[0])
 
 
 def bootstrap(values: list[float], share: float = 0.95, draws: int = 10_000) -> float:
@@ -150,7 +163,9 @@ def slow_down(what, search, open_, args):
         nb.page.evaluate(COUNT_DRAWS)
         file = nb.path.with_suffix(".json")
         file.unlink(missing_ok=True)
-        nb.cell(f"threading.Thread(target=measure, args={(args.pairs, args.block, str(file))!r}).start()")
+        nb.cell(
+            f"threading.Thread(target=measure, args={(args.pairs, args.block, str(file))!r}).start()"
+        )
         look = leave()
         while not file.exists():
             time.sleep(1)
@@ -158,11 +173,25 @@ def slow_down(what, search, open_, args):
         assert lasted, f"the search could not be measured: {pairs}"
         frames = look().page.evaluate("window.draws") / lasted
     slower = [100 * (on / off - 1) for (on, _), (off, _) in pairs]
-    step, median, bound = 1000 * statistics.median(off for _, (off, _) in pairs), statistics.median(slower), bootstrap(slower)
+    step, median, bound = (
+        1000 * statistics.median(off for _, (off, _) in pairs),
+        statistics.median(slower),
+        bootstrap(slower),
+    )
     waited = 100 * statistics.median(on - off for (_, on), (_, off) in pairs)
     yield f"(a) slow-down of {what}, median", f"{median:+.2f} %", "≤ 1 %", median <= 1
-    yield f"    upper 95 % bound of it, {len(pairs)} pairs, steps of {step:.0f} ms, {frames:.1f} frames/s", f"{bound:+.2f} %", "≤ 3 %", bound <= 3
-    yield "    of it, waiting for the interpreter or a core (the rest computes more slowly)", f"{waited:+.2f} %", "", True
+    yield (
+        f"    upper 95 % bound of it, {len(pairs)} pairs, steps of {step:.0f} ms, {frames:.1f} frames/s",
+        f"{bound:+.2f} %",
+        "≤ 3 %",
+        bound <= 3,
+    )
+    yield (
+        "    of it, waiting for the interpreter or a core (the rest computes more slowly)",
+        f"{waited:+.2f} %",
+        "",
+        True,
+    )
 
 
 def slider(open_, args):
@@ -179,11 +208,27 @@ def slider(open_, args):
         time.sleep(0.3 + 0.3 * draw.random())
     moves = nb.page.evaluate("window.moves")
     used = found(nb.cell("print('FOUND' + json.dumps(used))"))
-    delays = [next((at for at, weight, _ in used if at > moved and abs(weight - value) < 1e-6), moved + 9) - moved
-              for moved, value in moves]
-    late, step = sorted(delays)[int(0.95 * (len(delays) - 1))], statistics.median(seconds for *_, seconds in used)
-    yield f"(b) slider → first step that uses it, 95th percentile of {len(delays)}", f"{1000 * late:.0f} ms", "≤ 100 ms", late <= 0.1
-    yield f"    the median; steps take {1000 * step:.0f} ms", f"{1000 * statistics.median(delays):.0f} ms", "", True
+    delays = [
+        next((at for at, weight, _ in used if at > moved and abs(weight - value) < 1e-6), moved + 9)
+        - moved
+        for moved, value in moves
+    ]
+    late, step = (
+        sorted(delays)[int(0.95 * (len(delays) - 1))],
+        statistics.median(seconds for *_, seconds in used),
+    )
+    yield (
+        f"(b) slider → first step that uses it, 95th percentile of {len(delays)}",
+        f"{1000 * late:.0f} ms",
+        "≤ 100 ms",
+        late <= 0.1,
+    )
+    yield (
+        f"    the median; steps take {1000 * step:.0f} ms",
+        f"{1000 * statistics.median(delays):.0f} ms",
+        "",
+        True,
+    )
 
 
 def large(open_, args):
@@ -213,22 +258,34 @@ def memory(open_, args):
         tools.send("HeapProfiler.collectGarbage")
         status = Path(f"/proc/{pid}/status").read_text()
         kernel.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-        metrics = {one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]}
+        metrics = {
+            one["name"]: one["value"] for one in tools.send("Performance.getMetrics")["metrics"]
+        }
         page.append(metrics["JSHeapUsedSize"] / 2**20)
         steps.append(nb.step())
     for name, sizes in (("(d) kernel", kernel), ("    page", page)):
         quarter = max(1, len(sizes) // 4)
-        early, late = statistics.median(sizes[quarter:2 * quarter]), statistics.median(sizes[-quarter:])
+        early, late = (
+            statistics.median(sizes[quarter : 2 * quarter]),
+            statistics.median(sizes[-quarter:]),
+        )
         growth = 100 * (late / early - 1)
-        yield (f"{name}: memory over {args.minutes:g} minutes, {steps[-1]} steps, now {late:.0f} MiB", f"{growth:+.1f} %", "< 5 %", growth < 5)
+        yield (
+            f"{name}: memory over {args.minutes:g} minutes, {steps[-1]} steps, now {late:.0f} MiB",
+            f"{growth:+.1f} %",
+            "< 5 %",
+            growth < 5,
+        )
 
 
 def opening(open_, args):
     """(e) a recorded run of 20,000 steps: from running the cell to the first frame, and to the whole run."""
     with tempfile.TemporaryDirectory() as folder:
         write_run(Path(folder) / "run", FakeSearch(steps=20_000))
-        nb = open_("opening", BEGIN, f"studio = SearchStudio({str(Path(folder) / 'run')!r})\nstudio", "")
-        nb.run_all(until=".jp-CodeCell")                      # once, for the imports and a warm page
+        nb = open_(
+            "opening", BEGIN, f"studio = SearchStudio({str(Path(folder) / 'run')!r})\nstudio", ""
+        )
+        nb.run_all(until=".jp-CodeCell")  # once, for the imports and a warm page
         nb.wait_step(20_000)
         times = []
         for _ in range(args.opens):
@@ -241,7 +298,12 @@ def opening(open_, args):
             nb.wait_step(20_000)
             times.append((first, time.monotonic() - begin))
     first, whole = (statistics.median(part) for part in zip(*times))
-    yield f"(e) first frame of a run of 20,000 steps, median of {len(times)}", f"{first:.2f} s", "≤ 2 s", first <= 2
+    yield (
+        f"(e) first frame of a run of 20,000 steps, median of {len(times)}",
+        f"{first:.2f} s",
+        "≤ 2 s",
+        first <= 2,
+    )
     yield "    all of it", f"{whole:.2f} s", "", True
 
 
@@ -251,11 +313,27 @@ def unwatched(lab, browser, *parts):
     tests see a page, hear every message of a kernel; that costs more than the message, and no reader of a notebook has it."""
     port, settings = free_port(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     reader = {}
-    if os.geteuid() == 0:                                     # as root, Chromium lifts its threads above the search's (nice −8)
+    if os.geteuid() == 0:  # as root, Chromium lifts its threads above the search's (nice −8)
         shutil.chown(settings.name, "nobody", "nogroup")
-        reader = {"user": "nobody", "group": "nogroup", "extra_groups": [], "env": os.environ | {"HOME": settings.name}}
-    process = subprocess.Popen([CHROMIUM, "--headless", *ARGUMENTS, f"--remote-debugging-port={port}", "--window-size=1340,900",
-                                f"--user-data-dir={settings.name}", "about:blank"], stderr=subprocess.DEVNULL, **reader)
+        reader = {
+            "user": "nobody",
+            "group": "nogroup",
+            "extra_groups": [],
+            "env": os.environ | {"HOME": settings.name},
+        }
+    process = subprocess.Popen(
+        [
+            CHROMIUM,
+            "--headless",
+            *ARGUMENTS,
+            f"--remote-debugging-port={port}",
+            "--window-size=1340,900",
+            f"--user-data-dir={settings.name}",
+            "about:blank",
+        ],
+        stderr=subprocess.DEVNULL,
+        **reader,
+    )
     address, there = f"http://127.0.0.1:{port}", []
 
     def context():
@@ -282,23 +360,40 @@ def unwatched(lab, browser, *parts):
         settings.cleanup()
 
 
-PARTS = {"a": partial(slow_down, "the search of the notebooks", NOTEBOOKS), "a2": partial(slow_down, "the same on two images a step", QUICK),
-         "a3": partial(slow_down, "networks so narrow that all is interpreter", SMALL), "b": slider, "c": large, "d": memory, "e": opening}
+PARTS = {
+    "a": partial(slow_down, "the search of the notebooks", NOTEBOOKS),
+    "a2": partial(slow_down, "the same on two images a step", QUICK),
+    "a3": partial(slow_down, "networks so narrow that all is interpreter", SMALL),
+    "b": slider,
+    "c": large,
+    "d": memory,
+    "e": opening,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=300)
-    parser.add_argument("--block", type=float, default=0.4, help="seconds of a block, at least; each side of a pair is one")
+    parser.add_argument(
+        "--block",
+        type=float,
+        default=0.4,
+        help="seconds of a block, at least; each side of a pair is one",
+    )
     parser.add_argument("--moves", type=int, default=50)
-    parser.add_argument("--frames", type=float, default=20.0, help="seconds in which frames are counted")
+    parser.add_argument(
+        "--frames", type=float, default=20.0, help="seconds in which frames are counted"
+    )
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--opens", type=int, default=5)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, as in a,c")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "studio.txt")
     args = parser.parse_args()
-    lines = [f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
-             f"load before: {os.getloadavg()[0]:.1f}", ""]
+    lines = [
+        f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; "
+        f"load before: {os.getloadavg()[0]:.1f}",
+        "",
+    ]
     with tempfile.TemporaryDirectory() as root, serve(Path(root)) as lab, chromium() as browser:
         for part in args.only.split(","):
             opened: list[Notebook] = []
@@ -309,6 +404,7 @@ def main() -> None:
                     opened.pop().close()  # noqa: B023
                 opened.append(Notebook(lab, browser, *parts))  # noqa: B023
                 return opened[-1]  # noqa: B023
+
             open_.unwatched = partial(unwatched, lab, browser)
             for what, value, aim, fine in PARTS[part](open_, args):
                 lines.append(f"{what:<78}{value:>10}   {aim:<9}{'' if fine else 'missed'}".rstrip())

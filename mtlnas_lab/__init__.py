@@ -6,6 +6,7 @@
 Importing the package loads nothing; a name loads its module when it is first used. Where a module and a function share
 a name, the name here is the module: `mtlnas_lab.evaluate.evaluate`.
 """
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -50,23 +51,51 @@ if TYPE_CHECKING:
     from .supernet import SuperNet
 
 _MODULES = (
-    "architecture", "backbones", "baselines", "config", "data", "errors", "evaluate", "events", "fusion", "lab",
-    "official", "presets", "relaxation", "rooms", "runs", "search", "space", "supernet", "tasks", "viz", "widgets",
+    "architecture",
+    "backbones",
+    "baselines",
+    "config",
+    "data",
+    "errors",
+    "evaluate",
+    "events",
+    "fusion",
+    "lab",
+    "official",
+    "presets",
+    "relaxation",
+    "rooms",
+    "runs",
+    "search",
+    "space",
+    "supernet",
+    "tasks",
+    "viz",
+    "widgets",
 )
 _LIVES_IN = {
-    "Architecture": "architecture", "derive": "architecture", "prune": "architecture",
+    "Architecture": "architecture",
+    "derive": "architecture",
+    "prune": "architecture",
     "SearchConfig": "config",
     "Pack": "data",
     "LabError": "errors",
     "discretization_gap": "evaluate",
     "EventLog": "events",
-    "NDDR": "fusion", "CrossStitch": "fusion", "ResidualFusion": "fusion",
+    "NDDR": "fusion",
+    "CrossStitch": "fusion",
+    "ResidualFusion": "fusion",
     "Lab": "lab",
-    "ArchitectureWeights": "relaxation", "Schedule": "relaxation",
-    "entropy": "relaxation", "entropy_fraction": "relaxation",
+    "ArchitectureWeights": "relaxation",
+    "Schedule": "relaxation",
+    "entropy": "relaxation",
+    "entropy_fraction": "relaxation",
     "Run": "runs",
     "Search": "search",
-    "Edge": "space", "Node": "space", "SearchSpace": "space", "Stage": "space",
+    "Edge": "space",
+    "Node": "space",
+    "SearchSpace": "space",
+    "Stage": "space",
     "SuperNet": "supernet",
 }
 __all__ = ["__version__", "show", *_MODULES, *_LIVES_IN]

@@ -1,4 +1,5 @@
 """torchvision, also beside a CPU-only torch, where its plain import fails for want of two operators' schemas."""
+
 from __future__ import annotations
 
 import functools
@@ -13,14 +14,16 @@ MISSING = "operator torchvision::nms does not exist"
 def _pair() -> tuple[ModuleType, torch.library.Library | None]:
     try:
         import torchvision
+
         return torchvision, None
     except RuntimeError as error:
         if str(error) != MISSING:
             raise
-    library = torch.library.Library("torchvision", "DEF")     # the schemas live as long as this object
+    library = torch.library.Library("torchvision", "DEF")  # the schemas live as long as this object
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import torchvision
+
     return torchvision, library
 
 

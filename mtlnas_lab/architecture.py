@@ -1,4 +1,5 @@
 """The searched architecture: which edges stay, what that means, and the network of its own that it becomes."""
+
 from __future__ import annotations
 
 import copy
@@ -34,8 +35,10 @@ class Architecture:
             object.__setattr__(self, "alpha", tuple(float(a) for a in self.alpha))
         for name, values in (("gates", self.kept), ("α", self.alpha)):
             if values is not None and len(values) != len(self.space):
-                raise SpaceError(f"{len(values)} values of {name} for a space of {len(self.space)} candidate edges; "
-                                 "give one for each edge, in the order of space.edges")
+                raise SpaceError(
+                    f"{len(values)} values of {name} for a space of {len(self.space)} candidate edges; "
+                    "give one for each edge, in the order of space.edges"
+                )
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -60,8 +63,11 @@ class Architecture:
         return f"Architecture({len(self)} of {len(self.space)} edges kept)"
 
     def to_json(self) -> dict:
-        return {"space": self.space.to_json(), "kept": [str(edge) for edge in self.edges],
-                "alpha": None if self.alpha is None else list(self.alpha)}
+        return {
+            "space": self.space.to_json(),
+            "kept": [str(edge) for edge in self.edges],
+            "alpha": None if self.alpha is None else list(self.alpha),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping) -> Architecture:
@@ -69,7 +75,9 @@ class Architecture:
             space, alpha = SearchSpace.from_json(data["space"]), data["alpha"]
             kept = {space.index(edge) for edge in data["kept"]}
         except (KeyError, TypeError) as error:
-            raise SpaceError(f"this is no architecture: {error!r}; it has space, kept and alpha") from None
+            raise SpaceError(
+                f"this is no architecture: {error!r}; it has space, kept and alpha"
+            ) from None
         return cls(space, tuple(i in kept for i in range(len(space))), alpha and tuple(alpha))
 
 
@@ -82,10 +90,17 @@ def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
 def agreement(a: Architecture, b: Architecture) -> dict[str, float]:
     """How alike two architectures of one space are: edges kept in `both`, `either`, their ratio `jaccard`, and `flips`."""
     if a.space.edges != b.space.edges:
-        raise SpaceError("these architectures belong to different spaces; compare architectures of one space")
+        raise SpaceError(
+            "these architectures belong to different spaces; compare architectures of one space"
+        )
     both = sum(x and y for x, y in zip(a.kept, b.kept))
     either = sum(x or y for x, y in zip(a.kept, b.kept))
-    return {"both": both, "either": either, "jaccard": both / either if either else 1.0, "flips": either - both}
+    return {
+        "both": both,
+        "either": either,
+        "jaccard": both / either if either else 1.0,
+        "flips": either - both,
+    }
 
 
 class PrunedNetwork(nn.Module):
@@ -107,9 +122,13 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
     """
     kept = architecture.kept if isinstance(architecture, Architecture) else tuple(architecture)
     if len(kept) != len(supernet.space):
-        raise SpaceError(f"{len(kept)} gates for a supernet with {len(supernet.space)} edges; give one for each edge")
-    fusion = {name: operation.only([kept[i] for i in supernet.space.into(Node.parse(name))])
-              for name, operation in supernet.fusion.items()}
+        raise SpaceError(
+            f"{len(kept)} gates for a supernet with {len(supernet.space)} edges; give one for each edge"
+        )
+    fusion = {
+        name: operation.only([kept[i] for i in supernet.space.into(Node.parse(name))])
+        for name, operation in supernet.fusion.items()
+    }
     backbones = copy.deepcopy(dict(supernet.backbones.items()))
     network = PrunedNetwork(SuperNet(backbones, supernet.space.only(kept), fusion)).eval()
     for name, operation in fusion.items():
@@ -139,15 +158,19 @@ def _in_a_row(module: nn.Module) -> list[tuple[str, str]]:
         graph = module.graph
     elif {nn.Conv2d, nn.BatchNorm2d} <= {type(child) for child in module.children()}:
         try:
-            graph = _Shallow().trace(module)                      # a block of a network, with a forward of its own
-        except Exception:                                         # which torch.fx cannot follow: it stays as it is
+            graph = _Shallow().trace(module)  # a block of a network, with a forward of its own
+        except Exception:  # which torch.fx cannot follow: it stays as it is
             return []
     else:
         return []
     calls = {node: node.target for node in graph.nodes if node.op == "call_module"}
     once = {target for target, times in Counter(calls.values()).items() if times == 1}
-    return [(calls[before], target) for node, target in calls.items() for before in node.all_input_nodes
-            if len(before.users) == 1 and {target, calls.get(before)} <= once]
+    return [
+        (calls[before], target)
+        for node, target in calls.items()
+        for before in node.all_input_nodes
+        if len(before.users) == 1 and {target, calls.get(before)} <= once
+    ]
 
 
 class _Shallow(fx.Tracer):
@@ -160,7 +183,10 @@ def operations(network: nn.Module, *inputs) -> int:
     from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
     aten, counter = torch.ops.aten, FlopCounterMode(display=False)
-    counter.flop_registry |= {aten.addmm_: flop_registry[aten.addmm], aten.baddbmm_: flop_registry[aten.baddbmm]}   # FoldedNDDR's
+    counter.flop_registry |= {
+        aten.addmm_: flop_registry[aten.addmm],
+        aten.baddbmm_: flop_registry[aten.baddbmm],
+    }  # FoldedNDDR's
     with torch.no_grad(), counter:
         network(*inputs)
     return counter.get_total_flops() // 2

@@ -2,6 +2,7 @@
 
 "Fixed backbone" means fixed topology: its weights keep training in the search, nothing is frozen.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -21,21 +22,35 @@ class Backbone(nn.Module):
     is made of; `theirs` {name there: module or parameter here} leads to `names`, {tensor here: its name there}.
     """
 
-    def __init__(self, stages: Sequence[nn.Module], plan: Plan, head: nn.Module, signed: bool = False, kind: str = "",
-                 theirs: Mapping[str, nn.Module | Tensor] | None = None):
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        plan: Plan,
+        head: nn.Module,
+        signed: bool = False,
+        kind: str = "",
+        theirs: Mapping[str, nn.Module | Tensor] | None = None,
+    ):
         super().__init__()
         if len(stages) != len(plan):
-            raise ConfigError(f"{len(stages)} stages and a plan of {len(plan)}; the plan has one entry for each stage")
+            raise ConfigError(
+                f"{len(stages)} stages and a plan of {len(plan)}; the plan has one entry for each stage"
+            )
         last = [*head.modules()][-1] if isinstance(head, nn.Module) else head
         if getattr(last, "bias", None) is None:
-            raise ConfigError(f"the head of a backbone ends in {last}; its last layer must have weights and a bias, as nn.Linear")
+            raise ConfigError(
+                f"the head of a backbone ends in {last}; its last layer must have weights and a bias, as nn.Linear"
+            )
         self.stages, self.plan, self.head = nn.ModuleList(stages), tuple(plan), head
         self.signed, self.kind, named = signed, kind, {}
         for name, part in (theirs or {}).items():
             own = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {"": part}
             named |= {id(value): f"{name}.{rest}".strip(".") for rest, value in own.items()}
-        self.names = {name: named[id(value)] for name, value in self.state_dict(keep_vars=True).items()
-                      if id(value) in named}
+        self.names = {
+            name: named[id(value)]
+            for name, value in self.state_dict(keep_vars=True).items()
+            if id(value) in named
+        }
 
     def forward(self, image: Tensor) -> Tensor:
         beside = ()
@@ -67,7 +82,9 @@ class Dropout(nn.Module):
 
 def conv_bn_relu(inputs: int, outputs: int, size: int = 3, dilation: int = 1) -> list[nn.Module]:
     """Convolution that keeps the map's size, batch norm (eps 1e-3, momentum 0.05 as released), ReLU."""
-    conv = nn.Conv2d(inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False)
+    conv = nn.Conv2d(
+        inputs, outputs, size, padding=dilation * (size // 2), dilation=dilation, bias=False
+    )
     return [conv, nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.05), nn.ReLU(inplace=True)]
 
 
@@ -76,18 +93,36 @@ def halve() -> list[nn.Module]:
     return [nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, stride=2)]
 
 
-def head(inputs: int, outputs: int, dense: bool, hidden: int, field: int = 1, dropout: float = 0.0,
-         before: Sequence[nn.Module] = ()) -> nn.Sequential:
+def head(
+    inputs: int,
+    outputs: int,
+    dense: bool,
+    hidden: int,
+    field: int = 1,
+    dropout: float = 0.0,
+    before: Sequence[nn.Module] = (),
+) -> nn.Sequential:
     """A head that ends in `outputs` channels. Dense: 3×3 convolution with dilation `field` to `hidden` channels, 1×1 to as
     many, 1×1 (LargeFOV). Image: 3×3 convolution to `hidden` channels (0: none), average, linear. `before`: what comes first.
     """
     last = hidden or inputs
     if dense:
-        layers = [*before, *conv_bn_relu(inputs, last, dilation=field), Dropout(dropout),
-                  *conv_bn_relu(last, last, size=1), Dropout(dropout), nn.Conv2d(last, outputs, 1)]
+        layers = [
+            *before,
+            *conv_bn_relu(inputs, last, dilation=field),
+            Dropout(dropout),
+            *conv_bn_relu(last, last, size=1),
+            Dropout(dropout),
+            nn.Conv2d(last, outputs, 1),
+        ]
     else:
-        layers = [*(conv_bn_relu(inputs, hidden) if hidden else ()), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Dropout(dropout),
-                  nn.Linear(last, outputs)]
+        layers = [
+            *(conv_bn_relu(inputs, hidden) if hidden else ()),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            Dropout(dropout),
+            nn.Linear(last, outputs),
+        ]
     for layer in layers:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=1)
@@ -96,8 +131,14 @@ def head(inputs: int, outputs: int, dense: bool, hidden: int, field: int = 1, dr
     return nn.Sequential(*layers)
 
 
-def vgg16(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 256, 512, 512), hidden: int = 1024,
-          field: int = 12, dropout: float = 0.5) -> Backbone:
+def vgg16(
+    outputs: int,
+    dense: bool = True,
+    widths: Sequence[int] = (64, 128, 256, 512, 512),
+    hidden: int = 1024,
+    field: int = 12,
+    dropout: float = 0.5,
+) -> Backbone:
     """VGG-16 DeepLab-LargeFOV with batch norm, 13 stages in groups [2, 2, 3, 3, 3] (PAPERS.md 1.1b).
 
     widths: channels of each group, or of each of the 13 stages. A group's pooling is part of its first stage, so that maps
@@ -105,16 +146,30 @@ def vgg16(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 25
     head (average, linear).
     """
     groups = (2, 2, 3, 3, 3)
-    channels = list(widths) if len(widths) == 13 else [width for width, size in zip(widths, groups) for _ in range(size)]
+    channels = (
+        list(widths)
+        if len(widths) == 13
+        else [width for width, size in zip(widths, groups) for _ in range(size)]
+    )
     stages, theirs, inputs = [], {}, 3
     for number, stage in enumerate(plan(channels, groups)):
-        pool = [] if stage.group == 0 or stage.index else (
-            halve() if stage.group < 4 else [nn.MaxPool2d(3, stride=1, padding=1)])
+        pool = (
+            []
+            if stage.group == 0 or stage.index
+            else (halve() if stage.group < 4 else [nn.MaxPool2d(3, stride=1, padding=1)])
+        )
         layers = conv_bn_relu(inputs, stage.channels, dilation=2 if stage.group == 4 else 1)
-        place = 3 * number + stage.group                      # in torchvision's vgg16_bn, which also pools between groups
+        place = (
+            3 * number + stage.group
+        )  # in torchvision's vgg16_bn, which also pools between groups
         theirs |= {f"features.{place}": layers[0], f"features.{place + 1}": layers[1]}
         stages.append(nn.Sequential(*pool, *layers))
         inputs = stage.channels
     pools = [nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False)]
-    return Backbone(stages, plan(channels, groups), head(inputs, outputs, dense, hidden, field, dropout, pools),
-                    kind="vgg16_bn", theirs=theirs)
+    return Backbone(
+        stages,
+        plan(channels, groups),
+        head(inputs, outputs, dense, hidden, field, dropout, pools),
+        kind="vgg16_bn",
+        theirs=theirs,
+    )

@@ -2,6 +2,7 @@
 
 Every network here is called as the supernet is, `network(image, gates)`, and is trained by the same `Search`.
 """
+
 from __future__ import annotations
 
 import copy
@@ -42,13 +43,23 @@ def random_graph(space: SearchSpace, edges: int, seed: int = 0) -> Architecture:
 
 def same_stage(space: SearchSpace) -> Architecture:
     """NDDR at every stage: the edges between stages of equal position."""
-    return Architecture(space, tuple(space.stage(e.source).position == space.stage(e.target).position for e in space.edges))
+    return Architecture(
+        space,
+        tuple(
+            space.stage(e.source).position == space.stage(e.target).position for e in space.edges
+        ),
+    )
 
 
 def group_ends(space: SearchSpace) -> Architecture:
     """NDDR-CNN (five points for VGG-16): the same-stage edges behind the last stage of each group."""
-    return Architecture(space, tuple(same and space.stage(e.target).index + 1 == space.stage(e.target).size
-                                     for e, same in zip(space.edges, same_stage(space).kept)))
+    return Architecture(
+        space,
+        tuple(
+            same and space.stage(e.target).index + 1 == space.stage(e.target).size
+            for e, same in zip(space.edges, same_stage(space).kept)
+        ),
+    )
 
 
 # --- spaces and networks ----------------------------------------------------------------------------------------------
@@ -71,7 +82,9 @@ class SharedTrunk(nn.Module):
         self.space = SearchSpace(dict.fromkeys(heads, trunk.plan), ())
         self.stages, self.heads = trunk.stages, nn.ModuleDict(heads)
 
-    def forward(self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
+    ) -> dict[str, Tensor]:
         beside = ()
         for stage in self.stages:
             image, beside = step(stage, image, beside)
@@ -92,28 +105,42 @@ class Sluice(nn.Module):
         plans = {task: backbone.plan for task, backbone in backbones.items()}
         first = next(iter(plans.values()))
         if any(p != first for p in plans.values()) or any(stage.channels % 2 for stage in first):
-            raise ConfigError("a sluice network mixes channels one to one; give backbones of one plan with even widths")
+            raise ConfigError(
+                "a sluice network mixes channels one to one; give backbones of one plan with even widths"
+            )
         self.space, self.backbones = SearchSpace(plans, ()), nn.ModuleDict(backbones)
         size, last = 2 * len(plans), [s for s in first if s.group == first[-1].group]
         others = (1 - own) / (size - 1)
         start = torch.eye(size) * (own - others) + others
-        self.mix = nn.ParameterList(start.clone() for _ in first)                               # one (2T, 2T) a stage
+        self.mix = nn.ParameterList(start.clone() for _ in first)  # one (2T, 2T) a stage
         beta = torch.full((len(plans), len(last)), 0.1 / max(len(last) - 1, 1))
         beta[:, -1] = 0.9 if len(last) > 1 else 1.0
         self.layers = nn.Parameter(beta)
 
-    def forward(self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
+    ) -> dict[str, Tensor]:
         maps, kept, beside = [image] * len(self.backbones), [], [()] * len(self.backbones)
         for number, mix in enumerate(self.mix):
-            maps, beside = zip(*(step(backbone.stages[number], x, rest)
-                                 for backbone, x, rest in zip(self.backbones.values(), maps, beside)))
-            halves = torch.stack([half for x in maps for half in x.chunk(2, 1)])                # (2T, B, C/2, H, W)
+            maps, beside = zip(
+                *(
+                    step(backbone.stages[number], x, rest)
+                    for backbone, x, rest in zip(self.backbones.values(), maps, beside)
+                )
+            )
+            halves = torch.stack(
+                [half for x in maps for half in x.chunk(2, 1)]
+            )  # (2T, B, C/2, H, W)
             mixed = torch.einsum("ij,jbchw->ibchw", mix, halves)
             maps = [torch.cat((mixed[2 * t], mixed[2 * t + 1]), 1) for t in range(len(maps))]
             kept.append(maps)
-        last = kept[-self.layers.shape[1]:]
-        return {task: backbone.head(sum(weight * maps[t] for weight, maps in zip(self.layers[t], last)), *beside[t])
-                for t, (task, backbone) in enumerate(self.backbones.items())}
+        last = kept[-self.layers.shape[1] :]
+        return {
+            task: backbone.head(
+                sum(weight * maps[t] for weight, maps in zip(self.layers[t], last)), *beside[t]
+            )
+            for t, (task, backbone) in enumerate(self.backbones.items())
+        }
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbones.parameters()), "fusion": [*self.mix, self.layers]}
@@ -124,9 +151,13 @@ def shared_trunk(lab: Lab) -> Lab:
     backbones = _backbones(lab)
     widths = {task: backbone.plan[-1].channels for task, backbone in backbones.items()}
     if len(set(widths.values())) > 1:
-        raise ConfigError(f"a shared trunk ends in one width, the backbones end in {widths}; choose like backbones")
+        raise ConfigError(
+            f"a shared trunk ends in one width, the backbones end in {widths}; choose like backbones"
+        )
     trunk = next(iter(backbones.values()))
-    return _lab(lab, SharedTrunk(trunk, {task: backbone.head for task, backbone in backbones.items()}))
+    return _lab(
+        lab, SharedTrunk(trunk, {task: backbone.head for task, backbone in backbones.items()})
+    )
 
 
 def _backbones(lab: Lab) -> dict[str, Backbone]:

@@ -1,4 +1,5 @@
 """A search in TensorBoard: an optional listener (extra `tensorboard`)."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -14,12 +15,16 @@ class Board:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            raise ConfigError("TensorBoard is not installed; it needs the extra `tensorboard`: pip install mtlnas-lab[tensorboard]") from None
+            raise ConfigError(
+                "TensorBoard is not installed; it needs the extra `tensorboard`: pip install mtlnas-lab[tensorboard]"
+            ) from None
         self.folder, self.every, self.writers, self._make = Path(folder), every, {}, SummaryWriter
 
     def __call__(self, name: str, search, event: Event) -> None:
         """Called with what is being done, by which search, and what happened."""
-        writer = self.writers.get(name) or self.writers.setdefault(name, self._make(str(self.folder / name)))
+        writer = self.writers.get(name) or self.writers.setdefault(
+            name, self._make(str(self.folder / name))
+        )
         if isinstance(event, Step) and (event.step % self.every == 0 or event.step == 1):
             for task, value in event.loss.items():
                 writer.add_scalar(f"loss/{task}", value, event.step)
@@ -28,7 +33,9 @@ class Board:
             if event.alpha:
                 import torch
 
-                writer.add_histogram("search/gates", torch.sigmoid(torch.tensor(event.alpha)), event.step)
+                writer.add_histogram(
+                    "search/gates", torch.sigmoid(torch.tensor(event.alpha)), event.step
+                )
         elif isinstance(event, Evaluated):
             for kind, tasks in event.scores.items():
                 for task, metrics in tasks.items():

@@ -3,6 +3,7 @@
 A checkpoint is `STEP-HASH.safetensors` and `STEP-HASH.json`, where HASH begins the file's SHA-256. The file is put in
 place first, then its manifest (one checked line, see `files.py`): from then on there is a checkpoint.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -21,17 +22,31 @@ from torch import Tensor
 from .errors import RunError
 from .files import LINE, decode, encode, parse_object, plain, read, replace, told
 
-FILE, HEADER, NAME, TENSORS = 8 * 2**30, 2**23, 255, 20_000      # bytes of a file, its header, a name; tensors
+FILE, HEADER, NAME, TENSORS = (
+    8 * 2**30,
+    2**23,
+    255,
+    20_000,
+)  # bytes of a file, its header, a name; tensors
 OWN = re.compile(r"(\d{8,12}-[0-9a-f]{16})\.(json|safetensors)(\.tmp)?")
-FOREIGN = {b"PK": "a zip file, as torch.save writes", b"\x80": "a pickle", b"\x1f\x8b": "a gzip file",
-           b"\x89H": "an HDF5 file"}
+FOREIGN = {
+    b"PK": "a zip file, as torch.save writes",
+    b"\x80": "a pickle",
+    b"\x1f\x8b": "a gzip file",
+    b"\x89H": "an HDF5 file",
+}
 
 
 def pack(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> bytes:
     """Tensors (copied, so they may share memory) and notes as safetensors. Raises RunError if `unpack` would refuse."""
     try:
-        data = save({name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-                     for name, tensor in tensors.items()}, dict(notes))
+        data = save(
+            {
+                name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+                for name, tensor in tensors.items()
+            },
+            dict(notes),
+        )
     except Exception as error:
         raise RunError(f"safetensors can't hold this: {reprlib.repr(str(error))}") from None
     _notes("what is to be saved", data)
@@ -50,17 +65,25 @@ def unpack(path: str | os.PathLike, data: bytes) -> tuple[dict[str, Tensor], dic
 def _notes(path: str | os.PathLike, data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     if length > min(HEADER, len(data) - 8):
-        kind = next((name for start, name in FOREIGN.items() if data.startswith(start)), "something else, or cut short")
-        raise RunError(f"{path} is no safetensors file but {kind}; a run keeps tensors in safetensors only")
-    header = parse_object(data[8:8 + length])
+        kind = next(
+            (name for start, name in FOREIGN.items() if data.startswith(start)),
+            "something else, or cut short",
+        )
+        raise RunError(
+            f"{path} is no safetensors file but {kind}; a run keeps tensors in safetensors only"
+        )
+    header = parse_object(data[8 : 8 + length])
     if len(header) > TENSORS or any(len(name.encode()) > NAME for name in header):
-        raise RunError(f"{path} has more than {TENSORS} tensors, or one with a name of more than {NAME} bytes")
+        raise RunError(
+            f"{path} has more than {TENSORS} tensors, or one with a name of more than {NAME} bytes"
+        )
     return header.get("__metadata__") or {}
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What vouches for a checkpoint. `seq` is that of its event: so far the log belongs to it."""
+
     seq: int
     step: int
     file: str
@@ -78,7 +101,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, notice: Callable[[str], None]):
         self.folder, self.notice = folder, notice
-        self._good: set[str] = set()                  # files that were written or checked by this object
+        self._good: set[str] = set()  # files that were written or checked by this object
 
     def manifests(self) -> list[Manifest]:
         """Of all checkpoints whose manifests are whole, oldest first."""
@@ -139,4 +162,6 @@ class Checkpoints:
         if os.path.islink(self.folder):
             raise RunError(f"{self.folder} is a link; a run keeps its checkpoints in itself")
         with told(self.folder):
-            return sorted(filter(OWN.fullmatch, os.listdir(self.folder) if self.folder.is_dir() else ()))
+            return sorted(
+                filter(OWN.fullmatch, os.listdir(self.folder) if self.folder.is_dir() else ())
+            )

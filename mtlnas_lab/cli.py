@@ -1,4 +1,5 @@
 """`mtlnas-lab …`: the main job and what belongs to it, from a terminal."""
+
 from __future__ import annotations
 
 import os
@@ -27,6 +28,7 @@ def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = 
 
     if run.suffix == ".pth":
         from .official import load_checkpoint, scores
+
         print(table(scores(load_checkpoint(run), eval_data)))
         return
     lab, architecture = work.reopen(run, eval_data, device)
@@ -58,8 +60,14 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
-def export(run: Positional[Path], out: Path | None = None, height: int = 64, width: int = 96, onnx: bool = False,
-           torch: bool = False) -> None:
+def export(
+    run: Positional[Path],
+    out: Path | None = None,
+    height: int = 64,
+    width: int = 96,
+    onnx: bool = False,
+    torch: bool = False,
+) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
     Args:
@@ -75,10 +83,14 @@ def export(run: Positional[Path], out: Path | None = None, height: int = 64, wid
     from .experiment import reopen
 
     if onnx and torch and out:
-        raise ConfigError(f"--onnx and --torch are two files, --out {out} names one; leave --out away, or give one of them")
+        raise ConfigError(
+            f"--onnx and --torch are two files, --out {out} names one; leave --out away, or give one of them"
+        )
     lab, architecture = reopen(run, device="cpu")
     network = prune(lab.supernet, architecture)
-    for write, name in [(work.to_onnx, "network.onnx")] * (onnx or not torch) + [(work.to_torch, "network.pt2")] * torch:
+    for write, name in [(work.to_onnx, "network.onnx")] * (onnx or not torch) + [
+        (work.to_torch, "network.pt2")
+    ] * torch:
         print(write(network, out or run / name, (height, width)))
 
 
@@ -100,8 +112,19 @@ def data() -> None:
     raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
 
 
-COMMANDS = {"search": search, "evaluate": evaluate, "figure": figure, "explain": explain, "replay": replay, "export": export,
-            "study": study, "report": report, "data": data, "progress": progress, "doctor": doctor}
+COMMANDS = {
+    "search": search,
+    "evaluate": evaluate,
+    "figure": figure,
+    "explain": explain,
+    "replay": replay,
+    "export": export,
+    "study": study,
+    "report": report,
+    "data": data,
+    "progress": progress,
+    "doctor": doctor,
+}
 
 
 def _call(arguments: list[str], commands: dict, name: str) -> None:
@@ -114,16 +137,21 @@ def _call(arguments: list[str], commands: dict, name: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Neural architecture search for multi-task learning, to understand and to use (unofficial MTL-NAS)."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")      # before torch: busy neighbours then cost little
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # before torch: busy neighbours then cost little
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     try:
         _call(sys.argv[1:] if arguments is None else arguments, COMMANDS, "mtlnas-lab")
-    except LabError as error:                                # a user's mistake is one line and no traceback
+    except LabError as error:  # a user's mistake is one line and no traceback
         print(f"mtlnas-lab: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("\nmtlnas-lab: stopped; a search goes on with --resume and the same --out", file=sys.stderr)
+        print(
+            "\nmtlnas-lab: stopped; a search goes on with --resume and the same --out",
+            file=sys.stderr,
+        )
         raise SystemExit(130) from None
-    except BrokenPipeError:                                  # … | head
+    except BrokenPipeError:  # … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,5 @@
 """Labels, normals and distances as (H, W, 3) uint8 colours that colour-blind readers can tell apart. Only numpy."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,8 +7,18 @@ import numpy as np
 
 def palette(count: int) -> np.ndarray:
     """(count, 3) uint8: Okabe and Ito's colours with grey for black, then lighter and darker ones, 40 in all."""
-    base = np.array([[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0],
-                     [240, 228, 66], [85, 85, 85]])
+    base = np.array(
+        [
+            [0, 114, 178],
+            [230, 159, 0],
+            [0, 158, 115],
+            [204, 121, 167],
+            [86, 180, 233],
+            [213, 94, 0],
+            [240, 228, 66],
+            [85, 85, 85],
+        ]
+    )
     shades = [base, base * 0.5 + 127.5, base * 0.6, base * 0.25 + 191.25, base * 0.3]
     return np.resize(np.concatenate(shades), (count, 3)).round().astype(np.uint8)
 
@@ -27,9 +38,13 @@ def normals(vectors: np.ndarray) -> np.ndarray:
 
 def distances(metres: np.ndarray, far: float) -> np.ndarray:
     """Metres (H, W): near is dark blue, `far` and beyond is yellow, 0 and below is black."""
-    colours = np.array([[0, 32, 77], [64, 77, 107], [124, 123, 120], [188, 175, 111], [255, 234, 70]])
+    colours = np.array(
+        [[0, 32, 77], [64, 77, 107], [124, 123, 120], [188, 175, 111], [255, 234, 70]]
+    )
     share = metres.clip(0, far) / far * (len(colours) - 1)
-    rgb = np.stack([np.interp(share, range(len(colours)), channel) for channel in colours.T], axis=-1)
+    rgb = np.stack(
+        [np.interp(share, range(len(colours)), channel) for channel in colours.T], axis=-1
+    )
     return (rgb.round() * (share > 0)[..., None]).astype(np.uint8)
 
 
@@ -41,4 +56,6 @@ def grey(shares: np.ndarray) -> np.ndarray:
 def bars(shares: np.ndarray, height: int = 32, width: int = 4) -> np.ndarray:
     """Shares (C,) of 0 to 1: one bar for each, in the classes' colours, on white."""
     filled = np.arange(height, 0, -1)[:, None] <= (shares * height).round()
-    return np.repeat(np.where(filled[..., None], palette(len(shares)), np.uint8(255)), width, axis=1)
+    return np.repeat(
+        np.where(filled[..., None], palette(len(shares)), np.uint8(255)), width, axis=1
+    )

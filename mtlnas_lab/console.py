@@ -1,4 +1,5 @@
 """What a terminal shows of a search: its progress, Ctrl-C, a table of scores."""
+
 from __future__ import annotations
 
 import signal
@@ -13,11 +14,25 @@ def table(scores: dict) -> str:
     rows = [["", *scores]]
     for task, values in next(iter(scores.values())).items():
         for metric in values:
-            rows.append([f"{task} {metric} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}",
-                         *(f"{by_task.get(task, {}).get(metric, float('nan')):.3f}" for by_task in scores.values())])
+            rows.append(
+                [
+                    f"{task} {metric} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}",
+                    *(
+                        f"{by_task.get(task, {}).get(metric, float('nan')):.3f}"
+                        for by_task in scores.values()
+                    ),
+                ]
+            )
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-                     for row in rows)
+    return "\n".join(
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
+            ]
+        )
+        for row in rows
+    )
 
 
 class interruptible:
@@ -56,12 +71,25 @@ class Progress:
 
         if name != self.name:
             self.__exit__()
-            self.name, self.bar = name, tqdm(desc=name, total=search.config.steps, initial=max(0, search.step_number - 1),
-                                             unit="step", mininterval=0.5, dynamic_ncols=True, disable=self.silent)
+            self.name, self.bar = (
+                name,
+                tqdm(
+                    desc=name,
+                    total=search.config.steps,
+                    initial=max(0, search.step_number - 1),
+                    unit="step",
+                    mininterval=0.5,
+                    dynamic_ncols=True,
+                    disable=self.silent,
+                ),
+            )
         if isinstance(event, Step):
             shown = {task: f"{value:.3f}" for task, value in event.loss.items()}
             if search.fixed_gates is None:
-                shown |= {"entropy": f"{event.entropy_fraction:.2f}", "edges": sum(a > 0 for a in event.alpha)}
+                shown |= {
+                    "entropy": f"{event.entropy_fraction:.2f}",
+                    "edges": sum(a > 0 for a in event.alpha),
+                }
             self.bar.set_postfix(shown, refresh=False)
             self.bar.update(event.step - self.bar.n)
         if self.stopped:

@@ -3,6 +3,7 @@
 A pack is kept whole in memory, in compact types, and decoded batch by batch. Every batch is a function of a seed and of
 its number alone, so whoever knows a stream's position can continue it.
 """
+
 from __future__ import annotations
 
 import functools
@@ -17,9 +18,19 @@ from torch import Tensor
 from . import packfile
 from ._torchvision import torchvision
 from .errors import DataError
-from .tasks import IGNORE, KINDS, Classification, Depth, Edges, Normals, Segmentation, Task, make_task
+from .tasks import (
+    IGNORE,
+    KINDS,
+    Classification,
+    Depth,
+    Edges,
+    Normals,
+    Segmentation,
+    Task,
+    make_task,
+)
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)             # of ImageNet's RGB
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's RGB
 
 Batch = tuple[Tensor, dict[str, Tensor]]
 
@@ -35,7 +46,13 @@ class Pack:
     name: str = "pack"
 
     @classmethod
-    def load(cls, path, split: str | None = None, tasks: Iterable[str] | None = None, limit: int | None = None) -> Pack:
+    def load(
+        cls,
+        path,
+        split: str | None = None,
+        tasks: Iterable[str] | None = None,
+        limit: int | None = None,
+    ) -> Pack:
         """Read a pack's file, or one split of it ("train", "val", "test") where it has splits.
 
         `tasks`: read only these; `limit`: only so many images. Raises DataError for a file that is missing, damaged, no
@@ -45,8 +62,13 @@ class Pack:
         return cls.from_arrays(packfile.entries(path, split), name, tasks, limit)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], name: str = "pack", tasks: Iterable[str] | None = None,
-                    limit: int | None = None) -> Pack:
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        name: str = "pack",
+        tasks: Iterable[str] | None = None,
+        limit: int | None = None,
+    ) -> Pack:
         """A pack of arrays under the keys of a pack's file; `name` is how errors call it.
 
         Raises DataError for missing keys, wrong shapes or types, lengths that disagree, labels out of range, and tasks
@@ -67,34 +89,55 @@ class Pack:
         names = self.tasks if names is None else tuple(names)
         self.check({name: make_task(name, self.labels.get(name, 2)) for name in names})
         made = {name: make_task(name, self.labels.get(name)) for name in names}
-        shares = {name for name in names if KINDS[name] is Classification and self.targets[name].ndim == 2}
-        return {name: replace(task, soft=True) if name in shares else task for name, task in made.items()}
+        shares = {
+            name for name in names if KINDS[name] is Classification and self.targets[name].ndim == 2
+        }
+        return {
+            name: replace(task, soft=True) if name in shares else task
+            for name, task in made.items()
+        }
 
     def check(self, tasks: Mapping[str, Task]) -> None:
         """Raise DataError unless this pack has labels for these tasks, and the same classes."""
         for name, task in tasks.items():
             labels = self.labels.get(name, ())
             if name not in self.targets:
-                raise DataError(f"{self.name}: cannot teach {name}; it has labels for {', '.join(self.tasks)}")
+                raise DataError(
+                    f"{self.name}: cannot teach {name}; it has labels for {', '.join(self.tasks)}"
+                )
             if task.labels and task.labels != labels:
-                raise DataError(f"{self.name}: {name} has {len(labels)} classes here, {task.channels} in the task, or "
-                                f"others; both packs need the same list {packfile.names_key(name)}")
+                raise DataError(
+                    f"{self.name}: {name} has {len(labels)} classes here, {task.channels} in the task, or "
+                    f"others; both packs need the same list {packfile.names_key(name)}"
+                )
 
     def first_dense_pair(self) -> tuple[str, str]:
         """Two tasks to start with: classes and something else at every pixel; else article and colour; else any two."""
         dense = [task for task in self.tasks if KINDS[task].dense]
         areas = [task for task in dense if KINDS[task] is Segmentation]
-        pairs = [areas[:1] + [task for task in dense if task not in areas], ["article", "colour"], self.tasks]
-        for first, second, *_ in (pair for pair in pairs if len(pair) > 1 and {*pair} <= {*self.tasks}):
+        pairs = [
+            areas[:1] + [task for task in dense if task not in areas],
+            ["article", "colour"],
+            self.tasks,
+        ]
+        for first, second, *_ in (
+            pair for pair in pairs if len(pair) > 1 and {*pair} <= {*self.tasks}
+        ):
             return first, second
-        raise DataError(f"{self.name}: a search needs two tasks; it has labels for {', '.join(self.tasks) or 'none'}")
+        raise DataError(
+            f"{self.name}: a search needs two tasks; it has labels for {', '.join(self.tasks) or 'none'}"
+        )
 
     def batch(self, index: Tensor, tasks: Iterable[str] | None = None) -> Batch:
         """Images `index` (B,) as (B, 3, H, W) float, less ImageNet's mean, over its deviation; and {task: target}."""
         index = index.to(self.images.device)
         mean, std = (255 * torch.tensor(v, device=index.device).view(3, 1, 1) for v in (MEAN, STD))
-        targets = {name: self.targets[name][index] for name in (self.tasks if tasks is None else tasks)}
-        return (self.images[index] - mean) / std, {name: _decode(KINDS[name], x) for name, x in targets.items()}
+        targets = {
+            name: self.targets[name][index] for name in (self.tasks if tasks is None else tasks)
+        }
+        return (self.images[index] - mean) / std, {
+            name: _decode(KINDS[name], x) for name, x in targets.items()
+        }
 
     def subset(self, index: Tensor) -> Pack:
         """These images alone."""
@@ -108,7 +151,11 @@ class Pack:
         """The next call of `batch` will be for these. Here they are in memory; a lazy pack begins to read them."""
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Pack:
-        return replace(self, images=change(self.images), targets={name: change(x) for name, x in self.targets.items()})
+        return replace(
+            self,
+            images=change(self.images),
+            targets={name: change(x) for name, x in self.targets.items()},
+        )
 
 
 def _decode(kind: type[Task], stored: Tensor) -> Tensor:
@@ -126,8 +173,13 @@ def picture(image: Tensor) -> np.ndarray:
     return ((image * std + mean).clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
 
 
-def augment(image: Tensor, targets: Mapping[str, Tensor], generator: torch.Generator, zoom: float = 0.7,
-            jitter: float = 0.2) -> Batch:
+def augment(
+    image: Tensor,
+    targets: Mapping[str, Tensor],
+    generator: torch.Generator,
+    zoom: float = 0.7,
+    jitter: float = 0.2,
+) -> Batch:
     """A batch seen otherwise: each image mirrored or not, all zoomed into one box, contrast and brightness changed.
 
     A mirror negates the x of normals. The box has a share of `zoom` to 1 of each side (one draw for the batch) and is
@@ -141,13 +193,21 @@ def augment(image: Tensor, targets: Mapping[str, Tensor], generator: torch.Gener
     box = [max(1, round((zoom + (1 - zoom) * share) * side)) for side in (height, width)]
     corner = [int(down * (height - box[0] + 1)), int(right * (width - box[1] + 1))]
     mirrored = (torch.rand(count, generator=generator) < 0.5).to(image.device)
-    contrast, brightness = (jitter * (2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1)).to(image.device)
+    contrast, brightness = (
+        jitter * (2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1)
+    ).to(image.device)
 
     def seen(x, kind=None):
-        x = view.resized_crop(wrap.get(kind, wrap[Depth])(x), *corner, *box, [height, width], antialias=False)
-        return torch.where(mirrored.view(-1, *[1] * (x.ndim - 1)), view.horizontal_flip(x), x).as_subclass(Tensor)
+        x = view.resized_crop(
+            wrap.get(kind, wrap[Depth])(x), *corner, *box, [height, width], antialias=False
+        )
+        return torch.where(
+            mirrored.view(-1, *[1] * (x.ndim - 1)), view.horizontal_flip(x), x
+        ).as_subclass(Tensor)
 
-    targets = {name: seen(x, KINDS[name]) if KINDS[name].dense else x for name, x in targets.items()}
+    targets = {
+        name: seen(x, KINDS[name]) if KINDS[name].dense else x for name, x in targets.items()
+    }
     nearer = {name: x * (box[0] / height) for name, x in targets.items() if KINDS[name] is Depth}
     return seen(image) * (1 + contrast) + brightness, targets | nearer
 
@@ -164,13 +224,20 @@ def _views():
 
     def register(transform, kernel):
         view.register_kernel(transform, NormalMap)(
-            lambda x, *args, **options: tv_tensors.wrap(kernel(x.as_subclass(Tensor), *args, **options), like=x))
+            lambda x, *args, **options: tv_tensors.wrap(
+                kernel(x.as_subclass(Tensor), *args, **options), like=x
+            )
+        )
 
     register(view.horizontal_flip, lambda x: x.flip(-1) * x.new_tensor([-1, 1, 1]).view(3, 1, 1))
     register(view.crop, view.crop_mask)
     register(view.resize, lambda x, size, **_: view.resize_mask(x, size))
-    register(view.resized_crop, lambda x, top, left, height, width, size, **_:
-             view.resized_crop_mask(x, top, left, height, width, size))
+    register(
+        view.resized_crop,
+        lambda x, top, left, height, width, size, **_: view.resized_crop_mask(
+            x, top, left, height, width, size
+        ),
+    )
     masks = dict.fromkeys((Segmentation, Depth, Edges), tv_tensors.Mask)
     return view, {None: tv_tensors.Image, Normals: NormalMap, **masks}
 
@@ -183,14 +250,29 @@ class Batches(Iterator):
     as the list fills), which go on at the list's beginning where it is too short. Raises DataError: less than a batch.
     """
 
-    def __init__(self, pack: Pack, tasks: Iterable[str], batch_size: int, indices: Callable[[int], Tensor], seed,
-                 augment: bool = True, position: int = 0, length: int | None = None):
+    def __init__(
+        self,
+        pack: Pack,
+        tasks: Iterable[str],
+        batch_size: int,
+        indices: Callable[[int], Tensor],
+        seed,
+        augment: bool = True,
+        position: int = 0,
+        length: int | None = None,
+    ):
         self.pack, self.tasks, self.batch_size, self.seed = pack, tuple(tasks), batch_size, seed
-        self.indices, self.augment, self.position = functools.lru_cache(2)(indices), augment, position
+        self.indices, self.augment, self.position = (
+            functools.lru_cache(2)(indices),
+            augment,
+            position,
+        )
         images = len(indices(0))
         if not 1 <= batch_size <= images:
-            raise DataError(f"{pack.name}: {images} of its {len(pack)} images make no batch of {batch_size}; give "
-                            + (f"a batch size of 1 to {images}" if images else "more images"))
+            raise DataError(
+                f"{pack.name}: {images} of its {len(pack)} images make no batch of {batch_size}; give "
+                + (f"a batch size of 1 to {images}" if images else "more images")
+            )
         self.length = images // batch_size if length is None else length
 
     def __next__(self) -> Batch:
@@ -204,11 +286,20 @@ class Batches(Iterator):
     def _images(self, position: int) -> Tensor:
         epoch, number = divmod(position, self.length)
         index = self.indices(epoch)
-        return index[torch.arange(number * self.batch_size, (number + 1) * self.batch_size) % len(index)]
+        return index[
+            torch.arange(number * self.batch_size, (number + 1) * self.batch_size) % len(index)
+        ]
 
 
-def split(pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, fraction: float = 0.5, redraw: bool = True,
-          augment: bool = True) -> tuple[Batches, Batches]:
+def split(
+    pack: Pack,
+    tasks: Iterable[str],
+    batch_size: int,
+    seed: int,
+    fraction: float = 0.5,
+    redraw: bool = True,
+    augment: bool = True,
+) -> tuple[Batches, Batches]:
     """The two streams of a search: for w (`fraction` of the images) and for α (the rest).
 
     `redraw`: the halves are drawn anew each epoch, as released, or once. Both streams count epochs by w's batches, so
@@ -217,22 +308,40 @@ def split(pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, fraction
     tasks, count = tuple(tasks), int(len(pack) * fraction)
 
     def indices(half, part, epoch):
-        drawn = torch.randperm(len(pack), generator=_generator("split", seed, epoch if redraw else 0))[part]
+        drawn = torch.randperm(
+            len(pack), generator=_generator("split", seed, epoch if redraw else 0)
+        )[part]
         return drawn[torch.randperm(len(drawn), generator=_generator("order", seed, half, epoch))]
 
     length = max(1, count // max(1, batch_size))
-    return tuple(Batches(pack, tasks, batch_size, functools.partial(indices, half, part), (seed, half), augment,
-                         length=length) for half, part in (("weights", slice(count)), ("alpha", slice(count, None))))
+    return tuple(
+        Batches(
+            pack,
+            tasks,
+            batch_size,
+            functools.partial(indices, half, part),
+            (seed, half),
+            augment,
+            length=length,
+        )
+        for half, part in (("weights", slice(count)), ("alpha", slice(count, None)))
+    )
 
 
-def whole(pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, augment: bool = True) -> Batches:
+def whole(
+    pack: Pack, tasks: Iterable[str], batch_size: int, seed: int, augment: bool = True
+) -> Batches:
     """One stream over all images, in another order each epoch: for pretraining and baselines."""
+
     def indices(epoch):
         return torch.randperm(len(pack), generator=_generator("whole", seed, epoch))
+
     return Batches(pack, tasks, batch_size, indices, (seed, "whole"), augment)
 
 
-def sequential(pack: Pack, tasks: Iterable[str] | None = None, batch_size: int = 32) -> Iterator[Batch]:
+def sequential(
+    pack: Pack, tasks: Iterable[str] | None = None, batch_size: int = 32
+) -> Iterator[Batch]:
     """Each image once, in order and as it is, the last batch perhaps short: for evaluation."""
     tasks = pack.tasks if tasks is None else tuple(tasks)
     parts = torch.arange(len(pack)).split(batch_size)

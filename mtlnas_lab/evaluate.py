@@ -1,4 +1,5 @@
 """Scores, and the gap between the network that was searched and the one that is used."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,9 @@ Scores = dict[str, dict[str, float]]
 
 
 @torch.no_grad()
-def evaluate(network: Callable, gates: Gates | None, tasks: Mapping[str, Task], batches: Iterable) -> Scores:
+def evaluate(
+    network: Callable, gates: Gates | None, tasks: Mapping[str, Task], batches: Iterable
+) -> Scores:
     """{task: {metric: value}} of `network(image, gates)` (gates None: `network(image)`) over (image, targets) batches,
     in evaluation mode, pooled over all images; a metric is NaN where no label was valid."""
     training = network.training
@@ -38,14 +41,20 @@ def recalibrated(network: nn.Module, gates: Gates | None, batches: Iterable) -> 
 
     In the search the statistics average over two kinds of soft gates, while the architecture uses a third kind.
     """
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    kept = [({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms]
+    norms = [
+        m
+        for m in network.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+    ]
+    kept = [
+        ({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms
+    ]
     training = network.training
     try:
         network.eval()
         for m in norms:
             m.reset_running_stats()
-            m.momentum = None                                     # cumulative average
+            m.momentum = None  # cumulative average
             m.train()
         with torch.no_grad():
             for image, _ in batches:
@@ -60,8 +69,12 @@ def recalibrated(network: nn.Module, gates: Gates | None, batches: Iterable) -> 
         network.train(training)
 
 
-def discretization_gap(lab: Lab, batches: Callable[[], Iterable], training_batches: Callable[[], Iterable],
-                       kept: Sequence[bool] | None = None) -> dict[str, Scores]:
+def discretization_gap(
+    lab: Lab,
+    batches: Callable[[], Iterable],
+    training_batches: Callable[[], Iterable],
+    kept: Sequence[bool] | None = None,
+) -> dict[str, Scores]:
     """The same weights three ways: under σ(α) (`soft`), under the architecture (`hard`), and under the architecture with
     batch-norm statistics averaged anew over `training_batches` (`hard_recalibrated`). The arguments make fresh batches.
     """
@@ -69,11 +82,19 @@ def discretization_gap(lab: Lab, batches: Callable[[], Iterable], training_batch
     soft = evaluate(lab.supernet, deterministic(lab.alphas.alpha.detach()), lab.tasks, batches())
     hard = evaluate(lab.supernet, kept, lab.tasks, batches())
     with recalibrated(lab.supernet, kept, training_batches()) as network:
-        return {"soft": soft, "hard": hard, "hard_recalibrated": evaluate(network, kept, lab.tasks, batches())}
+        return {
+            "soft": soft,
+            "hard": hard,
+            "hard_recalibrated": evaluate(network, kept, lab.tasks, batches()),
+        }
 
 
-def ablate(lab: Lab, architecture: Architecture, batches: Callable[[], Iterable],
-           through: Callable[[Sequence[int]], Iterable[int]] = iter) -> dict[str, Scores]:
+def ablate(
+    lab: Lab,
+    architecture: Architecture,
+    batches: Callable[[], Iterable],
+    through: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> dict[str, Scores]:
     """{edge: {task: {metric: score without the edge − score with it}}} of each kept edge, in the metric's own unit.
 
     One evaluation an edge, under hard gates, with weights and batch-norm statistics as they are: what the network leans
@@ -83,8 +104,10 @@ def ablate(lab: Lab, architecture: Architecture, batches: Callable[[], Iterable]
     with_all, changes = evaluate(lab.supernet, architecture.kept, lab.tasks, batches()), {}
     for i in through([i for i, keep in enumerate(architecture.kept) if keep]):
         without = evaluate(lab.supernet, architecture.flipped(i), lab.tasks, batches())
-        changes[str(lab.space.edges[i])] = {task: {metric: value - with_all[task][metric] for metric, value in found.items()}
-                                            for task, found in without.items()}
+        changes[str(lab.space.edges[i])] = {
+            task: {metric: value - with_all[task][metric] for metric, value in found.items()}
+            for task, found in without.items()
+        }
     return changes
 
 
@@ -96,10 +119,15 @@ def trivial(tasks: Mapping[str, Task], training: Iterable, batches: Iterable) ->
     for _, targets in training:
         for name in seen.keys() & targets.keys():
             seen[name].append(targets[name])
-    constants = {name: tasks[name].constant(torch.cat(targets)) for name, targets in seen.items() if targets}
+    constants = {
+        name: tasks[name].constant(torch.cat(targets)) for name, targets in seen.items() if targets
+    }
     meters = {name: tasks[name].meter() for name in constants}
     for _, targets in batches:
         for name, meter in meters.items():
             if name in targets:
-                meter.update(constants[name].expand(len(targets[name]), *constants[name].shape[1:]), targets[name])
+                meter.update(
+                    constants[name].expand(len(targets[name]), *constants[name].shape[1:]),
+                    targets[name],
+                )
     return {name: meter.compute() for name, meter in meters.items()}

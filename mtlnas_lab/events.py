@@ -1,4 +1,5 @@
 """What a search says: events, one checked line of JSON each (`files.py`); the log that listens; replay."""
+
 from __future__ import annotations
 
 import math
@@ -23,65 +24,77 @@ Numbers, Losses, Scores = tuple[float, ...], dict[str, float], dict
 @dataclass(frozen=True)
 class Started:
     """The first record of a run. Its copies of config and space are the ones that count."""
+
     config: dict
     space: dict
     versions: dict
     device: str
     threads: int
 
+
 @dataclass(frozen=True)
 class Step:
     """One search step under E edges (E = 0 while backbones are pretrained)."""
-    step: int                       # how many steps are done, this one included
-    alpha: Numbers                  # E
-    alpha_grad: Numbers             # E, of the task losses alone
-    loss: Losses                    # {task: value}
-    entropy: float                  # nats, mean over the edges
-    entropy_fraction: float         # over ln 2
+
+    step: int  # how many steps are done, this one included
+    alpha: Numbers  # E
+    alpha_grad: Numbers  # E, of the task losses alone
+    loss: Losses  # {task: value}
+    entropy: float  # nats, mean over the edges
+    entropy_fraction: float  # over ln 2
     entropy_weight: float
     l1_weight: float
     temperature: float
     alpha_lr: float
-    seconds: float                  # what this step took
+    seconds: float  # what this step took
+
 
 @dataclass(frozen=True)
 class Evaluated:
     step: int
-    scores: Scores                  # as in scores.json: {gates: {task: {metric: value}}}
+    scores: Scores  # as in scores.json: {gates: {task: {metric: value}}}
+
 
 @dataclass(frozen=True)
 class Turned:
-    step: int                       # the first one under these knobs
+    step: int  # the first one under these knobs
     knobs: Scores
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     step: int
-    file: str                       # in the run's folder `checkpoints`
+    file: str  # in the run's folder `checkpoints`
     sha256: str
+
 
 @dataclass(frozen=True)
 class Resumed:
     """The run goes on from a checkpoint: earlier records with seq > from_seq stay in the file but no longer count."""
+
     from_step: int
     from_seq: int
+
 
 @dataclass(frozen=True)
 class Recovered:
     """The record before this one was cut short after so many bytes."""
+
     bytes: int
+
 
 @dataclass(frozen=True)
 class Failed:
     step: int
     task: str | None
     message: str
-    checkpoint: str | None          # the last good one
+    checkpoint: str | None  # the last good one
+
 
 @dataclass(frozen=True)
 class Finished:
     step: int
-    seconds: float                  # of the whole search
+    seconds: float  # of the whole search
 
 
 Event = Started | Step | Evaluated | Turned | Checkpoint | Resumed | Recovered | Failed | Finished
@@ -96,7 +109,9 @@ def _clean(kind: str, value: object) -> object:
         case "float":
             return SPECIAL[value] if isinstance(value, str) else float(value)
         case "Numbers":
-            return tuple([SPECIAL[item] if isinstance(item, str) else float(item) for item in value])
+            return tuple(
+                [SPECIAL[item] if isinstance(item, str) else float(item) for item in value]
+            )
         case "Losses":
             return {str(task): _clean("float", loss) for task, loss in value.items()}
         case "dict":
@@ -115,20 +130,26 @@ def _event(kind: type, values: dict) -> Event:
         try:
             cleaned[field.name] = _clean(field.type, values[field.name])
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError):
-            raise RunError(f"{field.name} of {kind.__name__} is {reprlib.repr(values.get(field.name))}; "
-                           f"it should be {field.type}") from None
+            raise RunError(
+                f"{field.name} of {kind.__name__} is {reprlib.repr(values.get(field.name))}; "
+                f"it should be {field.type}"
+            ) from None
     return kind(**cleaned)
 
 
 def encode(event: Event, seq: int) -> bytes:
     """The event's line, newline included. Raises RunError for values that `decode` would not give back."""
-    return files.encode({"seq": seq, "kind": type(event).__name__.lower(), **vars(_event(type(event), vars(event)))})
+    return files.encode(
+        {"seq": seq, "kind": type(event).__name__.lower(), **vars(_event(type(event), vars(event)))}
+    )
 
 
 def _numbered(record: dict) -> tuple[int, Event]:
     kind = record.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise RunError(f"a record of kind {reprlib.repr(kind)}, which a newer version may know: skipped")
+        raise RunError(
+            f"a record of kind {reprlib.repr(kind)}, which a newer version may know: skipped"
+        )
     return record["seq"], _event(KINDS[kind], record)
 
 
@@ -154,7 +175,11 @@ class _View(Sequence):
 
     def __getitem__(self, which):
         found = self._items[which]
-        return [self._log._whole(item) for item in found] if isinstance(which, slice) else self._log._whole(found)
+        return (
+            [self._log._whole(item) for item in found]
+            if isinstance(which, slice)
+            else self._log._whole(found)
+        )
 
     def __eq__(self, other) -> bool:
         return list(self) == list(other)
@@ -178,16 +203,21 @@ class EventLog:
             self.append(event)
 
     def _clear(self) -> None:
-        self._events: list[Event | int] = []             # a step is its number
+        self._events: list[Event | int] = []  # a step is its number
         self.seqs: list[int] = []
-        self._steps: list[int] = []                      # numbers of the steps, ascending
-        self._silent: dict[int, set[str]] = {}           # steps that say nothing of a task
+        self._steps: list[int] = []  # numbers of the steps, ascending
+        self._silent: dict[int, set[str]] = {}  # steps that say nothing of a task
         self._of: dict[type, list[Event | int]] = {}
         self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
 
     events = property(lambda self: _View(self, self._events))
-    table = property(lambda self: self._columns(0, self._table.shape[1]), doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.")
-    steps = property(lambda self: _View(self, self._steps), doc="The last record of each step, ascending.")
+    table = property(
+        lambda self: self._columns(0, self._table.shape[1]),
+        doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.",
+    )
+    steps = property(
+        lambda self: _View(self, self._steps), doc="The last record of each step, ascending."
+    )
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> EventLog:
@@ -224,32 +254,50 @@ class EventLog:
         first, row = len(self.SCALARS), self._table[bisect_left(self._steps, item)].tolist()
         split = first + len(self._tasks)
         silent = self._silent.get(item, ())
-        return Step(**dict(zip(self.SCALARS, row)) | {"step": item}, alpha=tuple(row[split:split + self._edges]),
-                    alpha_grad=tuple(row[split + self._edges:]),
-                    loss={task: value for task, value in zip(self._tasks, row[first:split]) if task not in silent})
+        return Step(
+            **dict(zip(self.SCALARS, row)) | {"step": item},
+            alpha=tuple(row[split : split + self._edges]),
+            alpha_grad=tuple(row[split + self._edges :]),
+            loss={
+                task: value
+                for task, value in zip(self._tasks, row[first:split])
+                if task not in silent
+            },
+        )
 
     def _add_step(self, step: Step) -> None:
         if not self._steps:
             self._tasks, self._edges = tuple(step.loss), len(step.alpha)
             self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
-        if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(self._tasks):
-            raise RunError(f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
-                           f"the log has {self._edges} and {list(self._tasks)}")
+        if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
+            self._tasks
+        ):
+            raise RunError(
+                f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
+                f"the log has {self._edges} and {list(self._tasks)}"
+            )
         n, place = len(self._steps), bisect_left(self._steps, step.step)
         again = place < n and self._steps[place] == step.step
-        if place < n or n == len(self._table):           # rows that were handed out stay as they are
+        if place < n or n == len(self._table):  # rows that were handed out stay as they are
             table = np.empty((2 * n + 8, self._table.shape[1]))
-            table[:place], table[place + 1:n + 1 - again] = self._table[:place], self._table[place + again:n]
+            table[:place], table[place + 1 : n + 1 - again] = (
+                self._table[:place],
+                self._table[place + again : n],
+            )
             self._table = table
-        self._table[place] = [*(getattr(step, name) for name in self.SCALARS),
-                              *(step.loss.get(task, math.nan) for task in self._tasks), *step.alpha, *step.alpha_grad]
-        self._steps[place:place + again] = [step.step]
+        self._table[place] = [
+            *(getattr(step, name) for name in self.SCALARS),
+            *(step.loss.get(task, math.nan) for task in self._tasks),
+            *step.alpha,
+            *step.alpha_grad,
+        ]
+        self._steps[place : place + again] = [step.step]
         self._silent.pop(step.step, None)
         if silent := set(self._tasks) - set(step.loss):
             self._silent[step.step] = silent
 
     def _columns(self, first: int, count: int) -> np.ndarray:
-        columns = self._table[:len(self._steps), first:first + count]
+        columns = self._table[: len(self._steps), first : first + count]
         columns.flags.writeable = False
         return columns
 
@@ -262,7 +310,9 @@ class EventLog:
     @property
     def loss(self) -> dict[str, np.ndarray]:
         """{task: (S,) float64}; NaN where a step says nothing of a task."""
-        return {task: self._columns(i, 1)[:, 0] for i, task in enumerate(self._tasks, len(self.SCALARS))}
+        return {
+            task: self._columns(i, 1)[:, 0] for i, task in enumerate(self._tasks, len(self.SCALARS))
+        }
 
     @property
     def alpha(self) -> np.ndarray:
@@ -288,7 +338,9 @@ class EventLog:
     def space(self) -> SearchSpace:
         """The search space of the run. Raises RunError before the run has started."""
         if not self.started:
-            raise RunError("the log does not begin with a 'started' record, so its search space is unknown")
+            raise RunError(
+                "the log does not begin with a 'started' record, so its search space is unknown"
+            )
         return SearchSpace.from_json(self.started.space)
 
 
@@ -310,10 +362,15 @@ class Tail:
         """
         if not os.path.lexists(self.path):
             return []
-        with files.told(self.path), os.fdopen(files.open_plain(self.path), "rb", buffering=0) as stream:
+        with (
+            files.told(self.path),
+            os.fdopen(files.open_plain(self.path), "rb", buffering=0) as stream,
+        ):
             info, events = os.fstat(stream.fileno()), []
             if info.st_size > files.LOG:
-                raise RunError(f"{self.path} has {info.st_size} bytes; a log has at most {files.LOG}")
+                raise RunError(
+                    f"{self.path} has {info.st_size} bytes; a log has at most {files.LOG}"
+                )
             if self.file not in (None, (info.st_dev, info.st_ino)) or info.st_size < self.size:
                 self._anew()
             self.file = info.st_dev, info.st_ino

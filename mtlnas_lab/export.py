@@ -1,4 +1,5 @@
 """The searched network out in the world: a program of torch.export, or ONNX; batch norm folded, closed edges gone."""
+
 from __future__ import annotations
 
 import contextlib
@@ -23,7 +24,9 @@ def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (
     path = Path(path)
     image, shapes = _example(size)
     with _quiet():
-        torch.export.save(torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes), path)
+        torch.export.save(
+            torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes), path
+        )
     return path
 
 
@@ -36,39 +39,68 @@ def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (6
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]") from None
+        raise ConfigError(
+            f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]"
+        ) from None
     path, (image, shapes) = Path(path), _example(size)
     network, tasks = copy.deepcopy(network).cpu().eval(), list(network.supernet.space.tasks)
     for module in network.modules():
         if isinstance(module, nn.ConstantPad2d) and module.value == 0:
-            module.value = 1e-30      # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞
+            module.value = 1e-30  # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞
     with _quiet():
-        program = torch.onnx.export(network, (image,), dynamo=True, dynamic_shapes=shapes, input_names=["image"],
-                                    output_names=tasks, verbose=False)
+        program = torch.onnx.export(
+            network,
+            (image,),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=["image"],
+            output_names=tasks,
+            verbose=False,
+        )
         program.save(path)
     try:
-        worst = onnx_difference(path, network, [(1, *size), (3, size[0] + 32, size[1] + 64), (2, size[0] + 8, size[1])])
+        worst = onnx_difference(
+            path, network, [(1, *size), (3, size[0] + 32, size[1] + 64), (2, size[0] + 8, size[1])]
+        )
     except Exception as error:
-        raise RunError(f"{path}: runs only at {size[0]} × {size[1]} ({str(error).splitlines()[0][:90]}…); trace it with a larger "
-                       "image, whose maps are nowhere one pixel high or wide") from None
+        raise RunError(
+            f"{path}: runs only at {size[0]} × {size[1]} ({str(error).splitlines()[0][:90]}…); trace it with a larger "
+            "image, whose maps are nowhere one pixel high or wide"
+        ) from None
     if worst > 1e-4:
-        raise RunError(f"{path}: its outputs differ from the network's by {worst:.2g}; this backbone cannot be exported")
+        raise RunError(
+            f"{path}: its outputs differ from the network's by {worst:.2g}; this backbone cannot be exported"
+        )
     return path
 
 
-def onnx_difference(path: str | Path, network: nn.Module, sizes: list[tuple[int, int, int]]) -> float:
+def onnx_difference(
+    path: str | Path, network: nn.Module, sizes: list[tuple[int, int, int]]
+) -> float:
     """The largest difference between the file's outputs (by onnxruntime) and the network's over (B, H, W); where outputs are
     larger than 1, as a share of the largest."""
     import onnxruntime
 
-    session, worst = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]), 0.0
+    session, worst = (
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]),
+        0.0,
+    )
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in sizes:
         image = torch.randn(batch, 3, height, width, generator=generator)
         with torch.no_grad():
             expected = network(image)
-        for name, got in zip([output.name for output in session.get_outputs()], session.run(None, {"image": image.numpy()})):
-            worst = max(worst, float((torch.from_numpy(got) - expected[name]).abs().max() / expected[name].abs().max().clamp(min=1)))
+        for name, got in zip(
+            [output.name for output in session.get_outputs()],
+            session.run(None, {"image": image.numpy()}),
+        ):
+            worst = max(
+                worst,
+                float(
+                    (torch.from_numpy(got) - expected[name]).abs().max()
+                    / expected[name].abs().max().clamp(min=1)
+                ),
+            )
     return worst
 
 
@@ -85,7 +117,11 @@ def _quiet():
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -4,6 +4,7 @@ A line reads `{"seq":7,…,"crc":"1c291ca3"}`. `seq` counts the records of a fil
 CRC-32 of the line without its crc member. Numbers that JSON lacks are the strings "NaN", "Infinity", "-Infinity".
 A reader starts afresh at every newline, so damage costs the lines it hits and no other.
 """
+
 from __future__ import annotations
 
 import errno
@@ -24,15 +25,21 @@ from .errors import RunError
 
 try:
     import fcntl
-except ImportError:                                              # Windows
+except ImportError:  # Windows
     fcntl = None
 
-LINE, DEPTH = 2**20, 64                                          # bytes of a line, brackets around a value
-LOG, RECORDS, NOTES = 2**32, 5_000_000, 1_000                    # of a log: bytes, records, problems that are listed
+LINE, DEPTH = 2**20, 64  # bytes of a line, brackets around a value
+LOG, RECORDS, NOTES = 2**32, 5_000_000, 1_000  # of a log: bytes, records, problems that are listed
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 FULL, CLOSED = "make room and go on with --resume", "pass an --out that you may write to"
-ADVICE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EFBIG: FULL, errno.EACCES: CLOSED, errno.EROFS: CLOSED,
-          errno.ENOENT: "is this a whole run folder, and still there?"}
+ADVICE = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EFBIG: FULL,
+    errno.EACCES: CLOSED,
+    errno.EROFS: CLOSED,
+    errno.ENOENT: "is this a whole run folder, and still there?",
+}
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -49,7 +56,9 @@ def plain(value: object) -> object:
     try:
         return plain(value.item())
     except (AttributeError, RuntimeError, ValueError):
-        raise RunError(f"{reprlib.repr(value)} can't be kept as JSON; give text, numbers, lists and dicts") from None
+        raise RunError(
+            f"{reprlib.repr(value)} can't be kept as JSON; give text, numbers, lists and dicts"
+        ) from None
 
 
 def revive(value: object) -> object:
@@ -70,7 +79,7 @@ def parse_object(data: bytes) -> dict:
     try:
         value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
         if b"\\u" in data:
-            json.dumps(value, ensure_ascii=False).encode()       # half a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, KeyError) as error:
         raise RunError(f"no JSON: {reprlib.repr(str(error))}") from None
     if not isinstance(value, dict):
@@ -94,7 +103,9 @@ def encode(record: dict) -> bytes:
     if _brackets(body) > DEPTH or b"\\u" in body:
         parse_object(body)
     if len(body) + 20 > LINE or not 0 < record["seq"] <= RECORDS:
-        raise RunError(f"record {record['seq']} has {len(body)} bytes; at most {LINE} and {RECORDS} records fit")
+        raise RunError(
+            f"record {record['seq']} has {len(body)} bytes; at most {LINE} and {RECORDS} records fit"
+        )
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
@@ -110,7 +121,9 @@ def decode(line: bytes) -> dict:
         raise RunError("its crc does not match: damaged")
     record = parse_object(body)
     if type(record.get("seq")) is not int or not 0 < record["seq"] <= RECORDS:
-        raise RunError(f"seq is {reprlib.repr(record.get('seq'))}; it should be from 1 to {RECORDS}")
+        raise RunError(
+            f"seq is {reprlib.repr(record.get('seq'))}; it should be from 1 to {RECORDS}"
+        )
     return record
 
 
@@ -122,14 +135,14 @@ class Reader:
 
     def __init__(self, read: Callable[[dict], Any] = dict):
         self.read = read
-        self.line = self.seq = 0                                 # lines seen; seq of the last good record
-        self.pending = 0                                         # bytes behind the last newline
+        self.line = self.seq = 0  # lines seen; seq of the last good record
+        self.pending = 0  # bytes behind the last newline
         self.problems: list[str] = []
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[Any]:
         *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[:LINE + 1]
+        self._rest = rest[: LINE + 1]
         self.pending = len(data) - data.rfind(b"\n") - 1 + (0 if lines else self.pending)
         for line in lines:
             self.line += 1
@@ -158,7 +171,9 @@ def told(path: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         advice = ADVICE.get(error.errno)
-        raise RunError(f"{path}: {error.strerror or error}{f'; {advice}' if advice else ''}") from None
+        raise RunError(
+            f"{path}: {error.strerror or error}{f'; {advice}' if advice else ''}"
+        ) from None
 
 
 def open_plain(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
@@ -202,7 +217,7 @@ def replace(path: Path, data: bytes) -> None:
             try:
                 rest = memoryview(data)
                 while rest:
-                    rest = rest[os.write(descriptor, rest):]
+                    rest = rest[os.write(descriptor, rest) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -236,18 +251,25 @@ def take_lock(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
             import msvcrt
-            os.lseek(descriptor, 2**30, os.SEEK_SET)             # a byte far behind the text, which stays readable
+
+            os.lseek(
+                descriptor, 2**30, os.SEEK_SET
+            )  # a byte far behind the text, which stays readable
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             os.lseek(descriptor, 0, os.SEEK_SET)
-        with suppress(OSError):                                  # the name is a courtesy
+        with suppress(OSError):  # the name is a courtesy
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{socket.gethostname()} {os.getpid()}".encode())
         return descriptor
     except OSError as error:
         os.close(descriptor)
         if not isinstance(error, (BlockingIOError, PermissionError)):
-            raise RunError(f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
-                           "pass an --out on another disk") from None
+            raise RunError(
+                f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
+                "pass an --out on another disk"
+            ) from None
     holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
-    raise RunError(f"{path.parent}: run is being written by {holder or 'another process'}; "
-                   "wait for it, stop it, or only look at the run")
+    raise RunError(
+        f"{path.parent}: run is being written by {holder or 'another process'}; "
+        "wait for it, stop it, or only look at the run"
+    )

@@ -3,6 +3,7 @@
 F: (B, C, H, W), the node's own features; F_k: (B, C_k, H, W), the features of source k; z_k in [0, 1], its gate.
 A source that is None is closed and costs nothing; gates None means that every source that is there is open (z = 1).
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .errors import FusionError
 
-Start = tuple[float, float] | None  # weight of the own features, weight shared by the sources; None: random
+Start = (
+    tuple[float, float] | None
+)  # weight of the own features, weight shared by the sources; None: random
 
 
 class Fusion(nn.Module):
@@ -24,9 +27,13 @@ class Fusion(nn.Module):
         super().__init__()
         self.channels, self.source_channels = channels, tuple(source_channels)
         of_map = [k for k, c in enumerate((channels, *source_channels)) for _ in range(c)]
-        self.register_buffer("of_map", torch.tensor(of_map), persistent=False)  # input column -> 0 own, 1… source
+        self.register_buffer(
+            "of_map", torch.tensor(of_map), persistent=False
+        )  # input column -> 0 own, 1… source
 
-    def forward(self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
+    ) -> Tensor:
         """own (B, C, H, W), k sources (B, C_k, H, W) or None, gates (k,) or None -> (B, C, H, W)."""
         raise NotImplementedError
 
@@ -40,7 +47,7 @@ class Fusion(nn.Module):
 
     def _kept(self, weight: Tensor, kept: Sequence[bool]) -> Tensor:
         """The input columns of a 1×1 weight that belong to kept maps; `kept` counts the own features too, if W does."""
-        channels = (self.channels, *self.source_channels)[-len(kept):]
+        channels = (self.channels, *self.source_channels)[-len(kept) :]
         return torch.cat([block for block, keep in zip(weight.split(channels, 1), kept) if keep], 1)
 
 
@@ -55,9 +62,13 @@ def gated_conv(maps: list[Tensor], weight: Tensor, gates: Tensor | None = None) 
     return F.conv2d(torch.cat(maps, 1) if len(maps) > 1 else maps[0], weight)
 
 
-def identity_start(channels: int, source_channels: Sequence[int], own: float, others: float) -> Tensor:
+def identity_start(
+    channels: int, source_channels: Sequence[int], own: float, others: float
+) -> Tensor:
     """[own·I, others/k·I, …] as a 1×1 weight (C, ΣC, 1, 1): features pass, sources are mixed in a little."""
-    blocks = [own * torch.eye(channels)] + [others / len(source_channels) * torch.eye(channels, c) for c in source_channels]
+    blocks = [own * torch.eye(channels)] + [
+        others / len(source_channels) * torch.eye(channels, c) for c in source_channels
+    ]
     return torch.cat(blocks, 1)[:, :, None, None]
 
 
@@ -78,7 +89,9 @@ class NDDR(Fusion):
             self.conv.weight.data.copy_(identity_start(channels, self.source_channels, *start))
         self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.05)
 
-    def forward(self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
+    ) -> Tensor:
         maps, weight = [own, *(s for s in sources if s is not None)], self.conv.weight
         if len(maps) <= len(sources):
             weight = self._kept(weight, [True, *(s is not None for s in sources)])
@@ -87,7 +100,9 @@ class NDDR(Fusion):
         return F.relu_(self.norm(gated_conv(maps, weight, gates)))
 
     def only(self, kept: Sequence[bool]) -> NDDR:
-        small = self.fresh(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]).to(self.conv.weight)
+        small = self.fresh(
+            self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]
+        ).to(self.conv.weight)
         small.conv.weight.data.copy_(self._kept(self.conv.weight.detach(), [True, *kept]))
         small.norm.load_state_dict(self.norm.state_dict())
         return small.train(self.training)
@@ -105,7 +120,9 @@ class FoldedNDDR(Fusion):
         super().__init__(nddr.channels, nddr.source_channels)
         self.conv = fuse_conv_bn_eval(nddr.conv, nddr.norm)
 
-    def forward(self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
+    ) -> Tensor:
         blocks = self.conv.weight[:, :, 0, 0].split((self.channels, *self.source_channels), 1)
         maps, bias, (count, _, height, width) = (own, *sources), self.conv.bias, own.shape
         if own.is_contiguous(memory_format=torch.channels_last) and not own.is_contiguous():
@@ -133,18 +150,22 @@ class ResidualFusion(Fusion):
         self.conv = nn.Conv2d(max(sum(self.source_channels), 1), channels, 1, bias=False)
         nn.init.zeros_(self.conv.weight)
 
-    def forward(self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
+    ) -> Tensor:
         maps, weight = [s for s in sources if s is not None], self.conv.weight
         if not maps:
             return own
         if len(maps) < len(sources):
             weight = self._kept(weight, [s is not None for s in sources])
         if gates is not None:
-            gates = gates.index_select(0, self.of_map[self.channels:] - 1)
+            gates = gates.index_select(0, self.of_map[self.channels :] - 1)
         return own + gated_conv(maps, weight, gates)
 
     def only(self, kept: Sequence[bool]) -> ResidualFusion:
-        small = ResidualFusion(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep])
+        small = ResidualFusion(
+            self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]
+        )
         if any(kept):
             small.conv.weight.data = self._kept(self.conv.weight.detach(), kept)
         return small.train(self.training)
@@ -156,21 +177,32 @@ class CrossStitch(Fusion):
     def __init__(self, channels: int, source_channels: Sequence[int], start: Start = (0.9, 0.1)):
         super().__init__(channels, source_channels)
         if any(c != channels for c in self.source_channels):
-            raise FusionError(f"cross-stitch adds maps up, but the node has {channels} channels and its sources have "
-                              f"{list(self.source_channels)}; use NDDR or ResidualFusion between unlike stages")
+            raise FusionError(
+                f"cross-stitch adds maps up, but the node has {channels} channels and its sources have "
+                f"{list(self.source_channels)}; use NDDR or ResidualFusion between unlike stages"
+            )
         self.start = start
         own, others = start or (0.5, 0.5)
-        self.mix = nn.Parameter(torch.tensor([own] + [others / max(len(source_channels), 1)] * len(source_channels)))
+        self.mix = nn.Parameter(
+            torch.tensor([own] + [others / max(len(source_channels), 1)] * len(source_channels))
+        )
 
-    def forward(self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None) -> Tensor:
+    def forward(
+        self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
+    ) -> Tensor:
         out = self.mix[0] * own
         for k, source in enumerate(sources):
             if source is not None:
-                out = out + (self.mix[k + 1] if gates is None else self.mix[k + 1] * gates[k]) * source
+                out = (
+                    out
+                    + (self.mix[k + 1] if gates is None else self.mix[k + 1] * gates[k]) * source
+                )
         return out
 
     def only(self, kept: Sequence[bool]) -> CrossStitch:
-        small = CrossStitch(self.channels, [c for c, keep in zip(self.source_channels, kept) if keep])
+        small = CrossStitch(
+            self.channels, [c for c, keep in zip(self.source_channels, kept) if keep]
+        )
         small.mix.data = self.mix.detach()[[True, *kept]].clone()
         return small.train(self.training)
 

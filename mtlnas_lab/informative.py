@@ -8,6 +8,7 @@ away, a dropped one is opened. Weights and batch-norm statistics stay as they ar
 that the end of the search no longer taught. Its gradient score is |∂L/∂gate| at the same network. Losses are of the test
 images, each task with its weight.
 """
+
 from __future__ import annotations
 
 import json
@@ -27,8 +28,11 @@ from .paired import delta_m
 from .runs import Run
 
 FILE = "edge_worth.json"
-KINDS = {"worth": "loss without the edge minus loss with it", "gradient": "|∂ loss / ∂ gate| at the finished network",
-         "points": "score lost without the edge (% of the score with it)"}
+KINDS = {
+    "worth": "loss without the edge minus loss with it",
+    "gradient": "|∂ loss / ∂ gate| at the finished network",
+    "points": "score lost without the edge (% of the score with it)",
+}
 
 
 def measure(path: str | Path, device: str = "auto") -> list[dict]:
@@ -40,13 +44,33 @@ def measure(path: str | Path, device: str = "auto") -> list[dict]:
     with_all, gradient = _loss_and_gradient(lab, gates, batches())
     flipped = [_loss(lab, architecture.flipped(i), batches()) for i in range(len(lab.space))]
     scores, changes = Run.open(path).scores()["hard"], ablate(lab, architecture, batches)
-    points = {edge: -delta_m({task: {metric: scores[task][metric] + change for metric, change in of.items()} for task, of in tasks.items()}, scores)
-              for edge, tasks in changes.items()}
-    rows = [{"edge": str(edge), "kept": keep, "alpha": alpha, "worth": (loss - with_all) if keep else (with_all - loss),
-             "gradient": abs(float(g)) / len(pack), "points": points.get(str(edge))}
-            for edge, keep, alpha, loss, g in zip(lab.space.edges, architecture.kept, architecture.alpha, flipped, gradient)]
+    points = {
+        edge: -delta_m(
+            {
+                task: {metric: scores[task][metric] + change for metric, change in of.items()}
+                for task, of in tasks.items()
+            },
+            scores,
+        )
+        for edge, tasks in changes.items()
+    }
+    rows = [
+        {
+            "edge": str(edge),
+            "kept": keep,
+            "alpha": alpha,
+            "worth": (loss - with_all) if keep else (with_all - loss),
+            "gradient": abs(float(g)) / len(pack),
+            "points": points.get(str(edge)),
+        }
+        for edge, keep, alpha, loss, g in zip(
+            lab.space.edges, architecture.kept, architecture.alpha, flipped, gradient
+        )
+    ]
     record = {"meaning": KINDS, "images": len(pack), "loss": with_all, "edges": rows}
-    replace(Path(path) / FILE, (json.dumps(plain(record), indent=1, allow_nan=False) + "\n").encode())
+    replace(
+        Path(path) / FILE, (json.dumps(plain(record), indent=1, allow_nan=False) + "\n").encode()
+    )
     return rows
 
 
@@ -59,14 +83,24 @@ def correlations(rows: Sequence[dict]) -> dict[str, float]:
     """Spearman's rank correlation of α with each of KINDS over the kept edges, and of the gradient with the worth (a score to
     hold α against); NaN with fewer than three kept edges, or where all are alike. σ(α) has the ranks of α, and never all ones."""
     kept = [row for row in rows if row["kept"]]
-    pairs = {**{kind: ("alpha", kind) for kind in KINDS}, "gradient on worth": ("gradient", "worth")}
-    return {name: _spearman([row[x] for row in kept], [row[y] for row in kept]) for name, (x, y) in pairs.items()}
+    pairs = {
+        **{kind: ("alpha", kind) for kind in KINDS},
+        "gradient on worth": ("gradient", "worth"),
+    }
+    return {
+        name: _spearman([row[x] for row in kept], [row[y] for row in kept])
+        for name, (x, y) in pairs.items()
+    }
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
     from scipy import stats
 
-    return float(stats.spearmanr(x, y).statistic) if len({*x}) > 1 and len({*y}) > 1 and len(x) > 2 else math.nan
+    return (
+        float(stats.spearmanr(x, y).statistic)
+        if len({*x}) > 1 and len({*y}) > 1 and len(x) > 2
+        else math.nan
+    )
 
 
 @torch.no_grad()
@@ -82,6 +116,7 @@ def _loss_and_gradient(lab: Lab, gates: Tensor, batches) -> tuple[float, Tensor]
     def backward(loss: Tensor) -> Tensor:
         gradient.add_(torch.autograd.grad(loss, [gates])[0])
         return loss.detach()
+
     return _mean(lab, gates, batches, backward), gradient
 
 
@@ -89,6 +124,8 @@ def _mean(lab: Lab, gates, batches, each) -> float:
     network, total, images = lab.supernet.eval(), 0.0, 0
     for image, targets in batches:
         losses = lab.loss(network(image, gates), targets)
-        total += float(each(len(image) * sum(lab.tasks[name].weight * loss for name, loss in losses.items())))
+        total += float(
+            each(len(image) * sum(lab.tasks[name].weight * loss for name, loss in losses.items()))
+        )
         images += len(image)
     return total / images

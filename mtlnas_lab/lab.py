@@ -1,4 +1,5 @@
 """What belongs together in one piece of work: tasks, space, supernet, α and data."""
+
 from __future__ import annotations
 
 import copy
@@ -28,10 +29,14 @@ class Lab:
 
     def __post_init__(self):
         if len(self.alphas.alpha) != len(self.space):
-            raise ConfigError(f"α has {len(self.alphas.alpha)} entries for {len(self.space)} candidate edges; "
-                              "make it with ArchitectureWeights(len(space))")
+            raise ConfigError(
+                f"α has {len(self.alphas.alpha)} entries for {len(self.space)} candidate edges; "
+                "make it with ArchitectureWeights(len(space))"
+            )
         if missing := [task for task in self.tasks if task not in self.space.tasks]:
-            raise ConfigError(f"no network here has a head for {', '.join(missing)}; those here are for {', '.join(self.space.tasks)}")
+            raise ConfigError(
+                f"no network here has a head for {', '.join(missing)}; those here are for {', '.join(self.space.tasks)}"
+            )
 
     @property
     def space(self) -> SearchSpace:
@@ -54,18 +59,28 @@ class Lab:
         """The same data under networks and α of its own."""
         return Lab(self.tasks, copy.deepcopy(self.supernet), copy.deepcopy(self.alphas), self.data)
 
-    def loss(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def loss(
+        self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Each task's loss, without its weight; 0 for a task that these targets lack, which then learns nothing."""
-        return {name: task.loss(outputs[name], targets[name]) if name in targets else 0 * outputs[name].sum()
-                for name, task in self.tasks.items()}
+        return {
+            name: task.loss(outputs[name], targets[name])
+            if name in targets
+            else 0 * outputs[name].sum()
+            for name, task in self.tasks.items()
+        }
 
 
 def pick_device(name: str = "auto") -> torch.device:
     """`auto`: CUDA where there is one, else MPS, else CPU. Raises ConfigError for a device that is not there."""
-    there = [f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
+    there = [
+        f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    ]
     there += ["mps:0"] * torch.backends.mps.is_available() + ["cpu:0"]
     if name == "auto":
         return torch.device(there[0].partition(":")[0])
     if (name if ":" in name else f"{name}:0") not in there:
-        raise ConfigError(f"device {name!r} is not on this machine; there is {', '.join(there)}, and 'auto' picks the best of them")
+        raise ConfigError(
+            f"device {name!r} is not on this machine; there is {', '.join(there)}, and 'auto' picks the best of them"
+        )
     return torch.device(name)

@@ -1,8 +1,9 @@
 """What a lab's network sees and says, as plain numbers and pictures, for the explorers of `mtlnas_lab.widgets`.
 
-    EdgeToggler(look_at(lab), lab.space, start=lab.derive())
-    PredictionBrowser(browse(lab, no_edges(lab.space), lab.derive()))
+EdgeToggler(look_at(lab), lab.space, start=lab.derive())
+PredictionBrowser(browse(lab, no_edges(lab.space), lab.derive()))
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,12 +23,14 @@ from .meters import HIGHER_IS_BETTER
 from .supernet import Gates
 from .tasks import IGNORE, Depth, Edges, Normals, Segmentation, Task
 
-FAR = {"normals": 45.0, "depth": 1.0}              # errors of so many degrees, metres and more are white
-UNLABELLED = np.array([38, 52, 96], np.uint8)      # no grey, so that it is taken for no error
+FAR = {"normals": 45.0, "depth": 1.0}  # errors of so many degrees, metres and more are white
+UNLABELLED = np.array([38, 52, 96], np.uint8)  # no grey, so that it is taken for no error
 Way = Lab | Architecture | Gates
 
 
-def look_at(lab: Lab, split: str = "test", images: Sequence[int] = (3, 8, 14)) -> Callable[[Sequence[bool]], dict]:
+def look_at(
+    lab: Lab, split: str = "test", images: Sequence[int] = (3, 8, 14)
+) -> Callable[[Sequence[bool]], dict]:
     """A function of gates, one boolean for each edge: scores on all of `split`, and pictures of these of its images.
 
     It gives {"scores": {task: {metric: value}}, "pictures": {task: (H, W, 3) uint8}, "caption": text}. The lab's own
@@ -35,7 +38,9 @@ def look_at(lab: Lab, split: str = "test", images: Sequence[int] = (3, 8, 14)) -
     """
     pack = _split(lab, split)
     if not len(images) or not all(0 <= i < len(pack) for i in images):
-        raise ConfigError(f"images {list(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}")
+        raise ConfigError(
+            f"images {list(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}"
+        )
     chosen = pack.subset(torch.tensor(list(images)))
     shown, targets = chosen.batch(torch.arange(len(chosen)), lab.tasks)
 
@@ -44,9 +49,14 @@ def look_at(lab: Lab, split: str = "test", images: Sequence[int] = (3, 8, 14)) -
         outputs, pictures = _outputs(lab, list(gates), shown), {}
         for name, task in lab.tasks.items():
             rows = targets[name], _same_size(task, outputs[name], targets[name])
-            pictures[name] = _tiled([map(picture, shown), *(map(task.picture, row) for row in rows)])
-        return {"scores": scores, "pictures": pictures, "caption":
-                f"From top to bottom: image, truth, prediction. Scores are of all {len(pack)} images of {split!r}."}
+            pictures[name] = _tiled(
+                [map(picture, shown), *(map(task.picture, row) for row in rows)]
+            )
+        return {
+            "scores": scores,
+            "pictures": pictures,
+            "caption": f"From top to bottom: image, truth, prediction. Scores are of all {len(pack)} images of {split!r}.",
+        }
 
     return look
 
@@ -75,9 +85,16 @@ class Predictions(Sequence):
             raise IndexError(i)
         image, targets = self.pack.batch(torch.tensor([i]), self.lab.tasks)
         outputs = {name: _outputs(lab, gates, image) for name, (lab, gates) in self.ways.items()}
-        return {"title": f"image {i}", "image": picture(image[0]),
-                "tasks": {name: dict(self._row(task, targets[name], {way: out[name] for way, out in outputs.items()}))
-                          for name, task in self.lab.tasks.items()}}
+        return {
+            "title": f"image {i}",
+            "image": picture(image[0]),
+            "tasks": {
+                name: dict(
+                    self._row(task, targets[name], {way: out[name] for way, out in outputs.items()})
+                )
+                for name, task in self.lab.tasks.items()
+            },
+        }
 
     def _row(self, task: Task, target: Tensor, outputs: dict[str, Tensor]) -> Iterator:
         yield "truth", task.picture(target[0])
@@ -88,7 +105,9 @@ class Predictions(Sequence):
             metric, value = next(iter(meter.compute().items()))
             gain = 0 if first is None else (value - first) * (1 if HIGHER_IS_BETTER[metric] else -1)
             verdict = ", better" if gain > 1e-9 else ", worse" if gain < -1e-9 else ""
-            text = f"{metric.replace('_', ' ')} {value:.3g}{verdict}" if value == value else "no label"
+            text = (
+                f"{metric.replace('_', ' ')} {value:.3g}{verdict}" if value == value else "no label"
+            )
             yield way, (task.picture(_same_size(task, output, target)[0]), text)
             if (error := error_picture(task, output, target)) is not None:
                 yield f"error {way}" if len(outputs) > 1 else "error", error
@@ -123,12 +142,16 @@ def _split(lab: Lab, split: str) -> Pack:
 def _network(lab: Lab, way: Way) -> tuple[Lab, Gates]:
     if isinstance(way, Lab):
         if list(way.tasks) != list(lab.tasks):
-            raise ConfigError(f"the other lab has tasks {list(way.tasks)}, not {list(lab.tasks)}; give one of the same")
+            raise ConfigError(
+                f"the other lab has tasks {list(way.tasks)}, not {list(lab.tasks)}; give one of the same"
+            )
         return way, way.derive().kept
     way = way.kept if isinstance(way, Architecture) else way
     gates = way if isinstance(way, Tensor) else [bool(gate) for gate in way]
     if len(gates) != len(lab.space):
-        raise ConfigError(f"{len(gates)} gates for {len(lab.space)} edges; give one for each of lab.space.edges")
+        raise ConfigError(
+            f"{len(gates)} gates for {len(lab.space)} edges; give one for each of lab.space.edges"
+        )
     return lab, gates
 
 
@@ -151,11 +174,13 @@ def _tiled(rows: Iterable[Iterable[np.ndarray]], gap: int = 2) -> np.ndarray:
     """Pictures in rows and columns of one size, white between them."""
     rows = [list(row) for row in rows]
     high, wide = (max(tile.shape[axis] for row in rows for tile in row) for axis in (0, 1))
-    sheet = np.full(((high + gap) * len(rows) - gap, (wide + gap) * len(rows[0]) - gap, 3), 255, np.uint8)
+    sheet = np.full(
+        ((high + gap) * len(rows) - gap, (wide + gap) * len(rows[0]) - gap, 3), 255, np.uint8
+    )
     for i, row in enumerate(rows):
         for k, tile in enumerate(row):
             y, x = i * (high + gap), k * (wide + gap)
-            sheet[y:y + tile.shape[0], x:x + tile.shape[1]] = tile
+            sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return sheet
 
 
@@ -164,7 +189,11 @@ def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str,
     training, kept = lab.supernet.training, architecture.kept
     lab.supernet.eval()
     total = operations(lab.supernet, image, kept)
-    costs = {str(lab.space.edges[i]): 1 - operations(lab.supernet, image, architecture.flipped(i)) / total
-             for i, keep in enumerate(kept) if keep}
+    costs = {
+        str(lab.space.edges[i]): 1
+        - operations(lab.supernet, image, architecture.flipped(i)) / total
+        for i, keep in enumerate(kept)
+        if keep
+    }
     lab.supernet.train(training)
     return costs

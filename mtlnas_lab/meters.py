@@ -1,4 +1,5 @@
 """Meters add up what metrics need, batch by batch, on the outputs' device; tasks.py says which task has which."""
+
 from __future__ import annotations
 
 import math
@@ -11,9 +12,23 @@ from torch import Tensor
 from ._torchvision import torchvision
 
 HIGHER_IS_BETTER = {
-    "miou": True, "pixel_accuracy": True, "mean_angle": False, "median_angle": False, "rmse_angle": False,
-    "within_11": True, "within_22": True, "within_30": True, "within_45": True, "absolute": False, "relative": False,
-    "delta1": True, "f1": True, "ap": True, "top1": True, "top5": True}
+    "miou": True,
+    "pixel_accuracy": True,
+    "mean_angle": False,
+    "median_angle": False,
+    "rmse_angle": False,
+    "within_11": True,
+    "within_22": True,
+    "within_30": True,
+    "within_45": True,
+    "absolute": False,
+    "relative": False,
+    "delta1": True,
+    "f1": True,
+    "ap": True,
+    "top1": True,
+    "top5": True,
+}
 
 
 class Meter(ABC):
@@ -33,9 +48,12 @@ class Counts(Meter):
     def __init__(self, read: Callable, metrics: Callable):
         torchvision()
         import torchmetrics.classification
+
         self.read, self.metrics, self.labelled = read, metrics(torchmetrics.classification), 0
         for metric in self.metrics.values():
-            metric.distributed_available_fn = bool       # False: processes that search together evaluate the same images
+            metric.distributed_available_fn = (
+                bool  # False: processes that search together evaluate the same images
+            )
 
     @torch.no_grad()
     def update(self, output, target):
@@ -45,8 +63,10 @@ class Counts(Meter):
             metric.to(target.device).update(predictions, target)
 
     def compute(self):
-        return {name: float(metric.compute().mean()) if self.labelled else math.nan
-                for name, metric in self.metrics.items()}
+        return {
+            name: float(metric.compute().mean()) if self.labelled else math.nan
+            for name, metric in self.metrics.items()
+        }
 
 
 class Angles(Meter):
@@ -64,10 +84,13 @@ class Angles(Meter):
     def compute(self):
         angles = torch.cat([part.cpu().double() for part in self.angles])
         angles = angles[angles != -1].sort().values
-        middle = angles[(len(angles) - 1) // 2:len(angles) // 2 + 1]
-        return {"mean_angle": angles.mean().item(), "median_angle": middle.mean().item(),
-                "rmse_angle": angles.square().mean().sqrt().item(),
-                **{f"within_{int(t)}": (angles <= t).double().mean().item() for t in self.thresholds}}
+        middle = angles[(len(angles) - 1) // 2 : len(angles) // 2 + 1]
+        return {
+            "mean_angle": angles.mean().item(),
+            "median_angle": middle.mean().item(),
+            "rmse_angle": angles.square().mean().sqrt().item(),
+            **{f"within_{int(t)}": (angles <= t).double().mean().item() for t in self.thresholds},
+        }
 
 
 class Distances(Meter):
@@ -79,12 +102,19 @@ class Distances(Meter):
     @torch.no_grad()
     def update(self, output, target):
         valid = target > 0
-        output, truth = torch.where(valid, self.fit(output, target), 1), torch.where(valid, target, 1)
+        output, truth = (
+            torch.where(valid, self.fit(output, target), 1),
+            torch.where(valid, target, 1),
+        )
         error, positive = (output - truth).abs(), output.clamp(min=1e-9)
         close = torch.maximum(positive / truth, truth / positive) < 1.25
-        self.sums.append(torch.stack([error.sum(), (error / truth).sum(), (close & valid).sum(), valid.sum()]))
+        self.sums.append(
+            torch.stack([error.sum(), (error / truth).sum(), (close & valid).sum(), valid.sum()])
+        )
 
     def compute(self):
         *sums, count = torch.stack([part.cpu().double() for part in self.sums]).sum(0).tolist()
-        return {name: total / count if count else math.nan
-                for name, total in zip(("absolute", "relative", "delta1"), sums, strict=True)}
+        return {
+            name: total / count if count else math.nan
+            for name, total in zip(("absolute", "relative", "delta1"), sums, strict=True)
+        }

@@ -3,6 +3,7 @@
 Every row of a study runs with the same seeds, and the seed draws the same networks, batches and pictures; so rows are compared
 seed by seed. "No difference found" is a result, and comes with the smallest difference that would have been found.
 """
+
 from __future__ import annotations
 
 import math
@@ -44,24 +45,38 @@ def difference(reference: Sequence[float], other: Sequence[float], seed: int = 0
 
     a, b = np.asarray(reference, float), np.asarray(other, float)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2 or not np.isfinite(a + b).all():
-        raise ConfigError(f"{a.shape} and {b.shape} scores cannot be paired; give two rows or more of finite scores of the same seeds")
+        raise ConfigError(
+            f"{a.shape} and {b.shape} scores cannot be paired; give two rows or more of finite scores of the same seeds"
+        )
     d, n = b - a, len(a)
     spread = d.std(ddof=1)
     error, t = spread / math.sqrt(n), stats.t.ppf(0.975, n - 1)
     drawn = d[np.random.default_rng(seed).integers(0, n, (9999, n))].mean(1)
     exact = spread <= 1e-12 * max(1.0, np.abs(d).max())
     p = (0.0 if abs(d.mean()) > 1e-12 else 1.0) if exact else float(stats.ttest_rel(b, a).pvalue)
-    hedges = 1 - 3 / (4 * (n - 1) - 1) if n > 2 else math.nan                # two pairs say nothing about a spread
-    return Difference(tuple(d.tolist()), float(d.mean()), (float(d.mean() - t * error), float(d.mean() + t * error)),
-                      tuple(np.percentile(drawn, [2.5, 97.5]).tolist()), p,
-                      math.nan if exact else float(d.mean() / spread * hedges), float((t + stats.t.ppf(0.8, n - 1)) * error))
+    hedges = (
+        1 - 3 / (4 * (n - 1) - 1) if n > 2 else math.nan
+    )  # two pairs say nothing about a spread
+    return Difference(
+        tuple(d.tolist()),
+        float(d.mean()),
+        (float(d.mean() - t * error), float(d.mean() + t * error)),
+        tuple(np.percentile(drawn, [2.5, 97.5]).tolist()),
+        p,
+        math.nan if exact else float(d.mean() / spread * hedges),
+        float((t + stats.t.ppf(0.8, n - 1)) * error),
+    )
 
 
 def half_interval(values: Sequence[float]) -> float:
     """Half of Student's 95 % interval of a mean; 0 for one value."""
     from scipy import stats
 
-    return float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+    return (
+        float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+        if len(values) > 1
+        else 0.0
+    )
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -73,10 +88,22 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def delta_m(scores: Mapping[str, Mapping[str, float]], single: Mapping[str, Mapping[str, float]]) -> float:
+def delta_m(
+    scores: Mapping[str, Mapping[str, float]], single: Mapping[str, Mapping[str, float]]
+) -> float:
     """Δm in per cent: the mean over tasks of the mean over metrics of the relative change to single-task networks, more is better."""
-    tasks = [np.mean([(1 if HIGHER_IS_BETTER[metric] else -1) * (scores[task][metric] - value) / abs(value)
-                      for metric, value in metrics.items() if value]) for task, metrics in single.items()]
+    tasks = [
+        np.mean(
+            [
+                (1 if HIGHER_IS_BETTER[metric] else -1)
+                * (scores[task][metric] - value)
+                / abs(value)
+                for metric, value in metrics.items()
+                if value
+            ]
+        )
+        for task, metrics in single.items()
+    ]
     return 100 * float(np.mean(tasks))
 
 
@@ -88,8 +115,10 @@ def nested(values) -> dict[str, dict[str, float]]:
 def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] = "single_task"):
     """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: scores of Findings."""
     final = table[table.step.isna()]
-    score = {(row, seed): part.groupby(["task", "metric"]).value.mean()
-             for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"])}
+    score = {
+        (row, seed): part.groupby(["task", "metric"]).value.mean()
+        for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"])
+    }
     import pandas
 
     lines = []
@@ -98,18 +127,39 @@ def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] =
         if alone is None:
             continue
         lines.append({"row": row, "seed": seed, "delta_m": delta_m(nested(values), nested(alone))})
-    return pandas.DataFrame(lines, columns=["row", "seed", "delta_m"]).pivot(index="row", columns="seed", values="delta_m")
+    return pandas.DataFrame(lines, columns=["row", "seed", "delta_m"]).pivot(
+        index="row", columns="seed", values="delta_m"
+    )
 
 
 def overlap(graphs: Sequence[Sequence]) -> float:
     """Mean pairwise Jaccard overlap of graphs, each one entry (True, or "1") for each candidate edge."""
     sets = [{i for i, keep in enumerate(graph) if keep in (True, "1")} for graph in graphs]
-    return float(np.mean([len(a & b) / len(a | b) if a | b else 1.0 for i, a in enumerate(sets) for b in sets[i + 1:]]))
+    return float(
+        np.mean(
+            [
+                len(a & b) / len(a | b) if a | b else 1.0
+                for i, a in enumerate(sets)
+                for b in sets[i + 1 :]
+            ]
+        )
+    )
 
 
-def chance_overlap(candidates: int, kept: Sequence[int], draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+def chance_overlap(
+    candidates: int, kept: Sequence[int], draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
     """Mean pairwise Jaccard overlap of random graphs with these numbers of edges: (mean, 2.5 %, 97.5 %) over `draws` studies."""
     rng = np.random.default_rng(seed)
-    means = np.array([overlap([np.isin(np.arange(candidates), rng.choice(candidates, k, replace=False)) for k in kept])
-                      for _ in range(draws)])
+    means = np.array(
+        [
+            overlap(
+                [
+                    np.isin(np.arange(candidates), rng.choice(candidates, k, replace=False))
+                    for k in kept
+                ]
+            )
+            for _ in range(draws)
+        ]
+    )
     return float(means.mean()), *np.percentile(means, [2.5, 97.5]).tolist()

@@ -1,4 +1,5 @@
 """The only file with magic numbers: which networks, which fusion, which settings go well together."""
+
 from __future__ import annotations
 
 import os
@@ -43,25 +44,54 @@ PRESETS = {
             "resnet50": partial(resnet50, widths=(4, 8, 16, 32), hidden=128, field=4),
             "vit": partial(vit, width=48, heads=3, patch=8, image_size=64, hidden=128),
             "mobilenet_v3": partial(mobilenet_v3, width=0.25, hidden=128),
-            "convnext_tiny": partial(convnext_tiny, widths=(12, 24, 48, 96), hidden=128)},
+            "convnext_tiny": partial(convnext_tiny, widths=(12, 24, 48, 96), hidden=128),
+        },
         fusion=partial(NDDR, start=(0.9, 0.1)),
         pretrain=SearchConfig(steps=300, weight_lr=2e-3),
         # λ grows over 30–100 % of the run, so that the tasks are heard before edges lock in: data_samples/studies/gap-small has
         # λ = 3 and more close the gap (λ = 0 does not), no difference in score to a constant λ, and seeds that agree more
-        search=SearchConfig(steps=500, weight_lr=1e-3, alpha_lr=0.02,
-                            entropy_weight=Schedule(10.0, 0.0, (0.3, 1.0))),
+        search=SearchConfig(
+            steps=500, weight_lr=1e-3, alpha_lr=0.02, entropy_weight=Schedule(10.0, 0.0, (0.3, 1.0))
+        ),
         about="VGG-16's 13 stages at an eighth of its widths: 48 candidate edges, minutes on a laptop without GPU; "
-              "what supports its schedule of λ: data_samples/studies/gap-small/report.md"),
+        "what supports its schedule of λ: data_samples/studies/gap-small/report.md",
+    ),
     "vgg16": Preset(
-        backbones={"vgg16": vgg16, "resnet18": resnet18, "resnet50": resnet50, "vit": vit, "mobilenet_v3": mobilenet_v3,
-                   "convnext_tiny": convnext_tiny},
+        backbones={
+            "vgg16": vgg16,
+            "resnet18": resnet18,
+            "resnet50": resnet50,
+            "vit": vit,
+            "mobilenet_v3": mobilenet_v3,
+            "convnext_tiny": convnext_tiny,
+        },
         fusion=partial(NDDR, start=(1.0, 0.0)),
-        pretrain=SearchConfig(steps=20001, batch_size=10, optimizer="sgd", weight_lr=1e-3, weight_decay=2.5e-4, lr_power=0.9,
-                              last_weight_lr_factor=10, last_bias_lr_factor=20),
-        search=SearchConfig(steps=20001, batch_size=10, optimizer="sgd", weight_lr=1e-3, weight_decay=2.5e-4, lr_power=0.9,
-                            fusion_lr_factor=100, last_weight_lr_factor=10, last_bias_lr_factor=20, alpha_lr=1e-3,
-                            alpha_weight_decay=1e-3, entropy_weight=Schedule(10.0)),
-        about="VGG-16 DeepLab-LargeFOV as released, with the released settings (PAPERS.md 1.7): for a GPU"),
+        pretrain=SearchConfig(
+            steps=20001,
+            batch_size=10,
+            optimizer="sgd",
+            weight_lr=1e-3,
+            weight_decay=2.5e-4,
+            lr_power=0.9,
+            last_weight_lr_factor=10,
+            last_bias_lr_factor=20,
+        ),
+        search=SearchConfig(
+            steps=20001,
+            batch_size=10,
+            optimizer="sgd",
+            weight_lr=1e-3,
+            weight_decay=2.5e-4,
+            lr_power=0.9,
+            fusion_lr_factor=100,
+            last_weight_lr_factor=10,
+            last_bias_lr_factor=20,
+            alpha_lr=1e-3,
+            alpha_weight_decay=1e-3,
+            entropy_weight=Schedule(10.0),
+        ),
+        about="VGG-16 DeepLab-LargeFOV as released, with the released settings (PAPERS.md 1.7): for a GPU",
+    ),
 }
 
 
@@ -73,33 +103,51 @@ def preset(name: str) -> Preset:
 
 def samples() -> Path:
     """Where the shipped data lies: `data_samples/` beside the package, or MTLNAS_LAB_SAMPLES."""
-    place = Path(os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parent.parent / "data_samples")
+    place = Path(
+        os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parent.parent / "data_samples"
+    )
     if not (place / "rooms.npz").is_file():
-        raise DataError("the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
-                        "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder")
+        raise DataError(
+            "the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
+            "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder"
+        )
     return place
 
 
-def load_data(name: str | Path = "rooms", eval_data: str | Path | None = None, held_out: float = 0.1) -> dict[str, Pack]:
+def load_data(
+    name: str | Path = "rooms", eval_data: str | Path | None = None, held_out: float = 0.1
+) -> dict[str, Pack]:
     """{"train", "val", "test"} of `rooms`, a pack's path, or a data set's `FOLDER[@HEIGHTxWIDTH]` (readers). A pack without
     splits lends `held_out` of its images to val, and as many to test unless `eval_data` names other data for that. What is
     held out is drawn with seed 0.
     """
     path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
     if found := folder(path):
-        packs = open_folder(*found, held_out=held_out, hold=("val",) if eval_data else ("val", "test"))
+        packs = open_folder(
+            *found, held_out=held_out, hold=("val",) if eval_data else ("val", "test")
+        )
     elif there := splits(path):
         packs = {split: Pack.load(path, split) for split in there}
     else:
         whole = Pack.load(path)
         order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
         size = max(1, int(held_out * len(whole)))
-        parts = order.split([size, 0 if eval_data else size, len(whole) - size - (0 if eval_data else size)])
-        packs = {split: whole.subset(part) for split, part in zip(("val", "test", "train"), parts) if len(part)}
+        parts = order.split(
+            [size, 0 if eval_data else size, len(whole) - size - (0 if eval_data else size)]
+        )
+        packs = {
+            split: whole.subset(part)
+            for split, part in zip(("val", "test", "train"), parts)
+            if len(part)
+        }
     if eval_data:
         other = samples() / "rooms.npz" if str(eval_data) == "rooms" else Path(eval_data)
         found = folder(other)
-        packs["test"] = open_folder(*found)["test"] if found else Pack.load(other, "test" if "test" in splits(other) else None)
+        packs["test"] = (
+            open_folder(*found)["test"]
+            if found
+            else Pack.load(other, "test" if "test" in splits(other) else None)
+        )
     return packs
 
 
@@ -108,16 +156,26 @@ def per_task(given: str | Mapping[str, str], tasks: Sequence[str], what: str) ->
     if isinstance(given, str):
         if "=" not in given:
             return dict.fromkeys(tasks, given) if given else {}
-        given = dict(part.strip().split("=", 1) if "=" in part else (part, "") for part in given.split(","))
+        given = dict(
+            part.strip().split("=", 1) if "=" in part else (part, "") for part in given.split(",")
+        )
     for task, value in given.items():
         if task not in tasks or not value:
-            raise ConfigError(f"{what} {task}={value}: give one {what} for all tasks, or task={what},… with tasks out of "
-                              f"{', '.join(tasks)}")
+            raise ConfigError(
+                f"{what} {task}={value}: give one {what} for all tasks, or task={what},… with tasks out of "
+                f"{', '.join(tasks)}"
+            )
     return dict(given)
 
 
-def make_lab(name: str | Preset, data: Mapping[str, Pack], tasks: Sequence[str] | None = None, seed: int = 0,
-             fusion: FusionMaker | None = None, backbone: str | Mapping[str, str] = "") -> Lab:
+def make_lab(
+    name: str | Preset,
+    data: Mapping[str, Pack],
+    tasks: Sequence[str] | None = None,
+    seed: int = 0,
+    fusion: FusionMaker | None = None,
+    backbone: str | Mapping[str, str] = "",
+) -> Lab:
     """The lab of a preset: freshly drawn networks (by `seed`) for these tasks of the data, α = 0.
 
     backbone: a name for all tasks, "resnet18", or for some, "segmentation=vgg16,normals=resnet18"; else the preset's own.
@@ -125,23 +183,38 @@ def make_lab(name: str | Preset, data: Mapping[str, Pack], tasks: Sequence[str] 
     chosen = name if isinstance(name, Preset) else preset(name)
     made = data["train"].make_tasks(tasks or data["train"].first_dense_pair())
     if len(made) < 2:
-        raise ConfigError(f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
-                          f"this data has {', '.join(data['train'].tasks)}")
-    names = dict.fromkeys(made, next(iter(chosen.backbones))) | per_task(backbone, tuple(made), "backbone")
+        raise ConfigError(
+            f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
+            f"this data has {', '.join(data['train'].tasks)}"
+        )
+    names = dict.fromkeys(made, next(iter(chosen.backbones))) | per_task(
+        backbone, tuple(made), "backbone"
+    )
     for task, wanted in names.items():
         if wanted not in chosen.backbones:
-            raise ConfigError(f"there is no backbone {wanted!r} for {task}; choose one of {', '.join(chosen.backbones)}, or "
-                              "put networks of your own (zoo.staged) into a SuperNet")
+            raise ConfigError(
+                f"there is no backbone {wanted!r} for {task}; choose one of {', '.join(chosen.backbones)}, or "
+                "put networks of your own (zoo.staged) into a SuperNet"
+            )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbones = {task: chosen.backbones[names[task]](outputs=t.channels, dense=t.dense) for task, t in made.items()}
+        backbones = {
+            task: chosen.backbones[names[task]](outputs=t.channels, dense=t.dense)
+            for task, t in made.items()
+        }
         space = SearchSpace.build({task: net.plan for task, net in backbones.items()})
-        fusion = fusion or (ResidualFusion if any(net.signed for net in backbones.values()) else chosen.fusion)
-        supernet = SuperNet(backbones, space, fusion).to(memory_format=torch.channels_last)  # faster
+        fusion = fusion or (
+            ResidualFusion if any(net.signed for net in backbones.values()) else chosen.fusion
+        )
+        supernet = SuperNet(backbones, space, fusion).to(
+            memory_format=torch.channels_last
+        )  # faster
     return Lab(made, supernet, ArchitectureWeights(len(space)), dict(data))
 
 
-def tiny(data: Mapping[str, Pack] | None = None, tasks: Sequence[str] | None = None, seed: int = 0) -> Lab:
+def tiny(
+    data: Mapping[str, Pack] | None = None, tasks: Sequence[str] | None = None, seed: int = 0
+) -> Lab:
     """The lab of the preset `tiny`, on the shipped rooms with their pretrained backbones if no data is given."""
     lab = make_lab("tiny", data or load_data(), tasks, seed)
     if data is None:
@@ -157,12 +230,20 @@ def load_backbones(lab: Lab, folder: Path | None = None) -> None:
     for task, backbone in lab.supernet.backbones.items():
         path = folder / f"rooms_{task}.safetensors"
         if not path.is_file():
-            raise RunError(f"no pretrained backbone for {task!r} is shipped ({path.name}); pretrain it (--pretrain-steps 300)")
+            raise RunError(
+                f"no pretrained backbone for {task!r} is shipped ({path.name}); pretrain it (--pretrain-steps 300)"
+            )
         try:
-            backbone.load_state_dict({name: t.to(torch.float32) if t.is_floating_point() else t
-                                      for name, t in load_file(path).items()})
+            backbone.load_state_dict(
+                {
+                    name: t.to(torch.float32) if t.is_floating_point() else t
+                    for name, t in load_file(path).items()
+                }
+            )
         except RuntimeError as error:
-            raise RunError(f"{path.name} is of another backbone: {str(error).splitlines()[-1].strip()}") from None
+            raise RunError(
+                f"{path.name} is of another backbone: {str(error).splitlines()[-1].strip()}"
+            ) from None
 
 
 def quick(size: int, smoke: int) -> int:
@@ -170,7 +251,9 @@ def quick(size: int, smoke: int) -> int:
     return smoke if os.environ.get("MTLNAS_LAB_FAST") else size
 
 
-def with_budget(config: SearchConfig, steps: int | None = None, entropy_weight: float | None = None, **changes) -> SearchConfig:
+def with_budget(
+    config: SearchConfig, steps: int | None = None, entropy_weight: float | None = None, **changes
+) -> SearchConfig:
     """The settings with other steps, with λ's schedule ending in another value, and with what else is given."""
     if steps is not None:
         changes["steps"] = steps

@@ -1,4 +1,5 @@
 """The layouts in which data sets lie in folders: NYU v2 as the released code wants it, Taskonomy, Cityscapes."""
+
 from __future__ import annotations
 
 import functools
@@ -18,17 +19,26 @@ from .errors import DataError
 from .lazy import LazyPack, Raw
 from .tasks import IGNORE, KINDS, Normals
 
-FAR = 80.0                                                 # metres; beyond, a disparity of Cityscapes is a guess
-BASELINE_FOCAL = 0.209313 * 2262.52                        # of Cityscapes, metres × pixels, where camera/ is missing
-SEG40 = ("wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain "
-         "dresser pillow mirror floor_mat clothes ceiling books refrigerator television paper towel shower_curtain box "
-         "whiteboard person night_stand toilet sink lamp bathtub bag other_structure other_furniture other_prop")
-OBJECTS = ("background bottle chair couch potted_plant bed dining_table toilet tv microwave oven toaster sink "
-           "refrigerator book clock vase")
-TASKONOMY = {"segmentation": ("segment_semantic",), "normals": ("normal",), "object": ("class_object",),
-             "depth": ("depth_zbuffer", "depth_euclidean"), "scene": ("class_scene",)}
+FAR = 80.0  # metres; beyond, a disparity of Cityscapes is a guess
+BASELINE_FOCAL = 0.209313 * 2262.52  # of Cityscapes, metres × pixels, where camera/ is missing
+SEG40 = (
+    "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain "
+    "dresser pillow mirror floor_mat clothes ceiling books refrigerator television paper towel shower_curtain box "
+    "whiteboard person night_stand toilet sink lamp bathtub bag other_structure other_furniture other_prop"
+)
+OBJECTS = (
+    "background bottle chair couch potted_plant bed dining_table toilet tv microwave oven toaster sink "
+    "refrigerator book clock vase"
+)
+TASKONOMY = {
+    "segmentation": ("segment_semantic",),
+    "normals": ("normal",),
+    "object": ("class_object",),
+    "depth": ("depth_zbuffer", "depth_euclidean"),
+    "scene": ("class_scene",),
+}
 
-Record = dict[str, Path]                                   # {"image": file, task: file}; a task may be missing
+Record = dict[str, Path]  # {"image": file, task: file}; a task may be missing
 
 
 @dataclass(frozen=True)
@@ -46,13 +56,16 @@ class Layout:
 # --- NYU v2, as prepared for the released code ------------------------------------------------------------------------
 def _nyuv2(root: Path) -> dict[str, list[Record]]:
     """list/training_seg.txt and its like: lines `/an/image.png /its/label.png`. Classes are 0 to 39, 255 = none."""
+
     def records(split: str) -> list[Record]:
         found: dict[str, Record] = {}
         for task, name in (("seg40", f"{split}_seg.txt"), ("normals", f"{split}_normal_mask.txt")):
             for number, line in enumerate(_text(root / "list" / name).splitlines(), 1):
                 image, *label = [root / part.lstrip("/") for part in line.split()] or [None]
                 if len(label) > 1:
-                    raise DataError(f"{root / 'list' / name}: line {number} is no image and its label, a space between")
+                    raise DataError(
+                        f"{root / 'list' / name}: line {number} is no image and its label, a space between"
+                    )
                 if image:
                     found.setdefault(str(image), {"image": image}).update(zip([task], label))
         return _present(found.values())
@@ -68,10 +81,16 @@ def _directions(x: np.ndarray) -> np.ndarray:
 # --- Taskonomy --------------------------------------------------------------------------------------------------------
 def _taskonomy(root: Path) -> dict[str, list[Record]]:
     """One folder a task, with files point_0_view_0_domain_*, perhaps in folders of buildings."""
+
     def files(name: str) -> dict[tuple[str, ...], Path]:
         found = sorted((root / name).rglob("point_*_view_*_domain_*"))
-        return {(*(part for part in path.relative_to(root / name).parent.parts if part != name),
-                 path.name.partition("_domain_")[0]): path for path in found}
+        return {
+            (
+                *(part for part in path.relative_to(root / name).parent.parts if part != name),
+                path.name.partition("_domain_")[0],
+            ): path
+            for path in found
+        }
 
     records = {key: {"image": path} for key, path in files("rgb").items()}
     for task, names in TASKONOMY.items():
@@ -84,8 +103,11 @@ def _taskonomy(root: Path) -> dict[str, list[Record]]:
 
 def _decode_taskonomy(task: str, path: Path) -> Callable:
     """Classes: 0 is uncertain, so none. Depth: 1/512 m; at the end of the range nothing was hit. Shares as they are."""
-    return {"segmentation": lambda x: np.where(x == 0, IGNORE, x - 1), "normals": _directions,
-            "depth": lambda x: np.where(x == 65535, 0, x / 512)}.get(task, np.asarray)
+    return {
+        "segmentation": lambda x: np.where(x == 0, IGNORE, x - 1),
+        "normals": _directions,
+        "depth": lambda x: np.where(x == 65535, 0, x / 512),
+    }.get(task, np.asarray)
 
 
 # --- Cityscapes -------------------------------------------------------------------------------------------------------
@@ -99,11 +121,15 @@ def _cityscapes(root: Path) -> dict[str, list[Record]]:
             if not (root / kind / split).is_dir():
                 raise DataError(f"{root / kind / split}: no such folder; Cityscapes needs it")
         found = Cityscapes(str(root), split, target_type="semantic")
-        listed = [{"image": Path(image), "segmentation": Path(label)}
-                  for image, (label,) in sorted(zip(found.images, found.targets))]
+        listed = [
+            {"image": Path(image), "segmentation": Path(label)}
+            for image, (label,) in sorted(zip(found.images, found.targets))
+        ]
         for record in listed if (root / "disparity").is_dir() else ():
             city, name = record["image"].parts[-2:]
-            record["depth"] = root / "disparity" / split / city / name.replace("leftImg8bit", "disparity")
+            record["depth"] = (
+                root / "disparity" / split / city / name.replace("leftImg8bit", "disparity")
+            )
         return _present(listed)
 
     return {"train": records("train"), "test": records("val")}
@@ -115,7 +141,9 @@ def _cityscapes_classes() -> tuple[np.ndarray, dict[str, list[str]]]:
     torchvision()
     from torchvision.datasets import Cityscapes
 
-    judged = sorted((c for c in Cityscapes.classes if 0 <= c.train_id < IGNORE), key=lambda c: c.train_id)
+    judged = sorted(
+        (c for c in Cityscapes.classes if 0 <= c.train_id < IGNORE), key=lambda c: c.train_id
+    )
     table = np.full(256, IGNORE, np.uint8)
     table[[c.id for c in judged]] = [c.train_id for c in judged]
     return table, {"segmentation": [c.name for c in judged]}
@@ -132,7 +160,9 @@ def _decode_cityscapes(task: str, path: Path) -> Callable:
             read = json.loads(_text(camera))
             factor = float(read["extrinsic"]["baseline"] * read["intrinsic"]["fx"])
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{camera}: no camera of Cityscapes ({type(error).__name__}: {error})") from None
+            raise DataError(
+                f"{camera}: no camera of Cityscapes ({type(error).__name__}: {error})"
+            ) from None
     return functools.partial(_metres, factor)
 
 
@@ -143,10 +173,28 @@ def _metres(factor: float, x: np.ndarray) -> np.ndarray:
 
 
 LAYOUTS = (
-    Layout("NYU v2 as prepared for the released code", ("list/training_seg.txt", "list/training_normal_mask.txt"),
-           _nyuv2, lambda task, path: {"normals": _directions}.get(task, np.asarray), lambda: {"seg40": SEG40.split()}),
-    Layout("Taskonomy", ("rgb",), _taskonomy, _decode_taskonomy, lambda: {"segmentation": OBJECTS.split()}),
-    Layout("Cityscapes", ("leftImg8bit", "gtFine"), _cityscapes, _decode_cityscapes, lambda: _cityscapes_classes()[1]))
+    Layout(
+        "NYU v2 as prepared for the released code",
+        ("list/training_seg.txt", "list/training_normal_mask.txt"),
+        _nyuv2,
+        lambda task, path: {"normals": _directions}.get(task, np.asarray),
+        lambda: {"seg40": SEG40.split()},
+    ),
+    Layout(
+        "Taskonomy",
+        ("rgb",),
+        _taskonomy,
+        _decode_taskonomy,
+        lambda: {"segmentation": OBJECTS.split()},
+    ),
+    Layout(
+        "Cityscapes",
+        ("leftImg8bit", "gtFine"),
+        _cityscapes,
+        _decode_cityscapes,
+        lambda: _cityscapes_classes()[1],
+    ),
+)
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -155,12 +203,21 @@ def folder(data: str | Path) -> tuple[Path, tuple[int, int] | None] | None:
     if Path(data).is_dir():
         return Path(data), None
     sized = re.fullmatch(r"(.+)@(\d+)x(\d+)", str(data))
-    return (Path(sized[1]), (int(sized[2]), int(sized[3]))) if sized and Path(sized[1]).is_dir() else None
+    return (
+        (Path(sized[1]), (int(sized[2]), int(sized[3])))
+        if sized and Path(sized[1]).is_dir()
+        else None
+    )
 
 
-def open_folder(root: str | Path, size: tuple[int, int] | None = None, memory_gb: float | None = None,
-                workers: int | None = None, held_out: float = 0.1, hold: Sequence[str] = ("val", "test")
-                ) -> dict[str, LazyPack]:
+def open_folder(
+    root: str | Path,
+    size: tuple[int, int] | None = None,
+    memory_gb: float | None = None,
+    workers: int | None = None,
+    held_out: float = 0.1,
+    hold: Sequence[str] = ("val", "test"),
+) -> dict[str, LazyPack]:
     """{"train", "val", "test"} of a data set's folder, whose layout is recognised; a few examples are read at once.
 
     `size`: (height, width), by default 96 high. `memory_gb`: GiB of images to keep, by default 4 or what
@@ -168,43 +225,77 @@ def open_folder(root: str | Path, size: tuple[int, int] | None = None, memory_gb
     drawn with seed 0: whole folders of them (buildings, cities) where there are enough. Raises DataError.
     """
     root = Path(root)
-    layout = next((layout for layout in LAYOUTS if all((root / name).exists() for name in layout.sign)), None)
+    layout = next(
+        (layout for layout in LAYOUTS if all((root / name).exists() for name in layout.sign)), None
+    )
     if layout is None:
-        raise DataError(f"{root}: no layout that the lab knows (" + "; ".join(
-            f"{layout.about}: {', '.join(layout.sign)}" for layout in LAYOUTS) + "); lazy.from_dataset takes all else")
+        raise DataError(
+            f"{root}: no layout that the lab knows ("
+            + "; ".join(f"{layout.about}: {', '.join(layout.sign)}" for layout in LAYOUTS)
+            + "); lazy.from_dataset takes all else"
+        )
     splits = layout.find(root)
     records = [record for part in splits.values() for record in part]
     examples = {key: n for n, record in reversed([*enumerate(records)]) for key in record}
     if not splits["train"] or len(examples) < 2:
-        raise DataError(f"{root}: looks like {layout.about}, but has no {'labels' if records else 'images'}")
+        raise DataError(
+            f"{root}: looks like {layout.about}, but has no {'labels' if records else 'images'}"
+        )
     try:
-        memory_gb = float(os.environ.get("MTLNAS_LAB_MEMORY_GB", 4)) if memory_gb is None else memory_gb
+        memory_gb = (
+            float(os.environ.get("MTLNAS_LAB_MEMORY_GB", 4)) if memory_gb is None else memory_gb
+        )
     except ValueError as error:
         raise DataError(f"MTLNAS_LAB_MEMORY_GB: {error}; give a number of GiB, as in 4") from None
     examples = {key: examples[key] for key in ("image", *KINDS) if key in examples}
-    whole = LazyPack.of(str(root), len(records), functools.partial(_open, layout, records), examples, layout.labels(),
-                        size, memory_gb, workers)
-    index = dict(zip(splits, torch.arange(len(records)).split([len(part) for part in splits.values()])))
+    whole = LazyPack.of(
+        str(root),
+        len(records),
+        functools.partial(_open, layout, records),
+        examples,
+        layout.labels(),
+        size,
+        memory_gb,
+        workers,
+    )
+    index = dict(
+        zip(splits, torch.arange(len(records)).split([len(part) for part in splits.values()]))
+    )
     index |= _held_out(splits["train"], [name for name in hold if name not in index], held_out)
     lacking = {key: sum(key not in record for record in records) for key in examples}
-    about = "; ".join([layout.about, *(f"{n} of {len(records)} images lack {key}" for key, n in lacking.items() if n)])
-    return {name: replace(whole.subset(index[name]), name=f"{root} ({name})", about=about)
-            for name in ("train", "val", "test") if name in index}
+    about = "; ".join(
+        [
+            layout.about,
+            *(f"{n} of {len(records)} images lack {key}" for key, n in lacking.items() if n),
+        ]
+    )
+    return {
+        name: replace(whole.subset(index[name]), name=f"{root} ({name})", about=about)
+        for name in ("train", "val", "test")
+        if name in index
+    }
 
 
 def _held_out(records: Sequence[Record], names: Sequence[str], share: float) -> dict[str, Tensor]:
     """{name: numbers of records}, and the rest as "train". Raises DataError for too few images."""
     folders = [str(record["image"].parent) for record in records]
     units = [*dict.fromkeys(folders)]
-    if len(units) <= 2 * len(names):                       # too few: single images
+    if len(units) <= 2 * len(names):  # too few: single images
         folders = units = [*range(len(records))]
     if len(units) <= len(names):
-        raise DataError(f"{records[0]['image'].parent}: {len(records)} images are few for train, {', '.join(names)}")
+        raise DataError(
+            f"{records[0]['image'].parent}: {len(records)} images are few for train, {', '.join(names)}"
+        )
     size = max(1, int(share * len(units)))
     order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0)).tolist()
-    owner = {units[number]: [*names, "train"][min(place // size, len(names))] for place, number in enumerate(order)}
-    return {name: torch.tensor([n for n, unit in enumerate(folders) if owner[unit] == name])
-            for name in ("train", *names)}
+    owner = {
+        units[number]: [*names, "train"][min(place // size, len(names))]
+        for place, number in enumerate(order)
+    }
+    return {
+        name: torch.tensor([n for n, unit in enumerate(folders) if owner[unit] == name])
+        for name in ("train", *names)
+    }
 
 
 def _open(layout: Layout, records: Sequence[Record], number: int, keys: Sequence[str]):
@@ -223,6 +314,7 @@ def _open(layout: Layout, records: Sequence[Record], number: int, keys: Sequence
 def _file(path: Path, use: Callable):
     """What `use` makes of a picture; an .npy file's numbers."""
     from PIL import Image
+
     try:
         if path.suffix == ".npy":
             return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
@@ -231,15 +323,19 @@ def _file(path: Path, use: Callable):
     except Exception as error:
         if not path.is_file():
             raise DataError(f"{path}: no such file") from None
-        raise DataError(f"{path}: cannot be read, cut off or of another kind ({type(error).__name__}: "
-                        f"{' '.join(str(error).split())[:100]})") from error
+        raise DataError(
+            f"{path}: cannot be read, cut off or of another kind ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:100]})"
+        ) from error
 
 
 def _present(records: Iterable[Record]) -> list[Record]:
     records = list(records)
     if missing := [path for record in records for path in record.values() if not path.is_file()]:
         more = f", nor are {len(missing) - 1} others there" if len(missing) > 1 else ""
-        raise DataError(f"{missing[0]}: no such file{more}; fetch what is missing or take it off the list")
+        raise DataError(
+            f"{missing[0]}: no such file{more}; fetch what is missing or take it off the list"
+        )
     return records
 
 

@@ -3,6 +3,7 @@
 Every relaxation is a function (alpha, temperature, generator) -> gates, both of shape (E,): each edge is its own
 Bernoulli variable with probability p = σ(α), there is no softmax across edges.
 """
+
 from __future__ import annotations
 
 import math
@@ -15,7 +16,9 @@ from torch.nn import functional as F
 
 from .errors import ConfigError
 
-TEMPERATURE_FLOOR = 0.05  # the released schedule ends at exactly 0, where the concrete distribution has no gradient
+TEMPERATURE_FLOOR = (
+    0.05  # the released schedule ends at exactly 0, where the concrete distribution has no gradient
+)
 
 
 class ArchitectureWeights(nn.Module):
@@ -29,44 +32,62 @@ class ArchitectureWeights(nn.Module):
 Relaxation = Callable[[Tensor, float, torch.Generator | None], Tensor]
 
 
-def deterministic(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def deterministic(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """z = σ(α). Nothing is drawn; the temperature is not used."""
     return torch.sigmoid(alpha)
 
 
-def stochastic(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def stochastic(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """Binary concrete: z = σ((α + ln u − ln(1 − u)) / τ), u uniform in (0, 1), τ at least TEMPERATURE_FLOOR."""
-    return torch.sigmoid((alpha + _logistic_noise(alpha, generator)) / max(temperature, TEMPERATURE_FLOOR))
+    return torch.sigmoid(
+        (alpha + _logistic_noise(alpha, generator)) / max(temperature, TEMPERATURE_FLOOR)
+    )
 
 
-def straight_through(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def straight_through(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """Hard gates of a binary concrete sample going forward, the soft sample's gradient going back."""
     soft = stochastic(alpha, temperature, generator)
     return (soft > 0.5).to(soft.dtype) + soft - soft.detach()
 
 
-def bernoulli(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def bernoulli(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """z ~ Bernoulli(σ(α)): a sample of whole architectures, without gradient; for evaluation."""
     return (alpha.detach() + _logistic_noise(alpha, generator) > 0).to(alpha.dtype)
 
 
-def discretize(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def discretize(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """z = 1 where α > 0, else 0: the architecture. An edge at exactly 0 is closed (released code)."""
     return (alpha.detach() > 0).to(alpha.dtype)
 
 
-def all_open(alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def all_open(
+    alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+) -> Tensor:
     """z = 1 everywhere: the supernet as a baseline."""
     return torch.ones_like(alpha)
 
 
-RELAXATIONS: dict[str, Relaxation] = {f.__name__: f for f in (deterministic, stochastic, straight_through, bernoulli,
-                                                              discretize, all_open)}
+RELAXATIONS: dict[str, Relaxation] = {
+    f.__name__: f
+    for f in (deterministic, stochastic, straight_through, bernoulli, discretize, all_open)
+}
 
 
 def relaxation(name: str) -> Relaxation:
     if name not in RELAXATIONS:
-        raise ConfigError(f"there is no relaxation {name!r}; choose one of {', '.join(RELAXATIONS)}")
+        raise ConfigError(
+            f"there is no relaxation {name!r}; choose one of {', '.join(RELAXATIONS)}"
+        )
     return RELAXATIONS[name]
 
 
@@ -74,7 +95,9 @@ def _logistic_noise(alpha: Tensor, generator: torch.Generator | None) -> Tensor:
     """ln u − ln(1 − u), drawn where the generator lives, so that every device sees the same draw."""
     device = generator.device if generator is not None else alpha.device
     tiny = torch.finfo(alpha.dtype).eps
-    u = torch.rand(alpha.shape, generator=generator, device=device, dtype=alpha.dtype).clamp(tiny, 1 - tiny)
+    u = torch.rand(alpha.shape, generator=generator, device=device, dtype=alpha.dtype).clamp(
+        tiny, 1 - tiny
+    )
     return (u.log() - (-u).log1p()).to(alpha.device)
 
 
@@ -130,7 +153,9 @@ class Schedule:
     def __post_init__(self):
         object.__setattr__(self, "period", tuple(float(share) for share in self.period))
         if not 0 <= self.period[0] <= self.period[1]:
-            raise ConfigError(f"a schedule over {self.period} runs backwards; give shares of the run as in (0.3, 1.0)")
+            raise ConfigError(
+                f"a schedule over {self.period} runs backwards; give shares of the run as in (0.3, 1.0)"
+            )
 
     @classmethod
     def constant(cls, value: float) -> Schedule:

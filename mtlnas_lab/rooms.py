@@ -6,6 +6,7 @@ Scenes and noise come from one numpy PCG64 generator per picture, seeded by (see
 float32 operations that IEEE 754 rounds exactly (+ − × ÷ √ floor min max), so neither the grouping of the pictures nor
 the number of threads can change a bit.
 """
+
 import math
 
 import numpy as np
@@ -42,10 +43,14 @@ def nearest(origin, rays, solids, boxes):
     start = torch.stack(turned(c, -s, origin - solids[:3])) / solids[3:6]
     xx, xz, yy, zx, zz = c / hx, -s / hx, 1 / hy, s / hz, c / hz
     for i in range(k.shape[1]):
-        at = np.s_[:, i:i + 1]
-        ray = [rays[0] * xx[at] + rays[2] * xz[at], rays[1] * yy[at], rays[0] * zx[at] + rays[2] * zz[at]]
-        near, far = cross(start[:, :, i:i + 1], ray, k[at], m[at], i < boxes)
-        if i == 0:                                                       # the room, which the rays can only leave
+        at = np.s_[:, i : i + 1]
+        ray = [
+            rays[0] * xx[at] + rays[2] * xz[at],
+            rays[1] * yy[at],
+            rays[0] * zx[at] + rays[2] * zz[at],
+        ]
+        near, far = cross(start[:, :, i : i + 1], ray, k[at], m[at], i < boxes)
+        if i == 0:  # the room, which the rays can only leave
             best, solid = far, torch.zeros_like(far)
         else:
             hit = (near < torch.minimum(far, best, out=far)).logical_and_(near > 1e-3)
@@ -74,7 +79,9 @@ def pattern_of(look, across, along, border, footprint, grain):
     ux, uy, u0, vx, vy, v0, wu, wv, wuv, level, brick, speckle, cells, frame = look
     u = across * ux + along * uy + u0
     v = across * vx + along * vy + v0 + brick * u.floor()
-    a, b = ((((t - t.floor()) * 2 - 1).abs() - level).mul_(12).add_(0.5).clamp_(0, 1) for t in (u, v))
+    a, b = (
+        (((t - t.floor()) * 2 - 1).abs() - level).mul_(12).add_(0.5).clamp_(0, 1) for t in (u, v)
+    )
     fine = (1.4 - 2 * footprint * (ux.abs() + uy.abs())).clamp_(0, 1)
     cell = ((u * cells).floor() * 37 + (v * cells).floor() * 101).long() & 1023
     share = (a * wu + b * wv + a * b * wuv) * fine + speckle * (grain.gather(1, cell) - 0.3)
@@ -95,14 +102,19 @@ def develop(light, noise, sensor, far):
 def paint(scenes, size):
     """The pictures and labels of n scenes, see render. Fields are (n, P = size²), vectors (3, n, P)."""
     (eye, *axes), lens, lamps, light, sensor, faces, grain, room = (
-        torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(-1)                 # (..., n, 1)
-        for name in ("camera", "lens", "lamps", "light", "sensor", "faces", "grain", "room"))
+        torch.from_numpy(np.stack([scene[name] for scene in scenes], -1)).unsqueeze(
+            -1
+        )  # (..., n, 1)
+        for name in ("camera", "lens", "lamps", "light", "sensor", "faces", "grain", "room")
+    )
     n, boxes = len(scenes), max(len(s["boxes"]) for s in scenes)
     rows = ([torch.from_numpy(scene[name]) for scene in scenes] for name in ("boxes", "rounds"))
-    rows = torch.cat([torch.nn.utils.rnn.pad_sequence(r, padding_value=math.nan) for r in rows])        # NaN: no hit
-    solids, looks = rows.permute(2, 1, 0).contiguous().split((10, 23))                                  # (…, n, S)
+    rows = torch.cat(
+        [torch.nn.utils.rnn.pad_sequence(r, padding_value=math.nan) for r in rows]
+    )  # NaN: no hit
+    solids, looks = rows.permute(2, 1, 0).contiguous().split((10, 23))  # (…, n, S)
     looks = torch.cat((faces[..., 0].permute(1, 2, 0), looks), 2)
-    pixel = torch.arange(size ** 2)
+    pixel = torch.arange(size**2)
     right, down = (pixel % size - lens[2]) / lens[0], (pixel // size - lens[3]) / lens[1]
     rays = right * axes[0] + down * axes[1] + axes[2]
     depth, solid = nearest(eye, rays, solids, boxes)
@@ -112,27 +124,53 @@ def paint(scenes, size):
     normal, axis = normal_at(local / half, half, k, m, solid, boxes)
     normal = torch.stack(turned(c, s, normal))
     surface = torch.where(solid > 0, solid + 6, 2 * axis + (local.gather(0, axis[None])[0] > 0))
-    first, second, (label, glow), look, (piece,) = looks.gather(2, surface.expand(23, -1, -1)).split((3, 3, 2, 14, 1))
+    first, second, (label, glow), look, (piece,) = looks.gather(
+        2, surface.expand(23, -1, -1)
+    ).split((3, 3, 2, 14, 1))
     facing = -dot(normal, rays) / dot(rays, rays).sqrt()
-    (across, along), edge_on = ([torch.where(axis == 0, v[2], v[0]), torch.where(axis == 1, v[2], v[1])]
-                                for v in (local, (local / half).abs()))
-    share = pattern_of(look, across, along, torch.maximum(*edge_on), depth / lens[0] / facing.clamp(min=0.1),
-                       grain[..., 0].T)
+    (across, along), edge_on = (
+        [torch.where(axis == 0, v[2], v[0]), torch.where(axis == 1, v[2], v[1])]
+        for v in (local, (local / half).abs())
+    )
+    share = pattern_of(
+        look,
+        across,
+        along,
+        torch.maximum(*edge_on),
+        depth / lens[0] / facing.clamp(min=0.1),
+        grain[..., 0].T,
+    )
     beams = [point - lamp for lamp in lamps]
-    lit = [(-dot(b, normal) / dot(b, b).sqrt()).clamp_(min=0) / (dot(b, b) * 0.15 + 1) for b in beams]
-    lit[0] *= nearest(lamps[0], beams[0], solids, boxes)[0] > 0.99                  # only this one throws shadows
-    walls = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(0)     # how far from 0.3 m off
+    lit = [
+        (-dot(b, normal) / dot(b, b).sqrt()).clamp_(min=0) / (dot(b, b) * 0.15 + 1) for b in beams
+    ]
+    lit[0] *= nearest(lamps[0], beams[0], solids, boxes)[0] > 0.99  # only this one throws shadows
+    walls = (solids[3:6, :, :1] - (point + 0.3 * normal - solids[:3, :, :1]).abs()).amin(
+        0
+    )  # how far from 0.3 m off
     shine = dot(light, [*lit, (walls + 0.3).clamp_(0, 0.6) / 0.6]) + glow * (1 - share)
     image = (first + share * (second - first)) * shine
-    grid, noise = (n, size, size), torch.from_numpy(np.stack([scene["noise"] for scene in scenes], 1))
-    image = develop(image.view(3, *grid), noise, sensor.unsqueeze(-1), (right * right + down * down).view(grid))
+    grid, noise = (
+        (n, size, size),
+        torch.from_numpy(np.stack([scene["noise"] for scene in scenes], 1)),
+    )
+    image = develop(
+        image.view(3, *grid), noise, sensor.unsqueeze(-1), (right * right + down * down).view(grid)
+    )
     piece, edge = piece.view(grid), torch.zeros(grid, dtype=torch.uint8)
     edge[:, :, :-1] = piece[:, :, :-1] != piece[:, :, 1:]
     edge[:, :-1] |= piece[:, :-1] != piece[:, 1:]
     seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(*grid, 3)
-    pack = dict(image=image, seg=label.view(grid).byte(), depth_mm=(depth * 1000).round().view(grid).to(torch.uint16),
-                normal=(seen * 127).round().to(torch.int8), normal_valid=(facing > 0.02).view(grid), edge=edge,
-                room=room.view(n).to(torch.int8), intrinsics=lens.view(4, n).T)
+    pack = dict(
+        image=image,
+        seg=label.view(grid).byte(),
+        depth_mm=(depth * 1000).round().view(grid).to(torch.uint16),
+        normal=(seen * 127).round().to(torch.int8),
+        normal_valid=(facing > 0.02).view(grid),
+        edge=edge,
+        room=room.view(n).to(torch.int8),
+        intrinsics=lens.view(4, n).T,
+    )
     return {key: value.numpy() for key, value in pack.items()}
 
 
@@ -146,14 +184,24 @@ def render(count, size=64, seed=0, first=0, chunk=None):
     x = (column − cx) · z / fx. `chunk`: how many to make at a time (None: as fits the cache); it changes the speed
     only. Raises DataError for a count below 1, a size below 16, a negative seed or first.
     """
-    for name, value, least in (("count", count, 1), ("size", size, 16), ("seed", seed, 0), ("first", first, 0)):
+    for name, value, least in (
+        ("count", count, 1),
+        ("size", size, 16),
+        ("seed", seed, 0),
+        ("first", first, 0),
+    ):
         if value < least:
             raise DataError(f"{name} = {value}: a series of rooms needs {name} ≥ {least}")
-    chunk, parts, order = max(1, chunk or 2 ** 16 // size ** 2), [], []
+    chunk, parts, order = max(1, chunk or 2**16 // size**2), [], []
     for start in range(0, count, 16 * chunk):
-        scenes = {i: draw_scene(size, seed, first + i) for i in range(start, min(count, start + 16 * chunk))}
+        scenes = {
+            i: draw_scene(size, seed, first + i)
+            for i in range(start, min(count, start + 16 * chunk))
+        }
         alike = sorted(scenes, key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"])))
-        for rows in (alike[i:i + chunk] for i in range(0, len(alike), chunk)):
+        for rows in (alike[i : i + chunk] for i in range(0, len(alike), chunk)):
             parts.append(paint([scenes[i] for i in rows], size))
             order += rows
-    return {key: np.concatenate([part[key] for part in parts])[np.argsort(order)] for key in parts[0]}
+    return {
+        key: np.concatenate([part[key] for part in parts])[np.argsort(order)] for key in parts[0]
+    }

@@ -11,6 +11,7 @@
 Killing the process loses no event that `append` returned from; a power failure loses at most those of the last second.
 Nothing in a run folder can execute code: no other files than these are opened, and none of them is a pickle.
 """
+
 from __future__ import annotations
 
 import errno
@@ -26,14 +27,31 @@ from . import events
 from .checkpoints import FILE, Checkpoints, Manifest, pack, unpack
 from .errors import RunError
 from .events import Checkpoint, Event, EventLog, Recovered, Resumed, Tail
-from .files import open_plain, parse_object, plain, read, read_json, replace, revive, seal, sync_folder, take_lock, told
+from .files import (
+    open_plain,
+    parse_object,
+    plain,
+    read,
+    read_json,
+    replace,
+    revive,
+    seal,
+    sync_folder,
+    take_lock,
+    told,
+)
 from .space import SearchSpace
 
-SEALED = ("config.json", "space.json")                # written once, with a checksum
+SEALED = ("config.json", "space.json")  # written once, with a checksum
 JSON = (*SEALED, "architecture.json", "scores.json", "ablation.json", "fusion_graph.json")
-FILES = (*JSON, "summary.md", "explained.md", "explained.tex",
-         *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz", "html")))
-REQUESTS = 2**24                                      # bytes that are read at a time
+FILES = (
+    *JSON,
+    "summary.md",
+    "explained.md",
+    "explained.tex",
+    *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz", "html")),
+)
+REQUESTS = 2**24  # bytes that are read at a time
 
 
 class Run:
@@ -41,12 +59,12 @@ class Run:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        self.notices: list[str] = []                  # what was damaged and passed over
-        self.requests_read = 0                        # bytes of controls.jsonl that `requests` has been through
-        self.loaded: Manifest | None = None           # the checkpoint that was loaded last
+        self.notices: list[str] = []  # what was damaged and passed over
+        self.requests_read = 0  # bytes of controls.jsonl that `requests` has been through
+        self.loaded: Manifest | None = None  # the checkpoint that was loaded last
         self._tail = Tail(self.path / "events.jsonl")
         self._checkpoints = Checkpoints(self.path / "checkpoints", self.notice)
-        self._lock = self._events = None              # descriptors, where this is the process that writes
+        self._lock = self._events = None  # descriptors, where this is the process that writes
         self._seq, self._sure, self._synced = 0, False, time.monotonic()
 
     @classmethod
@@ -67,33 +85,46 @@ class Run:
     def open(cls, path: str | os.PathLike) -> Run:
         """A run to look at. Raises RunError where there is none."""
         if not os.path.lexists(Path(path) / "events.jsonl"):
-            raise RunError(f"{path} is no run folder, for it has no events.jsonl; pass the --out of a search")
+            raise RunError(
+                f"{path} is no run folder, for it has no events.jsonl; pass the --out of a search"
+            )
         return cls(path)
 
     @staticmethod
     def list(folder: str | os.PathLike) -> list[Path]:
         """The run folders in `folder`, by name."""
         with told(folder):
-            return sorted(Path(entry) for entry in os.scandir(folder) if os.path.isfile(Path(entry) / "events.jsonl"))
+            return sorted(
+                Path(entry)
+                for entry in os.scandir(folder)
+                if os.path.isfile(Path(entry) / "events.jsonl")
+            )
 
     def _must_be_new(self) -> None:
         with told(self.path):
-            there = set(os.listdir(self.path)) - {name + end for name in SEALED for end in ("", ".tmp")}
-        if there - {"lock"}:                          # the others are left by a `create` that was killed
-            raise RunError(f"{self.path} already holds a run; pass --resume to go on with it, or another --out"
-                           if "events.jsonl" in there else f"{self.path} is not empty; pass another --out")
+            there = set(os.listdir(self.path)) - {
+                name + end for name in SEALED for end in ("", ".tmp")
+            }
+        if there - {"lock"}:  # the others are left by a `create` that was killed
+            raise RunError(
+                f"{self.path} already holds a run; pass --resume to go on with it, or another --out"
+                if "events.jsonl" in there
+                else f"{self.path} is not empty; pass another --out"
+            )
 
     def _begin(self, config: Mapping | None = None, space: Mapping | None = None) -> Run:
         try:
             self._lock = take_lock(self.path / "lock")
             if config is not None:
-                self._must_be_new()                   # again: another process may have been quicker
+                self._must_be_new()  # again: another process may have been quicker
                 self.write_json("config.json", config)
                 self.write_json("space.json", space)
-            with told(self._tail.path):               # comes last: with it, the folder is a run
+            with told(self._tail.path):  # comes last: with it, the folder is a run
                 self._events = open_plain(self._tail.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
                 if os.fstat(self._events).st_nlink != 1:
-                    raise RunError(f"{self._tail.path} has a second name (a hard link); go on in a copy of the run")
+                    raise RunError(
+                        f"{self._tail.path} has a second name (a hard link); go on in a copy of the run"
+                    )
                 os.makedirs(self.path / "checkpoints", exist_ok=True)
                 sync_folder(self.path)
             self._mend()
@@ -121,8 +152,12 @@ class Run:
         self.close()
 
     # --- files --------------------------------------------------------------------------------------------------------
-    config = property(lambda self: self._sealed("config"), doc="The settings, as given to `create`.")
-    space = property(lambda self: SearchSpace.from_json(self._sealed("space")), doc="The search space.")
+    config = property(
+        lambda self: self._sealed("config"), doc="The settings, as given to `create`."
+    )
+    space = property(
+        lambda self: SearchSpace.from_json(self._sealed("space")), doc="The search space."
+    )
 
     def _sealed(self, name: str) -> dict:
         try:
@@ -217,7 +252,9 @@ class Run:
         if cut:
             self._write_line(b"\n")
             self._tail.poll()
-        self._seq = max(self._tail.reader.seq, *(manifest.seq - 1 for manifest in self.checkpoints()), 0)
+        self._seq = max(
+            self._tail.reader.seq, *(manifest.seq - 1 for manifest in self.checkpoints()), 0
+        )
         self._sure = True
         if cut:
             self.append(Recovered(cut))
@@ -238,12 +275,20 @@ class Run:
     def checkpoints(self) -> list[Manifest]:
         """The checkpoints that count, oldest first: not those of a history that a later `resumed` left behind."""
         log = self.log
-        left = [(event.from_seq, seq) for event, seq in zip(log.events, log.seqs) if isinstance(event, Resumed)]
-        return [manifest for manifest in self._checkpoints.manifests()
-                if not any(first < manifest.seq <= last for first, last in left)]
+        left = [
+            (event.from_seq, seq)
+            for event, seq in zip(log.events, log.seqs)
+            if isinstance(event, Resumed)
+        ]
+        return [
+            manifest
+            for manifest in self._checkpoints.manifests()
+            if not any(first < manifest.seq <= last for first, last in left)
+        ]
 
-    def save_checkpoint(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping,
-                        keep: Container[int] = ()) -> Checkpoint:
+    def save_checkpoint(
+        self, step: int, tensors: Mapping[str, Tensor], meta: Mapping, keep: Container[int] = ()
+    ) -> Checkpoint:
         """Saves the state after `step` and says so in the log; all but the last two good ones and the steps `keep` go.
 
         Raises RunError, and then the checkpoints that there were are still there.
@@ -269,8 +314,15 @@ class Run:
                 self.loaded = manifest
                 return manifest.step, *state
         there = ", ".join(str(manifest.step) for manifest in self.checkpoints()) or "none"
-        raise RunError("; ".join([f"{self.path} has no good checkpoint{'' if step is None else f' of step {step}'}, "
-                                  f"of these: {there}", *self.notices]))
+        raise RunError(
+            "; ".join(
+                [
+                    f"{self.path} has no good checkpoint{'' if step is None else f' of step {step}'}, "
+                    f"of these: {there}",
+                    *self.notices,
+                ]
+            )
+        )
 
     # --- requests -----------------------------------------------------------------------------------------------------
     @classmethod
@@ -291,13 +343,13 @@ class Run:
         try:
             with told(path), os.fdopen(open_plain(path), "rb", buffering=0) as stream:
                 if os.fstat(stream.fileno()).st_size < self.requests_read:
-                    self.requests_read = 0            # a new file
+                    self.requests_read = 0  # a new file
                 stream.seek(self.requests_read)
                 data = stream.read(REQUESTS)
         except RunError as error:
             self.notice(str(error))
             return asked
-        whole = data[:data.rfind(b"\n") + 1] or data * (len(data) == REQUESTS)
+        whole = data[: data.rfind(b"\n") + 1] or data * (len(data) == REQUESTS)
         self.requests_read += len(whole)
         for line in filter(None, whole.split(b"\n")):
             try:

@@ -5,6 +5,7 @@ modules, once a step: through DDP, `autograd.grad` is not averaged at all (measu
 equal generators, hence the same everywhere. All processes evaluate, on the same images: batch norm that is recalibrated over GPUs
 needs every one of them. The leader, rank 0, alone writes the run folder.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -22,7 +23,10 @@ from .events import Checkpoint
 from .lab import Lab
 from .together import Alone
 
-READ, WRITTEN = ("checkpoints", "load_checkpoint"), ("append", "resumed", "notice", "write_json", "save_weights", "write", "sync")
+READ, WRITTEN = (
+    ("checkpoints", "load_checkpoint"),
+    ("append", "resumed", "notice", "write_json", "save_weights", "write", "sync"),
+)
 
 
 class Together(Alone):
@@ -35,15 +39,27 @@ class Together(Alone):
             try:
                 from lightning_fabric import Fabric
             except ImportError:
-                raise ConfigError("several processes need the extra `scale`: pip install mtlnas-lab[scale]") from None
+                raise ConfigError(
+                    "several processes need the extra `scale`: pip install mtlnas-lab[scale]"
+                ) from None
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        kind = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(device, device.partition(":")[0])
+        kind = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(
+            device, device.partition(":")[0]
+        )
         if kind == "cuda" and torch.cuda.device_count() < local:
-            raise ConfigError(f"torchrun started {local} processes here, but there are {torch.cuda.device_count()} GPUs; "
-                              f"give --nproc-per-node {torch.cuda.device_count() or 1}" + ("" if torch.cuda.device_count() else " and --device cpu"))
+            raise ConfigError(
+                f"torchrun started {local} processes here, but there are {torch.cuda.device_count()} GPUs; "
+                f"give --nproc-per-node {torch.cuda.device_count() or 1}"
+                + ("" if torch.cuda.device_count() else " and --device cpu")
+            )
         logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        self.fabric = Fabric(accelerator=kind, devices=local, num_nodes=int(os.environ["WORLD_SIZE"]) // local, strategy="ddp")
+        self.fabric = Fabric(
+            accelerator=kind,
+            devices=local,
+            num_nodes=int(os.environ["WORLD_SIZE"]) // local,
+            strategy="ddp",
+        )
         self.fabric.launch()
         self.rank, self.world = self.fabric.global_rank, self.fabric.world_size
 
@@ -54,7 +70,9 @@ class Together(Alone):
         flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
         with _others_are_there():
             torch.distributed.all_reduce(flat)
-        for tensor, part in zip(tensors, (flat / self.world).split([tensor.numel() for tensor in tensors])):
+        for tensor, part in zip(
+            tensors, (flat / self.world).split([tensor.numel() for tensor in tensors])
+        ):
             tensor.copy_(part.view(tensor.shape))
 
     def agree(self, value):
@@ -72,13 +90,33 @@ class Together(Alone):
     def settle(self, lab: Lab, settings=None) -> Lab:
         """Batch norm over all processes where there are GPUs (torch has none on CPU). Raises ConfigError where the
         processes did not make the same networks, or have other settings."""
-        said = hashlib.sha256(repr((lab.space.to_json(), [(n, tuple(p.shape), float(p.double().sum())) for n, p in
-                                                         sorted(lab.supernet.state_dict().items())])).encode()).hexdigest()[:12]
+        said = hashlib.sha256(
+            repr(
+                (
+                    lab.space.to_json(),
+                    [
+                        (n, tuple(p.shape), float(p.double().sum()))
+                        for n, p in sorted(lab.supernet.state_dict().items())
+                    ],
+                )
+            ).encode()
+        ).hexdigest()[:12]
         if said != self.agree(said):
-            raise ConfigError(f"process {self.rank} made other networks than process 0; give all of them the same settings, data and versions")
-        mine, others = ({field: repr(value) for field, value in vars(s).items()} if s else {} for s in (settings, self.agree(settings)))
-        if other := [f"{field} = {mine[field]} here, {others[field]} there" for field in mine if mine[field] != others[field]]:
-            raise ConfigError(f"process {self.rank} has other settings than process 0 ({'; '.join(other)}); give all of them the same")
+            raise ConfigError(
+                f"process {self.rank} made other networks than process 0; give all of them the same settings, data and versions"
+            )
+        mine, others = (
+            {field: repr(value) for field, value in vars(s).items()} if s else {}
+            for s in (settings, self.agree(settings))
+        )
+        if other := [
+            f"{field} = {mine[field]} here, {others[field]} there"
+            for field in mine
+            if mine[field] != others[field]
+        ]:
+            raise ConfigError(
+                f"process {self.rank} has other settings than process 0 ({'; '.join(other)}); give all of them the same"
+            )
         if lab.device.type == "cuda":
             lab.supernet = nn.SyncBatchNorm.convert_sync_batchnorm(lab.supernet)
         return lab
@@ -90,7 +128,9 @@ def _others_are_there():
     try:
         yield
     except RuntimeError as error:
-        raise RunError(f"another process of this run has gone ({str(error).splitlines()[0][:80]}…); go on with --resume") from None
+        raise RunError(
+            f"another process of this run has gone ({str(error).splitlines()[0][:80]}…); go on with --resume"
+        ) from None
 
 
 class Part:
@@ -104,9 +144,11 @@ class Part:
 
     def __next__(self):
         image, targets = next(self.batches)
-        if len(image) % self.world:                       # each process's mean counts as much as another's
-            raise ConfigError(f"a batch of {len(image)} images cannot be shared by {self.world} processes; give a batch_size of {self.world} "
-                              f"or a multiple of it (--batch-size)")
+        if len(image) % self.world:  # each process's mean counts as much as another's
+            raise ConfigError(
+                f"a batch of {len(image)} images cannot be shared by {self.world} processes; give a batch_size of {self.world} "
+                f"or a multiple of it (--batch-size)"
+            )
         mine = slice(self.rank, None, self.world)
         return image[mine], {task: target[mine] for task, target in targets.items()}
 
@@ -124,7 +166,9 @@ class Folder:
 
     def __init__(self, run, together: Together):
         self._run, self._together, self.requests_read = run, together, 0
-        self.config, self.path = (together.agree(run and getattr(run, name)) for name in ("config", "path"))
+        self.config, self.path = (
+            together.agree(run and getattr(run, name)) for name in ("config", "path")
+        )
 
     def __getattr__(self, name: str):
         if name in WRITTEN:
@@ -135,8 +179,16 @@ class Folder:
 
     @property
     def log(self) -> SimpleNamespace:
-        return SimpleNamespace(**self._together.agree(self._run and {
-            "finished": self._run.log.finished, "events": bool(self._run.log.events), "evaluated": self._run.log.evaluated[-2:]}))
+        return SimpleNamespace(
+            **self._together.agree(
+                self._run
+                and {
+                    "finished": self._run.log.finished,
+                    "events": bool(self._run.log.events),
+                    "evaluated": self._run.log.evaluated[-2:],
+                }
+            )
+        )
 
     def requests(self) -> list[dict]:
         """What viewers left; the leader turns the knobs, and the search tells the others."""
@@ -147,7 +199,11 @@ class Folder:
         return asked
 
     def save_checkpoint(self, step: int, tensors, meta, keep=()) -> Checkpoint:
-        return self._run.save_checkpoint(step, tensors, meta, keep=keep) if self._run else Checkpoint(step=step, file="", sha256="")
+        return (
+            self._run.save_checkpoint(step, tensors, meta, keep=keep)
+            if self._run
+            else Checkpoint(step=step, file="", sha256="")
+        )
 
     def __enter__(self) -> Folder:
         return self

@@ -7,6 +7,7 @@ Each step moves α on one half of the data (which edges?) and w on the other (ho
 With `gates` the same loop trains w under gates that stay as they are: single-task pretraining (a space without edges)
 and the baselines.
 """
+
 from __future__ import annotations
 
 import math
@@ -41,31 +42,59 @@ class Search:
     together: the processes that search as one (scale.Together); each works on its part of every batch.
     """
 
-    def __init__(self, lab: Lab, config: SearchConfig = SearchConfig(), weight_batches: Iterator | None = None,
-                 alpha_batches: Iterator | None = None, gates: Sequence[bool] | None = None,
-                 evaluate: Callable[[Search], dict] | None = None, together: Alone = ALONE):
+    def __init__(
+        self,
+        lab: Lab,
+        config: SearchConfig = SearchConfig(),
+        weight_batches: Iterator | None = None,
+        alpha_batches: Iterator | None = None,
+        gates: Sequence[bool] | None = None,
+        evaluate: Callable[[Search], dict] | None = None,
+        together: Alone = ALONE,
+    ):
         if gates is not None and len(gates) != len(lab.space):
-            raise ConfigError(f"{len(gates)} gates for {len(lab.space)} candidate edges; give one for each edge")
-        self.lab, self.config, self.evaluate, self.together, self.step_number = lab, config, evaluate, together, 0
+            raise ConfigError(
+                f"{len(gates)} gates for {len(lab.space)} candidate edges; give one for each edge"
+            )
+        self.lab, self.config, self.evaluate, self.together, self.step_number = (
+            lab,
+            config,
+            evaluate,
+            together,
+            0,
+        )
         self.fixed_gates = tuple(gates) if gates is not None else None if len(lab.space) else ()
         if weight_batches is None:
             weight_batches, alpha_batches = self._batches()
-        self.weight_batches, self.alpha_batches = (b and together.share(b) for b in (weight_batches, alpha_batches))
-        self.knobs: dict = {}                                            # what has been turned so far, merged
+        self.weight_batches, self.alpha_batches = (
+            b and together.share(b) for b in (weight_batches, alpha_batches)
+        )
+        self.knobs: dict = {}  # what has been turned so far, merged
         self._turned, self._lock = [], threading.Lock()
-        self.lull = threading.Event()                                    # set where a step leaves the interpreter to others for a while
-        self.generator = torch.Generator().manual_seed(config.seed)      # draws gates; on the CPU for every device
+        self.lull = (
+            threading.Event()
+        )  # set where a step leaves the interpreter to others for a while
+        self.generator = torch.Generator().manual_seed(
+            config.seed
+        )  # draws gates; on the CPU for every device
         self.noise = torch.Generator(lab.device).manual_seed(config.seed + 1)
         for module in lab.supernet.modules():
             if isinstance(module, Dropout):
                 module.generator = self.noise
         self.weight_optimizer = self._weight_optimizer()
         fused = lab.device.type in ("cpu", "cuda")
-        self.alpha_optimizer = torch.optim.Adam([lab.alphas.alpha], config.alpha_lr, config.alpha_betas,
-                                                weight_decay=config.alpha_weight_decay, fused=fused)
-        self.forward = torch.compile(lab.supernet, backend=config.compile) if config.compile else lab.supernet
+        self.alpha_optimizer = torch.optim.Adam(
+            [lab.alphas.alpha],
+            config.alpha_lr,
+            config.alpha_betas,
+            weight_decay=config.alpha_weight_decay,
+            fused=fused,
+        )
+        self.forward = (
+            torch.compile(lab.supernet, backend=config.compile) if config.compile else lab.supernet
+        )
         self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
-        self.objective: Tensor | None = None                             # of the last α-update, for those who compare
+        self.objective: Tensor | None = None  # of the last α-update, for those who compare
 
     # --- one step -----------------------------------------------------------------------------------------------------
     def step(self) -> Step:
@@ -74,19 +103,26 @@ class Search:
         entropy_weight, l1_weight = self.current("entropy_weight"), self.current("l1_weight")
         self.lab.supernet.train()
         if self.fixed_gates is None and self.step_number >= self.config.warm_up:
-            image, targets = next(self.alpha_batches)                    # which edges?  (w is only read)
+            image, targets = next(self.alpha_batches)  # which edges?  (w is only read)
             losses = self._losses(image, targets, self._gates("alpha_gates"))
-            objective = self._total(losses) + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
+            objective = (
+                self._total(losses)
+                + entropy_weight * entropy(alpha)
+                + l1_weight * l1(alpha, self.costs)
+            )
             self.lull.set()
-            alpha.grad, = torch.autograd.grad(objective, [alpha])
+            (alpha.grad,) = torch.autograd.grad(objective, [alpha])
             self.together.average([alpha.grad])
-            grad = alpha.grad - entropy_weight * entropy_gradient(alpha.detach()) \
-                - l1_weight * l1_gradient(alpha.detach(), self.costs)    # what the tasks alone ask for
+            grad = (
+                alpha.grad
+                - entropy_weight * entropy_gradient(alpha.detach())
+                - l1_weight * l1_gradient(alpha.detach(), self.costs)
+            )  # what the tasks alone ask for
             self.objective = objective.detach()
             for group in self.alpha_optimizer.param_groups:
                 group["lr"] = self.current("alpha_lr")
             self.alpha_optimizer.step()
-        image, targets = next(self.weight_batches)                       # how to use them?  (α is only read)
+        image, targets = next(self.weight_batches)  # how to use them?  (α is only read)
         self.weight_optimizer.zero_grad()
         losses = self._losses(image, targets, self._weight_gates())
         total = self._total(losses)
@@ -103,19 +139,27 @@ class Search:
 
     def _gates(self, update: str) -> Tensor:
         """Gates for one update: α through the update's relaxation, forced edges as they are forced."""
-        gates = relaxation(self.current(update))(self.lab.alphas.alpha, self.current("temperature"), self.generator)
+        gates = relaxation(self.current(update))(
+            self.lab.alphas.alpha, self.current("temperature"), self.generator
+        )
         if self.forced:
             index = torch.tensor(list(self.forced), device=gates.device)
-            gates = gates.index_copy(0, index, gates.new_tensor([float(value) for value in self.forced.values()]))
+            gates = gates.index_copy(
+                0, index, gates.new_tensor([float(value) for value in self.forced.values()])
+            )
         return gates
 
     def _weight_gates(self):
         if self.fixed_gates is None and self.step_number < self.config.warm_up:
             return tuple(self.forced.get(i, True) for i in range(len(self.lab.space)))
-        return self._gates("weight_gates").detach() if self.fixed_gates is None else self.fixed_gates
+        return (
+            self._gates("weight_gates").detach() if self.fixed_gates is None else self.fixed_gates
+        )
 
     def _losses(self, image: Tensor, targets: Mapping[str, Tensor], gates) -> dict[str, Tensor]:
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with torch.autocast(
+            image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
+        ):
             outputs = self.forward(image, gates)
         if self.config.precision == "bf16":
             outputs = {task: output.float() for task, output in outputs.items()}
@@ -128,23 +172,38 @@ class Search:
         """Over the processes, and batch-norm statistics with them."""
         if self.together.world > 1:
             network = self.lab.supernet
-            self.together.average([p.grad for p in network.parameters() if p.grad is not None]
-                                  + [b for b in network.buffers() if b.is_floating_point()])
+            self.together.average(
+                [p.grad for p in network.parameters() if p.grad is not None]
+                + [b for b in network.buffers() if b.is_floating_point()]
+            )
 
     def _report(self, losses, grad, entropy_weight, l1_weight, start) -> Step:
         """One transfer from the device for all the numbers of a step."""
         alpha, edges = self.lab.alphas.alpha.detach(), len(self.lab.space)
         grad = torch.zeros_like(alpha) if grad is None else grad
-        rest = torch.stack([entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())])
+        rest = torch.stack(
+            [entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())]
+        )
         self.together.average([rest])
         numbers = torch.cat([alpha, grad, rest]).tolist()
-        if alpha.dtype == torch.float32:                                 # what float32 knows; a log is read and kept as text
-            numbers = [float(f"{x:.9g}" if i < edges else f"{x:.7g}") for i, x in enumerate(numbers)]
+        if alpha.dtype == torch.float32:  # what float32 knows; a log is read and kept as text
+            numbers = [
+                float(f"{x:.9g}" if i < edges else f"{x:.7g}") for i, x in enumerate(numbers)
+            ]
         nats = numbers[2 * edges]
-        return Step(step=self.step_number + 1, alpha=tuple(numbers[:edges]), alpha_grad=tuple(numbers[edges:2 * edges]),
-                    loss=dict(zip(losses, numbers[2 * edges + 1:])), entropy=nats, entropy_fraction=nats / math.log(2),
-                    entropy_weight=entropy_weight, l1_weight=l1_weight, temperature=self.current("temperature"),
-                    alpha_lr=self.current("alpha_lr"), seconds=time.perf_counter() - start)
+        return Step(
+            step=self.step_number + 1,
+            alpha=tuple(numbers[:edges]),
+            alpha_grad=tuple(numbers[edges : 2 * edges]),
+            loss=dict(zip(losses, numbers[2 * edges + 1 :])),
+            entropy=nats,
+            entropy_fraction=nats / math.log(2),
+            entropy_weight=entropy_weight,
+            l1_weight=l1_weight,
+            temperature=self.current("temperature"),
+            alpha_lr=self.current("alpha_lr"),
+            seconds=time.perf_counter() - start,
+        )
 
     # --- the whole search ---------------------------------------------------------------------------------------------
     def __iter__(self) -> Iterator[Event]:
@@ -154,17 +213,28 @@ class Search:
         """
         begin = time.perf_counter()
         if self.step_number == 0:
-            yield Started(config=self.config.to_json(), space=self.lab.space.to_json(), versions=versions(),
-                          device=str(self.lab.device), threads=torch.get_num_threads())
+            yield Started(
+                config=self.config.to_json(),
+                space=self.lab.space.to_json(),
+                versions=versions(),
+                device=str(self.lab.device),
+                threads=torch.get_num_threads(),
+            )
         while self.step_number < self.config.steps:
             for knobs in self._apply_turned():
                 yield Turned(step=self.step_number + 1, knobs=knobs)
             event = self.attempt()
             for task, value in event.loss.items():
                 if not math.isfinite(value):
-                    yield Failed(step=event.step, task=task, checkpoint=None, message=(
-                        f"the loss of {task} is {value} at step {event.step}; go on from the last checkpoint with a "
-                        f"smaller learning rate, --resume --weight-lr {self.current('weight_lr') / 3:.1g}"))
+                    yield Failed(
+                        step=event.step,
+                        task=task,
+                        checkpoint=None,
+                        message=(
+                            f"the loss of {task} is {value} at step {event.step}; go on from the last checkpoint with a "
+                            f"smaller learning rate, --resume --weight-lr {self.current('weight_lr') / 3:.1g}"
+                        ),
+                    )
                     return
             yield event
             if self.evaluates_now():
@@ -176,17 +246,25 @@ class Search:
         try:
             return self.step()
         except torch.OutOfMemoryError:
-            fits = self.config.batch_size                                # the step's tensors are gone only behind this
-        while (fits := fits // 2) and self.together.world == 1:          # for several processes it is a guess
-            with suppress(RuntimeError, ValueError):                     # too little memory; one image and batch norm
+            fits = self.config.batch_size  # the step's tensors are gone only behind this
+        while (
+            fits := fits // 2
+        ) and self.together.world == 1:  # for several processes it is a guess
+            with suppress(RuntimeError, ValueError):  # too little memory; one image and batch norm
                 self.weight_optimizer.zero_grad()
                 image, targets = next(self.weight_batches)
                 targets = {task: target[:fits] for task, target in targets.items()}
                 self._total(self._losses(image[:fits], targets, self._weight_gates())).backward()
                 break
-        raise ConfigError(f"{self.lab.device} has too little memory for a step with batches of {self.config.batch_size} images; " + (
-            f"{fits} would fit: --batch-size {fits} and another --out" if fits else "1 is too much, too: give smaller images, or --device cpu")
-            + "; or free its memory, and go on with --resume")
+        raise ConfigError(
+            f"{self.lab.device} has too little memory for a step with batches of {self.config.batch_size} images; "
+            + (
+                f"{fits} would fit: --batch-size {fits} and another --out"
+                if fits
+                else "1 is too much, too: give smaller images, or --device cpu"
+            )
+            + "; or free its memory, and go on with --resume"
+        )
 
     def evaluates_now(self) -> bool:
         """Whether an evaluation belongs behind the step just done."""
@@ -196,7 +274,9 @@ class Search:
     def score_now(self) -> Evaluated:
         """What the search would be worth at this moment. Raises ConfigError where it was given no `evaluate`."""
         if self.evaluate is None:
-            raise ConfigError("this search has nothing to be scored with; make it with Search(…, evaluate=experiment.scores_now)")
+            raise ConfigError(
+                "this search has nothing to be scored with; make it with Search(…, evaluate=experiment.scores_now)"
+            )
         return Evaluated(step=self.step_number, scores=self.evaluate(self))
 
     def architecture(self) -> Architecture:
@@ -204,7 +284,9 @@ class Search:
         if self.fixed_gates is not None:
             return Architecture(self.lab.space, self.fixed_gates)
         found = self.lab.derive()
-        return replace(found, kept=tuple(self.forced.get(i, keep) for i, keep in enumerate(found.kept)))
+        return replace(
+            found, kept=tuple(self.forced.get(i, keep) for i, keep in enumerate(found.kept))
+        )
 
     # --- knobs --------------------------------------------------------------------------------------------------------
     def turn(self, **knobs) -> None:
@@ -233,14 +315,24 @@ class Search:
             if name not in KNOBS:
                 raise ConfigError(f"a search has no knob {name!r}; it has {', '.join(KNOBS)}")
             if name == "force":
-                checked[name] = {self.lab.space.index(edge): None if to is None else bool(to) for edge, to in value.items()}
+                checked[name] = {
+                    self.lab.space.index(edge): None if to is None else bool(to)
+                    for edge, to in value.items()
+                }
             elif name in ("alpha_gates", "weight_gates"):
                 relaxation(value)
                 checked[name] = value
             elif isinstance(value, Schedule | Mapping) and name in SCHEDULES:
                 checked[name] = Schedule(**value) if isinstance(value, Mapping) else value
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise ConfigError(f"{name} = {value!r} is no setting; give a finite number from 0 up")
+            elif (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not math.isfinite(value)
+                or value < 0
+            ):
+                raise ConfigError(
+                    f"{name} = {value!r} is no setting; give a finite number from 0 up"
+                )
             else:
                 checked[name] = Schedule.constant(value) if name in SCHEDULES else float(value)
         return checked
@@ -260,44 +352,93 @@ class Search:
     # --- parts --------------------------------------------------------------------------------------------------------
     def _batches(self) -> tuple[Iterator, Iterator | None]:
         if "train" not in self.lab.data:
-            raise ConfigError("this lab has no training data; give weight_batches and alpha_batches, or data={'train': pack}")
+            raise ConfigError(
+                "this lab has no training data; give weight_batches and alpha_batches, or data={'train': pack}"
+            )
         config, pack, tasks = self.config, self.lab.data["train"], tuple(self.lab.tasks)
         if self.fixed_gates is not None:
-            return data.whole(pack, tasks, config.batch_size, config.seed, augment=config.augment), None
-        return data.split(pack, tasks, config.batch_size, config.seed, fraction=config.weight_share,
-                          redraw=config.redraw, augment=config.augment)
+            return data.whole(
+                pack, tasks, config.batch_size, config.seed, augment=config.augment
+            ), None
+        return data.split(
+            pack,
+            tasks,
+            config.batch_size,
+            config.seed,
+            fraction=config.weight_share,
+            redraw=config.redraw,
+            augment=config.augment,
+        )
 
     def _weight_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
-        groups = [{"params": parameters, "factor": getattr(config, f"{name}_lr_factor", 1.0)}
-                  for name, parameters in self.lab.supernet.parameter_groups().items() if parameters]
+        groups = [
+            {"params": parameters, "factor": getattr(config, f"{name}_lr_factor", 1.0)}
+            for name, parameters in self.lab.supernet.parameter_groups().items()
+            if parameters
+        ]
         fused = self.lab.device.type in ("cpu", "cuda")
         if config.optimizer == "sgd":
-            return torch.optim.SGD(groups, config.weight_lr, config.momentum, weight_decay=config.weight_decay, fused=fused)
-        return torch.optim.Adam(groups, config.weight_lr, weight_decay=config.weight_decay, fused=fused)
+            return torch.optim.SGD(
+                groups,
+                config.weight_lr,
+                config.momentum,
+                weight_decay=config.weight_decay,
+                fused=fused,
+            )
+        return torch.optim.Adam(
+            groups, config.weight_lr, weight_decay=config.weight_decay, fused=fused
+        )
 
     # --- stop and go on -----------------------------------------------------------------------------------------------
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """Everything a resumed search needs: tensors by name, and plain JSON."""
-        tensors = {f"supernet.{name}": value for name, value in self.lab.supernet.state_dict().items()}
-        tensors |= {"alpha": self.lab.alphas.alpha.detach(), "generator": self.generator.get_state(),
-                    "noise": self.noise.get_state()}
+        tensors = {
+            f"supernet.{name}": value for name, value in self.lab.supernet.state_dict().items()
+        }
+        tensors |= {
+            "alpha": self.lab.alphas.alpha.detach(),
+            "generator": self.generator.get_state(),
+            "noise": self.noise.get_state(),
+        }
         for name in ("weight_optimizer", "alpha_optimizer"):
             for i, entries in getattr(self, name).state_dict()["state"].items():
-                tensors |= {f"{name}.{i}.{key}": value for key, value in entries.items() if value is not None}
-        knobs = _plain(self.knobs) | ({"force": {str(self.lab.space.edges[i]): to for i, to in self.forced.items()}}
-                                      if self.forced else {})
-        return tensors, {"step": self.step_number, "knobs": knobs, "threads": torch.get_num_threads(),
-                         "positions": [getattr(b, "position", None) for b in (self.weight_batches, self.alpha_batches)]}
+                tensors |= {
+                    f"{name}.{i}.{key}": value
+                    for key, value in entries.items()
+                    if value is not None
+                }
+        knobs = _plain(self.knobs) | (
+            {"force": {str(self.lab.space.edges[i]): to for i, to in self.forced.items()}}
+            if self.forced
+            else {}
+        )
+        return tensors, {
+            "step": self.step_number,
+            "knobs": knobs,
+            "threads": torch.get_num_threads(),
+            "positions": [
+                getattr(b, "position", None) for b in (self.weight_batches, self.alpha_batches)
+            ],
+        }
 
     def load_state(self, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
         """Go back to a `state`. Raises RunError for the state of another space or network, and then changes nothing."""
         expected, _ = self.state()
         of_model = lambda names: {n for n in names if "_optimizer." not in n}  # noqa: E731
         if of_model(expected) != of_model(tensors) or any(
-                expected[n].shape != tensors[n].shape for n in of_model(tensors)):
-            raise RunError(f"this checkpoint is of another network than {self.lab.space!r}; resume with the settings it was made with")
-        self.lab.supernet.load_state_dict({n.removeprefix("supernet."): t for n, t in tensors.items() if n.startswith("supernet.")})
+            expected[n].shape != tensors[n].shape for n in of_model(tensors)
+        ):
+            raise RunError(
+                f"this checkpoint is of another network than {self.lab.space!r}; resume with the settings it was made with"
+            )
+        self.lab.supernet.load_state_dict(
+            {
+                n.removeprefix("supernet."): t
+                for n, t in tensors.items()
+                if n.startswith("supernet.")
+            }
+        )
         with torch.no_grad():
             self.lab.alphas.alpha.copy_(tensors["alpha"])
         self.generator.set_state(tensors["generator"].cpu())
@@ -308,10 +449,18 @@ class Search:
             for key, value in tensors.items():
                 if key.startswith(f"{name}."):
                     _, i, entry = key.split(".")
-                    like = parameters[int(i)] if value.shape == parameters[int(i)].shape else value   # and in its layout
-                    entries.setdefault(int(i), {})[entry] = torch.empty_like(like, requires_grad=False).copy_(value)
+                    like = (
+                        parameters[int(i)] if value.shape == parameters[int(i)].shape else value
+                    )  # and in its layout
+                    entries.setdefault(int(i), {})[entry] = torch.empty_like(
+                        like, requires_grad=False
+                    ).copy_(value)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
-        self.step_number, self.knobs, self._turned = meta["step"], {}, [meta["knobs"]] if meta["knobs"] else []
+        self.step_number, self.knobs, self._turned = (
+            meta["step"],
+            {},
+            [meta["knobs"]] if meta["knobs"] else [],
+        )
         self._apply_turned()
         for batches, position in zip((self.weight_batches, self.alpha_batches), meta["positions"]):
             if position is not None:
@@ -320,7 +469,10 @@ class Search:
 
 def _plain(knobs: Mapping) -> dict:
     """Knobs as JSON: schedules as dictionaries, edges as text."""
-    plain = {name: asdict(value) if isinstance(value, Schedule) else value for name, value in knobs.items()}
+    plain = {
+        name: asdict(value) if isinstance(value, Schedule) else value
+        for name, value in knobs.items()
+    }
     if "force" in plain:
         plain["force"] = {str(edge): to for edge, to in plain["force"].items()}
     return plain

@@ -6,6 +6,7 @@ A *node* is the place behind one stage of one backbone. An *edge* brings the fea
 before fusion) to the fusion behind its target node. A *rule* says of a source and a target whether there is a
 candidate edge; the space is all pairs that every rule allows, in a fixed order (by target, then by source).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +21,9 @@ class Stage:
     """One stage in a backbone's plan: how many channels it puts out and where in the backbone it stands."""
 
     channels: int
-    group: int   # which group of stages (of one resolution, in the plain case), counted from 0
-    index: int   # which stage of its group, counted from 0
-    size: int    # how many stages the group has
+    group: int  # which group of stages (of one resolution, in the plain case), counted from 0
+    index: int  # which stage of its group, counted from 0
+    size: int  # how many stages the group has
 
     @property
     def position(self) -> tuple[int, float]:
@@ -39,8 +40,10 @@ def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
     A size of 0 is a group that this backbone lacks: [0, 3, 4] lines its groups up with the second and third of another.
     """
     if len(channels) != sum(groups):
-        raise SpaceError(f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
-                         "give one number of channels for each stage")
+        raise SpaceError(
+            f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
+            "give one number of channels for each stage"
+        )
     places = [(group, index, size) for group, size in enumerate(groups) for index in range(size)]
     return tuple(Stage(width, *place) for width, place in zip(channels, places))
 
@@ -83,7 +86,9 @@ class Edge:
     def parse(cls, text: str) -> Edge:
         source, arrow, target = text.partition("->")
         if not arrow:
-            raise SpaceError(f"{text!r} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'")
+            raise SpaceError(
+                f"{text!r} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'"
+            )
         return cls(Node.parse(source), Node.parse(target))
 
 
@@ -112,11 +117,13 @@ def within(limit: int | None = 3) -> Rule:
     For backbones of one plan this is `target.stage - source.stage < limit` (released code: 3).
     """
     if limit is not None and limit < 1:
-        raise SpaceError(f"a depth limit of {limit} leaves no edge; give at least 1, or None for no limit")
+        raise SpaceError(
+            f"a depth limit of {limit} leaves no edge; give at least 1, or None for no limit"
+        )
 
     def within_limit(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
         end, stages = plans[target.task][target.stage].position, plans[source.task]
-        between = sum(stage.position <= end for stage in stages[source.stage + 1:])
+        between = sum(stage.position <= end for stage in stages[source.stage + 1 :])
         return limit is None or between < limit
 
     return within_limit
@@ -129,9 +136,11 @@ def paper_rules(limit: int | None = 3) -> tuple[Rule, ...]:
 
 def _none_left(rule: Rule, pairs: int, plans: Mapping[str, Plan]) -> str:
     groups = "; ".join(f"{task}: {group_sizes(stages)}" for task, stages in plans.items())
-    return (f"no candidate edge is left: the rule {rule.__name__} refuses all {pairs} pairs of stages that came to it; "
-            f"stages in each group, from group 0: {groups}; cut the backbones so that groups of equal number belong "
-            "together (a size of 0 skips a number), or pass rules without this one")
+    return (
+        f"no candidate edge is left: the rule {rule.__name__} refuses all {pairs} pairs of stages that came to it; "
+        f"stages in each group, from group 0: {groups}; cut the backbones so that groups of equal number belong "
+        "together (a size of 0 skips a number), or pass rules without this one"
+    )
 
 
 @dataclass(frozen=True)
@@ -150,8 +159,12 @@ class SearchSpace:
     def build(cls, plans: Mapping[str, Plan], rules: Sequence[Rule] = paper_rules()) -> SearchSpace:
         """All pairs of nodes that every rule allows. Raises SpaceError for less than two tasks, and where none is left."""
         if len(plans) < 2:
-            raise SpaceError(f"a search space lies between backbones, but there is only {list(plans)}; give two tasks or more")
-        nodes = [Node(task, stage) for task, stages in plans.items() for stage in range(len(stages))]
+            raise SpaceError(
+                f"a search space lies between backbones, but there is only {list(plans)}; give two tasks or more"
+            )
+        nodes = [
+            Node(task, stage) for task, stages in plans.items() for stage in range(len(stages))
+        ]
         pairs = [(source, target) for target in nodes for source in nodes]
         for rule in rules:
             left = [pair for pair in pairs if rule(*pair, plans)]
@@ -161,25 +174,44 @@ class SearchSpace:
         return cls(plans, tuple(Edge(source, target) for source, target in pairs))
 
     def __post_init__(self):
-        object.__setattr__(self, "plans", {task: tuple(stages) for task, stages in self.plans.items()})
+        object.__setattr__(
+            self, "plans", {task: tuple(stages) for task, stages in self.plans.items()}
+        )
         for task in self.plans:
-            if not task or len(task) > 100 or any(mark in task for mark in (".", ":", "->")) or not task.isprintable():
-                raise SpaceError(f"{task!r} cannot name a task; use at most 100 printable characters without '.', ':' and '->'")
+            if (
+                not task
+                or len(task) > 100
+                or any(mark in task for mark in (".", ":", "->"))
+                or not task.isprintable()
+            ):
+                raise SpaceError(
+                    f"{task!r} cannot name a task; use at most 100 printable characters without '.', ':' and '->'"
+                )
         known = set(self.nodes)
         for edge in self.edges:
             for node in (edge.source, edge.target):
                 if node not in known:
-                    raise SpaceError(f"{edge}: there is no node {node}; the tasks are {', '.join(self.tasks)}, "
-                                     "stages count from 0")
+                    raise SpaceError(
+                        f"{edge}: there is no node {node}; the tasks are {', '.join(self.tasks)}, "
+                        "stages count from 0"
+                    )
             if edge.source.task == edge.target.task:
-                raise SpaceError(f"{edge} stays inside one backbone; edges run between tasks (keep the rule other_task)")
+                raise SpaceError(
+                    f"{edge} stays inside one backbone; edges run between tasks (keep the rule other_task)"
+                )
             if not not_deeper(edge.source, edge.target, self.plans):
-                raise SpaceError(f"{edge} goes from a deeper stage to a shallower one, which no forward pass can compute; "
-                                 "keep the rule not_deeper")
+                raise SpaceError(
+                    f"{edge} goes from a deeper stage to a shallower one, which no forward pass can compute; "
+                    "keep the rule not_deeper"
+                )
         if len(set(self.edges)) != len(self.edges):
             raise SpaceError("an edge occurs twice; each candidate edge has one place in α")
         place = {node: i for i, node in enumerate(self.nodes)}
-        object.__setattr__(self, "edges", tuple(sorted(self.edges, key=lambda e: (place[e.target], place[e.source]))))
+        object.__setattr__(
+            self,
+            "edges",
+            tuple(sorted(self.edges, key=lambda e: (place[e.target], place[e.source]))),
+        )
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -188,17 +220,25 @@ class SearchSpace:
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, task by task, from the image to the head."""
-        return tuple(Node(task, stage) for task, stages in self.plans.items() for stage in range(len(stages)))
+        return tuple(
+            Node(task, stage) for task, stages in self.plans.items() for stage in range(len(stages))
+        )
 
     @cached_property
     def order(self) -> tuple[tuple[Node, ...], ...]:
         """Nodes in the order of computation: those of one position run, then fuse, before the next position runs."""
         positions = sorted({self.stage(node).position for node in self.nodes})
-        return tuple(tuple(n for n in self.nodes if self.stage(n).position == position) for position in positions)
+        return tuple(
+            tuple(n for n in self.nodes if self.stage(n).position == position)
+            for position in positions
+        )
 
     @cached_property
     def _into(self) -> dict[Node, tuple[int, ...]]:
-        return {node: tuple(i for i, edge in enumerate(self.edges) if edge.target == node) for node in self.nodes}
+        return {
+            node: tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
+            for node in self.nodes
+        }
 
     @cached_property
     def _index(self) -> dict[Edge, int]:
@@ -215,8 +255,10 @@ class SearchSpace:
         """Where `edge` stands in α; raises SpaceError for an edge that is no candidate."""
         edge = Edge.parse(edge) if isinstance(edge, str) else edge
         if edge not in self._index:
-            raise SpaceError(f"{edge} is no candidate edge of this space; into {edge.target} run: "
-                             + (", ".join(str(self.edges[i]) for i in self._into.get(edge.target, ())) or "none"))
+            raise SpaceError(
+                f"{edge} is no candidate edge of this space; into {edge.target} run: "
+                + (", ".join(str(self.edges[i]) for i in self._into.get(edge.target, ())) or "none")
+            )
         return self._index[edge]
 
     @cached_property
@@ -227,13 +269,17 @@ class SearchSpace:
 
     def only(self, kept: Sequence[bool]) -> SearchSpace:
         """The space of just the kept edges."""
-        return SearchSpace(self.plans, tuple(edge for edge, keep in zip(self.edges, kept, strict=True) if keep))
+        return SearchSpace(
+            self.plans, tuple(edge for edge, keep in zip(self.edges, kept, strict=True) if keep)
+        )
 
     def rename(self, names: Mapping[str, str]) -> SearchSpace:
         """The same space under other task names: it depends on nothing else."""
         moved = lambda node: Node(names.get(node.task, node.task), node.stage)  # noqa: E731
-        return SearchSpace({names.get(task, task): stages for task, stages in self.plans.items()},
-                           tuple(Edge(moved(edge.source), moved(edge.target)) for edge in self.edges))
+        return SearchSpace(
+            {names.get(task, task): stages for task, stages in self.plans.items()},
+            tuple(Edge(moved(edge.source), moved(edge.target)) for edge in self.edges),
+        )
 
     def __len__(self) -> int:
         return len(self.edges)
@@ -243,8 +289,10 @@ class SearchSpace:
         return f"SearchSpace({stages}, {len(self)} candidate edges)"
 
     def to_json(self) -> dict:
-        plans = {task: {"channels": [s.channels for s in stages], "groups": group_sizes(stages)}
-                 for task, stages in self.plans.items()}
+        plans = {
+            task: {"channels": [s.channels for s in stages], "groups": group_sizes(stages)}
+            for task, stages in self.plans.items()
+        }
         return {"plans": plans, "edges": [str(edge) for edge in self.edges]}
 
     @classmethod
@@ -253,4 +301,6 @@ class SearchSpace:
             plans = {task: plan(p["channels"], p["groups"]) for task, p in data["plans"].items()}
             return cls(plans, tuple(Edge.parse(text) for text in data["edges"]))
         except (KeyError, TypeError, AttributeError) as error:
-            raise SpaceError(f"this is no search space: {error!r}; a space has plans (channels, groups) and edges") from None
+            raise SpaceError(
+                f"this is no search space: {error!r}; a space has plans (channels, groups) and edges"
+            ) from None

@@ -1,10 +1,11 @@
 """A study: a question, rows (methods or settings), seeds; every row with every seed is one run folder.
 
-    study = Study.load("data_samples/studies/main.yaml", size="small")
-    for done in study.run("runs/main", jobs=2):          # through joblib: processes here, dask or ray elsewhere
-        print(done)
-    Findings.of(study, "runs/main")                      # what came out (findings.py)
+study = Study.load("data_samples/studies/main.yaml", size="small")
+for done in study.run("runs/main", jobs=2):          # through joblib: processes here, dask or ray elsewhere
+    print(done)
+Findings.of(study, "runs/main")                      # what came out (findings.py)
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -28,11 +29,28 @@ from .workers import workers
 
 FOLDER = Path(__file__).parent.parent / "data_samples" / "studies"
 SEARCH, EXPERIMENT = ({f.name for f in fields(c)} for c in (SearchConfig, Experiment))
-TAKES = ("edges_of", "graph_of")                            # settings that name a row whose graph is needed first
-OWN = {*TAKES, "draws", "pretrain_steps", "against", "edge_worth"}  # settings of a row that a study itself reads
-ALIKE = ("preset", "data", "eval_data", "tasks", "backbone")  # what a row shares with the single-task networks that its Δm is over
-BEGINS = (*ALIKE, "weights", "pretrain_steps", "loss_weights")  # what a pretraining depends on, besides its seed
-PATHS = ("data", "eval_data")                               # settings in which $NAMES are filled in
+TAKES = ("edges_of", "graph_of")  # settings that name a row whose graph is needed first
+OWN = {
+    *TAKES,
+    "draws",
+    "pretrain_steps",
+    "against",
+    "edge_worth",
+}  # settings of a row that a study itself reads
+ALIKE = (
+    "preset",
+    "data",
+    "eval_data",
+    "tasks",
+    "backbone",
+)  # what a row shares with the single-task networks that its Δm is over
+BEGINS = (
+    *ALIKE,
+    "weights",
+    "pretrain_steps",
+    "loss_weights",
+)  # what a pretraining depends on, besides its seed
+PATHS = ("data", "eval_data")  # settings in which $NAMES are filled in
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,11 @@ class Cell:
     def folder(self) -> str:
         """Where it lies in the study's folder."""
         safe = "".join(c if c.isalnum() or c in "-_.+" else "-" for c in self.row)
-        name = safe if safe == self.row else f"{safe}-{hashlib.sha256(self.row.encode()).hexdigest()[:6]}"
+        name = (
+            safe
+            if safe == self.row
+            else f"{safe}-{hashlib.sha256(self.row.encode()).hexdigest()[:6]}"
+        )
         return f"{name}/seed{self.seed}" + (f"-draw{self.draw}" if self.draw else "")
 
 
@@ -75,16 +97,18 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     reference: str = ""
     base: Mapping = field(default_factory=dict)
-    kind: str = "hard"                                      # the score that is compared: hard, soft, hard_recalibrated
-    size: str = ""                                          # which of the file's sizes it is
-    file: str = ""                                          # what `load` was given: its own name, or a path
-    notes: tuple[str, ...] = ()                             # what a reader of its tables has to know
+    kind: str = "hard"  # the score that is compared: hard, soft, hard_recalibrated
+    size: str = ""  # which of the file's sizes it is
+    file: str = ""  # what `load` was given: its own name, or a path
+    notes: tuple[str, ...] = ()  # what a reader of its tables has to know
 
     def __post_init__(self):
         for row, settings in self.rows.items():
             if unknown := {*settings, *self.base} - SEARCH - EXPERIMENT - OWN:
-                raise ConfigError(f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(unknown))}, which is neither "
-                                  "a setting of an experiment nor of a search")
+                raise ConfigError(
+                    f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(unknown))}, which is neither "
+                    "a setting of an experiment nor of a search"
+                )
             for name in (*TAKES, "against"):
                 if (other := settings.get(name)) is not None and other not in self.rows:
                     raise ConfigError(f"row {row!r} has {name}: {other!r}, which is no row")
@@ -92,7 +116,9 @@ class Study:
             if self._wave(row) > len(self.rows):
                 raise ConfigError(f"row {row!r} takes its edges from rows that take theirs from it")
         if self.reference not in self.rows:
-            raise ConfigError(f"the reference {self.reference!r} is no row; the rows are {', '.join(self.rows)}")
+            raise ConfigError(
+                f"the reference {self.reference!r} is no row; the rows are {', '.join(self.rows)}"
+            )
 
     @classmethod
     def load(cls, path: str | Path, size: str = "small") -> Study:
@@ -109,35 +135,59 @@ class Study:
             chosen = sizes[size] or {}
             rows = {**(data.get("rows") or {}), **dict(_grid(data.get("grid") or {}))}
             only = chosen.get("rows", list(rows))
-            return cls(data["name"], data["question"], {row: rows[row] or {} for row in only},
-                       tuple(chosen.get("seeds", data.get("seeds", cls.seeds))), data["reference"],
-                       {**(data.get("base") or {}), **(chosen.get("base") or {})}, data.get("kind", "hard"), size, given, tuple(data.get("notes") or ()))
+            return cls(
+                data["name"],
+                data["question"],
+                {row: rows[row] or {} for row in only},
+                tuple(chosen.get("seeds", data.get("seeds", cls.seeds))),
+                data["reference"],
+                {**(data.get("base") or {}), **(chosen.get("base") or {})},
+                data.get("kind", "hard"),
+                size,
+                given,
+                tuple(data.get("notes") or ()),
+            )
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read ({error.strerror}); shipped studies are {', '.join(sorted(known)) or 'none'}") from None
+            raise ConfigError(
+                f"{path} cannot be read ({error.strerror}); shipped studies are {', '.join(sorted(known)) or 'none'}"
+            ) from None
         except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path} is no study ({type(error).__name__}: {str(error).splitlines()[0]}); it needs name, question, "
-                              "reference, and rows or grid") from None
+            raise ConfigError(
+                f"{path} is no study ({type(error).__name__}: {str(error).splitlines()[0]}); it needs name, question, "
+                "reference, and rows or grid"
+            ) from None
 
     # --- its cells ----------------------------------------------------------------------------------------------------
     def cells(self) -> list[Cell]:
         """All of them; those that need the graph of another row come after it."""
-        made = [Cell(row, seed, draw, {**self.base, **settings})
-                for row, settings in self.rows.items() for seed in self.seeds
-                for draw in (range(1, settings["draws"] + 1) if "draws" in settings else (0,))]
+        made = [
+            Cell(row, seed, draw, {**self.base, **settings})
+            for row, settings in self.rows.items()
+            for seed in self.seeds
+            for draw in (range(1, settings["draws"] + 1) if "draws" in settings else (0,))
+        ]
         return sorted(made, key=lambda cell: self._wave(cell.row))
 
     def _wave(self, row: str) -> int:
         """How many rows come before it, each of which the next one takes its edges from."""
         wave = 0
-        while (row := next((self.rows[row][name] for name in TAKES if name in self.rows[row]), None)) and wave <= len(self.rows):
+        while (
+            row := next((self.rows[row][name] for name in TAKES if name in self.rows[row]), None)
+        ) and wave <= len(self.rows):
             wave += 1
         return wave
 
     def single(self, row: str) -> str | None:
         """The row of single-task networks for the same tasks, data and backbones: what its Δm is over. None where there is none."""
         begins = lambda name: [{**self.base, **self.rows[name]}.get(setting) for setting in ALIKE]  # noqa: E731
-        return next((name for name, settings in self.rows.items()
-                     if settings.get("method") == "single_task" and begins(name) == begins(row)), None)
+        return next(
+            (
+                name
+                for name, settings in self.rows.items()
+                if settings.get("method") == "single_task" and begins(name) == begins(row)
+            ),
+            None,
+        )
 
     def searches(self, row: str) -> bool:
         """Whether the row's runs search a graph, rather than train under one."""
@@ -146,20 +196,32 @@ class Study:
 
     def experiment(self, cell: Cell, out: Path) -> Experiment:
         """What the cell does. A row that takes edges from another row reads what that kept under the same seed."""
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in cell.settings.items() if name not in OWN}
+        given = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in cell.settings.items()
+            if name not in OWN
+        }
         given |= {name: _filled(given[name]) for name in PATHS if given.get(name)}
-        search = {name: given.pop(name) for name in list(given) if name in SEARCH - {"steps", "seed"}}
+        search = {
+            name: given.pop(name) for name in list(given) if name in SEARCH - {"steps", "seed"}
+        }
         found = {}
         for name in TAKES:
             if name in cell.settings:
                 folder = out / replace(cell, row=cell.settings[name], draw=0).folder
                 if not (folder / "architecture.json").is_file():
-                    raise RunError(f"it takes its {'graph' if name == 'graph_of' else 'number of edges'} from {folder}, which is not finished")
+                    raise RunError(
+                        f"it takes its {'graph' if name == 'graph_of' else 'number of edges'} from {folder}, which is not finished"
+                    )
                 found[name] = Run.open(folder).read_json("architecture.json")
         given |= {"edges": len(found["edges_of"]["kept"])} if "edges_of" in found else {}
         given |= {"graph": found["graph_of"]} if "graph_of" in found else {}
-        made = Experiment.of(given.pop("preset", "tiny"), seed=cell.seed, pretrain_steps=cell.settings.get("pretrain_steps"),
-                             **{"baselines": (), "threads": 1, "draw": cell.draw} | given)
+        made = Experiment.of(
+            given.pop("preset", "tiny"),
+            seed=cell.seed,
+            pretrain_steps=cell.settings.get("pretrain_steps"),
+            **{"baselines": (), "threads": 1, "draw": cell.draw} | given,
+        )
         return replace(made, search=SearchConfig.from_json({**made.search.to_json(), **search}))
 
     # --- run ----------------------------------------------------------------------------------------------------------
@@ -169,30 +231,54 @@ class Study:
         import joblib
 
         out, cells = Path(out), self.cells()
-        for path in {cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)}:
-            _filled(path)                                    # said once, before anything runs
+        for path in {
+            cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)
+        }:
+            _filled(path)  # said once, before anything runs
         out.mkdir(parents=True, exist_ok=True)
         ready = {}
-        for cell in cells:                                   # one pretraining for all cells that would train the same
-            ready.setdefault(self._pretraining(cell), replace(cell, settings={k: v for k, v in cell.settings.items() if k not in TAKES}))
-        with warnings.catch_warnings(), workers(backend, jobs), joblib.parallel_config(backend=backend, n_jobs=jobs):
+        for cell in cells:  # one pretraining for all cells that would train the same
+            ready.setdefault(
+                self._pretraining(cell),
+                replace(cell, settings={k: v for k, v in cell.settings.items() if k not in TAKES}),
+            )
+        with (
+            warnings.catch_warnings(),
+            workers(backend, jobs),
+            joblib.parallel_config(backend=backend, n_jobs=jobs),
+        ):
             # loky puts a fresh process in the place of one that has grown, and says so; no run is lost by it
-            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+            warnings.filterwarnings(
+                "ignore", "A worker stopped while some jobs were given to the executor"
+            )
             parallel = joblib.Parallel(return_as="generator_unordered")
             try:
-                for _ in parallel(joblib.delayed(_pretrained)(self, cell, out, i) for i, (key, cell) in enumerate(ready.items()) if key):
+                for _ in parallel(
+                    joblib.delayed(_pretrained)(self, cell, out, i)
+                    for i, (key, cell) in enumerate(ready.items())
+                    if key
+                ):
                     pass
                 for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
-                    yield from parallel([joblib.delayed(_done)(self, cell, out, i) for i, cell in enumerate(wave)])
+                    yield from parallel(
+                        [joblib.delayed(_done)(self, cell, out, i) for i, cell in enumerate(wave)]
+                    )
             except BrokenExecutor:
-                raise RunError(f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
-                               f"is kept, and the same command goes on: give --jobs {max(1, jobs // 2)}") from None
+                raise RunError(
+                    f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
+                    f"is kept, and the same command goes on: give --jobs {max(1, jobs // 2)}"
+                ) from None
 
     def _pretraining(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
-        made = Experiment.of(begins["preset"] or "tiny", begins["data"] or "rooms", pretrain_steps=begins["pretrain_steps"],
-                             weights=begins["weights"] or {}, backbone=begins["backbone"] or "")
+        made = Experiment.of(
+            begins["preset"] or "tiny",
+            begins["data"] or "rooms",
+            pretrain_steps=begins["pretrain_steps"],
+            weights=begins["weights"] or {},
+            backbone=begins["backbone"] or "",
+        )
         if not made.pretrain.steps:
             return None
         return f"pretraining/{hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
@@ -203,20 +289,39 @@ def _filled(path: str) -> str:
     filled = os.path.expandvars(path)
     if "$" in filled:
         name = filled.partition("$")[2].strip("{").partition("/")[0].rstrip("}")
-        raise ConfigError(f"{name} is not set, and {path} needs it; it names the folder that holds {Path(path).name}, as in "
-                          f"export {name}=/where/the/packs/are")
+        raise ConfigError(
+            f"{name} is not set, and {path} needs it; it names the folder that holds {Path(path).name}, as in "
+            f"export {name}=/where/the/packs/are"
+        )
     return filled
 
 
 def _grid(axes: Mapping) -> Iterator[tuple[str, dict]]:
     """Every combination of the axes {setting: {name: value} or [values]}; a row is named by the names. Of an axis _name, a
     value holds several settings. A row that a row names may be {axis: name}: the same row, but for that axis."""
-    named = [[(setting, name, value) for name, value in (values.items() if isinstance(values, Mapping) else
-              ((f"{setting} {value}", value) for value in values))] for setting, values in axes.items()]
+    named = [
+        [
+            (setting, name, value)
+            for name, value in (
+                values.items()
+                if isinstance(values, Mapping)
+                else ((f"{setting} {value}", value) for value in values)
+            )
+        ]
+        for setting, values in axes.items()
+    ]
     for choice in itertools.product(*named) if named else ():
         names = {setting: str(name) for setting, name, _ in choice}
-        settings = {s: v for setting, _, value in choice for s, v in ((value or {}).items() if setting.startswith("_") else [(setting, value)])}
-        settings |= {s: ", ".join({**names, **settings[s]}.values()) for s in (*TAKES, "against") if isinstance(settings.get(s), Mapping)}
+        settings = {
+            s: v
+            for setting, _, value in choice
+            for s, v in ((value or {}).items() if setting.startswith("_") else [(setting, value)])
+        }
+        settings |= {
+            s: ", ".join({**names, **settings[s]}.values())
+            for s in (*TAKES, "against")
+            if isinstance(settings.get(s), Mapping)
+        }
         yield ", ".join(names.values()), settings
 
 
@@ -230,7 +335,7 @@ def _pretrained(study: Study, cell: Cell, out: Path, number: int) -> None:
     try:
         _one_gpu(number)
         pretrain(study.experiment(cell, out), out / study._pretraining(cell))
-    except Exception:                                        # its cells will say what is wrong, each for itself
+    except Exception:  # its cells will say what is wrong, each for itself
         pass
 
 
@@ -241,21 +346,38 @@ def _done(study: Study, cell: Cell, out: Path, number: int) -> Done:
         _one_gpu(number)
         asked, there = study.experiment(cell, out), (folder / "events.jsonl").is_file()
         if there and _essence(Experiment.from_json(Run.open(folder).config)) != _essence(asked):
-            raise ConfigError(f"{folder} was made with other settings than the study has now; remove that folder, or pass another --out")
+            raise ConfigError(
+                f"{folder} was made with other settings than the study has now; remove that folder, or pass another --out"
+            )
         if not (folder / "scores.json").is_file():
             shared = study._pretraining(cell)
             run(None if there else asked, folder, resume=there, pretraining=shared and out / shared)
-        if cell.settings.get("edge_worth") and study.searches(cell.row) and not (folder / informative.FILE).is_file():
+        if (
+            cell.settings.get("edge_worth")
+            and study.searches(cell.row)
+            and not (folder / informative.FILE).is_file()
+        ):
             informative.measure(folder)
         return Done(cell, None, time.perf_counter() - start)
     except LabError as error:
         return Done(cell, str(error), time.perf_counter() - start)
-    except Exception as error:                               # one cell's bug must not cost the other cells' hours
+    except Exception as error:  # one cell's bug must not cost the other cells' hours
         return Done(cell, f"{type(error).__name__}: {error}", time.perf_counter() - start)
 
 
 def _essence(experiment: Experiment) -> Experiment:
     """Without what may differ from machine to machine: where files lie, and which precision was found faster."""
-    return replace(experiment, data=Path(experiment.data).name, eval_data=experiment.eval_data and Path(experiment.eval_data).name,
-                   weights={}, weights_sha256={}, calibration={}, device="", threads=1,
-                   **{part: replace(getattr(experiment, part), precision="auto") for part in ("search", "pretrain")})
+    return replace(
+        experiment,
+        data=Path(experiment.data).name,
+        eval_data=experiment.eval_data and Path(experiment.eval_data).name,
+        weights={},
+        weights_sha256={},
+        calibration={},
+        device="",
+        threads=1,
+        **{
+            part: replace(getattr(experiment, part), precision="auto")
+            for part in ("search", "pretrain")
+        },
+    )

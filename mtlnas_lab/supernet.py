@@ -3,6 +3,7 @@
 B images, C channels, H × W pixels, E edges. The supernet only ever sees gates: whether they come from α through a
 relaxation, from a finished architecture or from a baseline is not its business.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,36 +26,59 @@ class SuperNet(nn.Module):
     Raises SpaceError when backbones and space do not belong together.
     """
 
-    def __init__(self, backbones: Mapping[str, Backbone], space: SearchSpace,
-                 fusion: FusionMaker | Mapping[str, Fusion] = NDDR):
+    def __init__(
+        self,
+        backbones: Mapping[str, Backbone],
+        space: SearchSpace,
+        fusion: FusionMaker | Mapping[str, Fusion] = NDDR,
+    ):
         super().__init__()
         plans = {task: backbone.plan for task, backbone in backbones.items()}
         if plans != space.plans:
-            raise SpaceError(f"backbones of {list(plans)} do not have the stages of {space!r}; "
-                             "build the space from these backbones' plans")
+            raise SpaceError(
+                f"backbones of {list(plans)} do not have the stages of {space!r}; "
+                "build the space from these backbones' plans"
+            )
         self.space = space
         self.backbones = nn.ModuleDict(backbones)
-        self.fusion = nn.ModuleDict(fusion if isinstance(fusion, Mapping) else {
-            str(node): fusion(space.stage(node).channels,
-                              [space.stage(space.edges[i].source).channels for i in space.into(node)])
-            for node in space.nodes if space.into(node)})
+        self.fusion = nn.ModuleDict(
+            fusion
+            if isinstance(fusion, Mapping)
+            else {
+                str(node): fusion(
+                    space.stage(node).channels,
+                    [space.stage(space.edges[i].source).channels for i in space.into(node)],
+                )
+                for node in space.nodes
+                if space.into(node)
+            }
+        )
 
-    def forward(self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None = None
+    ) -> dict[str, Tensor]:
         """Run all backbones side by side; at every node fuse what open edges bring.
 
         image (B, 3, H, W). gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
         tap: called with every node and its fused features (B, C, H, W). Returns each task's output.
         """
-        features, fused, beside = {}, dict.fromkeys(self.space.tasks, image), dict.fromkeys(self.space.tasks, ())
-        for nodes in self.space.order:                                    # shallow to deep
-            for node in nodes:                                            # (B, C, H, W), before fusion
+        features, fused, beside = (
+            {},
+            dict.fromkeys(self.space.tasks, image),
+            dict.fromkeys(self.space.tasks, ()),
+        )
+        for nodes in self.space.order:  # shallow to deep
+            for node in nodes:  # (B, C, H, W), before fusion
                 stage, task = self.backbones[node.task].stages[node.stage], node.task
                 features[node], beside[task] = step(stage, fused[task], beside[task])
             for node in nodes:
-                fused[node.task] = self._fuse(node, features, gates)      # (B, C, H, W), after fusion
+                fused[node.task] = self._fuse(node, features, gates)  # (B, C, H, W), after fusion
                 if tap:
                     tap(node, fused[node.task])
-        return {task: backbone.head(fused[task], *beside[task]) for task, backbone in self.backbones.items()}
+        return {
+            task: backbone.head(fused[task], *beside[task])
+            for task, backbone in self.backbones.items()
+        }
 
     def _fuse(self, node: Node, features: Mapping[Node, Tensor], gates: Gates) -> Tensor:
         """Gather what enters `node`; maps of another size are resized to the node's own (the paper's R)."""
@@ -62,16 +86,25 @@ class SuperNet(nn.Module):
         if str(node) not in self.fusion:
             return own
         soft = isinstance(gates, Tensor)
-        sources = [_resize(features[self.space.edges[i].source], own) if soft or gates[i] else None for i in into]
-        return self.fusion[str(node)](own, sources, gates[into[0]:into[-1] + 1] if soft and into else None)
+        sources = [
+            _resize(features[self.space.edges[i].source], own) if soft or gates[i] else None
+            for i in into
+        ]
+        return self.fusion[str(node)](
+            own, sources, gates[into[0] : into[-1] + 1] if soft and into else None
+        )
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """w by what it belongs to: `backbone`, `fusion`, and weight and bias of every head's last layer."""
         last = [list(backbone.head.modules())[-1] for backbone in self.backbones.values()]
         weights, biases = [layer.weight for layer in last], [layer.bias for layer in last]
         special = {id(p) for p in weights + biases}
-        return {"backbone": [p for p in self.backbones.parameters() if id(p) not in special],
-                "last_weight": weights, "last_bias": biases, "fusion": list(self.fusion.parameters())}
+        return {
+            "backbone": [p for p in self.backbones.parameters() if id(p) not in special],
+            "last_weight": weights,
+            "last_bias": biases,
+            "fusion": list(self.fusion.parameters()),
+        }
 
 
 def _resize(source: Tensor, own: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ metrics bring it to the target's size bilinearly with aligned corners and keep f
 dense classes (B, H, W) int64 in 0..C-1, 255 = ignore; normals (B, 3, H, W) unit vectors, zero = no label; depth
 (B, 1, H, W) metres, 0 = no label; edges (B, 1, H, W) uint8 0/1, 255 = ignore; image classes (B,) int64, -1 = unknown.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -39,9 +40,13 @@ class Task(ABC):
 
     def __post_init__(self):
         if not (isinstance(self.name, str) and self.name.isidentifier()):
-            raise TaskError(f"a task cannot be called {self.name!r}: use letters, digits and _, as in 'seg13'")
+            raise TaskError(
+                f"a task cannot be called {self.name!r}: use letters, digits and _, as in 'seg13'"
+            )
         if not (isinstance(self.weight, int | float) and 0 <= self.weight < math.inf):
-            raise TaskError(f"task {self.name}: a loss weight is a number from 0 up, not {self.weight!r}")
+            raise TaskError(
+                f"task {self.name}: a loss weight is a number from 0 up, not {self.weight!r}"
+            )
 
     @abstractmethod
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -63,8 +68,10 @@ class Task(ABC):
         """The output in float32 or float64, at the target's size, one for each target."""
         good = output.ndim == (4 if self.dense else 2) and output.shape[1] == self.channels
         if not good or len(output) not in (1, len(target)):
-            raise TaskError(f"task {self.name}: an output of shape {tuple(output.shape)} cannot answer a target of "
-                            f"shape {tuple(target.shape)}; axis 1 must have {self.channels} channels")
+            raise TaskError(
+                f"task {self.name}: an output of shape {tuple(output.shape)} cannot answer a target of "
+                f"shape {tuple(target.shape)}; axis 1 must have {self.channels} channels"
+            )
         output = output.to(torch.promote_types(output.dtype, torch.float32))
         if self.dense and output.shape[-2:] != target.shape[-2:]:
             output = F.interpolate(output, target.shape[-2:], mode="bilinear", align_corners=True)
@@ -102,23 +109,33 @@ class Segmentation(_Classes):
     def __post_init__(self):
         super().__post_init__()
         if self.absent not in ("skip", "zero"):
-            raise TaskError(f"task {self.name}: absent classes can be 'skip' or 'zero', not {self.absent!r}")
+            raise TaskError(
+                f"task {self.name}: absent classes can be 'skip' or 'zero', not {self.absent!r}"
+            )
 
     def loss(self, output, target):
-        total = F.cross_entropy(self._fit(output, target), target, ignore_index=IGNORE, reduction="sum")
+        total = F.cross_entropy(
+            self._fit(output, target), target, ignore_index=IGNORE, reduction="sum"
+        )
         return total / (target != IGNORE).sum().clamp(min=1)
 
     def meter(self):
         options = {"num_classes": self.channels, "ignore_index": IGNORE, "validate_args": False}
         average = {"skip": "macro", "zero": "none"}[self.absent]
-        return Counts(lambda output, target: (self._fit(output, target).argmax(1), target, target != IGNORE),
-                      lambda m: {"miou": m.MulticlassJaccardIndex(average=average, **options),
-                                 "pixel_accuracy": m.MulticlassAccuracy(average="micro", **options)})
+        return Counts(
+            lambda output, target: (self._fit(output, target).argmax(1), target, target != IGNORE),
+            lambda m: {
+                "miou": m.MulticlassJaccardIndex(average=average, **options),
+                "pixel_accuracy": m.MulticlassAccuracy(average="micro", **options),
+            },
+        )
 
     def constant(self, targets):
         """Each pixel's most frequent class (where none is labelled: the most frequent of all), one-hot."""
-        targets = targets.byte()                                   # for speed
-        votes = torch.stack([(targets == c).sum(0, dtype=torch.int32) for c in range(self.channels)])
+        targets = targets.byte()  # for speed
+        votes = torch.stack(
+            [(targets == c).sum(0, dtype=torch.int32) for c in range(self.channels)]
+        )
         votes = torch.where(votes.sum(0) > 0, votes, votes.sum((1, 2), keepdim=True))
         return F.one_hot(votes.argmax(0), self.channels).movedim(-1, 0)[None].float()
 
@@ -142,7 +159,9 @@ class Normals(Task):
         return (output * target).sum(1) / (length * unit), (target != 0).any(1)
 
     def loss(self, output, target):
-        cosine, valid = self._cosine(output, target)               # where nothing is labelled: cosine 0, gradient 0
+        cosine, valid = self._cosine(
+            output, target
+        )  # where nothing is labelled: cosine 0, gradient 0
         return (valid.sum() - cosine.sum()) / valid.sum().clamp(min=1)
 
     def meter(self):
@@ -151,7 +170,9 @@ class Normals(Task):
     def constant(self, targets):
         """Each pixel's mean normal (where none is labelled: the mean of all)."""
         mean = targets.mean(0)
-        return F.normalize(torch.where((mean != 0).any(0), mean, mean.mean((1, 2), keepdim=True)), dim=0)[None]
+        return F.normalize(
+            torch.where((mean != 0).any(0), mean, mean.mean((1, 2), keepdim=True)), dim=0
+        )[None]
 
     def picture(self, x):
         return colours.normals(_array(x))
@@ -204,19 +225,31 @@ class Edges(Task):
     def loss(self, output, target):
         output, on, valid = self._fit(output, target), target == 1, target != IGNORE
         weight = torch.where(on, self._ratio(on, valid), 1).to(output.dtype) * valid
-        total = F.binary_cross_entropy_with_logits(output, on.to(output.dtype), weight, reduction="sum")
+        total = F.binary_cross_entropy_with_logits(
+            output, on.to(output.dtype), weight, reduction="sum"
+        )
         return total / weight.sum().clamp(min=torch.finfo(output.dtype).tiny)
 
     def meter(self):
         options = {"ignore_index": IGNORE, "validate_args": False}
-        return Counts(lambda output, target: (self._fit(output, target).sigmoid(), target.long(), target != IGNORE),
-                      lambda m: {"f1": m.BinaryF1Score(**options),
-                                 "ap": m.BinaryAveragePrecision(thresholds=100, **options)})
+        return Counts(
+            lambda output, target: (
+                self._fit(output, target).sigmoid(),
+                target.long(),
+                target != IGNORE,
+            ),
+            lambda m: {
+                "f1": m.BinaryF1Score(**options),
+                "ap": m.BinaryAveragePrecision(thresholds=100, **options),
+            },
+        )
 
     def constant(self, targets):
         """Each pixel's odds of an edge (one edge and one other pixel added), weighted as in the loss, as a logit."""
         on, valid = targets == 1, targets != IGNORE
-        return torch.log(self._ratio(on, valid) * (on.sum(0) + 1) / (valid.sum(0) - on.sum(0) + 1))[None]
+        return torch.log(self._ratio(on, valid) * (on.sum(0) + 1) / (valid.sum(0) - on.sum(0) + 1))[
+            None
+        ]
 
     def picture(self, x):
         share = x.sigmoid() if x.is_floating_point() else torch.where(x == IGNORE, 0.5, x.float())
@@ -242,27 +275,59 @@ class Classification(_Classes):
         output, known = self._fit(output, target), self._hard(target) != UNKNOWN
         if self.soft:
             return _mean((output.softmax(1) - target).square().mean(1), known)
-        return F.cross_entropy(output, target, ignore_index=UNKNOWN, reduction="sum") / known.sum().clamp(min=1)
+        return F.cross_entropy(
+            output, target, ignore_index=UNKNOWN, reduction="sum"
+        ) / known.sum().clamp(min=1)
 
     def meter(self):
-        options = {"num_classes": self.channels, "ignore_index": UNKNOWN, "average": "micro", "validate_args": False}
-        return Counts(lambda output, target: (self._fit(output, target), t := self._hard(target), t != UNKNOWN),
-                      lambda m: {f"top{k}": m.MulticlassAccuracy(top_k=min(k, self.channels), **options)
-                                 for k in (1, 5)})
+        options = {
+            "num_classes": self.channels,
+            "ignore_index": UNKNOWN,
+            "average": "micro",
+            "validate_args": False,
+        }
+        return Counts(
+            lambda output, target: (
+                self._fit(output, target),
+                t := self._hard(target),
+                t != UNKNOWN,
+            ),
+            lambda m: {
+                f"top{k}": m.MulticlassAccuracy(top_k=min(k, self.channels), **options)
+                for k in (1, 5)
+            },
+        )
 
     def constant(self, targets):
         """The logarithm of each class's share: the majority comes first, the five most frequent are the first five."""
         hard = self._hard(targets)
-        share = targets.sum(0) if self.soft else torch.bincount(hard[hard != UNKNOWN], minlength=self.channels)
+        share = (
+            targets.sum(0)
+            if self.soft
+            else torch.bincount(hard[hard != UNKNOWN], minlength=self.channels)
+        )
         return (share.float() + 1).log()[None]
 
     def picture(self, x):
-        return colours.bars(_array(x.softmax(0) if x.is_floating_point() else torch.arange(self.channels) == x.cpu()))
+        return colours.bars(
+            _array(
+                x.softmax(0) if x.is_floating_point() else torch.arange(self.channels) == x.cpu()
+            )
+        )
 
 
-KINDS = {"segmentation": Segmentation, "seg13": Segmentation, "seg40": Segmentation, "normals": Normals, "depth": Depth,
-         "edges": Edges, **dict.fromkeys(("room", "scene", "object", "master", "sub", "article", "colour", "usage",
-                                          "gender"), Classification)}
+KINDS = {
+    "segmentation": Segmentation,
+    "seg13": Segmentation,
+    "seg40": Segmentation,
+    "normals": Normals,
+    "depth": Depth,
+    "edges": Edges,
+    **dict.fromkeys(
+        ("room", "scene", "object", "master", "sub", "article", "colour", "usage", "gender"),
+        Classification,
+    ),
+}
 
 
 def make_task(name: str, classes: int | Sequence[str] | None = None) -> Task:
@@ -293,5 +358,7 @@ def _median(depths: Tensor) -> Tensor:
     """Over axis 0 of what is above 0: the mean of the two middle ones, NaN where nothing is."""
     ordered = torch.where(depths > 0, depths, torch.inf).movedim(0, -1).contiguous().sort(-1).values
     last = (depths > 0).sum(0)[..., None] - 1
-    low, high = (ordered.gather(-1, i.clamp(min=0)).squeeze(-1) for i in (last // 2, (last + 1) // 2))
+    low, high = (
+        ordered.gather(-1, i.clamp(min=0)).squeeze(-1) for i in (last // 2, (last + 1) // 2)
+    )
     return torch.where(last.squeeze(-1) < 0, torch.nan, (low + high) / 2)

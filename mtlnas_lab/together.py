@@ -1,4 +1,5 @@
 """What several processes that search together agree on; one process by itself agrees with itself (`scale` has the others)."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence

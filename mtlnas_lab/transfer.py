@@ -1,4 +1,5 @@
 """Carry a fusion graph to other backbones or other tasks: which of its edges exist there, and which are lost."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -19,12 +20,16 @@ class Transfer:
 
     def __str__(self) -> str:
         merged = len(self.carried) - len(self.architecture)
-        return (f"{len(self.carried)} of {len(self.carried) + len(self.lost)} kept edges carried over"
-                + (f", {merged} of them onto an edge that another one took too" if merged else "")
-                + (f"; lost: {', '.join(map(str, self.lost))}" if self.lost else ""))
+        return (
+            f"{len(self.carried)} of {len(self.carried) + len(self.lost)} kept edges carried over"
+            + (f", {merged} of them onto an edge that another one took too" if merged else "")
+            + (f"; lost: {', '.join(map(str, self.lost))}" if self.lost else "")
+        )
 
 
-def transfer(found: Architecture, space: SearchSpace, tasks: Mapping[str, str] | None = None) -> Transfer:
+def transfer(
+    found: Architecture, space: SearchSpace, tasks: Mapping[str, str] | None = None
+) -> Transfer:
     """The kept edges of `found` as edges of `space`: task by task (`tasks`, otherwise by equal names, otherwise in order), stage
     by the place in its group that is nearest from below. α is not carried: it belongs to what it was learnt on.
 
@@ -33,18 +38,28 @@ def transfer(found: Architecture, space: SearchSpace, tasks: Mapping[str, str] |
     here, there = found.space.tasks, space.tasks
     if tasks is None:
         tasks = {task: task for task in here} if set(here) <= set(there) else dict(zip(here, there))
-    if set(tasks) != set(here) or len(set(tasks.values())) != len(here) or not set(tasks.values()) <= set(there):
-        raise SpaceError(f"tasks {', '.join(here)} cannot become {', '.join(there)}; name one task there for each of them, as in "
-                         f"tasks={{{here[0]!r}: {there[0]!r}, …}}")
+    if (
+        set(tasks) != set(here)
+        or len(set(tasks.values())) != len(here)
+        or not set(tasks.values()) <= set(there)
+    ):
+        raise SpaceError(
+            f"tasks {', '.join(here)} cannot become {', '.join(there)}; name one task there for each of them, as in "
+            f"tasks={{{here[0]!r}: {there[0]!r}, …}}"
+        )
     carried, lost = {}, []
     for edge in found.edges:
-        moved = Edge(*(_node(node, found.space, space, tasks) for node in (edge.source, edge.target)))
+        moved = Edge(
+            *(_node(node, found.space, space, tasks) for node in (edge.source, edge.target))
+        )
         if moved in space.edges:
             carried[edge] = moved
         else:
             lost.append(edge)
     wanted = set(carried.values())
-    return Transfer(Architecture(space, tuple(edge in wanted for edge in space.edges)), carried, tuple(lost))
+    return Transfer(
+        Architecture(space, tuple(edge in wanted for edge in space.edges)), carried, tuple(lost)
+    )
 
 
 def _node(node: Node, here: SearchSpace, there: SearchSpace, tasks: Mapping[str, str]) -> Node:

@@ -1,4 +1,5 @@
 """Whoever does the work of joblib's backends: processes here, a dask cluster, ray."""
+
 from __future__ import annotations
 
 import os
@@ -19,14 +20,22 @@ def workers(backend: str, jobs: int):
             with suppress(ValueError):
                 return nullcontext(default_client())
             where = os.environ.get("DASK_SCHEDULER_ADDRESS")
-            return Client(where) if where else Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            return (
+                Client(where)
+                if where
+                else Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            )
         if backend == "ray":
             from ray.util.joblib import register_ray
 
             register_ray()
         joblib.parallel_config(backend=backend).unregister()
     except ImportError as error:
-        raise ConfigError(f"the backend {backend!r} needs a package that is not installed ({error}): pip install {backend}") from None
+        raise ConfigError(
+            f"the backend {backend!r} needs a package that is not installed ({error}): pip install {backend}"
+        ) from None
     except ValueError as error:
-        raise ConfigError(f"joblib has no backend {backend!r} ({error}); choose loky, threading, sequential, dask or ray") from None
+        raise ConfigError(
+            f"joblib has no backend {backend!r} ({error}); choose loky, threading, sequential, dask or ray"
+        ) from None
     return nullcontext()

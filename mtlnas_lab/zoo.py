@@ -9,6 +9,7 @@ each of its five resolutions. Where two maps of a group differ in size, the supe
 
 Dense tasks get dilated networks (a residual network keeps 1/8 of the image's side); image tasks get them as they are.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -27,17 +28,33 @@ from .space import plan
 
 
 # --- residual networks ------------------------------------------------------------------------------------------------
-def resnet18(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 256, 512), hidden: int = 512,
-             field: int = 12, dropout: float = 0.0) -> Backbone:
+def resnet18(
+    outputs: int,
+    dense: bool = True,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    hidden: int = 512,
+    field: int = 12,
+    dropout: float = 0.0,
+) -> Backbone:
     """ResNet-18, a stage for each of its 8 blocks: groups of 2, 2, 2, 2. `widths`: channels of each group."""
-    return _resnet("resnet18", "BasicBlock", (2, 2, 2, 2), outputs, dense, widths, hidden, field, dropout)
+    return _resnet(
+        "resnet18", "BasicBlock", (2, 2, 2, 2), outputs, dense, widths, hidden, field, dropout
+    )
 
 
-def resnet50(outputs: int, dense: bool = True, widths: Sequence[int] = (64, 128, 256, 512), hidden: int = 512,
-             field: int = 12, dropout: float = 0.0) -> Backbone:
+def resnet50(
+    outputs: int,
+    dense: bool = True,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    hidden: int = 512,
+    field: int = 12,
+    dropout: float = 0.0,
+) -> Backbone:
     """ResNet-50, a stage for each of its 16 blocks: groups of 3, 4, 6, 3; 72 candidate edges between two (PAPERS.md 1.1).
     `widths`: channels of a group's 3×3 convolutions; its blocks put out four times as many."""
-    return _resnet("resnet50", "Bottleneck", (3, 4, 6, 3), outputs, dense, widths, hidden, field, dropout)
+    return _resnet(
+        "resnet50", "Bottleneck", (3, 4, 6, 3), outputs, dense, widths, hidden, field, dropout
+    )
 
 
 def _resnet(kind, block, groups, outputs, dense, widths, hidden, field, dropout) -> Backbone:
@@ -47,8 +64,13 @@ def _resnet(kind, block, groups, outputs, dense, widths, hidden, field, dropout)
     for group, (width, size) in enumerate(zip(widths, groups)):
         for index in range(size):
             stride, channels = 2 if group and not index else 1, width * block.expansion
-            short = None if (stride, inputs) == (1, channels) else nn.Sequential(
-                nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+            short = (
+                None
+                if (stride, inputs) == (1, channels)
+                else nn.Sequential(
+                    nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+                )
+            )
             stage = theirs[f"layer{group + 1}.{index}"] = block(inputs, width, stride, short)
             if dense and group > 1:
                 dilate(stage, rate=2 ** (group - 1), first=index == 0)
@@ -57,7 +79,9 @@ def _resnet(kind, block, groups, outputs, dense, widths, hidden, field, dropout)
     for layer in nn.Sequential(*stem.values(), *stages).modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    stages[0] = nn.Sequential(*stem.values(), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), stages[0])
+    stages[0] = nn.Sequential(
+        *stem.values(), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), stages[0]
+    )
     channels = [width * block.expansion for width, size in zip(widths, groups) for _ in range(size)]
     last = head(inputs, outputs, dense, hidden if dense else 0, field, dropout)
     return Backbone(stages, plan(channels, (0, *groups)), last, kind=kind, theirs=theirs)
@@ -71,26 +95,52 @@ def dilate(block: nn.Module, rate: int, first: bool) -> None:
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)
             if layer.kernel_size != (1, 1):
-                layer.dilation, layer.padding = (rate, rate), tuple(rate * (size // 2) for size in layer.kernel_size)
+                layer.dilation, layer.padding = (
+                    (rate, rate),
+                    tuple(rate * (size // 2) for size in layer.kernel_size),
+                )
 
 
 # --- vision transformer -----------------------------------------------------------------------------------------------
-def vit(outputs: int, dense: bool = True, width: int = 768, heads: int = 12, patch: int = 16, image_size: int = 224,
-        groups: Sequence[int] = (0, 3, 3, 3, 3), hidden: int = 512, field: int = 1, dropout: float = 0.0) -> Backbone:
+def vit(
+    outputs: int,
+    dense: bool = True,
+    width: int = 768,
+    heads: int = 12,
+    patch: int = 16,
+    image_size: int = 224,
+    groups: Sequence[int] = (0, 3, 3, 3, 3),
+    hidden: int = 512,
+    field: int = 1,
+    dropout: float = 0.0,
+) -> Backbone:
     """ViT-B/16, a stage for each of its 12 blocks, in groups of 3 (as Aux-NAS has them): 48 candidate edges between two.
 
     Fusion sees a stage's patch tokens as a map (B, width, h, w); the class token goes by it, untouched, to the next block.
     A dense head reads the map, an image head the class token and the mean of the patch tokens. Images of any size:
     position embeddings, learnt for `image_size`, are resized; an image that patches do not fill is enlarged until they do.
     """
-    net = torchvision().models.VisionTransformer(image_size, patch, sum(groups), heads, width, 4 * width)
+    net = torchvision().models.VisionTransformer(
+        image_size, patch, sum(groups), heads, width, 4 * width
+    )
     blocks = list(net.encoder.layers)
-    stages = [Patches(net.conv_proj, net.class_token, net.encoder.pos_embedding, blocks[0]), *map(Block, blocks[1:])]
-    last = head(width, outputs, True, hidden, field, dropout) if dense else nn.Sequential(
-        Dropout(dropout), nn.Linear(2 * width, outputs))
-    return Backbone(stages, plan([width] * len(stages), groups), TokenHead(net.encoder.ln, last, dense), signed=True,
-                    kind={(768, 12, 16): "vit_b_16", (768, 12, 32): "vit_b_32"}.get((width, heads, patch), ""), theirs={
-                        "conv_proj": net.conv_proj, "class_token": net.class_token, "encoder": net.encoder})
+    stages = [
+        Patches(net.conv_proj, net.class_token, net.encoder.pos_embedding, blocks[0]),
+        *map(Block, blocks[1:]),
+    ]
+    last = (
+        head(width, outputs, True, hidden, field, dropout)
+        if dense
+        else nn.Sequential(Dropout(dropout), nn.Linear(2 * width, outputs))
+    )
+    return Backbone(
+        stages,
+        plan([width] * len(stages), groups),
+        TokenHead(net.encoder.ln, last, dense),
+        signed=True,
+        kind={(768, 12, 16): "vit_b_16", (768, 12, 32): "vit_b_32"}.get((width, heads, patch), ""),
+        theirs={"conv_proj": net.conv_proj, "class_token": net.class_token, "encoder": net.encoder},
+    )
 
 
 class Block(nn.Module):
@@ -101,21 +151,25 @@ class Block(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.block(torch.cat([token, x.flatten(2).transpose(1, 2)], 1))                      # (B, 1 + h·w, C)
+        tokens = self.block(torch.cat([token, x.flatten(2).transpose(1, 2)], 1))  # (B, 1 + h·w, C)
         return tokens[:, 1:].unflatten(1, x.shape[-2:]).permute(0, 3, 1, 2), tokens[:, :1]
 
 
 class Patches(nn.Module):
     """The first stage: an image (B, 3, H, W) in patches, the class token, positions, and the first block."""
 
-    def __init__(self, conv: nn.Conv2d, token: nn.Parameter, position: nn.Parameter, block: nn.Module):
+    def __init__(
+        self, conv: nn.Conv2d, token: nn.Parameter, position: nn.Parameter, block: nn.Module
+    ):
         super().__init__()
         self.conv, self.token, self.position, self.block = conv, token, position, Block(block)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         patch, grid = self.conv.kernel_size[0], round((self.position.shape[1] - 1) ** 0.5)
-        filled = [(side + patch - 1) // patch * patch for side in image.shape[-2:]]                     # whole patches
-        x = self.conv(F.interpolate(image, filled, mode="bilinear", align_corners=False))              # exact where they are
+        filled = [(side + patch - 1) // patch * patch for side in image.shape[-2:]]  # whole patches
+        x = self.conv(
+            F.interpolate(image, filled, mode="bilinear", align_corners=False)
+        )  # exact where they are
         place = self.position[:, 1:].unflatten(1, (grid, grid)).permute(0, 3, 1, 2)
         place = F.interpolate(place, x.shape[-2:], mode="bicubic", align_corners=False)
         return self.block(x + place, (self.token + self.position[:, :1]).expand(x.shape[0], -1, -1))
@@ -130,27 +184,54 @@ class TokenHead(nn.Module):
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.last(x if self.dense else torch.cat([self.norm(token[:, 0]), x.mean((2, 3))], 1))
+        return self.last(
+            x if self.dense else torch.cat([self.norm(token[:, 0]), x.mean((2, 3))], 1)
+        )
 
 
 # --- any module -------------------------------------------------------------------------------------------------------
 def mobilenet_v3(outputs: int, dense: bool = True, width: float = 1.0, **settings) -> Backbone:
     """MobileNetV3-Large, a stage for each of its 15 blocks, a group for each resolution; `width` multiplies its channels."""
     net = torchvision().models.mobilenet_v3_large(width_mult=width, dilated=dense)
-    return staged(net, [*(f"features.{block}" for block in range(1, 15)), "features.16"], outputs, dense, (1, 2, 3, 6, 3),
-                  kind="mobilenet_v3_large", **settings)
+    return staged(
+        net,
+        [*(f"features.{block}" for block in range(1, 15)), "features.16"],
+        outputs,
+        dense,
+        (1, 2, 3, 6, 3),
+        kind="mobilenet_v3_large",
+        **settings,
+    )
 
 
-def convnext_tiny(outputs: int, dense: bool = True, widths: Sequence[int] = (96, 192, 384, 768), **settings) -> Backbone:
+def convnext_tiny(
+    outputs: int, dense: bool = True, widths: Sequence[int] = (96, 192, 384, 768), **settings
+) -> Backbone:
     """ConvNeXt-T, a stage for each of its 18 blocks: groups of 3, 3, 9, 3. Not dilated: its last maps are 1/32 of a side."""
     made, blocks = torchvision().models.convnext, (3, 3, 9, 3)
-    net = made.ConvNeXt([made.CNBlockConfig(*setting) for setting in zip(widths, [*widths[1:], None], blocks)])
-    cuts = [f"features.{2 * group + 1}.{index}" for group, size in enumerate(blocks) for index in range(size)]
+    net = made.ConvNeXt(
+        [made.CNBlockConfig(*setting) for setting in zip(widths, [*widths[1:], None], blocks)]
+    )
+    cuts = [
+        f"features.{2 * group + 1}.{index}"
+        for group, size in enumerate(blocks)
+        for index in range(size)
+    ]
     return staged(net, cuts, outputs, dense, (0, *blocks), kind="convnext_tiny", **settings)
 
 
-def staged(module: nn.Module, cuts: Sequence[str], outputs: int, dense: bool = True, groups: Sequence[int] | None = None,
-           hidden: int = 256, field: int = 1, dropout: float = 0.0, size: int = 64, kind: str = "") -> Backbone:
+def staged(
+    module: nn.Module,
+    cuts: Sequence[str],
+    outputs: int,
+    dense: bool = True,
+    groups: Sequence[int] | None = None,
+    hidden: int = 256,
+    field: int = 1,
+    dropout: float = 0.0,
+    size: int = 64,
+    kind: str = "",
+) -> Backbone:
     """Any network that torch.fx can trace as a backbone: a stage ends behind each of `cuts`, and a head follows the last.
 
     cuts: names as `torchvision.models.feature_extraction.get_graph_node_names(module)` has them, or of submodules, as in
@@ -162,11 +243,11 @@ def staged(module: nn.Module, cuts: Sequence[str], outputs: int, dense: bool = T
     or not in order, and where a cut gives no map.
     """
     graph, nodes = _traced(module, cuts)
-    stages = [_part(module, list(graph.nodes), nodes[:number + 1]) for number in range(len(nodes))]
+    stages = [_part(module, list(graph.nodes), nodes[: number + 1]) for number in range(len(nodes))]
     for part in {id(m): m for stage in stages for m in stage.modules()}.values():
         for name, child in part.named_children():
             if type(child) is nn.Dropout:
-                setattr(part, name, Dropout(child.p))                  # drawn by the search's generator
+                setattr(part, name, Dropout(child.p))  # drawn by the search's generator
     channels, sides, signed = _measured(nn.ModuleList(stages), cuts, size)
     groups = [len(list(same)) for _, same in groupby(sides)] if groups is None else groups
     last = head(channels[-1], outputs, dense, hidden if dense else 0, field, dropout)
@@ -182,23 +263,35 @@ def _traced(module: nn.Module, cuts: Sequence[str]):
     name, training = type(module).__name__, module.training
     try:
         names, in_use = extraction.get_graph_node_names(module, suppress_diff_warning=True)
-        wrong = [cut for cut in cuts if not any(f"{found}.".startswith(f"{cut}.") for found in names)]
+        wrong = [
+            cut for cut in cuts if not any(f"{found}.".startswith(f"{cut}.") for found in names)
+        ]
         if names == in_use and (wrong or not cuts):
             near = difflib.get_close_matches(wrong[0], names, 3, 0.4) if wrong else ()
-            raise ConfigError(f"{name} has nothing to cut behind called {wrong or 'so'}; it has names such as "
-                              f"{', '.join(near or names[1:5])} (all: torchvision's get_graph_node_names)")
-        traced = names == in_use and extraction.create_feature_extractor(module, list(cuts), suppress_diff_warning=True)
+            raise ConfigError(
+                f"{name} has nothing to cut behind called {wrong or 'so'}; it has names such as "
+                f"{', '.join(near or names[1:5])} (all: torchvision's get_graph_node_names)"
+            )
+        traced = names == in_use and extraction.create_feature_extractor(
+            module, list(cuts), suppress_diff_warning=True
+        )
     except (torch.fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise ConfigError(f"torch.fx cannot trace {name} ({str(error).splitlines()[0]}); {by_hand}") from None
+        raise ConfigError(
+            f"torch.fx cannot trace {name} ({str(error).splitlines()[0]}); {by_hand}"
+        ) from None
     finally:
         module.train(training)
     if not traced or str(traced.train().graph) != str(traced.eval().graph):
-        raise ConfigError(f"{name} takes other paths in training than in use, by its Python code; {by_hand}")
+        raise ConfigError(
+            f"{name} takes other paths in training than in use, by its Python code; {by_hand}"
+        )
     module.train(training)
     found = next(node for node in traced.graph.nodes if node.op == "output").args[0]
     order, nodes = list(traced.graph.nodes), [found[cut] for cut in cuts]
     if sorted(set(nodes), key=order.index) != nodes:
-        raise ConfigError(f"the cuts {', '.join(cuts)} are not in the order of computation, or one occurs twice")
+        raise ConfigError(
+            f"the cuts {', '.join(cuts)} are not in the order of computation, or one occurs twice"
+        )
     return traced.graph, nodes
 
 
@@ -207,14 +300,24 @@ def _part(module: nn.Module, order: list, cuts: list) -> torch.fx.GraphModule:
     start, stop = order.index(cuts[-2]) + 1 if len(cuts) > 1 else 1, order.index(cuts[-1])
     place = {node: number for number, node in enumerate(order)}
 
-    def passing(at):                                                   # what is made by then, and needed afterwards
-        return [node for node in order[:at + 1] if any(place[user] > at and user.op != "output" for user in node.users)]
+    def passing(at):  # what is made by then, and needed afterwards
+        return [
+            node
+            for node in order[: at + 1]
+            if any(place[user] > at and user.op != "output" for user in node.users)
+        ]
 
-    comes = [node for node in passing(start - 1) if node is not order[start - 1]] if len(cuts) > 1 else []
+    comes = (
+        [node for node in passing(start - 1) if node is not order[start - 1]]
+        if len(cuts) > 1
+        else []
+    )
     goes = [node for node in passing(stop) if node is not cuts[-1]]
     graph = torch.fx.Graph()
-    there = {order[start - 1]: graph.placeholder("x")} | {node: graph.placeholder(node.name) for node in comes}
-    for node in order[start:stop + 1]:
+    there = {order[start - 1]: graph.placeholder("x")} | {
+        node: graph.placeholder(node.name) for node in comes
+    }
+    for node in order[start : stop + 1]:
         there[node] = graph.node_copy(node, there.__getitem__)
     for node in there[order[start - 1]].users:
         _keep_input(node, module)
@@ -229,14 +332,20 @@ def _keep_input(node: torch.fx.Node, module: nn.Module) -> None:
         module.get_submodule(node.target).inplace = False
     elif node.op == "call_function" and node.kwargs.get("inplace"):
         node.update_kwarg("inplace", False)
-    elif node.op == "call_function" and node.target in vars(operator).values() and node.target.__name__[0] == "i":
+    elif (
+        node.op == "call_function"
+        and node.target in vars(operator).values()
+        and node.target.__name__[0] == "i"
+    ):
         node.target = getattr(operator, node.target.__name__[1:], node.target)
     elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
         node.target = node.target[:-1]
 
 
 @torch.no_grad()
-def _measured(stages: nn.ModuleList, cuts: Sequence[str], size: int) -> tuple[list[int], list, bool]:
+def _measured(
+    stages: nn.ModuleList, cuts: Sequence[str], size: int
+) -> tuple[list[int], list, bool]:
     """Channels and size of each stage's map, and whether any has negative values."""
     training, generator = stages.training, torch.Generator().manual_seed(0)
     x, beside, maps = torch.randn(2, 3, size, size, generator=generator), (), []
@@ -245,8 +354,14 @@ def _measured(stages: nn.ModuleList, cuts: Sequence[str], size: int) -> tuple[li
         x, beside = step(stage, x, beside)
         if not isinstance(x, Tensor) or x.ndim != 4:
             found = getattr(x, "shape", type(x).__name__)
-            raise ConfigError(f"behind {cut} there is no feature map (B, C, h, w) but {found}; cut where there is one "
-                              "(of a transformer's tokens zoo.vit makes maps)")
+            raise ConfigError(
+                f"behind {cut} there is no feature map (B, C, h, w) but {found}; cut where there is one "
+                "(of a transformer's tokens zoo.vit makes maps)"
+            )
         maps.append(x)
     stages.train(training)
-    return [x.shape[1] for x in maps], [x.shape[-2:] for x in maps], any((x < 0).any().item() for x in maps)
+    return (
+        [x.shape[1] for x in maps],
+        [x.shape[-2:] for x in maps],
+        any((x < 0).any().item() for x in maps),
+    )

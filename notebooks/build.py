@@ -9,6 +9,7 @@ The student's form is executed and lies in notebooks/; the others are made into 
 
 Pictures are reduced to 40 colours, so that a built notebook stays light; a notebook that fails leaves no file.
 """
+
 import argparse
 import base64
 import io
@@ -21,7 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-ADDRESS = ""          # the public address of the repository, once there is one: owner/name on GitHub
+ADDRESS = ""  # the public address of the repository, once there is one: owner/name on GitHub
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# your turn(.*)\n((?:.*\n)*?) *# end *\n?", re.M)
 HERE = Path(__file__).parent
@@ -39,16 +40,20 @@ def cells(source: Path, form: str = "student") -> list:
             hints.append(cell.source)
         elif "exercise" in tags:
             solution = ANSWER.sub(r"\3", cell.source + "\n").rstrip()
-            cell.source = ANSWER.sub(_stub, cell.source + "\n").rstrip() if form == "student" else solution
+            cell.source = (
+                ANSWER.sub(_stub, cell.source + "\n").rstrip() if form == "student" else solution
+            )
             made.append(cell)
         elif "teacher" not in tags or form == "teacher":
             made.append(cell)
     if hints:
         made.append(_folded(hints, solution if form == "student" else None))
-    made.insert(1, made.pop(0))                                     # the title stands first
+    made.insert(1, made.pop(0))  # the title stands first
     if ADDRESS:
         link = f"https://colab.research.google.com/github/{ADDRESS}/blob/main/notebooks/{source.stem}.ipynb"
-        made[0].source += f"\n\n[![open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+        made[
+            0
+        ].source += f"\n\n[![open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
     for number, cell in enumerate(made):
         cell["id"] = f"cell-{number}"
         cell.metadata.pop("lines_to_next_cell", None)
@@ -56,17 +61,25 @@ def cells(source: Path, form: str = "student") -> list:
 
 
 def _setup():
-    missing = (f"    %pip install -q \"mtlnas-lab @ git+https://github.com/{ADDRESS}\"" if ADDRESS else
-               "    raise SystemExit(\"mtlnas_lab is not installed in this kernel: see Set-up in the README\")")
+    missing = (
+        f'    %pip install -q "mtlnas-lab @ git+https://github.com/{ADDRESS}"'
+        if ADDRESS
+        else '    raise SystemExit("mtlnas_lab is not installed in this kernel: see Set-up in the README")'
+    )
     return nbformat.v4.new_code_cell(
         "# Runs anywhere: says so where the lab is missing; one core stays free for the browser\nimport importlib.util\nimport os\n\n"
-        f"if importlib.util.find_spec(\"mtlnas_lab\") is None:\n{missing}\nimport torch\n\n"
-        "torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))")
+        f'if importlib.util.find_spec("mtlnas_lab") is None:\n{missing}\nimport torch\n\n'
+        "torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))"
+    )
 
 
 def _stub(match: re.Match) -> str:
     indent, note, body = match.groups()
-    last = [line for line in body.splitlines() if line.startswith(indent) and line[len(indent):len(indent) + 1].strip()][-1].strip()
+    last = [
+        line
+        for line in body.splitlines()
+        if line.startswith(indent) and line[len(indent) : len(indent) + 1].strip()
+    ][-1].strip()
     name = re.match(r"([\w., ]+?) = ", last)
     if last.startswith("return"):
         left = "return ..."
@@ -78,16 +91,25 @@ def _stub(match: re.Match) -> str:
 
 
 def _folded(hints: list[str], solution: str | None):
-    parts = [f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>" for i, hint in enumerate(hints, 1)]
+    parts = [
+        f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>"
+        for i, hint in enumerate(hints, 1)
+    ]
     if solution:
-        parts.append(f"<details><summary>Solution</summary>\n\n```python\n{solution}\n```\n\n</details>")
+        parts.append(
+            f"<details><summary>Solution</summary>\n\n```python\n{solution}\n```\n\n</details>"
+        )
     return nbformat.v4.new_markdown_cell("\n\n".join(parts))
 
 
 def build(source: Path, form: str = "student") -> Path:
     notebook = nbformat.v4.new_notebook(cells=cells(source, form))
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    target = HERE / f"{source.stem}.ipynb" if form == "student" else HERE / "forms" / form / f"{source.stem}.ipynb"
+    target = (
+        HERE / f"{source.stem}.ipynb"
+        if form == "student"
+        else HERE / "forms" / form / f"{source.stem}.ipynb"
+    )
     if form == "student":
         start = time.perf_counter()
         NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(HERE)}}).execute()
@@ -105,7 +127,9 @@ def build(source: Path, form: str = "student") -> Path:
 def light(png: str) -> str:
     """A base64 PNG in 40 colours."""
     stream = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(40).save(stream, "PNG", optimize=True)
+    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(40).save(
+        stream, "PNG", optimize=True
+    )
     return base64.b64encode(stream.getvalue()).decode()
 
 

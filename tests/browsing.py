@@ -1,4 +1,5 @@
 """A real JupyterLab, a real browser, a person in front of a notebook: what the browser tests share."""
+
 import os
 import re
 import shutil
@@ -16,15 +17,19 @@ import pytest
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-expect.set_options(timeout=15_000)                      # of a machine that does other things too
+expect.set_options(timeout=15_000)  # of a machine that does other things too
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 ROOT = Path(__file__).parents[1]
 SHOTS = ROOT / "test-output"
-ARGUMENTS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-             "--disable-component-update --disable-sync").split()
-in_browser = [pytest.mark.browser,
-              pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no chromium on this machine")]
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+in_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="there is no chromium on this machine"),
+]
 
 
 def free_port():
@@ -53,16 +58,34 @@ def serve(root):
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     port = free_port()
-    env = {**os.environ, "JUPYTER_CONFIG_DIR": str(root / ".config"), "JUPYTERLAB_SETTINGS_DIR": str(root / ".settings"),
-           "JUPYTERLAB_WORKSPACES_DIR": str(root / ".workspaces"), "JUPYTER_RUNTIME_DIR": str(root / ".runtime"),
-           "IPYTHONDIR": str(root / ".ipython"), "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(root / ".config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(root / ".settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(root / ".workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(root / ".runtime"),
+        "IPYTHONDIR": str(root / ".ipython"),
+        "OMP_NUM_THREADS": "1",
+    }
     env.pop("MTLNAS_LAB_LIVE", None)
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=test",
-         f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
-         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
-        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:                                             # a server that is left behind leaves its searches running
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--port={port}",
+            "--IdentityProvider.token=test",
+            f"--ServerApp.root_dir={root}",
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:  # a server that is left behind leaves its searches running
         wait_for(f"http://127.0.0.1:{port}/api/status?token=test")
         yield root, f"http://127.0.0.1:{port}"
     finally:
@@ -97,7 +120,12 @@ class Notebook:
         root, self.url = lab
         self.path = root / f"{name}.ipynb"
         spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=spec), self.path)
+        nbformat.write(
+            nbformat.v4.new_notebook(
+                cells=[nbformat.v4.new_code_cell(c) for c in cells], metadata=spec
+            ),
+            self.path,
+        )
         self.page = browser.new_page(viewport={"width": 1340, "height": 900})
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -109,7 +137,10 @@ class Notebook:
         self.idle()
 
     def idle(self):
-        self.page.wait_for_function("document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')", timeout=90_000)
+        self.page.wait_for_function(
+            "document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')",
+            timeout=90_000,
+        )
 
     def menu(self, *names):
         self.page.click(f".lm-MenuBar-itemLabel:text-is('{names[0]}')")
@@ -129,7 +160,10 @@ class Notebook:
         self.page.keyboard.press("Control+Enter")
         self.page.wait_for_function(
             "was => { const all = document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt'); const now = "
-            "all[all.length - 1].innerText; return now !== was && !now.includes('*') }", arg=before, timeout=1000 * timeout)
+            "all[all.length - 1].innerText; return now !== was && !now.includes('*') }",
+            arg=before,
+            timeout=1000 * timeout,
+        )
         return self.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea").inner_text().strip()
 
     def saved(self):
@@ -140,15 +174,21 @@ class Notebook:
 
     def step(self, which=0):
         self.wait_step(0, which)
-        return int(re.search(r"step (\d+)", self.page.locator(".mtl-where").nth(which).inner_text())[1])
+        return int(
+            re.search(r"step (\d+)", self.page.locator(".mtl-where").nth(which).inner_text())[1]
+        )
 
     def wait_step(self, least, which=0):
         self.page.wait_for_function(
             "([least, which]) => +(document.querySelectorAll('.mtl-where')[which]?.innerText.match(/step (\\d+)/)?.[1]) >= least",
-            arg=[least, which], timeout=60_000)
+            arg=[least, which],
+            timeout=60_000,
+        )
 
     def button(self, name, which=0):
-        return self.page.locator(".mtl-studio").nth(which).get_by_role("button", name=name, exact=True)
+        return (
+            self.page.locator(".mtl-studio").nth(which).get_by_role("button", name=name, exact=True)
+        )
 
     def mode(self, which=0):
         return self.page.locator(".mtl-mode").nth(which)
@@ -156,7 +196,7 @@ class Notebook:
     def shot(self, name, whole=False, of=".mtl-studio"):
         SHOTS.mkdir(exist_ok=True)
         before = self.page.viewport_size
-        self.page.set_viewport_size({**before, "height": 1800})       # all of a tall panel
+        self.page.set_viewport_size({**before, "height": 1800})  # all of a tall panel
         self.page.wait_for_timeout(200)
         target = self.page if whole else self.page.locator(of).first
         target.screenshot(path=SHOTS / f"{name}.png")
@@ -174,6 +214,7 @@ def notebook(lab, browser, request):
     def make(*cells):
         opened.append(Notebook(lab, browser, f"{request.node.name}-{len(opened)}", *cells))
         return opened[-1]
+
     yield make
     errors = [error for one in opened for error in one.errors]
     for one in opened:

@@ -1,4 +1,5 @@
 """What every test stands on: one thread, fixed seeds, no figure left open; real photographs, where there are some."""
+
 import os
 import random
 import sys
@@ -9,7 +10,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-settings.register_profile("lab", deadline=None)      # a busy machine is no failure
+settings.register_profile("lab", deadline=None)  # a busy machine is no failure
 settings.load_profile("lab")
 torch.set_num_threads(1)
 pytest.register_assert_rewrite("judging")
@@ -43,7 +44,9 @@ def real_data() -> Path:
     """The folder of real photographs; the test skips where there is none."""
     folder = os.environ.get("MTLNAS_LAB_REAL_DATA")
     if not folder:
-        pytest.skip("MTLNAS_LAB_REAL_DATA is not set; it names the folder of packs made from real photographs")
+        pytest.skip(
+            "MTLNAS_LAB_REAL_DATA is not set; it names the folder of packs made from real photographs"
+        )
     if not Path(folder).is_dir():
         pytest.skip("MTLNAS_LAB_REAL_DATA names no folder")
     return Path(folder)

@@ -1,4 +1,5 @@
 """Small labs and batches that several tests need."""
+
 import torch
 
 from mtlnas_lab.backbones import vgg16
@@ -10,12 +11,24 @@ from mtlnas_lab.supernet import SuperNet
 from mtlnas_lab.tasks import Depth, Normals, Segmentation
 
 
-def small_lab(tasks=2, fusion=NDDR, dropout=0.0, widths=(4, 4, 6, 6, 6), dtype=torch.float32, seed=0) -> Lab:
+def small_lab(
+    tasks=2, fusion=NDDR, dropout=0.0, widths=(4, 4, 6, 6, 6), dtype=torch.float32, seed=0
+) -> Lab:
     """Narrow VGGs for segmentation (5 classes), normals and depth, the first `tasks` of them; α drawn around 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = {t.name: t for t in (Segmentation("segmentation", 5), Normals("normals", weight=2.0), Depth("depth"))[:tasks]}
-        backbones = {name: vgg16(t.channels, widths=widths, hidden=8, field=2, dropout=dropout) for name, t in made.items()}
+        made = {
+            t.name: t
+            for t in (
+                Segmentation("segmentation", 5),
+                Normals("normals", weight=2.0),
+                Depth("depth"),
+            )[:tasks]
+        }
+        backbones = {
+            name: vgg16(t.channels, widths=widths, hidden=8, field=2, dropout=dropout)
+            for name, t in made.items()
+        }
         space = SearchSpace.build({name: backbone.plan for name, backbone in backbones.items()})
         lab = Lab(made, SuperNet(backbones, space, fusion), ArchitectureWeights(len(space)))
         lab.alphas.alpha.data = torch.randn(len(space))
@@ -31,7 +44,8 @@ def batch(number, size=32, count=2, dtype=torch.float32):
     return torch.randn(count, 3, size, size, generator=g, dtype=dtype), {
         "segmentation": torch.randint(0, 5, (count, size, size), generator=g),
         "normals": normals / normals.norm(dim=1, keepdim=True),
-        "depth": torch.rand(count, 1, size, size, generator=g, dtype=dtype) + 1}
+        "depth": torch.rand(count, 1, size, size, generator=g, dtype=dtype) + 1,
+    }
 
 
 class Stream:

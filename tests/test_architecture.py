@@ -13,7 +13,9 @@ def test_derive_keeps_what_is_above_zero():
     lab = small_lab()
     found = derive(lab.space, lab.alphas.alpha)
     assert found.kept == tuple((lab.alphas.alpha > 0).tolist()) == lab.derive().kept
-    assert len(found) == len(found.edges) and found.probability[0] == pytest.approx(torch.sigmoid(lab.alphas.alpha[0]).item())
+    assert len(found) == len(found.edges) and found.probability[0] == pytest.approx(
+        torch.sigmoid(lab.alphas.alpha[0]).item()
+    )
     assert Architecture.from_json(found.to_json()) == found
     assert Architecture(lab.space, found.kept).probability == tuple(map(float, found.kept))
 
@@ -31,10 +33,12 @@ def test_pruned_network_computes_the_same_with_fewer_operations(fusion, tasks):
         assert torch.allclose(output, expected[task], atol=1e-5)
     everything = operations(lab.supernet, image, torch.ones(len(lab.space)))
     alone = sum(operations(backbone, image) for backbone in lab.supernet.backbones.values())
-    if fusion is not CrossStitch:       # which has no convolutions to count
+    if fusion is not CrossStitch:  # which has no convolutions to count
         assert alone < operations(pruned, image) < everything
         kept_alone = operations(lab.supernet, image, found.kept)
-        assert operations(pruned, image) == kept_alone, "what a pruned network costs is what the open edges cost"
+        assert operations(pruned, image) == kept_alone, (
+            "what a pruned network costs is what the open edges cost"
+        )
     before = pruned(image)
     Search(lab, SearchConfig(steps=3), Stream(lab), Stream(lab, 9)).step()
     assert all(torch.equal(before[task], output) for task, output in pruned(image).items())
@@ -59,13 +63,21 @@ def test_agreement():
         agreement(a, no_edges(small_lab(3).space))
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda space: Architecture(space, (True,) * 3), "3 values of gates for a space of 48"),
-    (lambda space: derive(space, [0.0] * 47), "47 values"),
-    (lambda space: Architecture.from_json({"space": space.to_json()}), "no architecture"),
-    (lambda space: Architecture.from_json({"space": space.to_json(), "kept": ["normals:0 -> segmentation:5"], "alpha": None}),
-     "no candidate"),
-    (lambda space: random_graph(space, 49), "49 edges")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda space: Architecture(space, (True,) * 3), "3 values of gates for a space of 48"),
+        (lambda space: derive(space, [0.0] * 47), "47 values"),
+        (lambda space: Architecture.from_json({"space": space.to_json()}), "no architecture"),
+        (
+            lambda space: Architecture.from_json(
+                {"space": space.to_json(), "kept": ["normals:0 -> segmentation:5"], "alpha": None}
+            ),
+            "no candidate",
+        ),
+        (lambda space: random_graph(space, 49), "49 edges"),
+    ],
+)
 def test_errors(make, words):
     with pytest.raises((SpaceError, ConfigError), match=words):
         make(small_lab().space)
@@ -80,7 +92,9 @@ def test_gate_vectors():
     assert all(len(graph) == 20 for graph in drawn) and len({graph.kept for graph in drawn}) == 40
     assert random_graph(space, 20, 3) == drawn[3]
     often = torch.tensor([graph.kept for graph in drawn]).double().mean(0)
-    assert often.min() > 0.1 and often.max() < 0.75           # each edge in 20 of 48 of the graphs, give or take
+    assert (
+        often.min() > 0.1 and often.max() < 0.75
+    )  # each edge in 20 of 48 of the graphs, give or take
 
 
 @pytest.mark.parametrize("name", BASELINES)
@@ -92,8 +106,13 @@ def test_every_baseline_learns_and_leaves_the_lab_alone(name):
     losses = [event.loss for event in search if hasattr(event, "loss")]
     assert sum(losses[-4 + i][t] < losses[i][t] for i in range(4) for t in made.tasks) >= 6
     assert all(torch.equal(before[key], value) for key, value in lab.supernet.state_dict().items())
-    assert len(gates) == {"random_graph": 20, "all_edges": 48, "nddr_group_ends": 10, "cross_stitch": 10,
-                          "nddr_every_stage": 26}.get(name, 0)
+    assert len(gates) == {
+        "random_graph": 20,
+        "all_edges": 48,
+        "nddr_group_ends": 10,
+        "cross_stitch": 10,
+        "nddr_every_stage": 26,
+    }.get(name, 0)
 
 
 def test_unknown_baseline():

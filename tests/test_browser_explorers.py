@@ -1,4 +1,5 @@
 """The small explorers as a person uses them: JupyterLab, a browser, a mouse and a keyboard."""
+
 # ruff: noqa: F811 (fixtures)
 import json
 import re
@@ -10,7 +11,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from browsing import ROOT, SHOTS, browser, expect, in_browser, lab, notebook  # noqa: F401, E402 (fixtures)
 
 pytestmark = in_browser
-BEGIN = f"""import sys, time; sys.path.insert(0, {str(ROOT / 'tests')!r})
+BEGIN = f"""import sys, time; sys.path.insert(0, {str(ROOT / "tests")!r})
 import numpy as np, viz_fakes
 from mtlnas_lab.widgets import *
 space = viz_fakes.space()
@@ -36,24 +37,32 @@ def of(nb, label):
 
 def shots(nb, names):
     """Each explorer, dark and light."""
-    for theme, mark, css in (("Dark", "dark", "[data-dark]"), ("Light", "light", ":not([data-dark])")):
+    for theme, mark, css in (
+        ("Dark", "dark", "[data-dark]"),
+        ("Light", "light", ":not([data-dark])"),
+    ):
         nb.menu("Settings", "Theme", f"JupyterLab {theme}")
-        expect(nb.page.locator(f".mtl-explorer{css}")).to_have_count(nb.page.locator(".mtl-explorer").count())
+        expect(nb.page.locator(f".mtl-explorer{css}")).to_have_count(
+            nb.page.locator(".mtl-explorer").count()
+        )
         time.sleep(0.3)
         for name, label in names.items():
             nb.shot(f"explorer-{name}-{mark}", of=f'.mtl-explorer[aria-label="{label}"]')
 
 
 def test_numbers_move_with_the_sliders(notebook):
-    nb = notebook(BEGIN + f"run = {str(RUN)!r}\n"
-                  "micro, relax = EdgeMicroscope(run), RelaxationExplorer()\n"
-                  "replay = ReplayScrubber(run, title='Rooms', at=250)\n"
-                  "display(micro, relax, replay)", "")
+    nb = notebook(
+        BEGIN + f"run = {str(RUN)!r}\n"
+        "micro, relax = EdgeMicroscope(run), RelaxationExplorer()\n"
+        "replay = ReplayScrubber(run, title='Rooms', at=250)\n"
+        "display(micro, relax, replay)",
+        "",
+    )
     nb.run_all(until=".mtl-explorer svg[viewBox]")
     micro, relax, replay = (of(nb, label) for label in (MICROSCOPE, RELAXATION, REPLAY))
     expect(micro.locator("svg")).to_have_attribute("aria-label", re.compile("Tips at"))
     micro.locator(".mtl-of-alpha input").focus()
-    nb.page.keyboard.press("End")                                        # α = 8: above every tipping point
+    nb.page.keyboard.press("End")  # α = 8: above every tipping point
     expect(micro.locator("svg")).to_have_attribute("aria-label", re.compile("goes to 1"))
     nb.page.keyboard.press("Home")
     expect(micro.locator(".mtl-note")).to_contain_text("goes to 0")
@@ -77,9 +86,12 @@ def test_numbers_move_with_the_sliders(notebook):
 
 
 def test_edges_are_taken_out_and_toggled(notebook):
-    nb = notebook(BEGIN + "spaces, toggler = SpaceExplorer(), EdgeToggler(look, space)\n"
-                  "browser = PredictionBrowser([item(i) for i in range(3)])\n"
-                  "display(spaces, toggler, browser)", "")
+    nb = notebook(
+        BEGIN + "spaces, toggler = SpaceExplorer(), EdgeToggler(look, space)\n"
+        "browser = PredictionBrowser([item(i) for i in range(3)])\n"
+        "display(spaces, toggler, browser)",
+        "",
+    )
     nb.run_all(until=".mtl-explorer svg[viewBox]")
     spaces, toggler, seen = (of(nb, label) for label in (SPACES, TOGGLER, BROWSER))
     expect(spaces.locator(".mtl-facts")).to_contain_text("candidate edges 48 ")
@@ -93,7 +105,10 @@ def test_edges_are_taken_out_and_toggled(notebook):
         nb.page.keyboard.press(key)
     expect(spaces.locator(".mtl-facts")).to_contain_text("candidate edges 47 of 48")
     expect(spaces.locator(".mtl-note")).to_contain_text("is taken out")
-    assert nb.cell("print(len(spaces.space), spaces.removed == [str(viz_fakes.space().edges[1])])") == "47 True"
+    assert (
+        nb.cell("print(len(spaces.space), spaces.removed == [str(viz_fakes.space().edges[1])])")
+        == "47 True"
+    )
     toggler.get_by_role("button", name="All shut").click()
     expect(toggler.locator("table")).to_contain_text("▼ −0.100 worse")
     svg = toggler.locator("svg")
@@ -105,10 +120,12 @@ def test_edges_are_taken_out_and_toggled(notebook):
     assert nb.cell("print(sum(toggler.gates), toggler.gates[0])") == "1 True"
     curve = svg.locator("path[d]").first.get_attribute("d").split("C")[1]
     x1, y1, x2, y2 = map(float, curve.split()[:4])
-    svg.hover(position={"x": (x1 + x2) / 2, "y": (y1 + y2) / 2})         # the first edge, with the mouse
+    svg.hover(position={"x": (x1 + x2) / 2, "y": (y1 + y2) / 2})  # the first edge, with the mouse
     expect(toggler.locator(".mtl-note").first).to_contain_text("a click opens it")
     nb.page.mouse.down()
-    nb.page.evaluate("document.body.classList.toggle('drawn-anew')")      # between pressing and letting go: still a click
+    nb.page.evaluate(
+        "document.body.classList.toggle('drawn-anew')"
+    )  # between pressing and letting go: still a click
     time.sleep(0.3)
     nb.page.mouse.up()
     expect(toggler.locator("svg")).to_have_attribute("aria-label", re.compile("^2 of 48"))
@@ -122,13 +139,17 @@ def test_edges_are_taken_out_and_toggled(notebook):
 
 
 def test_many_tasks_strange_names_and_errors_on_a_narrow_page(notebook):
-    nb = notebook(BEGIN + "many = SpaceExplorer(tasks=5); space = viz_fakes.space(3, names=viz_fakes.HOSTILE)\n"
-                  "look = lambda gates: {'scores': {space.tasks[1]: {'<b>f1': sum(gates)}}} if any(gates) else {}\n"
-                  "toggler = EdgeToggler(look, space)\n"
-                  "display(many, toggler)", "")
+    nb = notebook(
+        BEGIN
+        + "many = SpaceExplorer(tasks=5); space = viz_fakes.space(3, names=viz_fakes.HOSTILE)\n"
+        "look = lambda gates: {'scores': {space.tasks[1]: {'<b>f1': sum(gates)}}} if any(gates) else {}\n"
+        "toggler = EdgeToggler(look, space)\n"
+        "display(many, toggler)",
+        "",
+    )
     alerts = []
     nb.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    nb.page.set_viewport_size({"width": 1130, "height": 900})            # leaves a cell about 700 pixels
+    nb.page.set_viewport_size({"width": 1130, "height": 900})  # leaves a cell about 700 pixels
     nb.run_all(until=".mtl-explorer svg[viewBox]")
     many, toggler = of(nb, SPACES), of(nb, TOGGLER)
     expect(many.locator(".mtl-facts")).to_contain_text("candidate edges 480")
@@ -136,7 +157,9 @@ def test_many_tasks_strange_names_and_errors_on_a_narrow_page(notebook):
     nb.shot("explorer-space-five-narrow", of=f'.mtl-explorer[aria-label="{SPACES}"]')
     many.locator(".mtl-of-backbone select").select_option("stages below")
     many.locator(".mtl-of-stages input").fill("64 x | 3")
-    nb.page.set_viewport_size({"width": 1120, "height": 900})            # drawn anew while somebody types: the words stay
+    nb.page.set_viewport_size(
+        {"width": 1120, "height": 900}
+    )  # drawn anew while somebody types: the words stay
     time.sleep(0.3)
     nb.page.keyboard.press("Enter")
     expect(many.locator(".mtl-message")).to_contain_text("'x' is no number of channels")
@@ -149,7 +172,9 @@ def test_many_tasks_strange_names_and_errors_on_a_narrow_page(notebook):
     toggler.get_by_role("button", name="All open").click()
     expect(toggler.locator(".mtl-message")).to_be_hidden()
     nb.shot("explorer-hostile-names", of=f'.mtl-explorer[aria-label="{TOGGLER}"]')
-    assert not alerts and nb.page.locator(".mtl-explorer script, .mtl-explorer table b").count() == 0
+    assert (
+        not alerts and nb.page.locator(".mtl-explorer script, .mtl-explorer table b").count() == 0
+    )
 
 
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>%s</style><body><div id="here"></div><script type="module">%s
@@ -164,7 +189,19 @@ def test_without_a_kernel_it_still_computes(browser, tmp_path):
     from mtlnas_lab.widgets import EdgeMicroscope
 
     one = EdgeMicroscope()
-    names = ("alpha", "gradient", "weight", "rate", "begin", "steps", "edges", "edge", "stage", "known", "message")
+    names = (
+        "alpha",
+        "gradient",
+        "weight",
+        "rate",
+        "begin",
+        "steps",
+        "edges",
+        "edge",
+        "stage",
+        "known",
+        "message",
+    )
     state = json.dumps({"frame": None, **{name: getattr(one, name) for name in names}})
     script = one._esm.replace("export default", "const shown =")
     (tmp_path / "page.html").write_text(PAGE % (one._css, script, state), encoding="utf-8")

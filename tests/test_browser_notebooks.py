@@ -1,4 +1,5 @@
 """Every notebook as a reader uses it: opened, run, a stub filled in wrongly, the message read, then rightly."""
+
 import importlib.util
 import re
 import shutil
@@ -13,7 +14,11 @@ FOLDER = ROOT / "notebooks"
 spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
 build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
-SOURCES = [s for s in sorted((FOLDER / "src").glob("*.py")) if re.search(r'^check\("', s.read_text(encoding="utf-8"), re.M)]
+SOURCES = [
+    s
+    for s in sorted((FOLDER / "src").glob("*.py"))
+    if re.search(r'^check\("', s.read_text(encoding="utf-8"), re.M)
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -21,7 +26,9 @@ def quickly(tmp_path_factory):
     """Fast sizes, and progress of its own; before the server starts, which hands them on to the kernels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MTLNAS_LAB_FAST", "1")
-        patch.setenv("MTLNAS_LAB_PROGRESS", str(tmp_path_factory.mktemp("progress") / "progress.json"))
+        patch.setenv(
+            "MTLNAS_LAB_PROGRESS", str(tmp_path_factory.mktemp("progress") / "progress.json")
+        )
         yield
 
 
@@ -41,7 +48,9 @@ class Course(Notebook):
         self.open()
 
     def at(self, number):
-        return self.page.locator(".jp-Notebook > .jp-WindowedPanel-outer .jp-Cell, .jp-Notebook .jp-Cell").nth(number)
+        return self.page.locator(
+            ".jp-Notebook > .jp-WindowedPanel-outer .jp-Cell, .jp-Notebook .jp-Cell"
+        ).nth(number)
 
     def fill(self, number, text):
         self.at(number).scroll_into_view_if_needed()
@@ -61,12 +70,20 @@ def test_a_reader_runs_it_and_does_an_exercise(lab, browser, source):  # noqa: F
     nb.menu("Run", "Run All Cells")
     nb.page.wait_for_function(
         "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].every(one => /\\d/.test(one.innerText) && !one.innerText.includes('*'))",
-        timeout=240_000)
+        timeout=240_000,
+    )
     nb.idle()
-    assert nb.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+    assert (
+        nb.page.locator(
+            ".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']"
+        ).all_inner_texts()
+        == []
+    )
     student, solved = build.cells(source), build.cells(source, "solution")
     first = next(i for i, cell in enumerate(student) if "# your turn" in cell.source)
-    checks = next(i for i in range(first, len(student)) if re.search(r'^check\("', student[i].source, re.M))
+    checks = next(
+        i for i in range(first, len(student)) if re.search(r'^check\("', student[i].source, re.M)
+    )
     output = nb.at(checks).locator(".jp-OutputArea")
     expect(output).to_contain_text("not filled in")
     nb.fill(first, re.sub(r"(return|=) \.\.\.", r"\1 'nonsense'", student[first].source))

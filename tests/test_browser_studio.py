@@ -1,4 +1,5 @@
 """The studio as a person uses it: a real JupyterLab, a real browser, a mouse and a keyboard."""
+
 # ruff: noqa: F811 (fixtures are imported)
 import importlib.util
 import json
@@ -10,10 +11,21 @@ import time
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from browsing import ROOT, SHOTS, browser, expect, free_port, in_browser, lab, nbformat, notebook, wait_for  # noqa: F401, E402
+from browsing import (
+    ROOT,
+    SHOTS,
+    browser,
+    expect,
+    free_port,
+    in_browser,
+    lab,
+    nbformat,
+    notebook,
+    wait_for,
+)  # noqa: F401, E402
 
 pytestmark = in_browser
-SEARCH = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
+SEARCH = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
 from widget_fakes import FakeSearch
 from mtlnas_lab.widgets import SearchStudio, show
 """
@@ -21,7 +33,9 @@ from mtlnas_lab.widgets import SearchStudio, show
 
 def settings_used(nb):
     """The λ of every step so far, as the kernel knows them."""
-    return json.loads(nb.cell("import json; print(json.dumps(list(studio.log.column('entropy_weight'))))"))
+    return json.loads(
+        nb.cell("import json; print(json.dumps(list(studio.log.column('entropy_weight'))))")
+    )
 
 
 def point_at_an_edge(nb):
@@ -37,14 +51,18 @@ def point_at_an_edge(nb):
 
 
 def test_a_person_runs_pauses_steers_and_stops(notebook):
-    nb = notebook(SEARCH + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio", "")
+    nb = notebook(
+        SEARCH
+        + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio",
+        "",
+    )
     nb.run_all()
     expect(nb.mode()).to_have_text("ready")
     nb.shot("studio-ready")
     nb.button("Start").click()
     nb.wait_step(20)
     nb.page.locator(".mtl-entropy_weight input").focus()
-    nb.page.keyboard.press("End")                                        # by keyboard
+    nb.page.keyboard.press("End")  # by keyboard
     nb.wait_step(nb.step() + 10)
     slider = nb.page.locator(".mtl-entropy_weight input").bounding_box()  # by mouse
     nb.page.mouse.move(slider["x"] + slider["width"] - 8, slider["y"] + 8)
@@ -63,14 +81,16 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     nb.wait_step(at + 1)
     time.sleep(0.2)
     assert nb.step() == at + 1
-    used = settings_used(nb)                                             # cells run beside it
+    used = settings_used(nb)  # cells run beside it
     assert 20.0 in used and 8.0 <= used[-1] <= 12.0
     knob, named = nb.page.locator(".mtl-entropy_weight"), nb.page.locator(".mtl-edge b")
     knob.locator("input").focus()
     nb.page.keyboard.press("Home")
     time.sleep(1)
-    point_at_an_edge(nb)                                                 # by mouse: point, keep, let go
-    expect(knob.locator("output")).to_have_text("0.000")                 # what was asked for stays, also in a pause
+    point_at_an_edge(nb)  # by mouse: point, keep, let go
+    expect(knob.locator("output")).to_have_text(
+        "0.000"
+    )  # what was asked for stays, also in a pause
     assert knob.locator("input").input_value() == "0"
     expect(named).to_have_text(re.compile(" → "))
     there = named.inner_text()
@@ -97,7 +117,7 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
     for _ in range(5):
         nb.page.keyboard.press("ArrowLeft")
     assert int(nb.cell("print(studio.view.at)")) > 0
-    expect(nb.page.locator(".mtl-edge")).not_to_contain_text("forced")   # at that step it was free
+    expect(nb.page.locator(".mtl-edge")).not_to_contain_text("forced")  # at that step it was free
     assert settings_used(nb)[-1] == 0.0
     nb.shot("studio-forced-and-scrubbed")
     nb.page.locator(".mtl-time button:text-is('Latest')").click()
@@ -115,10 +135,13 @@ def test_a_person_runs_pauses_steers_and_stops(notebook):
 
 
 def test_dark_theme_in_a_large_space_with_hostile_names(notebook):
-    nb = notebook(SEARCH + "import viz_fakes\n"
-                  "space = viz_fakes.space(5, plan=viz_fakes.RESNET, names=viz_fakes.HOSTILE)\n"
-                  "studio = SearchStudio(FakeSearch(space=space, steps=120, pause=0.02, evaluate_every=20), "
-                  "title='<img src=x onerror=alert(1)>')\nstudio", "")
+    nb = notebook(
+        SEARCH + "import viz_fakes\n"
+        "space = viz_fakes.space(5, plan=viz_fakes.RESNET, names=viz_fakes.HOSTILE)\n"
+        "studio = SearchStudio(FakeSearch(space=space, steps=120, pause=0.02, evaluate_every=20), "
+        "title='<img src=x onerror=alert(1)>')\nstudio",
+        "",
+    )
     alerts = []
     nb.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
     nb.run_all()
@@ -142,7 +165,9 @@ def test_dark_theme_in_a_large_space_with_hostile_names(notebook):
 
 
 def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, browser):
-    nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nstudio", "")
+    nb = notebook(
+        SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nstudio", ""
+    )
     nb.run_all()
     nb.button("Start").click()
     nb.wait_step(60)
@@ -163,7 +188,7 @@ def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, brow
     other.wait_for_selector(".mtl-studio canvas", timeout=60_000)
     other.locator(".mtl-studio").get_by_role("button", name="Pause", exact=True).click()
     expect(other.locator(".mtl-mode")).to_have_text("paused")
-    nb.page.bring_to_front()                                             # a page behind another one draws nothing
+    nb.page.bring_to_front()  # a page behind another one draws nothing
     expect(nb.mode()).to_have_text("paused")
     other.close()
     assert nb.cell("show()") is not None
@@ -171,13 +196,17 @@ def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, brow
 
 
 def test_run_again_interrupted_and_restarted(notebook):
-    nb = notebook(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nALL = [*globals().get('ALL', []), studio]\n"
-                  "studio", "")
+    nb = notebook(
+        SEARCH
+        + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nALL = [*globals().get('ALL', []), studio]\n"
+        "studio",
+        "",
+    )
     nb.run_all()
     nb.button("Start").click()
     nb.wait_step(10)
     nb.page.locator(".jp-CodeCell").first.locator(".cm-content").click()
-    nb.page.keyboard.press("Control+Enter")                              # a cell that is run again replaces its search
+    nb.page.keyboard.press("Control+Enter")  # a cell that is run again replaces its search
     expect(nb.mode()).to_have_text("ready")
     assert nb.cell("print([one.source.mode for one in ALL])") == "['stopped', 'ready']"
     nb.button("Start").click()
@@ -193,7 +222,7 @@ def test_run_again_interrupted_and_restarted(notebook):
     assert nb.cell("print(len(ALL))") == "1"
 
 
-REAL = f"""import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})
+REAL = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
 import torch; torch.set_num_threads(1)
 from dataclasses import replace
 from mtlnas_lab import Search, presets
@@ -216,7 +245,9 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     nb.wait_step(1)
     expect(nb.button("Discretise now")).to_be_enabled()
     nb.button("Discretise now").click()
-    nb.page.wait_for_function("document.querySelector('.mtl-canvas').ariaLabel.includes(' hard')", timeout=60_000)
+    nb.page.wait_for_function(
+        "document.querySelector('.mtl-canvas').ariaLabel.includes(' hard')", timeout=60_000
+    )
     nb.button("Start").click() if nb.button("Start").is_visible() else nb.button("Go on").click()
     expect(nb.mode()).to_have_text("finished", timeout=90_000)
     nb.page.locator(".mtl-scrub").first.focus()
@@ -238,17 +269,27 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
         expect(texts.nth(0)).to_have_text(step)
         expect(texts.nth(1)).to_have_text(step)
     nb.button("Replay", 0).click()
-    nb.page.wait_for_function("() => { const [a, b] = [...document.querySelectorAll('.mtl-time output')].map(o => o.textContent);"
-                              " return a === b && a !== 'step 20' && a !== 'step 1' }", timeout=20_000)
+    nb.page.wait_for_function(
+        "() => { const [a, b] = [...document.querySelectorAll('.mtl-time output')].map(o => o.textContent);"
+        " return a === b && a !== 'step 20' && a !== 'step 1' }",
+        timeout=20_000,
+    )
     nb.shot("studio-branch", of=".widget-gridbox, .jp-OutputArea-output:has(.mtl-studio)")
-    assert nb.cell("import numpy as np; other = studio._others[0].log.alpha; print(np.array_equal(other[:10], studio.log.alpha[:10]), "
-                   "np.array_equal(other[10:], studio.log.alpha[10:]), studio._others[0].log.steps[-1].entropy_weight)") == "True False 20.0"
+    assert (
+        nb.cell(
+            "import numpy as np; other = studio._others[0].log.alpha; print(np.array_equal(other[:10], studio.log.alpha[:10]), "
+            "np.array_equal(other[10:], studio.log.alpha[10:]), studio._others[0].log.steps[-1].entropy_weight)"
+        )
+        == "True False 20.0"
+    )
     nb.button("Close", 1).click()
     expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
-    writer = subprocess.Popen([sys.executable, str(ROOT / "tests" / "widget_fakes.py"), str(tmp_path / "run")])
+    writer = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "widget_fakes.py"), str(tmp_path / "run")]
+    )
     try:
         nb = notebook(SEARCH + f"studio = SearchStudio({str(tmp_path / 'run')!r})\nstudio", "")
         nb.run_all()
@@ -256,7 +297,10 @@ def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
         expect(nb.mode()).to_have_text("followed")
         nb.page.locator(".mtl-entropy_weight input").focus()
         nb.page.keyboard.press("End")
-        nb.page.wait_for_function("document.querySelector('.mtl-canvas').ariaLabel.includes('entropy weight 20.0')", timeout=20_000)
+        nb.page.wait_for_function(
+            "document.querySelector('.mtl-canvas').ariaLabel.includes('entropy weight 20.0')",
+            timeout=20_000,
+        )
     finally:
         writer.kill()
         writer.wait()
@@ -267,7 +311,10 @@ def test_replay_page_stands_alone(browser, tmp_path):
 
     from mtlnas_lab.widgets import replay_html
 
-    (tmp_path / "run.html").write_text(replay_html(viz_fakes.log(viz_fakes.space(), steps=200), title="<b>Rooms</b>"), encoding="utf-8")
+    (tmp_path / "run.html").write_text(
+        replay_html(viz_fakes.log(viz_fakes.space(), steps=200), title="<b>Rooms</b>"),
+        encoding="utf-8",
+    )
     asked, wrong = [], []
     page = browser.new_page(viewport={"width": 1000, "height": 760})
     page.on("request", lambda request: asked.append(request.url))
@@ -287,25 +334,43 @@ def test_replay_page_stands_alone(browser, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("voila") is None, reason="voila is not installed: pip install 'mtlnas-lab[app]'")
+@pytest.mark.skipif(
+    importlib.util.find_spec("voila") is None,
+    reason="voila is not installed: pip install 'mtlnas-lab[app]'",
+)
 def test_the_same_notebook_as_an_app(browser, tmp_path):
     """Voilà runs the notebook and shows its outputs only; the studio works there as in JupyterLab."""
-    cells = [nbformat.v4.new_code_cell(SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01), title='Rooms')\nstudio")]
+    cells = [
+        nbformat.v4.new_code_cell(
+            SEARCH
+            + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01), title='Rooms')\nstudio"
+        )
+    ]
     spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=spec), tmp_path / "app.ipynb")
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "voila", "app.ipynb", "--no-browser", f"--port={port}"], cwd=tmp_path,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "voila", "app.ipynb", "--no-browser", f"--port={port}"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(f"http://127.0.0.1:{port}/")
         page = browser.new_page(viewport={"width": 1100, "height": 900})
         page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector(".mtl-studio canvas", timeout=90_000)
         page.get_by_role("button", name="Start", exact=True).click()
-        page.wait_for_function("+document.querySelector('.mtl-where')?.innerText.match(/step (\\d+)/)?.[1] > 20", timeout=60_000)
+        page.wait_for_function(
+            "+document.querySelector('.mtl-where')?.innerText.match(/step (\\d+)/)?.[1] > 20",
+            timeout=60_000,
+        )
         page.locator(".mtl-entropy_weight input").focus()
         page.keyboard.press("End")
-        page.wait_for_function("document.querySelector('.mtl-canvas').ariaLabel.includes('entropy weight 20.0')", timeout=20_000)
+        page.wait_for_function(
+            "document.querySelector('.mtl-canvas').ariaLabel.includes('entropy weight 20.0')",
+            timeout=20_000,
+        )
         SHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SHOTS / "studio-voila.png")
         page.close()

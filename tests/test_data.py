@@ -1,4 +1,5 @@
 """Packs, good and bad; batches, halves and augmentation; real photographs, where there are some."""
+
 import struct
 import sys
 import time
@@ -22,13 +23,17 @@ def arrays(count=12, height=6, width=8):
     rng = np.random.default_rng(3)
     normal = rng.normal(size=(count, height, width, 3))
     normal = (127 * normal / np.linalg.norm(normal, axis=-1, keepdims=True)).round().astype(np.int8)
-    return {"image": rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8),
-            "seg": rng.integers(0, 5, (count, height, width), dtype=np.uint8),
-            "seg_names": np.array(["unlabelled", "wall", "floor", "bed", "lamp"]),
-            "normal": normal, "normal_valid": rng.random((count, height, width)) < 0.8,
-            "depth_mm": rng.integers(0, 9000, (count, height, width), dtype=np.uint16),
-            "edge": rng.choice(np.array([0, 1, 255], np.uint8), (count, height, width)),
-            "room": rng.integers(-1, 3, count).astype(np.int8), "room_names": np.array(["kitchen", "bath", "hall"])}
+    return {
+        "image": rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8),
+        "seg": rng.integers(0, 5, (count, height, width), dtype=np.uint8),
+        "seg_names": np.array(["unlabelled", "wall", "floor", "bed", "lamp"]),
+        "normal": normal,
+        "normal_valid": rng.random((count, height, width)) < 0.8,
+        "depth_mm": rng.integers(0, 9000, (count, height, width), dtype=np.uint16),
+        "edge": rng.choice(np.array([0, 1, 255], np.uint8), (count, height, width)),
+        "room": rng.integers(-1, 3, count).astype(np.int8),
+        "room_names": np.array(["kitchen", "bath", "hall"]),
+    }
 
 
 @pytest.fixture
@@ -46,7 +51,12 @@ def test_torchvision_imports_and_transforms():
     module = torchvision()
     assert module is torchvision() is sys.modules["torchvision"]
     from torchvision.transforms.v2 import functional
-    assert functional.horizontal_flip(torch.arange(3.0).view(1, 1, 3)).flatten().tolist() == [2, 1, 0]
+
+    assert functional.horizontal_flip(torch.arange(3.0).view(1, 1, 3)).flatten().tolist() == [
+        2,
+        1,
+        0,
+    ]
 
 
 def test_other_failures_of_torchvision_are_not_hidden(monkeypatch):
@@ -56,6 +66,7 @@ def test_other_failures_of_torchvision_are_not_hidden(monkeypatch):
         def find_spec(self, name, *_):
             if name == "torchvision":
                 raise RuntimeError(f"{MISSING}, and more")
+
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
@@ -68,33 +79,54 @@ def test_a_pack_decodes_to_the_conventions(tmp_path):
     raw = arrays()
     pack = Pack.load(saved(tmp_path, raw))
     assert pack.tasks == ("segmentation", "normals", "depth", "edges", "room") and len(pack) == 12
-    assert pack.labels == {"segmentation": ("wall", "floor", "bed", "lamp"), "room": ("kitchen", "bath", "hall")}
+    assert pack.labels == {
+        "segmentation": ("wall", "floor", "bed", "lamp"),
+        "room": ("kitchen", "bath", "hall"),
+    }
     image, targets = pack.batch(torch.tensor([3, 0]))
     assert image.shape == (2, 3, 6, 8) and image.dtype == torch.float32
     assert (picture(image[0]) == raw["image"][3]).all()
-    assert image[0, 0, 0, 0].item() == pytest.approx((raw["image"][3, 0, 0, 0] / 255 - 0.485) / 0.229, abs=1e-5)
+    assert image[0, 0, 0, 0].item() == pytest.approx(
+        (raw["image"][3, 0, 0, 0] / 255 - 0.485) / 0.229, abs=1e-5
+    )
 
     seg = raw["seg"][[3, 0]].astype(int)
     assert targets["segmentation"].dtype == torch.int64
     assert (targets["segmentation"].numpy() == np.where(seg == 0, 255, seg - 1)).all()
     valid, length = raw["normal_valid"][[3, 0]], targets["normals"].norm(dim=1)
     assert torch.allclose(length, torch.from_numpy(valid).float(), atol=1e-6)
-    assert np.allclose(targets["normals"].movedim(1, -1).numpy()[valid], raw["normal"][[3, 0]][valid] / 127, atol=0.01)
+    assert np.allclose(
+        targets["normals"].movedim(1, -1).numpy()[valid],
+        raw["normal"][[3, 0]][valid] / 127,
+        atol=0.01,
+    )
     assert np.allclose(targets["depth"][:, 0].numpy(), raw["depth_mm"][[3, 0]] / 1000)
-    assert targets["edges"].shape == (2, 1, 6, 8) and (targets["edges"][:, 0].numpy() == raw["edge"][[3, 0]]).all()
-    assert targets["room"].tolist() == raw["room"][[3, 0]].tolist() and targets["room"].dtype == torch.int64
+    assert (
+        targets["edges"].shape == (2, 1, 6, 8)
+        and (targets["edges"][:, 0].numpy() == raw["edge"][[3, 0]]).all()
+    )
+    assert (
+        targets["room"].tolist() == raw["room"][[3, 0]].tolist()
+        and targets["room"].dtype == torch.int64
+    )
 
 
 def test_depth_beyond_33_metres_is_kept():
     raw = arrays()
     raw["depth_mm"][0, 0, 0] = 65535
-    assert Pack.from_arrays(raw).batch(torch.tensor([0]))[1]["depth"].max().item() == pytest.approx(65.535)
+    assert Pack.from_arrays(raw).batch(torch.tensor([0]))[1]["depth"].max().item() == pytest.approx(
+        65.535
+    )
 
 
 def test_splits_limits_and_chosen_tasks(tmp_path):
     names = {key: x for key, x in arrays().items() if key.endswith("_names")}
-    parts = {f"{part}/{key}": x for part, count in (("train", 12), ("val", 4), ("test", 5))
-             for key, x in arrays(count).items() if key not in names}
+    parts = {
+        f"{part}/{key}": x
+        for part, count in (("train", 12), ("val", 4), ("test", 5))
+        for key, x in arrays(count).items()
+        if key not in names
+    }
     path = saved(tmp_path, parts | names)
     assert len(Pack.load(path, "train")) == 12 and len(Pack.load(path, "test")) == 5
     chosen = Pack.load(path, "train", tasks=("normals", "segmentation"), limit=7)
@@ -114,7 +146,11 @@ def test_classes_without_names_are_numbered(tmp_path):
     raw["gender_names"] = np.array(["Men", "Women", "Unisex"])
     pack = Pack.from_arrays(raw)
     assert pack.labels["segmentation"] == ("1", "2", "3", "4") and len(pack.labels["seg13"]) == 13
-    assert pack.labels["room"] == ("0", "1", "2") and pack.labels["gender"] == ("Men", "Women", "Unisex")
+    assert pack.labels["room"] == ("0", "1", "2") and pack.labels["gender"] == (
+        "Men",
+        "Women",
+        "Unisex",
+    )
 
 
 def changed(**by):
@@ -132,30 +168,59 @@ def put(value, *where):
     def change(x):
         x[where] = value
         return x
+
     return change
 
 
 BAD = {
     "no image": (changed(image=None), None, "no array 'image'"),
-    "key of a task": (changed(depth_mm=None), ["depth"], "cannot teach depth; it has labels for segmentation, normals"),
+    "key of a task": (
+        changed(depth_mm=None),
+        ["depth"],
+        "cannot teach depth; it has labels for segmentation, normals",
+    ),
     "second key of a task": (changed(normal_valid=None), None, "'normal_valid'"),
     "no task at all": ({"image": arrays()["image"]}, None, "no task"),
     "image dtype": (changed(image=lambda x: x.astype(np.float32) / 255), None, "uint8.*store RGB"),
-    "image NaN": (changed(image=lambda x: put(np.nan, 2)(x.astype(np.float64))), None, "NaN.*store RGB"),
+    "image NaN": (
+        changed(image=lambda x: put(np.nan, 2)(x.astype(np.float64))),
+        None,
+        "NaN.*store RGB",
+    ),
     "image shape": (changed(image=lambda x: x.transpose(0, 3, 1, 2)), None, "shape"),
     "grey image": (changed(image=lambda x: x[..., 0]), None, "shape"),
     "no images": (changed(image=lambda x: x[:0]), None, "shape"),
     "too few labels": (changed(seg=lambda x: x[:-1]), None, r"seg is .*\(11, 6, 8\).*\(12, 6, 8\)"),
     "label size": (changed(depth_mm=lambda x: x[:, :, 1:]), None, "depth_mm"),
     "label dtype": (changed(seg=lambda x: x.astype(np.float32)), None, "seg is float32.*uint8"),
-    "normal dtype": (changed(normal=lambda x: x.astype(np.float32)), None, "normal is float32.*int8"),
-    "validity dtype": (changed(normal_valid=lambda x: x.astype(np.uint8)), None, "normal_valid is uint8.*bool"),
-    "depth in metres": (changed(depth_mm=lambda x: x / 1000), None, "depth_mm is float64.*uint16.*millimetres"),
+    "normal dtype": (
+        changed(normal=lambda x: x.astype(np.float32)),
+        None,
+        "normal is float32.*int8",
+    ),
+    "validity dtype": (
+        changed(normal_valid=lambda x: x.astype(np.uint8)),
+        None,
+        "normal_valid is uint8.*bool",
+    ),
+    "depth in metres": (
+        changed(depth_mm=lambda x: x / 1000),
+        None,
+        "depth_mm is float64.*uint16.*millimetres",
+    ),
     "class dtype": (changed(room=lambda x: x.astype(np.float32)), None, "room is float32"),
     "class as text": (changed(room=lambda x: x.astype(str)), None, "room is <U"),
-    "label too high": (changed(seg=put(9, 4, 2, 2)), None, "seg is 9 in image 4, but 4 classes allow 0..4"),
+    "label too high": (
+        changed(seg=put(9, 4, 2, 2)),
+        None,
+        "seg is 9 in image 4, but 4 classes allow 0..4",
+    ),
     "ignore as 255": (changed(seg=put(255, 4, 2, 2)), None, "seg is 255 in image 4"),
-    "class too high": (changed(room=put(3, 7)), None, "room is 3 in image 7, but 3 classes allow -1..2"),
+    "class too high": (
+        changed(room=put(3, 7)),
+        None,
+        "room is 3 in image 7, but 3 classes allow -1..2",
+    ),
     "class too low": (changed(room=put(-2, 7)), None, "room is -2 in image 7"),
     "edge out of range": (changed(edge=put(2, 5, 0, 0)), None, "edge is 2 in image 5"),
     "no valid pixel": (changed(seg=put(0, ...)), None, "seg labels nothing in 12 images"),
@@ -229,7 +294,10 @@ def test_what_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_path, mon
         Pack.load(tmp_path / "lie.npz")
 
     bomb = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("image.npy", "w") as stream:
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("image.npy", "w") as stream,
+    ):
         stream.write(npy_header((96, 1 << 10, 1 << 10, 3)))
         for _ in range(96 * 3):
             stream.write(bytes(1 << 20))
@@ -248,13 +316,15 @@ def test_what_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_path, mon
 
 
 def test_damage_anywhere_is_an_error_or_harmless(tmp_path):
-    content = {key: value for key, value in arrays(2, 2, 2).items() if key in ("image", "seg", "seg_names")}
+    content = {
+        key: value for key, value in arrays(2, 2, 2).items() if key in ("image", "seg", "seg_names")
+    }
     good = saved(tmp_path, content).read_bytes()
     rng, path, refused = np.random.default_rng(0), tmp_path / "damaged.npz", 0
     for case in range(500):
         data = bytearray(good)
         if case % 5 == 0:
-            data = data[:rng.integers(len(data))]
+            data = data[: rng.integers(len(data))]
         else:
             data[rng.integers(len(data))] ^= 1 << rng.integers(8)
         path.write_bytes(data)
@@ -278,11 +348,16 @@ def test_tasks_of_a_pack(pack):
         pack.check({"seg40": make_task("seg40", 40)})
 
 
-@pytest.mark.parametrize("have, pair", [
-    (("depth", "room", "normals", "segmentation"), ("segmentation", "depth")),
-    (("seg13", "seg40", "normals"), ("seg13", "normals")),
-    (("depth", "edges"), ("depth", "edges")), (("master", "colour", "article"), ("article", "colour")),
-    (("seg13", "room", "usage"), ("seg13", "room"))])
+@pytest.mark.parametrize(
+    "have, pair",
+    [
+        (("depth", "room", "normals", "segmentation"), ("segmentation", "depth")),
+        (("seg13", "seg40", "normals"), ("seg13", "normals")),
+        (("depth", "edges"), ("depth", "edges")),
+        (("master", "colour", "article"), ("article", "colour")),
+        (("seg13", "room", "usage"), ("seg13", "room")),
+    ],
+)
 def test_the_first_pair(have, pair):
     pack = Pack(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), dict.fromkeys(have, torch.zeros(1)))
     assert pack.first_dense_pair() == pair
@@ -296,7 +371,9 @@ def test_one_task_is_no_pair(pack):
 def test_subset_and_device(pack):
     part = pack.subset(torch.tensor([5, 2])).to("cpu")
     assert len(part) == 2 and part.labels == pack.labels
-    for ours, theirs in zip(part.batch(torch.tensor([1]))[1].values(), pack.batch(torch.tensor([2]))[1].values()):
+    for ours, theirs in zip(
+        part.batch(torch.tensor([1]))[1].values(), pack.batch(torch.tensor([2]))[1].values()
+    ):
         assert torch.equal(ours, theirs)
 
 
@@ -316,7 +393,13 @@ def test_a_mirror_negates_the_x_of_normals_and_only_that():
     normals = torch.randn(1, 3, 4, 6, generator=generator()).expand(64, 3, 4, 6)
     depth, edges = image[:, :1] + 1, (image[:, :1] % 2).byte()
     seg, room = image[:, 0].long(), torch.arange(64)
-    targets = {"normals": normals, "depth": depth, "edges": edges, "segmentation": seg, "room": room}
+    targets = {
+        "normals": normals,
+        "depth": depth,
+        "edges": edges,
+        "segmentation": seg,
+        "room": room,
+    }
     seen, found = augment(image, targets, generator(1), zoom=1.0, jitter=0.0)
     mirrored = (seen != image).flatten(1).any(1)
     assert 15 < mirrored.sum() < 49
@@ -327,26 +410,39 @@ def test_a_mirror_negates_the_x_of_normals_and_only_that():
         assert torch.equal(found[name][mirrored], targets[name].flip(-1)[mirrored]), name
         assert torch.equal(found[name][~mirrored], targets[name][~mirrored]), name
         assert found[name].dtype == targets[name].dtype
-    assert torch.equal(seen[mirrored], image.flip(-1)[mirrored]) and torch.equal(found["room"], room)
+    assert torch.equal(seen[mirrored], image.flip(-1)[mirrored]) and torch.equal(
+        found["room"], room
+    )
 
 
 def wall(angle, mirrored=False, width=64):
     """Depth and normal map of a vertical wall turned by `angle` (rad) about the vertical axis, seen by a camera."""
     u = (torch.arange(width) - (width - 1) / 2) / width
-    normal = torch.tensor([np.sin(angle) * (-1 if mirrored else 1), 0.0, -np.cos(angle)], dtype=torch.float32)
+    normal = torch.tensor(
+        [np.sin(angle) * (-1 if mirrored else 1), 0.0, -np.cos(angle)], dtype=torch.float32
+    )
     depth = -2 / (normal[0] * u + normal[2])
-    return depth.view(1, 1, 1, width).expand(1, 1, 8, width), normal.view(1, 3, 1, 1).expand(1, 3, 8, width)
+    return depth.view(1, 1, 1, width).expand(1, 1, 8, width), normal.view(1, 3, 1, 1).expand(
+        1, 3, 8, width
+    )
 
 
 def test_a_mirrored_wall_agrees_with_its_own_depth():
     """The mistake of keeping n_x: the mirrored depth map is that of a wall turned the other way."""
     (depth, normals), cases = wall(0.5), set()
     for seed in range(10):
-        found = augment(torch.zeros(1, 3, 8, 64), {"depth": depth, "normals": normals}, generator(seed), zoom=1.0)[1]
+        found = augment(
+            torch.zeros(1, 3, 8, 64),
+            {"depth": depth, "normals": normals},
+            generator(seed),
+            zoom=1.0,
+        )[1]
         mirrored = not torch.equal(found["depth"], depth)
         cases.add(mirrored)
         expected = wall(0.5, mirrored)
-        assert torch.allclose(found["depth"], expected[0]) and torch.allclose(found["normals"], expected[1])
+        assert torch.allclose(found["depth"], expected[0]) and torch.allclose(
+            found["normals"], expected[1]
+        )
     assert cases == {True, False}
 
 
@@ -354,17 +450,25 @@ def test_one_box_for_the_image_and_all_its_labels():
     row = torch.arange(40.0).view(1, 1, 1, 40).expand(2, 1, 32, 40)
     column = torch.arange(32.0).view(1, 1, 32, 1).expand(2, 1, 32, 40)
     image = torch.cat([row, column, row], 1)
-    targets = {"segmentation": row[:, 0].long(), "edges": column.byte(), "depth": 1 + row,
-               "normals": torch.cat([0 * row, column, -1 - row], 1)}
+    targets = {
+        "segmentation": row[:, 0].long(),
+        "edges": column.byte(),
+        "depth": 1 + row,
+        "normals": torch.cat([0 * row, column, -1 - row], 1),
+    }
     shares = set()
     for seed in range(12):
         seen, found = augment(image, targets, generator(seed), zoom=0.5, jitter=0.0)
-        assert seen.shape == image.shape and all(found[name].shape == x.shape for name, x in targets.items())
+        assert seen.shape == image.shape and all(
+            found[name].shape == x.shape for name, x in targets.items()
+        )
         assert (seen[:, 0] - found["segmentation"]).abs().max() <= 1
         assert (seen[:, 1:2] - found["edges"].float()).abs().max() <= 1
         assert torch.equal(found["normals"][:, 1:2], found["edges"].float())
         assert torch.equal(-1 - found["normals"][:, 2], found["segmentation"].float())
-        share = found["depth"][:, 0] / (1 + found["segmentation"])   # how much nearer than the same pixel was
+        share = found["depth"][:, 0] / (
+            1 + found["segmentation"]
+        )  # how much nearer than the same pixel was
         assert share.std() < 1e-5 and 0.5 <= share.mean() <= 1
         shares.add(round(share.mean().item(), 3))
     assert len(shares) > 6
@@ -374,7 +478,11 @@ def test_jitter_changes_images_within_bounds():
     image = torch.ones(50, 3, 4, 4)
     seen, _ = augment(image, {}, generator(), zoom=1.0, jitter=0.2)
     level = seen.mean((1, 2, 3))
-    assert 0.6 <= level.min() < 0.85 and 1.15 < level.max() <= 1.4 and (seen.std((1, 2, 3)) < 1e-6).all()
+    assert (
+        0.6 <= level.min() < 0.85
+        and 1.15 < level.max() <= 1.4
+        and (seen.std((1, 2, 3)) < 1e-6).all()
+    )
 
 
 def test_a_normal_map_knows_its_transforms_and_refuses_the_rest():
@@ -392,14 +500,19 @@ def test_augmentation_depends_on_its_generator_alone(pack):
     batch = pack.batch(torch.arange(8))
     one, _ = augment(*batch, generator(4))
     torch.rand(100)
-    assert torch.equal(one, augment(*batch, generator(4))[0]) and not torch.equal(one, augment(*batch, generator(5))[0])
+    assert torch.equal(one, augment(*batch, generator(4))[0]) and not torch.equal(
+        one, augment(*batch, generator(5))[0]
+    )
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def numbered():
     """A pack whose images know their number: its "usage" class."""
-    return Pack(torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 3, 4, 4), {"usage": torch.arange(50)})
+    return Pack(
+        torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, 3, 4, 4),
+        {"usage": torch.arange(50)},
+    )
 
 
 def drawn(stream, count):
@@ -409,18 +522,25 @@ def drawn(stream, count):
 @pytest.mark.parametrize("redraw", [True, False])
 @pytest.mark.parametrize("fraction", [0.5, 0.6, 0.3])
 def test_no_image_teaches_both_halves_in_an_epoch(numbered, fraction, redraw):
-    weights, alpha = split(numbered, ("usage",), 4, seed=1, fraction=fraction, redraw=redraw, augment=False)
+    weights, alpha = split(
+        numbered, ("usage",), 4, seed=1, fraction=fraction, redraw=redraw, augment=False
+    )
     length = int(50 * fraction) // 4
     halves = []
     for _ in range(5):
-        w, a = ({x for batch in drawn(stream, length) for x in batch} for stream in (weights, alpha))
+        w, a = (
+            {x for batch in drawn(stream, length) for x in batch} for stream in (weights, alpha)
+        )
         assert not w & a and len(w) == 4 * length
         assert len(a) == min(4 * length, 50 - int(50 * fraction))
         halves.append(w)
     if redraw:
         assert len(set.union(*halves)) > int(50 * fraction)
     else:
-        assert len(set.union(*halves)) <= int(50 * fraction) and len({frozenset(half) for half in halves}) > 1
+        assert (
+            len(set.union(*halves)) <= int(50 * fraction)
+            and len({frozenset(half) for half in halves}) > 1
+        )
 
 
 def test_no_image_is_twice_in_a_batch_that_wraps(numbered):
@@ -436,17 +556,26 @@ def test_a_batch_is_a_function_of_seed_and_number(pack):
     second.position = 5
     for image, targets in skipped[5:]:
         again, others = next(second)
-        assert torch.equal(image, again) and all(torch.equal(targets[name], others[name]) for name in tasks)
+        assert torch.equal(image, again) and all(
+            torch.equal(targets[name], others[name]) for name in tasks
+        )
     torch.rand(9)
     assert torch.equal(next(first)[0], next(second)[0])
-    for other in (split(pack, tasks, 3, seed=6)[1], split(pack, tasks, 3, seed=5)[0], whole(pack, tasks, 3, seed=5)):
+    for other in (
+        split(pack, tasks, 3, seed=6)[1],
+        split(pack, tasks, 3, seed=5)[0],
+        whole(pack, tasks, 3, seed=5),
+    ):
         assert not torch.equal(next(other)[0], skipped[0][0])
 
 
 def test_whole_gives_every_image_each_epoch(numbered):
     stream = whole(numbered, ("usage",), 5, seed=0, augment=False)
     epochs = [drawn(stream, 10) for _ in range(2)]
-    assert all(sorted(sum(epoch, [])) == list(range(50)) for epoch in epochs) and epochs[0] != epochs[1]
+    assert (
+        all(sorted(sum(epoch, [])) == list(range(50)) for epoch in epochs)
+        and epochs[0] != epochs[1]
+    )
 
 
 def test_augmentation_differs_from_batch_to_batch_and_between_the_halves(numbered):
@@ -459,8 +588,16 @@ def test_augmentation_differs_from_batch_to_batch_and_between_the_halves(numbere
     assert torch.equal(next(plain)[0], next(plain)[0])
 
 
-@pytest.mark.parametrize("make, batch_size, more", [(whole, 51, {}), (whole, 0, {}), (split, 26, {}),
-                                                    (split, 8, {"fraction": 0.1}), (split, 8, {"fraction": 0.001})])
+@pytest.mark.parametrize(
+    "make, batch_size, more",
+    [
+        (whole, 51, {}),
+        (whole, 0, {}),
+        (split, 26, {}),
+        (split, 8, {"fraction": 0.1}),
+        (split, 8, {"fraction": 0.001}),
+    ],
+)
 def test_too_few_images_for_a_batch(numbered, make, batch_size, more):
     with pytest.raises(DataError, match="make no batch of .*; give (a batch size|more images)"):
         make(numbered, ("usage",), batch_size, 0, **more)
@@ -470,9 +607,13 @@ def test_too_few_images_for_a_batch(numbered, make, batch_size, more):
 @pytest.mark.real
 def test_real_rooms_and_their_trivial_baselines(real_data):
     """The numbers to beat that were measured when the packs were made."""
-    train = Pack.load(real_data / "nyuv2_train795_96x128.npz", tasks=("seg13", "normals", "depth", "scene"))
+    train = Pack.load(
+        real_data / "nyuv2_train795_96x128.npz", tasks=("seg13", "normals", "depth", "scene")
+    )
     test = Pack.load(real_data / "nyuv2_test100_96x128.npz")
-    assert len(train) == 795 and len(test) == 100 and test.first_dense_pair() == ("seg13", "normals")
+    assert (
+        len(train) == 795 and len(test) == 100 and test.first_dense_pair() == ("seg13", "normals")
+    )
     assert test.tasks == ("seg13", "seg40", "normals", "depth", "edges", "scene")
     tasks = train.make_tasks()
     test.check(tasks)
@@ -495,7 +636,9 @@ def test_real_rooms_and_their_trivial_baselines(real_data):
 @pytest.mark.real
 def test_real_products(real_data):
     pack = Pack.load(real_data / "fashion_train_64.npz", limit=500)
-    assert pack.tasks == ("master", "sub", "article", "colour", "usage", "gender") and len(pack) == 500
+    assert (
+        pack.tasks == ("master", "sub", "article", "colour", "usage", "gender") and len(pack) == 500
+    )
     assert pack.first_dense_pair() == ("article", "colour") and len(pack.labels["article"]) == 38
     image, targets = next(split(pack, ("article", "colour"), 8, seed=0)[0])
     assert image.shape == (8, 3, 64, 64) and targets["colour"].max() < 15
@@ -517,26 +660,53 @@ def tables():
 
 
 def test_labels_of_ones_own_kind_lie_in_packs(tables, tmp_path):
-    for _ in range(2):                                         # a notebook's cell may run again
+    for _ in range(2):  # a notebook's cell may run again
         packfile.register("floor", Share, (np.floating, "N", "share"), key="floor_share")
-        packfile.register("flow", type("Flow", (Share,), {}), (np.signedinteger, "N, H, W, 3", "flow"))
+        packfile.register(
+            "flow", type("Flow", (Share,), {}), (np.signedinteger, "N, H, W, 3", "flow")
+        )
         packfile.register("parts", Segmentation)
-    shares, flow = np.linspace(0, 1, 4, dtype=np.float32), np.arange(4 * 8 * 8 * 3, dtype=np.int16).reshape(4, 8, 8, 3)
-    np.savez(tmp_path / "own.npz", image=np.zeros((4, 8, 8, 3), np.uint8), floor_share=shares, flow=flow,
-             parts=np.ones((4, 8, 8), np.uint8), parts_names=np.array(["none", "leg", "arm"]))
+    shares, flow = (
+        np.linspace(0, 1, 4, dtype=np.float32),
+        np.arange(4 * 8 * 8 * 3, dtype=np.int16).reshape(4, 8, 8, 3),
+    )
+    np.savez(
+        tmp_path / "own.npz",
+        image=np.zeros((4, 8, 8, 3), np.uint8),
+        floor_share=shares,
+        flow=flow,
+        parts=np.ones((4, 8, 8), np.uint8),
+        parts_names=np.array(["none", "leg", "arm"]),
+    )
     own = Pack.load(tmp_path / "own.npz")
-    assert set(own.tasks) == {"floor", "flow", "parts"} and isinstance(own.make_tasks()["floor"], Share)
+    assert set(own.tasks) == {"floor", "flow", "parts"} and isinstance(
+        own.make_tasks()["floor"], Share
+    )
     targets = own.batch(torch.tensor([3, 1]))[1]
-    assert targets["floor"].tolist() == shares[[3, 1]].tolist() and own.make_tasks()["parts"].labels == ("leg", "arm")
-    assert torch.equal(targets["flow"], torch.from_numpy(flow[[3, 1]]).movedim(-1, 1)) and (targets["parts"] == 0).all()
+    assert targets["floor"].tolist() == shares[[3, 1]].tolist() and own.make_tasks()[
+        "parts"
+    ].labels == ("leg", "arm")
+    assert (
+        torch.equal(targets["flow"], torch.from_numpy(flow[[3, 1]]).movedim(-1, 1))
+        and (targets["parts"] == 0).all()
+    )
     np.savez(tmp_path / "bad.npz", image=np.zeros((4, 8, 8, 3), np.uint8), floor_share=np.arange(4))
-    with pytest.raises(DataError, match="floor_share is int64 .* but must be floating of shape .N. = .4,.: share"):
+    with pytest.raises(
+        DataError, match="floor_share is int64 .* but must be floating of shape .N. = .4,.: share"
+    ):
         Pack.load(tmp_path / "bad.npz")
 
 
-@pytest.mark.parametrize("given", [
-    ("depth", Share, (np.uint16, "N, H, W", "mm")), ("far", Share, (np.uint16, "N, H, W", "mm"), "depth_mm"), ("image", Segmentation),
-    ("far", Share), ("far", Depth, (np.uint16, "N, H, W", "mm"))])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("depth", Share, (np.uint16, "N, H, W", "mm")),
+        ("far", Share, (np.uint16, "N, H, W", "mm"), "depth_mm"),
+        ("image", Segmentation),
+        ("far", Share),
+        ("far", Depth, (np.uint16, "N, H, W", "mm")),
+    ],
+)
 def test_what_the_lab_uses_itself_is_not_replaced(tables, given):
     before = [dict(table) for table in (packfile.KINDS, packfile.KEYS, packfile.LAYOUT)]
     with pytest.raises(DataError, match="does not use yet, and a layout if"):

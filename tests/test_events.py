@@ -1,4 +1,5 @@
 """Events, their lines, the log and whoever follows it: exact, tolerant, incremental."""
+
 import json
 import math
 import os
@@ -34,23 +35,44 @@ from mtlnas_lab.events import (
 )
 from mtlnas_lab.files import DEPTH, LINE, Reader
 
-SPACE = {"plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
-         "edges": ["b:0 -> a:0", "a:0 -> b:0"]}
+SPACE = {
+    "plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
+    "edges": ["b:0 -> a:0", "a:0 -> b:0"],
+}
 STARTED = Started({"steps": 9, "rate": 1e-3, "name": "NaN"}, SPACE, {"torch": "2"}, "cpu", 2)
 
 
 def step(number, edges=2, **other):
-    values = {"step": number, "alpha": tuple(0.1 * number + e for e in range(edges)),
-              "alpha_grad": tuple(-0.3 * e for e in range(edges)), "loss": {"a": 1 / number, "b": 2.0}, "entropy": 0.5,
-              "entropy_fraction": 0.7, "entropy_weight": 10.0, "l1_weight": 0.0, "temperature": 1.0, "alpha_lr": 0.02,
-              "seconds": 0.01}
+    values = {
+        "step": number,
+        "alpha": tuple(0.1 * number + e for e in range(edges)),
+        "alpha_grad": tuple(-0.3 * e for e in range(edges)),
+        "loss": {"a": 1 / number, "b": 2.0},
+        "entropy": 0.5,
+        "entropy_fraction": 0.7,
+        "entropy_weight": 10.0,
+        "l1_weight": 0.0,
+        "temperature": 1.0,
+        "alpha_lr": 0.02,
+        "seconds": 0.01,
+    }
     return Step(**{**values, **other})
 
 
-EVERY = [STARTED, step(1), step(2, alpha=(math.nan, math.inf), loss={"a": -math.inf}), step(3, 0),
-         Evaluated(3, {"hard": {"a": {"miou": math.nan}}}), Turned(4, {"temperature": math.inf, "force": {"x": None}}),
-         Checkpoint(4, "x.safetensors", "0" * 64), Resumed(4, 6), Recovered(17), Failed(5, "a", "no\nnumber", None),
-         Failed(5, None, "ünïcödé 🙂", "x.safetensors"), Finished(9, 1.5)]
+EVERY = [
+    STARTED,
+    step(1),
+    step(2, alpha=(math.nan, math.inf), loss={"a": -math.inf}),
+    step(3, 0),
+    Evaluated(3, {"hard": {"a": {"miou": math.nan}}}),
+    Turned(4, {"temperature": math.inf, "force": {"x": None}}),
+    Checkpoint(4, "x.safetensors", "0" * 64),
+    Resumed(4, 6),
+    Recovered(17),
+    Failed(5, "a", "no\nnumber", None),
+    Failed(5, None, "ünïcödé 🙂", "x.safetensors"),
+    Finished(9, 1.5),
+]
 
 
 def lines(events, first=1):
@@ -82,7 +104,7 @@ def test_a_line_is_standard_json_with_seq_first_and_crc_last():
     record = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert list(record)[:2] == ["seq", "kind"] and list(record)[-1] == "crc"
     assert record["alpha"] == ["NaN", "Infinity"] and record["loss"] == {"a": "-Infinity"}
-    without = line[:line.rindex(b',"crc"')] + b"}"
+    without = line[: line.rindex(b',"crc"')] + b"}"
     assert record["crc"] == f"{zlib.crc32(without):08x}"
     assert line.endswith(b"\n") and line.count(b"\n") == 1 and line.isascii()
 
@@ -91,8 +113,12 @@ numbers = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(numbers, numbers), max_size=4), st.dictionaries(st.text(max_size=9), numbers, max_size=3),
-       numbers, st.integers(0, 2**53 - 1))
+@given(
+    st.lists(st.tuples(numbers, numbers), max_size=4),
+    st.dictionaries(st.text(max_size=9), numbers, max_size=3),
+    numbers,
+    st.integers(0, 2**53 - 1),
+)
 def test_replay_is_exact(pairs, loss, number, count):
     alpha, grad = zip(*pairs) if pairs else ((), ())
     event = step(1, alpha=alpha, alpha_grad=grad, loss=loss, entropy=number)
@@ -109,15 +135,29 @@ def test_scalars_of_arrays_become_numbers():
     loss = {"a": torch.tensor(2.0), "b": np.int64(3)}
     event = step(1, alpha=torch.tensor([0.1, 0.2]), entropy=np.float32(0.1), loss=loss)
     back = decode(encode(event, 1))[1]
-    assert back.alpha == (float(np.float32(0.1)), float(np.float32(0.2))) and back.entropy == float(np.float32(0.1))
+    assert back.alpha == (float(np.float32(0.1)), float(np.float32(0.2))) and back.entropy == float(
+        np.float32(0.1)
+    )
     assert back.loss == {"a": 2.0, "b": 3.0}
 
 
-@pytest.mark.parametrize("event, word", [
-    (step(1, entropy=None), "entropy"), (step(1, alpha=(1.0, "x")), "alpha"), (step(1, loss=[1]), "loss"),
-    (step(1, seconds="1"), "seconds"), (Turned(-1, {}), "step"), (Turned(1.5, {}), "step"), (Turned(2**60, {}), "step"),
-    (Failed(1, 3, "x", None), "task"), (Checkpoint(1, b"x", "y"), "file"), (Turned(1, {"x": object()}), "knobs"),
-    (Turned(1, {"x": torch.zeros(2)}), "knobs"), (Finished(1, 10**400), "seconds")])
+@pytest.mark.parametrize(
+    "event, word",
+    [
+        (step(1, entropy=None), "entropy"),
+        (step(1, alpha=(1.0, "x")), "alpha"),
+        (step(1, loss=[1]), "loss"),
+        (step(1, seconds="1"), "seconds"),
+        (Turned(-1, {}), "step"),
+        (Turned(1.5, {}), "step"),
+        (Turned(2**60, {}), "step"),
+        (Failed(1, 3, "x", None), "task"),
+        (Checkpoint(1, b"x", "y"), "file"),
+        (Turned(1, {"x": object()}), "knobs"),
+        (Turned(1, {"x": torch.zeros(2)}), "knobs"),
+        (Finished(1, 10**400), "seconds"),
+    ],
+)
 def test_values_of_another_kind_are_refused(event, word):
     with pytest.raises(RunError, match=word) as caught:
         encode(event, 1)
@@ -139,19 +179,39 @@ def test_what_could_not_be_read_is_not_written():
 DEEP = '{"seq":1,"kind":"turned","step":1,"knobs":' + '{"x":' * 100_000 + "1" + "}" * 100_000 + "}"
 
 
-@pytest.mark.parametrize("line", [
-    b"", b"\n", b"{}\n", b"x" * (LINE + 1), sealed("[]"), sealed("{}"), sealed('"x"'), sealed('{"seq":1}'),
-    sealed(DEEP), sealed('{"seq":1,"kind":"step"}'), sealed('{"seq":true,"kind":"recovered","bytes":1}'),
-    sealed('{"seq":0,"kind":"recovered","bytes":1}'), sealed('{"seq":1,"kind":"recovered","bytes":"1"}'),
-    sealed('{"seq":1,"kind":"recovered","bytes":NaN}'), sealed('{"seq":1,"kind":"finished","step":1,"seconds":NaN}'),
-    sealed('{"seq":1,"kind":"recovered","bytes":' + "9" * 5_000 + "}"),
-    sealed('{"seq":1,"kind":["recovered"],"bytes":1}'),
-    sealed('{"seq":1,"kind":"failed","step":1,"task":"\\ud800","message":"","checkpoint":null}'),
-    sealed('{"seq":1,"kind":"turned","step":1,"knobs":[]}'),
-    sealed(b'{"seq":1,"kind":"recovered","bytes":1,"x":"\xff"}'),
-    sealed(b'\xef\xbb\xbf{"seq":1,"kind":"recovered","bytes":1}'), b'{"seq":1,"kind":"recovered","bytes":1}\n',
-    encode(Recovered(1), 1).replace(b'"bytes":1', b'"bytes":2'), encode(Recovered(1), 1)[:-3],
-    encode(Recovered(12345), 1).upper()], ids=lambda line: repr(bytes(line[:40])))
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"x" * (LINE + 1),
+        sealed("[]"),
+        sealed("{}"),
+        sealed('"x"'),
+        sealed('{"seq":1}'),
+        sealed(DEEP),
+        sealed('{"seq":1,"kind":"step"}'),
+        sealed('{"seq":true,"kind":"recovered","bytes":1}'),
+        sealed('{"seq":0,"kind":"recovered","bytes":1}'),
+        sealed('{"seq":1,"kind":"recovered","bytes":"1"}'),
+        sealed('{"seq":1,"kind":"recovered","bytes":NaN}'),
+        sealed('{"seq":1,"kind":"finished","step":1,"seconds":NaN}'),
+        sealed('{"seq":1,"kind":"recovered","bytes":' + "9" * 5_000 + "}"),
+        sealed('{"seq":1,"kind":["recovered"],"bytes":1}'),
+        sealed(
+            '{"seq":1,"kind":"failed","step":1,"task":"\\ud800","message":"","checkpoint":null}'
+        ),
+        sealed('{"seq":1,"kind":"turned","step":1,"knobs":[]}'),
+        sealed(b'{"seq":1,"kind":"recovered","bytes":1,"x":"\xff"}'),
+        sealed(b'\xef\xbb\xbf{"seq":1,"kind":"recovered","bytes":1}'),
+        b'{"seq":1,"kind":"recovered","bytes":1}\n',
+        encode(Recovered(1), 1).replace(b'"bytes":1', b'"bytes":2'),
+        encode(Recovered(1), 1)[:-3],
+        encode(Recovered(12345), 1).upper(),
+    ],
+    ids=lambda line: repr(bytes(line[:40])),
+)
 def test_bad_lines_are_refused_in_one_line_and_passed_over(line):
     begin = time.perf_counter()
     with pytest.raises(RunError) as caught:
@@ -181,8 +241,11 @@ def test_no_bytes_break_the_reader(noise):
 
 
 def test_fields_and_kinds_of_newer_versions_are_passed_over():
-    newer = sealed('{"seq":1,"kind":"finished","step":1,"seconds":2.0,"joules":3}') + \
-        sealed('{"seq":2,"kind":"dreamt","of":"sheep"}') + encode(Finished(3, 4.0), 3)
+    newer = (
+        sealed('{"seq":1,"kind":"finished","step":1,"seconds":2.0,"joules":3}')
+        + sealed('{"seq":2,"kind":"dreamt","of":"sheep"}')
+        + encode(Finished(3, 4.0), 3)
+    )
     events, problems = read_lines(newer)
     assert events == [(1, Finished(1, 2.0)), (3, Finished(3, 4.0))]
     assert len(problems) == 1 and "line 2" in problems[0] and "dreamt" in problems[0]
@@ -195,7 +258,12 @@ def test_windows_line_ends_do_no_harm():
 
 
 def test_a_torn_line_costs_itself_alone():
-    data = lines([step(1), step(2)]) + encode(step(3), 3)[:50] + b"\n" + lines([Recovered(50), step(3)], 3)
+    data = (
+        lines([step(1), step(2)])
+        + encode(step(3), 3)[:50]
+        + b"\n"
+        + lines([Recovered(50), step(3)], 3)
+    )
     events, problems = read_lines(data)
     assert [seq for seq, _ in events] == [1, 2, 3, 4]
     assert problems == ["line 3: no crc in 50 bytes: cut short or damaged"]
@@ -205,7 +273,10 @@ def test_holes_and_repetitions_are_told():
     data = lines([Recovered(1), Recovered(2)]) + lines([Recovered(5)], 5) + lines([Recovered(2)], 2)
     events, problems = read_lines(data)
     assert [seq for seq, _ in events] == [1, 2, 5]
-    assert "records 3 to 4 are missing" in problems[0] and "record 2 comes after record 5" in problems[1]
+    assert (
+        "records 3 to 4 are missing" in problems[0]
+        and "record 2 comes after record 5" in problems[1]
+    )
 
 
 def test_an_unfinished_last_line_is_told_and_a_finished_one_without_newline_counts():
@@ -221,14 +292,28 @@ def test_the_list_of_problems_is_bounded():
 
 # --- the log ----------------------------------------------------------------------------------------------------------
 def test_columns_of_a_log():
-    log = EventLog([STARTED, step(1), Evaluated(1, {"hard": {}}), Turned(1, {"temperature": 2.0}),
-                    step(2, loss={"b": 7.0}), Finished(2, 0.5)])
+    log = EventLog(
+        [
+            STARTED,
+            step(1),
+            Evaluated(1, {"hard": {}}),
+            Turned(1, {"temperature": 2.0}),
+            step(2, loss={"b": 7.0}),
+            Finished(2, 0.5),
+        ]
+    )
     assert log.started == STARTED and log.finished == Finished(2, 0.5) and log.failed is None
     assert [s.step for s in log.steps] == [1, 2] and len(log.evaluated) == len(log.turned) == 1
-    assert np.array_equal(log.alpha, [step(1).alpha, step(2).alpha]) and log.alpha.dtype == np.float64
+    assert (
+        np.array_equal(log.alpha, [step(1).alpha, step(2).alpha]) and log.alpha.dtype == np.float64
+    )
     assert np.array_equal(log.alpha_grad, [step(1).alpha_grad, step(2).alpha_grad])
-    assert np.array_equal(log.column("step"), [1, 2]) and np.array_equal(log.column("alpha_lr"), [0.02, 0.02])
-    assert np.array_equal(log.loss["a"], [1, math.nan], equal_nan=True) and np.array_equal(log.loss["b"], [2, 7])
+    assert np.array_equal(log.column("step"), [1, 2]) and np.array_equal(
+        log.column("alpha_lr"), [0.02, 0.02]
+    )
+    assert np.array_equal(log.loss["a"], [1, math.nan], equal_nan=True) and np.array_equal(
+        log.loss["b"], [2, 7]
+    )
     assert len(log.space) == 2 and [str(edge) for edge in log.space.edges] == SPACE["edges"]
     assert log.of(Step) == [step(1), step(2, loss={"b": 7.0})] and log.of(Failed) == []
     with pytest.raises(RunError, match="no column 'alpha'; they have step, entropy"):
@@ -248,7 +333,9 @@ def test_a_pretraining_has_no_edges():
     assert log.alpha.shape == (2, 0) and len(log.column("entropy")) == 2
 
 
-@pytest.mark.parametrize("wrong", [step(2, 3), step(2, alpha_grad=(1.0,)), step(2, loss={"c": 1.0})])
+@pytest.mark.parametrize(
+    "wrong", [step(2, 3), step(2, alpha_grad=(1.0,)), step(2, loss={"c": 1.0})]
+)
 def test_steps_of_another_search_are_refused(wrong):
     log = EventLog([step(1)])
     with pytest.raises(RunError, match="step 2"):
@@ -259,26 +346,63 @@ def test_steps_of_another_search_are_refused(wrong):
 def test_resumption_supersedes_what_came_after_the_checkpoint():
     """Records 5 and 6 are left behind; those that say how the run went on stay."""
     log = EventLog()
-    first = [STARTED, step(1), step(2), Checkpoint(2, "f", "h"), step(3), Turned(4, {}), Recovered(3)]
+    first = [
+        STARTED,
+        step(1),
+        step(2),
+        Checkpoint(2, "f", "h"),
+        step(3),
+        Turned(4, {}),
+        Recovered(3),
+    ]
     for event in first:
         log.append(event)
     before = log.alpha
     log.append(Resumed(2, 4))
-    assert log.events == [*first[:4], Recovered(3), Resumed(2, 4)] and log.seqs == [1, 2, 3, 4, 7, 8]
+    assert log.events == [*first[:4], Recovered(3), Resumed(2, 4)] and log.seqs == [
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+    ]
     again = step(3, entropy=9.0)
     log.append(again)
     assert log.steps == [step(1), step(2), again] and log.turned == []
     assert np.array_equal(log.column("entropy"), [0.5, 0.5, 9.0])
     assert np.array_equal(before, [step(n).alpha for n in (1, 2, 3)])
     log.append(Resumed(0, 0))
-    assert log.steps == [] and log.started is None and [type(e) for e in log.events] == [Recovered, Resumed, Resumed]
+    assert (
+        log.steps == []
+        and log.started is None
+        and [type(e) for e in log.events] == [Recovered, Resumed, Resumed]
+    )
 
 
 def test_three_kills_in_a_chain_leave_the_steps_of_an_unbroken_run():
-    log = EventLog([STARTED, step(1), step(2), Checkpoint(2, "f", "h"), step(3), step(4),
-                    Resumed(2, 4), step(3), step(4), Checkpoint(4, "f", "h"), step(5),
-                    Resumed(4, 10), step(5), Failed(6, "a", "x", None),
-                    Resumed(4, 10), step(5), step(6), Finished(6, 1.0)])
+    log = EventLog(
+        [
+            STARTED,
+            step(1),
+            step(2),
+            Checkpoint(2, "f", "h"),
+            step(3),
+            step(4),
+            Resumed(2, 4),
+            step(3),
+            step(4),
+            Checkpoint(4, "f", "h"),
+            step(5),
+            Resumed(4, 10),
+            step(5),
+            Failed(6, "a", "x", None),
+            Resumed(4, 10),
+            step(5),
+            step(6),
+            Finished(6, 1.0),
+        ]
+    )
     assert log.steps == [step(n) for n in range(1, 7)] and log.failed is None and log.finished
 
 
@@ -321,7 +445,11 @@ def test_a_log_is_read_from_its_file(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(lines([STARTED, step(1)]) + b"noise\n" + lines([step(2)], 3))
     log = EventLog.read(path)
-    assert log.steps == [step(1), step(2)] and log.seqs == [1, 2, 3] and log.problems[0].startswith("line 3:")
+    assert (
+        log.steps == [step(1), step(2)]
+        and log.seqs == [1, 2, 3]
+        and log.problems[0].startswith("line 3:")
+    )
     with pytest.raises(RunError, match="there is no log"):
         EventLog.read(tmp_path / "other.jsonl")
 
@@ -332,7 +460,7 @@ def test_a_follower_sees_whole_lines_only_and_in_any_portions(tmp_path):
     assert tail.poll() == []
     with open(path, "ab", buffering=0) as out:
         for start in range(0, len(data), 37):
-            out.write(data[start:start + 37])
+            out.write(data[start : start + 37])
             seen += tail.poll()
             assert len(seen) == data.count(b"\n", 0, start + 37)
     assert repr(seen) == repr(EVERY[:2] + EVERY[4:]) and tail.poll() == [] and not tail.log.problems
@@ -375,7 +503,9 @@ def test_a_line_without_end_costs_no_memory(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(lines([step(1)]) + b"\0" * (3 * LINE) + b"\n" + lines([step(2)], 2))
     tail = Tail(path)
-    assert tail.poll() == [step(1), step(2)] and tail.log.problems == [f"line 2: longer than {LINE} bytes"]
+    assert tail.poll() == [step(1), step(2)] and tail.log.problems == [
+        f"line 2: longer than {LINE} bytes"
+    ]
     reader, before = Reader(), tracemalloc.start() or tracemalloc.get_traced_memory()[0]
     for _ in range(20):
         assert list(reader.feed(bytes(LINE))) == []
@@ -403,5 +533,7 @@ def test_links_and_pipes_are_not_followed(tmp_path):
 
 def test_replay_needs_no_torch():
     code = "import sys, mtlnas_lab.events; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert {"torch", "matplotlib", "safetensors"}.isdisjoint(loaded)

@@ -1,4 +1,5 @@
 """The answer book itself: names, stubs, messages, what is kept."""
+
 import importlib
 
 import pytest
@@ -29,28 +30,48 @@ def doubled(monkeypatch):
 
 def test_right_wrong_and_not_filled_in(doubled):
     right = check("99.double", lambda x: 2 * x)
-    assert (right.solved, right.message) == (True, "Twice.") and right.picture.startswith(b"\x89PNG")
+    assert (right.solved, right.message) == (True, "Twice.") and right.picture.startswith(
+        b"\x89PNG"
+    )
     assert list(progress.read()["solved"]) == ["99.double"]
     wrong = check("99.double", lambda x: x)
     assert (wrong.solved, wrong.message) == (False, "2 should give 4")
 
     def unfilled(x):
         return ...
+
     def raises(x):
         raise NotImplementedError
+
     for stub in (unfilled, raises, ..., None, lambda x: None, lambda x: ... + 1):
         assert check("99.double", stub).solved is None, stub
 
 
-@pytest.mark.parametrize("answer", [3, "text", [1, 2], lambda: 1, lambda x: "a", lambda x: [1] * x, lambda x: 1 / 0, object(), int])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        3,
+        "text",
+        [1, 2],
+        lambda: 1,
+        lambda x: "a",
+        lambda x: [1] * x,
+        lambda x: 1 / 0,
+        object(),
+        int,
+    ],
+)
 def test_a_check_never_raises(doubled, answer):
     verdict = check("99.double", answer)
     assert verdict.solved is False and verdict.message
 
 
 @pytest.mark.parametrize("name", sorted(book.load()))
-@pytest.mark.parametrize("answer", [3, "text", [1, 2], {}, lambda *_: 1, lambda *_: "a", lambda: 1, object()],
-                         ids=["number", "text", "list", "dict", "one", "letter", "no arguments", "object"])
+@pytest.mark.parametrize(
+    "answer",
+    [3, "text", [1, 2], {}, lambda *_: 1, lambda *_: "a", lambda: 1, object()],
+    ids=["number", "text", "list", "dict", "one", "letter", "no arguments", "object"],
+)
 def test_no_check_of_the_course_raises_on_nonsense(name, answer):
     assert check(name, answer).solved in (False, True)
     assert check(name, ...).solved is None
@@ -59,6 +80,7 @@ def test_no_check_of_the_course_raises_on_nonsense(name, answer):
 def test_the_line_that_stopped_is_named(doubled):
     def mine(x):
         return x.size()
+
     assert "AttributeError" in check("99.double", mine).message
 
 
@@ -72,7 +94,9 @@ def test_text_is_escaped(doubled):
     assert "<script>" not in shown
 
 
-def test_progress_survives_a_broken_file_and_a_place_that_cannot_be_written(own_progress, monkeypatch, doubled):
+def test_progress_survives_a_broken_file_and_a_place_that_cannot_be_written(
+    own_progress, monkeypatch, doubled
+):
     own_progress.parent.mkdir()
     own_progress.write_text("{ broken")
     assert progress.read() == {"solved": {}, "guesses": {}}
@@ -95,7 +119,9 @@ def test_a_guess_is_kept_until_it_is_revealed():
     assert said.value == "Choose one first."
     choice.value = "this"
     button.click()
-    assert repr(reveal("99.first", "that", "because.")) == "You guessed: this. It is: that. because."
+    assert (
+        repr(reveal("99.first", "that", "because.")) == "You guessed: this. It is: that. because."
+    )
     assert question.widget().children[1].value == "this"
     number = predict("99.many", "How many?", between=(0, 48)).widget()
     number.children[1].value = 12
@@ -107,4 +133,7 @@ def test_a_guess_is_kept_until_it_is_revealed():
 
 def test_every_file_of_checks_is_found():
     assert {name.split(".")[0] for name in book.load()} == {
-        path.stem[1:] for path in importlib.resources.files(exercises).iterdir() if path.name.startswith("n") and path.suffix == ".py"}
+        path.stem[1:]
+        for path in importlib.resources.files(exercises).iterdir()
+        if path.name.startswith("n") and path.suffix == ".py"
+    }

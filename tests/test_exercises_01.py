@@ -1,4 +1,5 @@
 """Checks of notebook 01 with right, wrong and almost right answers."""
+
 import pytest
 import torch
 from judging import cases, judge, refused
@@ -62,7 +63,16 @@ ANSWERS = {
         (lambda o, t: angle(o, t, unnormalised), "length first"),
         (over_all, "divide by all pixels"),
         (lambda o, t: F.cosine_similarity(o, t, dim=1).clamp(-1, 1).acos().rad2deg().mean(), "90°"),
-        (lambda o, t: F.cosine_similarity(o, t, dim=1)[(t != 0).any(1)].mean().clamp(-1, 1).acos().rad2deg(), "30°"),
+        (
+            lambda o, t: (
+                F.cosine_similarity(o, t, dim=1)[(t != 0).any(1)]
+                .mean()
+                .clamp(-1, 1)
+                .acos()
+                .rad2deg()
+            ),
+            "30°",
+        ),
         (lambda o, t: 1 - angle(o, t), "should give 90"),
     ],
     "01.miou": [
@@ -70,7 +80,10 @@ ANSWERS = {
         (lambda t: t.diagonal().sum() / t.sum(), "pixel accuracy"),
         (lambda t: (t.diagonal() / t.sum(1))[:3].mean(), "recall"),
         (lambda t: (t.diagonal() / t.sum(0))[:3].mean(), "precision"),
-        (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal()).clamp(min=1)).mean(), "neither in truth"),
+        (
+            lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal()).clamp(min=1)).mean(),
+            "neither in truth",
+        ),
         (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1)))[:3].mean(), "hits twice"),
         (lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal())).mean(), "0 / 0"),
         (lambda t: 0.9, "yours is 0.900"),

@@ -1,4 +1,5 @@
 """Checks of notebook 02 with right, wrong and almost right answers."""
+
 import pytest
 from judging import cases, judge, refused
 
@@ -8,7 +9,7 @@ from mtlnas_lab.space import plan
 
 
 def until(network, image, stage, extra=1, head=False):
-    for part in network.stages[:stage + extra]:
+    for part in network.stages[: stage + extra]:
         image = part(image)
     return network.head(image) if head else image
 
@@ -45,7 +46,10 @@ ANSWERS = {
         (rows, None),
         (lambda c, g: rows(c, g, group=1), "groups count from 0"),
         (lambda c, g: rows(c, g, index=1), "inside a group stages count from 0"),
-        (lambda c, g: [(a, b, i, d) for i, (a, b, _, d) in enumerate(rows(c, g))], "anew in each group"),
+        (
+            lambda c, g: [(a, b, i, d) for i, (a, b, _, d) in enumerate(rows(c, g))],
+            "anew in each group",
+        ),
         (lambda c, g: [(a, 0, i, d) for a, _, i, d in rows(c, g)], "are numbered"),
         (lambda c, g: [(a, b, i, 3) for a, b, i, _ in rows(c, g)], "how many stages"),
         (lambda c, g: [(64, b, i, d) for _, b, i, d in rows(c, g)], "first number"),
@@ -85,6 +89,12 @@ def test_a_stub_is_not_filled_in_and_a_wrong_type_is_told(name):
 
 def test_the_recipe_of_the_check_is_that_of_the_backbone():
     """(kernel, stride, dilation) of every pooling and convolution of VGG-16's stages."""
-    layers = [[m for m in stage if hasattr(m, "kernel_size")] for stage in vgg16(2, widths=(2,) * 5, hidden=2).stages]
+    layers = [
+        [m for m in stage if hasattr(m, "kernel_size")]
+        for stage in vgg16(2, widths=(2,) * 5, hidden=2).stages
+    ]
     first = lambda value: value[0] if isinstance(value, tuple) else value  # noqa: E731
-    assert n02.VGG16 == [[tuple(map(first, (m.kernel_size, m.stride, m.dilation))) for m in stage] for stage in layers]
+    assert n02.VGG16 == [
+        [tuple(map(first, (m.kernel_size, m.stride, m.dilation))) for m in stage]
+        for stage in layers
+    ]

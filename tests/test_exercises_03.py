@@ -1,4 +1,5 @@
 """Checks of notebook 03 with right, wrong and almost right answers."""
+
 import pytest
 from judging import cases, judge, refused
 
@@ -9,7 +10,10 @@ OTHER = {"segmentation": "normals", "normals": "segmentation"}
 
 
 def one_size(source, target, plans, sizes=(64, 32, 16, 8, 8)):
-    return sizes[plans[source.task][source.stage].group] == sizes[plans[target.task][target.stage].group]
+    return (
+        sizes[plans[source.task][source.stage].group]
+        == sizes[plans[target.task][target.stage].group]
+    )
 
 
 def count(groups, tasks, limit, ways=lambda tasks: tasks * (tasks - 1)):
@@ -17,7 +21,10 @@ def count(groups, tasks, limit, ways=lambda tasks: tasks * (tasks - 1)):
 
 
 def renamed(edge, source=OTHER, target=OTHER):
-    return Edge(Node(source[edge.source.task], edge.source.stage), Node(target[edge.target.task], edge.target.stage))
+    return Edge(
+        Node(source[edge.source.task], edge.source.stage),
+        Node(target[edge.target.task], edge.target.stage),
+    )
 
 
 def ends(source, target):
@@ -84,6 +91,12 @@ def test_a_stub_is_not_filled_in_and_a_wrong_type_is_told(name):
     refused(name, lambda *_: [None, 1], 3)
 
 
-@pytest.mark.parametrize("groups, tasks, edges", [(n03.VGG16, 2, 48), (n03.VGG16, 3, 144), (n03.RESNET50, 2, 72)])
+@pytest.mark.parametrize(
+    "groups, tasks, edges", [(n03.VGG16, 2, 48), (n03.VGG16, 3, 144), (n03.RESNET50, 2, 72)]
+)
 def test_the_closed_form_counts_what_the_library_lists(groups, tasks, edges):
-    assert count(groups, tasks, 3) == edges == len(SearchSpace.build(n03.plans(groups, tuple("abcd"[:tasks]))))
+    assert (
+        count(groups, tasks, 3)
+        == edges
+        == len(SearchSpace.build(n03.plans(groups, tuple("abcd"[:tasks]))))
+    )

@@ -1,4 +1,5 @@
 """Checks of notebook 04 with right, wrong and almost right answers."""
+
 import pytest
 import torch
 from judging import cases, judge, refused
@@ -7,7 +8,9 @@ from torch.nn import functional as F
 
 def blocks(channels, sources, own, others):
     """[own·I, others·I, …] without dividing."""
-    return torch.cat([own * torch.eye(channels), *(others * torch.eye(channels, c) for c in sources)], 1)
+    return torch.cat(
+        [own * torch.eye(channels), *(others * torch.eye(channels, c) for c in sources)], 1
+    )
 
 
 def square_blocks(channels, sources, own, others):
@@ -39,10 +42,18 @@ ANSWERS = {
         (lambda m, w: F.conv2d(m, w[:, :, None, None]), None),
         (lambda m, w: (w @ m.flatten(2)).view(len(m), -1, *m.shape[2:]), None),
         (lambda m, w: torch.einsum("co,bchw->bohw", w, m), "transposed"),
-        (lambda m, w: (w @ m.mean((2, 3)).T).T[:, :, None, None].expand(2, 4, 3, 5), "average over pixels"),
+        (
+            lambda m, w: (w @ m.mean((2, 3)).T).T[:, :, None, None].expand(2, 4, 3, 5),
+            "average over pixels",
+        ),
         (lambda m, w: m, "multiplied by the matrix"),
         (lambda m, w: torch.einsum("oc,bchw->bowh", w, m), "yours has (2, 4, 5, 3)"),
-        (lambda m, w: F.conv2d(m, w[:, :, None, None]) if len(w) == 4 else torch.zeros(2, 3, 3, 5), "3 maps from 4"),
+        (
+            lambda m, w: (
+                F.conv2d(m, w[:, :, None, None]) if len(w) == 4 else torch.zeros(2, 3, 3, 5)
+            ),
+            "3 maps from 4",
+        ),
         (lambda m, w: m.shape, "as a tensor"),
     ],
     "04.start": [
@@ -81,12 +92,23 @@ ANSWERS = {
     ],
     "04.cost": [
         (lambda h, w, c, s, o: h * w * c * (c + sum(k for k, opened in zip(s, o) if opened)), None),
-        (lambda h, w, c, s, o: torch.tensor(h * w * c * (c + sum(k * opened for k, opened in zip(s, o)))), None),
+        (
+            lambda h, w, c, s, o: torch.tensor(
+                h * w * c * (c + sum(k * opened for k, opened in zip(s, o)))
+            ),
+            None,
+        ),
         (lambda h, w, c, s, o: h * w * c * (c + sum(s)), "closed edges are counted"),
-        (lambda h, w, c, s, o: h * w * c * sum(k * opened for k, opened in zip(s, o)), "own channels"),
+        (
+            lambda h, w, c, s, o: h * w * c * sum(k * opened for k, opened in zip(s, o)),
+            "own channels",
+        ),
         (lambda h, w, c, s, o: c * (c + sum(k * opened for k, opened in zip(s, o))), "one pixel"),
         (lambda h, w, c, s, o: h * w * c * (c + sum(o)), "count open maps"),
-        (lambda h, w, c, s, o: 2 * h * w * c * (c + sum(k * opened for k, opened in zip(s, o))), "count as one"),
+        (
+            lambda h, w, c, s, o: 2 * h * w * c * (c + sum(k * opened for k, opened in zip(s, o))),
+            "count as one",
+        ),
         (lambda h, w, c, s, o: 7, "yours is 7"),
         (lambda h, w, c, s, o: [1, 2], "one number"),
     ],

@@ -1,4 +1,5 @@
 """Checks of notebook 05 with right, wrong and almost right answers."""
+
 import math
 
 import pytest

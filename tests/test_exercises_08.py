@@ -1,4 +1,5 @@
 """Checks of notebook 08 with right, wrong and almost right answers."""
+
 import numpy as np
 import pytest
 from judging import cases, judge
@@ -11,7 +12,12 @@ from mtlnas_lab.viz import difference_graph, save_figure, save_fusion_graph, sma
 GAP = 0.55
 
 
-def placed(x=lambda s, n: n.stage + GAP * s.stage(n).group, y=lambda s, n: -s.tasks.index(n.task), key=str, count=None):
+def placed(
+    x=lambda s, n: n.stage + GAP * s.stage(n).group,
+    y=lambda s, n: -s.tasks.index(n.task),
+    key=str,
+    count=None,
+):
     return lambda s: {key(n): (x(s, n), y(s, n)) for n in s.nodes[:count]}
 
 
@@ -19,7 +25,9 @@ def bent(a, b, by, left=1, fixed=False, share=0.5):
     (x0, y0), (x1, y1) = a, b
     if fixed:
         (x0, y0), (x1, y1) = sorted([a, b])
-    return x0 + share * (x1 - x0) - left * by * (y1 - y0), y0 + share * (y1 - y0) + left * by * (x1 - x0)
+    return x0 + share * (x1 - x0) - left * by * (y1 - y0), y0 + share * (y1 - y0) + left * by * (
+        x1 - x0
+    )
 
 
 def agree(kept, ddof=1, of=lambda s, q, kept: 1 - s.mean() / (q * (1 - q))):
@@ -63,7 +71,7 @@ ANSWERS = {
     ],
     "08.overlap": [
         (lambda a, b, candidates: a * b / candidates, None),
-        (lambda a, b, candidates: a * b / candidates ** 2, "a share of the candidates"),
+        (lambda a, b, candidates: a * b / candidates**2, "a share of the candidates"),
         (lambda a, b, candidates: min(a, b), "the most"),
         (lambda a, b, candidates: a / 2, "with the same chance"),
         (lambda a, b, candidates: [a], "cannot use"),
@@ -88,20 +96,27 @@ def pair():
 
 
 def written(folder, graph, formats=("pdf", "tikz"), **look):
-    return save_fusion_graph(graph, folder, formats, name="mine", **({"width": 120, "dropped": "hide"} | look))
+    return save_fusion_graph(
+        graph, folder, formats, name="mine", **({"width": 120, "dropped": "hide"} | look)
+    )
 
 
-@pytest.mark.parametrize("change, wrong", [
-    ({}, None),
-    ({"style": "paper-double"}, None),
-    ({"width": None, "style": "paper-double"}, "178 mm wide"),
-    ({"dropped": "faint"}, "hide"),
-    ({"formats": ("pdf", "png")}, "PDF and TikZ"),
-    ({"formats": ("png",)}, "PDF and TikZ"),
-])
+@pytest.mark.parametrize(
+    "change, wrong",
+    [
+        ({}, None),
+        ({"style": "paper-double"}, None),
+        ({"width": None, "style": "paper-double"}, "178 mm wide"),
+        ({"dropped": "faint"}, "hide"),
+        ({"formats": ("pdf", "png")}, "PDF and TikZ"),
+        ({"formats": ("png",)}, "PDF and TikZ"),
+    ],
+)
 def test_column(tmp_path, pair, change, wrong):
     verdict = check("08.column", written(tmp_path, difference_graph(*pair), **change))
-    assert verdict.solved is (wrong is None) and (wrong or "7 pt" * (change == {})) in verdict.message, verdict
+    assert (
+        verdict.solved is (wrong is None) and (wrong or "7 pt" * (change == {})) in verdict.message
+    ), verdict
     assert verdict.picture.startswith(b"\x89PNG")
 
 
@@ -113,6 +128,8 @@ def test_column_of_something_else(tmp_path, pair):
     assert "list of files" in check("08.column", tmp_path / "mine.pdf").message
     (tmp_path / "other.pdf").write_bytes(b"%PDF-1.4 nothing")
     assert "holds no fusion graph" in check("08.column", [tmp_path / "other.pdf"]).message
-    many = save_figure(small_multiples({"a": pair[0], "b": pair[1]}), tmp_path / "many", ("pdf", "tikz"))
+    many = save_figure(
+        small_multiples({"a": pair[0], "b": pair[1]}), tmp_path / "many", ("pdf", "tikz")
+    )
     assert "something else" in check("08.column", many).message
     assert check("08.column", ...).solved is None

@@ -1,4 +1,5 @@
 """Checks of notebook 09 with right, wrong and almost right answers."""
+
 import numpy as np
 import pytest
 import torch
@@ -20,16 +21,25 @@ def counted(seg, furniture, enough=lambda pixels: pixels >= 20):
     return sum(enough((seg == number).sum((1, 2))).long() for number in furniture)
 
 
-def backbone(net, stages=lambda n: [n[0], n[1], n[2:4], n[4], n[5:7]], head=slice(7, None), channels=(8, 8, 16, 16, 32),
-             groups=(2, 2, 1)):
+def backbone(
+    net,
+    stages=lambda n: [n[0], n[1], n[2:4], n[4], n[5:7]],
+    head=slice(7, None),
+    channels=(8, 8, 16, 16, 32),
+    groups=(2, 2, 1),
+):
     return Backbone(stages(net), plan(channels, groups), net[head])
 
 
 def packed(photos, classes, metres, image=None, seg=None, depth=None):
     whole = lambda x: np.nan_to_num(x).round()  # noqa: E731
-    return {"image": (image or (lambda x: whole(255 * x).astype(np.uint8).transpose(0, 2, 3, 1)))(photos),
-            "seg": (seg or (lambda x: (x + 1).astype(np.uint8)))(classes),
-            "depth_mm": (depth or (lambda x: whole(1000 * x).astype(np.uint16)))(metres)}
+    return {
+        "image": (image or (lambda x: whole(255 * x).astype(np.uint8).transpose(0, 2, 3, 1)))(
+            photos
+        ),
+        "seg": (seg or (lambda x: (x + 1).astype(np.uint8)))(classes),
+        "depth_mm": (depth or (lambda x: whole(1000 * x).astype(np.uint16)))(metres),
+    }
 
 
 def changed(**parts):
@@ -50,8 +60,14 @@ ANSWERS = {
     "09.median": [
         (lambda batches: torch.cat(errors(batches)).median().item(), None),
         (lambda batches: torch.cat(errors(batches)).median(), None),
-        (lambda batches: torch.stack([e.median() for e in errors(batches)]).mean(), "joins the medians"),
-        (lambda batches: torch.stack([e.median() for e in errors(batches)]).median(), "joins the medians"),
+        (
+            lambda batches: torch.stack([e.median() for e in errors(batches)]).mean(),
+            "joins the medians",
+        ),
+        (
+            lambda batches: torch.stack([e.median() for e in errors(batches)]).median(),
+            "joins the medians",
+        ),
         (lambda batches: torch.cat(errors(batches)).mean(), "the mean error"),
         (lambda batches: torch.cat(errors(batches, lambda o: o[:, 0])).median(), "logits"),
         (lambda batches: 0.0, "the median of all 31"),
@@ -70,14 +86,27 @@ ANSWERS = {
     ],
     "09.cut": [
         (backbone, None),
-        (lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]]), "a pooling belongs to the first stage"),
+        (
+            lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]]),
+            "a pooling belongs to the first stage",
+        ),
         (lambda n: backbone(n, channels=(8, 8, 16, 16, 16)), "the plan says"),
         (lambda n: backbone(n, groups=(2, 3)), "of one group"),
         (lambda n: backbone(n, groups=(1, 1, 1, 1, 1)), "groups of 2, 2 and 1"),
-        (lambda n: backbone(n, lambda n: [n[0], n[1], n[2:4], n[4], n[6]]), "another answer than net"),
-        (lambda n: backbone(n, lambda n: [n[0:2], n[2:4], n[4:7]], channels=(8, 16, 32), groups=(1, 1, 1)),
-         "five stages"),
-        (lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]], groups=(1, 2, 2)), "wide, yours"),
+        (
+            lambda n: backbone(n, lambda n: [n[0], n[1], n[2:4], n[4], n[6]]),
+            "another answer than net",
+        ),
+        (
+            lambda n: backbone(
+                n, lambda n: [n[0:2], n[2:4], n[4:7]], channels=(8, 16, 32), groups=(1, 1, 1)
+            ),
+            "five stages",
+        ),
+        (
+            lambda n: backbone(n, lambda n: [n[0], n[1:3], n[3], n[4:6], n[6]], groups=(1, 2, 2)),
+            "wide, yours",
+        ),
         (lambda n: nn.Sequential(*n), "give a Backbone"),
     ],
     "09.pack": [
@@ -86,8 +115,16 @@ ANSWERS = {
         (changed(depth=lambda x: np.nan_to_num(1000 * x).astype(np.uint16)), "round first"),
         (changed(image=lambda x: (255 * x).round().astype(np.uint8)), "(N, H, W, 3)"),
         (changed(image=lambda x: x.transpose(0, 2, 3, 1)), "must be uint8"),
-        (changed(image=lambda x: (255 * x).round().astype(np.uint8).transpose(0, 2, 3, 1)[..., ::-1]), "red and blue"),
-        (changed(image=lambda x: (255 * x).round().astype(np.uint8).reshape(3, 8, 10, 3)), "not reshaped"),
+        (
+            changed(
+                image=lambda x: (255 * x).round().astype(np.uint8).transpose(0, 2, 3, 1)[..., ::-1]
+            ),
+            "red and blue",
+        ),
+        (
+            changed(image=lambda x: (255 * x).round().astype(np.uint8).reshape(3, 8, 10, 3)),
+            "not reshaped",
+        ),
         (changed(seg=lambda x: x.astype(np.uint8)), "−1 became 255"),
         (changed(seg=lambda x: x.clip(0).astype(np.uint8)), "1 … C"),
         (changed(depth=lambda x: np.nan_to_num(x).astype(np.uint16)), "1000 mm"),
@@ -110,7 +147,9 @@ def test_a_dense_task_that_the_lab_does_not_know_is_augmented_by_the_nearest_pix
     monkeypatch.setitem(KINDS, "light", Light)
     image, light = torch.rand(2, 3, 16, 16), torch.arange(512.0).view(2, 1, 16, 16)
     seen = augment(image, {"light": light}, torch.Generator().manual_seed(0))[1]["light"]
-    assert seen.shape == light.shape and set(seen.flatten().tolist()) < set(light.flatten().tolist())
+    assert seen.shape == light.shape and set(seen.flatten().tolist()) < set(
+        light.flatten().tolist()
+    )
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -1,4 +1,5 @@
 """Each patient shows its symptom, by numbers and with margins; the healthy one is the library's search; diagnoses."""
+
 import inspect
 from pathlib import Path
 
@@ -16,20 +17,26 @@ from mtlnas_lab.runs import Run
 from mtlnas_lab.search import Search
 
 SOURCE = Path(__file__).parent.parent / "notebooks" / "src" / "bug_hunt.py"
-CONFIG = SearchConfig(steps=30, alpha_lr=0.1, entropy_weight=Schedule(10.0, period=(0.3, 1.0)), evaluate_every=0)
+CONFIG = SearchConfig(
+    steps=30, alpha_lr=0.1, entropy_weight=Schedule(10.0, period=(0.3, 1.0)), evaluate_every=0
+)
 
 
 def small(kind, **settings):
     lab = small_lab()
     lab.alphas.alpha.data.zero_()
-    return kind(lab, SearchConfig(**{**CONFIG.to_json(), **settings}), Stream(lab), Stream(lab, first=1))
+    return kind(
+        lab, SearchConfig(**{**CONFIG.to_json(), **settings}), Stream(lab), Stream(lab, first=1)
+    )
 
 
 def test_the_healthy_one_is_the_search_of_the_library():
     mine, library = small(bugs.Healthy), small(Search)
     for _ in range(3):
         one, other = mine.step(), library.step()
-        assert one.alpha == pytest.approx(other.alpha, abs=1e-6) and one.loss == pytest.approx(other.loss, rel=1e-5)
+        assert one.alpha == pytest.approx(other.alpha, abs=1e-6) and one.loss == pytest.approx(
+            other.loss, rel=1e-5
+        )
         assert one.alpha_grad == pytest.approx(other.alpha_grad, abs=1e-7)
 
 
@@ -47,7 +54,9 @@ def test_there_are_six():
             bugs.buggy(number)
     assert set(bugs.GUILTY) == set(bugs.PATIENTS) and set(bugs.GUILTY.values()) < set(bugs.SUSPECTS)
     assert list(bugs.SUSPECTS) == sorted(bugs.SUSPECTS), "their order must not tell"
-    assert len({bugs.expected(name) for name in bugs.SUSPECTS}) == len(bugs.SUSPECTS), "two look alike"
+    assert len({bugs.expected(name) for name in bugs.SUSPECTS}) == len(bugs.SUSPECTS), (
+        "two look alike"
+    )
     assert not any(f"bug.{n}" in inspect.getsource(bugs) for n in bugs.PATIENTS)
 
 
@@ -92,7 +101,9 @@ def test_patient_5_keeps_its_statistics_as_they_were():
         norms = [m for m in search.lab.supernet.modules() if isinstance(m, torch.nn.BatchNorm2d)]
         before = [norm.running_var.clone() for norm in norms]
         search.step()
-        assert any(not torch.equal(norm.running_var, old) for norm, old in zip(norms, before)) == moves
+        assert (
+            any(not torch.equal(norm.running_var, old) for norm, old in zip(norms, before)) == moves
+        )
 
 
 def test_patient_6_soon_feels_nothing():
@@ -107,15 +118,24 @@ def test_patient_6_soon_feels_nothing():
 def test_every_symptom_shows_in_the_notebooks_runs():
     well = bugs.run(bugs.healthy())
     right = bugs.measure(well)
-    assert bugs.symptoms(well, well) == bugs.expected("leak"), "the healthy one shows what a leak shows: nothing"
+    assert bugs.symptoms(well, well) == bugs.expected("leak"), (
+        "the healthy one shows what a leak shows: nothing"
+    )
     logs = {number: bugs.run(bugs.buggy(number)) for number in bugs.PATIENTS}
     for number, log in logs.items():
         assert bugs.symptoms(log, well) == bugs.expected(bugs.GUILTY[number]), number
     m = {number: bugs.measure(log) for number, log in logs.items()}
-    assert right["entropy"] < 0.15 and right["λ"] > 9 and abs(right["cosine of successive pulls"]) < 0.2
+    assert (
+        right["entropy"] < 0.15
+        and right["λ"] > 9
+        and abs(right["cosine of successive pulls"]) < 0.2
+    )
     assert m[1]["λ"] == 0 and m[1]["entropy"] > 0.7
     assert m[2]["cosine of successive pulls"] > 0.8
-    assert m[3]["entropy"] > 0.99 and m[3]["loss of segmentation"] > 1.6 * right["loss of segmentation"]
+    assert (
+        m[3]["entropy"] > 0.99
+        and m[3]["loss of segmentation"] > 1.6 * right["loss of segmentation"]
+    )
     assert m[4]["λ"] > 9 and m[4]["entropy"] > 0.7
     assert m[5]["degrees by recalibrating"] > 3.5 and right["degrees by recalibrating"] < 1
     for task, loss in logs[5].loss.items():
@@ -132,10 +152,14 @@ def short():
 def test_the_picture_has_six_panels_with_labels_and_a_legend(short):
     well, ill = short
     figure = bugs.panels(ill, well, "Patient 3")
-    assert len(figure.axes) == 6 and all(ax.get_xlabel() and ax.get_ylabel() and ax.lines for ax in figure.axes)
+    assert len(figure.axes) == 6 and all(
+        ax.get_xlabel() and ax.get_ylabel() and ax.lines for ax in figure.axes
+    )
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:2] == ["Patient 3", "the healthy search"]
-    assert "the healthy search" not in [t.get_text() for t in bugs.panels(well, well, "H").legends[0].get_texts()]
+    assert "the healthy search" not in [
+        t.get_text() for t in bugs.panels(well, well, "H").legends[0].get_texts()
+    ]
 
 
 def test_where_somebody_is_there_the_studio_is_shown(short, monkeypatch):
@@ -158,7 +182,11 @@ def test_diagnoses(number):
     for other in bugs.SUSPECTS:
         if other != guilty:
             wrong = check(name, other)
-            assert wrong.solved is False and other in wrong.message and "shows the contrary" in wrong.message
+            assert (
+                wrong.solved is False
+                and other in wrong.message
+                and "shows the contrary" in wrong.message
+            )
     for nonsense in ("the learning rate", 3, len):
         assert "name one of the suspects" in check(name, nonsense).message
     assert check(name, ...).solved is None

@@ -30,10 +30,22 @@ def pack(tmp_path_factory):
 
 
 def small(pack, **settings) -> Experiment:
-    made = Experiment.of("tiny", str(pack), tasks=("segmentation", "normals"), steps=6, pretrain_steps=2, checkpoint_every=2,
-                         baselines=("single_task",), keyframes=1, threads=1, **settings)
+    made = Experiment.of(
+        "tiny",
+        str(pack),
+        tasks=("segmentation", "normals"),
+        steps=6,
+        pretrain_steps=2,
+        checkpoint_every=2,
+        baselines=("single_task",),
+        keyframes=1,
+        threads=1,
+        **settings,
+    )
     change = lambda config: replace(config, batch_size=2)  # noqa: E731
-    return replace(made, search=replace(change(made.search), evaluate_every=3), pretrain=change(made.pretrain))
+    return replace(
+        made, search=replace(change(made.search), evaluate_every=3), pretrain=change(made.pretrain)
+    )
 
 
 def events(path):
@@ -51,16 +63,32 @@ def finished(pack, tmp_path_factory):
 
 def test_run_folder_is_as_promised(finished):
     folder = Run.open(finished)
-    assert {"config.json", "space.json", "events.jsonl", "architecture.json", "scores.json", "weights.safetensors",
-            "checkpoints"} <= {p.name for p in finished.iterdir()}
+    assert {
+        "config.json",
+        "space.json",
+        "events.jsonl",
+        "architecture.json",
+        "scores.json",
+        "weights.safetensors",
+        "checkpoints",
+    } <= {p.name for p in finished.iterdir()}
     log = folder.log
     assert [e.step for e in log.steps] == list(range(1, 7)) and log.finished.step == 6
     assert [e.step for e in log.of(Evaluated)] == [3, 6]
     scores = folder.read_json("scores.json")
     assert set(scores) == {"soft", "hard", "hard_recalibrated", "trivial", "single_task"}
-    assert set(scores["hard"]["normals"]) >= {"mean_angle", "median_angle", "rmse_angle", "within_11", "within_22", "within_30"}
+    assert set(scores["hard"]["normals"]) >= {
+        "mean_angle",
+        "median_angle",
+        "rmse_angle",
+        "within_11",
+        "within_22",
+        "within_30",
+    }
     found = Architecture.from_json(folder.read_json("architecture.json"))
-    assert found.space == folder.space and found.alpha == pytest.approx(log.steps[-1].alpha, rel=1e-7)
+    assert found.space == folder.space and found.alpha == pytest.approx(
+        log.steps[-1].alpha, rel=1e-7
+    )
     assert {m.step for m in folder.checkpoints()} == {4, 6}
     for part in ("pretraining", "baselines/single_task"):
         assert Run.open(finished / part).log.finished
@@ -76,8 +104,14 @@ def test_reopened_lab_gives_the_scores_of_the_run(finished):
             assert metrics == pytest.approx(written[name][task], abs=1e-6)
 
 
-@pytest.mark.parametrize("stops", [[("pretraining", 1)], [("search", 1), ("search", 3), ("search", 5)],
-                                   [("search", 6), ("single_task", 3)]])
+@pytest.mark.parametrize(
+    "stops",
+    [
+        [("pretraining", 1)],
+        [("search", 1), ("search", 3), ("search", 5)],
+        [("search", 6), ("single_task", 3)],
+    ],
+)
 def test_stopped_and_gone_on_with_is_as_never_stopped(pack, finished, tmp_path, stops):
     out = tmp_path / "run"
 
@@ -85,6 +119,7 @@ def test_stopped_and_gone_on_with_is_as_never_stopped(pack, finished, tmp_path, 
         def listen(name, search, event):
             if name == where and isinstance(event, Step) and event.step == step:
                 raise KeyboardInterrupt
+
         return listen
 
     for number, stop in enumerate(stops):
@@ -93,9 +128,11 @@ def test_stopped_and_gone_on_with_is_as_never_stopped(pack, finished, tmp_path, 
     run(small(pack), out, resume=True)
     for part in (".", "pretraining", "baselines/single_task"):
         assert events(out / part) == events(finished / part)
-    assert json.loads((out / "scores.json").read_text()) == json.loads((finished / "scores.json").read_text())
+    assert json.loads((out / "scores.json").read_text()) == json.loads(
+        (finished / "scores.json").read_text()
+    )
     before = (out / "events.jsonl").read_bytes()
-    run(small(pack), out, resume=True)                                  # nothing is left to do
+    run(small(pack), out, resume=True)  # nothing is left to do
     assert (out / "events.jsonl").read_bytes() == before
 
 
@@ -106,6 +143,7 @@ def test_requests_of_viewers_reach_the_search(pack, tmp_path):
         if name == "search" and isinstance(event, Step) and event.step == 2:
             Run.request(out, entropy_weight=3.5, force={"normals:0 -> segmentation:0": True})
             Run.request(out, nonsense=1)
+
     run(replace(small(pack), baselines=()), out, listen=listen)
     log = Run.open(out).log
     assert [e.step for e in log.turned] == [4] or [e.step for e in log.turned] == [3]
@@ -122,8 +160,13 @@ def test_baseline_as_the_method(pack, tmp_path):
 
 
 def test_wrong_settings(pack, tmp_path):
-    for settings, words in (({"tasks": ("segmentation",)}, "two tasks"), ({"tasks": ("segmentation", "scene")}, "scene"),
-                            ({"fusion": "sum"}, "no fusion"), ({"baselines": ("best",)}, "no baseline"), ({"device": "tpu"}, "tpu")):
+    for settings, words in (
+        ({"tasks": ("segmentation",)}, "two tasks"),
+        ({"tasks": ("segmentation", "scene")}, "scene"),
+        ({"fusion": "sum"}, "no fusion"),
+        ({"baselines": ("best",)}, "no baseline"),
+        ({"device": "tpu"}, "tpu"),
+    ):
         with pytest.raises(LabError, match=words):
             run(replace(small(pack), **settings), tmp_path / "never")
         assert not (tmp_path / "never").exists()
@@ -135,32 +178,69 @@ def test_wrong_settings(pack, tmp_path):
 
 # --- the command ------------------------------------------------------------------------------------------------------
 def call(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "mtlnas_lab", *map(str, arguments)], capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "mtlnas_lab", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        **options,
+    )
 
 
 def test_search_evaluate_figure(pack, tmp_path):
     out = tmp_path / "run"
-    done = call("search", "--data", pack, "--tasks", "segmentation,depth", "--steps", 3, "--pretrain-steps", 1, "--out", out,
-                "--baselines", "none", "--seed", 4)
+    done = call(
+        "search",
+        "--data",
+        pack,
+        "--tasks",
+        "segmentation,depth",
+        "--steps",
+        3,
+        "--pretrain-steps",
+        1,
+        "--out",
+        out,
+        "--baselines",
+        "none",
+        "--seed",
+        4,
+    )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+ of 48 edges kept, entropy [\d.]+ of ln 2 after 3 steps\nfusion graph: .*fusion_graph.pdf", done.stdout)
+    assert re.search(
+        r"\d+ of 48 edges kept, entropy [\d.]+ of ln 2 after 3 steps\nfusion graph: .*fusion_graph.pdf",
+        done.stdout,
+    )
     assert "entropy=" in done.stderr and "edges=" in done.stderr
-    assert {"summary.md", "fusion_graph.pdf", "fusion_graph.svg", "fusion_graph.png"} <= {p.name for p in out.iterdir()}
+    assert {"summary.md", "fusion_graph.pdf", "fusion_graph.svg", "fusion_graph.png"} <= {
+        p.name for p in out.iterdir()
+    }
     again = call("evaluate", out)
     assert again.returncode == 0 and again.stdout.splitlines()[:5] == done.stdout.splitlines()[:5]
     drawn = call("figure", out, "--format", "tikz,svg", "--out", tmp_path / "figures")
     assert drawn.returncode == 0, drawn.stderr
-    assert {"fusion_graph.tex", "fusion_graph.tikz", "fusion_graph.svg"} <= {p.name for p in (tmp_path / "figures").iterdir()}
+    assert {"fusion_graph.tex", "fusion_graph.tikz", "fusion_graph.svg"} <= {
+        p.name for p in (tmp_path / "figures").iterdir()
+    }
 
 
 def test_ctrl_c_leaves_a_run_that_resume_continues(pack, tmp_path):
-    out, arguments = tmp_path / "run", ["search", "--data", pack, "--steps", 12, "--pretrain-steps", 1, "--baselines", "none"]
+    out, arguments = (
+        tmp_path / "run",
+        ["search", "--data", pack, "--steps", 12, "--pretrain-steps", 1, "--baselines", "none"],
+    )
     whole = call(*arguments, "--out", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen([sys.executable, "-m", "mtlnas_lab", *map(str, arguments), "--out", str(out)], text=True,
-                               stderr=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while not ((out / "events.jsonl").exists() and b'"step":3,' in (out / "events.jsonl").read_bytes()):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mtlnas_lab", *map(str, arguments), "--out", str(out)],
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not (
+        (out / "events.jsonl").exists() and b'"step":3,' in (out / "events.jsonl").read_bytes()
+    ):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
@@ -168,44 +248,73 @@ def test_ctrl_c_leaves_a_run_that_resume_continues(pack, tmp_path):
     assert process.returncode == 130 and "--resume" in told and "Traceback" not in told
     resumed = call("search", "--out", out, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert events(out) == events(tmp_path / "whole") and resumed.stdout.splitlines()[:5] == whole.stdout.splitlines()[:5]
+    assert (
+        events(out) == events(tmp_path / "whole")
+        and resumed.stdout.splitlines()[:5] == whole.stdout.splitlines()[:5]
+    )
 
 
 def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
     out = tmp_path / "run"
-    failed = call("search", "--data", pack, "--steps", 8, "--pretrain-steps", 1, "--out", out, "--baselines", "none",
-                  "--weight-lr", "1e38", "--checkpoint-every", 1)
+    failed = call(
+        "search",
+        "--data",
+        pack,
+        "--steps",
+        8,
+        "--pretrain-steps",
+        1,
+        "--out",
+        out,
+        "--baselines",
+        "none",
+        "--weight-lr",
+        "1e38",
+        "--checkpoint-every",
+        1,
+    )
     assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
     last = failed.stderr.strip().splitlines()[-1]
-    assert re.search(r"the loss of \w+ is (nan|inf) at step \d+; .*--resume --weight-lr .*; the last good checkpoint is \d+", last)
+    assert re.search(
+        r"the loss of \w+ is (nan|inf) at step \d+; .*--resume --weight-lr .*; the last good checkpoint is \d+",
+        last,
+    )
     assert Run.open(out).log.failed.message in last
     gone_on = call("search", "--out", out, "--resume", "--weight-lr", "0")
     assert gone_on.returncode in (0, 2) and "Traceback" not in gone_on.stderr
     assert [t.knobs for t in Run.open(out).log.turned] == [{"weight_lr": 0.0}]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["search", "--preset", "huge"], "no preset 'huge'; choose one of tiny, vgg16"),
-    (["search", "--data", "missing.npz"], "missing.npz: no such file"),
-    (["search", "--tasks", "segmentation,smell"], "smell"),
-    (["search", "--steps", "-3"], "steps = -3"),
-    (["search", "--baselines", "best"], "no baseline 'best'"),
-    (["search", "--device", "cuda:7"], "cuda:7"),
-    (["search", "--threads", "0"], "threads = 0"),
-    (["search", "--checkpoint-every", "0"], "--checkpoint-every 0"),
-    (["search", "--resume"], "--resume needs --out"),
-    (["search", "--released-config", "missing.yaml"], "no configuration file"),
-    (["evaluate", "missing"], "no run folder"),
-    (["evaluate", "missing.pth"], "no checkpoint"),
-    (["figure", "missing"], "no run folder"),
-    (["figure", "missing", "--format", "gif"], "no run folder"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["search", "--preset", "huge"], "no preset 'huge'; choose one of tiny, vgg16"),
+        (["search", "--data", "missing.npz"], "missing.npz: no such file"),
+        (["search", "--tasks", "segmentation,smell"], "smell"),
+        (["search", "--steps", "-3"], "steps = -3"),
+        (["search", "--baselines", "best"], "no baseline 'best'"),
+        (["search", "--device", "cuda:7"], "cuda:7"),
+        (["search", "--threads", "0"], "threads = 0"),
+        (["search", "--checkpoint-every", "0"], "--checkpoint-every 0"),
+        (["search", "--resume"], "--resume needs --out"),
+        (["search", "--released-config", "missing.yaml"], "no configuration file"),
+        (["evaluate", "missing"], "no run folder"),
+        (["evaluate", "missing.pth"], "no checkpoint"),
+        (["figure", "missing"], "no run folder"),
+        (["figure", "missing", "--format", "gif"], "no run folder"),
+    ],
+)
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     told = capsys.readouterr().err
-    assert caught.value.code == 2 and words in told and told.count("\n") == 1 and "Traceback" not in told
+    assert (
+        caught.value.code == 2
+        and words in told
+        and told.count("\n") == 1
+        and "Traceback" not in told
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -213,7 +322,9 @@ def test_a_run_that_is_there_is_not_overwritten(finished, capsys):
     before = (finished / "config.json").read_bytes()
     with pytest.raises(SystemExit):
         cli.main(["search", "--out", str(finished)])
-    assert "--resume" in capsys.readouterr().err and (finished / "config.json").read_bytes() == before
+    assert (
+        "--resume" in capsys.readouterr().err and (finished / "config.json").read_bytes() == before
+    )
 
 
 def test_help_teaches():
@@ -224,15 +335,37 @@ def test_help_teaches():
 
 def test_released_config_and_checkpoint(pack, tmp_path):
     from pathlib import Path
+
     golden = Path(__file__).parent / "golden"
-    done = call("search", "--released-config", golden / "mtlnas_vgg16_narrow.yaml", "--data", pack, "--steps", 2,
-                "--pretrain-steps", 1, "--out", tmp_path / "run", "--baselines", "none")
+    done = call(
+        "search",
+        "--released-config",
+        golden / "mtlnas_vgg16_narrow.yaml",
+        "--data",
+        pack,
+        "--steps",
+        2,
+        "--pretrain-steps",
+        1,
+        "--out",
+        tmp_path / "run",
+        "--baselines",
+        "none",
+    )
     assert done.returncode == 0, done.stderr
     config = Run.open(tmp_path / "run").config
     assert config["search"]["optimizer"] == "sgd" and config["fusion_start"] == [1.0, 0.0]
     file = np.load(golden / "mtlnas_vgg16_narrow.npz")
-    torch.save({"model_state_dict": {k.removeprefix("state/"): torch.tensor(file[k]) for k in file.files if k.startswith("state/")}},
-               tmp_path / "released.pth")
+    torch.save(
+        {
+            "model_state_dict": {
+                k.removeprefix("state/"): torch.tensor(file[k])
+                for k in file.files
+                if k.startswith("state/")
+            }
+        },
+        tmp_path / "released.pth",
+    )
     drawn = call("figure", tmp_path / "released.pth", "--format", "svg", "--out", tmp_path)
     assert drawn.returncode == 0 and (tmp_path / "fusion_graph.svg").exists(), drawn.stderr
     scored = call("evaluate", tmp_path / "released.pth", "--eval-data", pack)
@@ -246,7 +379,9 @@ def test_a_branch_without_other_knobs_is_the_run_itself(pack, tmp_path):
     experiment = small(pack)
     lab = experiment.lab()
     with Run.create(tmp_path / "run", experiment.to_json(), lab.space) as folder:
-        source = Recorded(Search(lab, replace(experiment.search, evaluate_every=0)), folder, checkpoint_every=2)
+        source = Recorded(
+            Search(lab, replace(experiment.search, evaluate_every=0)), folder, checkpoint_every=2
+        )
         steps = [e for e in source if isinstance(e, Step)]
         same = [replace(e, seconds=0.0) for e in source.branch(4) if isinstance(e, Step)]
         assert same == [replace(e, seconds=0.0) for e in steps[4:]]
@@ -264,7 +399,9 @@ def test_replay_page(finished, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
-def test_batch_size_and_precision_hold_for_pretraining_too(precision, monkeypatch, tmp_path, capsys):
+def test_batch_size_and_precision_hold_for_pretraining_too(
+    precision, monkeypatch, tmp_path, capsys
+):
     seen = []
 
     def instead(settings, *rest, **more):
@@ -273,17 +410,41 @@ def test_batch_size_and_precision_hold_for_pretraining_too(precision, monkeypatc
 
     monkeypatch.setattr("mtlnas_lab.experiment.run", instead)
     with pytest.raises(SystemExit):
-        cli.main(["search", "--out", str(tmp_path / "run"), "--pretrain-steps", "3", "--batch-size", "3", "--precision", precision])
+        cli.main(
+            [
+                "search",
+                "--out",
+                str(tmp_path / "run"),
+                "--pretrain-steps",
+                "3",
+                "--batch-size",
+                "3",
+                "--precision",
+                precision,
+            ]
+        )
     search, pretrain = seen[0].search, seen[0].pretrain
-    assert (search.batch_size, pretrain.batch_size) == (3, 3) and (search.precision, pretrain.precision) == (precision,) * 2
+    assert (search.batch_size, pretrain.batch_size) == (3, 3) and (
+        search.precision,
+        pretrain.precision,
+    ) == (precision,) * 2
 
 
 def test_the_trivial_answer_of_many_images_is_made_of_some_evenly_spread(monkeypatch):
-    data = {split: pack.subset(torch.arange(7)) for split, pack in presets.load_data("rooms").items()}
+    data = {
+        split: pack.subset(torch.arange(7)) for split, pack in presets.load_data("rooms").items()
+    }
     lab = SimpleNamespace(data=data, tasks=data["train"].make_tasks(["normals"]))
     monkeypatch.setattr(work, "_gaps", lambda *_: {})
-    monkeypatch.setattr(work, "trivial", lambda tasks, training, batches: torch.cat([t["normals"] for _, t in training]))
-    normals, one = data["train"].batch(torch.arange(7))[1]["normals"], data["train"].images[0].numel()
+    monkeypatch.setattr(
+        work,
+        "trivial",
+        lambda tasks, training, batches: torch.cat([t["normals"] for _, t in training]),
+    )
+    normals, one = (
+        data["train"].batch(torch.arange(7))[1]["normals"],
+        data["train"].images[0].numel(),
+    )
     for room, kept in ((7, [0, 1, 2, 3, 4, 5, 6]), (6, [0, 2, 4, 6]), (3, [0, 3, 6]), (1, [0])):
         monkeypatch.setattr(work, "AT_ONCE", room * one)
         assert torch.equal(work.final_scores(lab, None)["trivial"], normals[kept])

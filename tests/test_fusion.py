@@ -17,7 +17,12 @@ def operation(kind, sources=2, channels=4):
     made = kind(channels, [channels] * sources).double()
     with torch.no_grad():
         for parameter in made.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 0.1)
+            parameter.add_(
+                torch.randn(
+                    parameter.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64
+                )
+                * 0.1
+            )
     return made
 
 
@@ -54,10 +59,14 @@ def test_starts():
     residual = ResidualFusion(4, [4, 4]).double()
     assert torch.equal(residual(own, sources, torch.rand(2, dtype=torch.float64)), own)
     weight = NDDR(4, [4, 4], start=(0.9, 0.1)).conv.weight[:, :, 0, 0]
-    assert torch.allclose(weight, torch.cat([0.9 * torch.eye(4), 0.05 * torch.eye(4), 0.05 * torch.eye(4)], 1))
+    assert torch.allclose(
+        weight, torch.cat([0.9 * torch.eye(4), 0.05 * torch.eye(4), 0.05 * torch.eye(4)], 1)
+    )
     identity = NDDR(4, [4, 4], start=(1.0, 0.0)).double().eval()
     positive = own.abs()
-    assert torch.allclose(identity(positive, sources), positive, rtol=1e-3)      # but for eps = 1e-3 in the batch norm
+    assert torch.allclose(
+        identity(positive, sources), positive, rtol=1e-3
+    )  # but for eps = 1e-3 in the batch norm
     assert NDDR(4, [4], start=None).conv.weight.std() > 0.1
     assert CrossStitch(4, [4, 4]).mix.tolist() == pytest.approx([0.9, 0.05, 0.05])
     assert NDDR(4, [4], start=(0.5, 0.5)).fresh(8, [8]).start == (0.5, 0.5)
@@ -65,6 +74,8 @@ def test_starts():
 
 def test_unlike_channels():
     own, other = maps(1)[0], maps(1, channels=7)[0]
-    assert NDDR(4, [7]).double()(own, [other], torch.ones(1, dtype=torch.float64)).shape == own.shape
+    assert (
+        NDDR(4, [7]).double()(own, [other], torch.ones(1, dtype=torch.float64)).shape == own.shape
+    )
     with pytest.raises(FusionError, match="use NDDR or ResidualFusion"):
         CrossStitch(4, [7])

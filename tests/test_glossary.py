@@ -1,4 +1,5 @@
 """The glossary: each term is said where it sends the reader, each once, and its links lead somewhere."""
+
 import re
 from pathlib import Path
 
@@ -6,8 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
-ENTRY = re.compile(r"- \*\*(?P<term>.+?)\*\*(?: \(\w+\))?: (?P<says>.+?) "
-                   r"→ \[(?P<number>\d\d)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\)")
+ENTRY = re.compile(
+    r"- \*\*(?P<term>.+?)\*\*(?: \(\w+\))?: (?P<says>.+?) "
+    r"→ \[(?P<number>\d\d)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\)"
+)
 ITEMS = re.findall(r"^- .+(?:\n  .+)*", TEXT, re.M)
 ENTRIES = [ENTRY.fullmatch(" ".join(item.split())) for item in ITEMS]
 
@@ -15,7 +18,11 @@ ENTRIES = [ENTRY.fullmatch(" ".join(item.split())) for item in ITEMS]
 def found(link: str, folder: str) -> bool:
     """Whether a link of a page in `folder` leads somewhere; to a notebook, if there is a source of it."""
     path = ROOT / folder / link.partition("#")[0]
-    return path.is_file() or path.suffix == ".ipynb" and (path.parent / "src" / f"{path.stem}.py").is_file()
+    return (
+        path.is_file()
+        or path.suffix == ".ipynb"
+        and (path.parent / "src" / f"{path.stem}.py").is_file()
+    )
 
 
 def words(name: str) -> str:

@@ -1,4 +1,5 @@
 """The import table of the README ("How it is built"), held against the source; sizes that keep the core readable."""
+
 import ast
 import subprocess
 import sys
@@ -9,24 +10,97 @@ import pytest
 import mtlnas_lab
 
 ROOT = Path(mtlnas_lab.__file__).parent
-CORE = ("errors", "_torchvision", "files", "checkpoints", "space", "fusion", "relaxation", "colours", "meters", "tasks",
-        "events", "backbones", "zoo", "weights", "furniture", "rooms", "packfile", "data", "lazy", "readers", "supernet", "architecture", "transfer", "lab", "baselines",
-        "evaluate", "config", "together", "search", "calibrate", "runs", "official", "presets", "recording", "experiment")
+CORE = (
+    "errors",
+    "_torchvision",
+    "files",
+    "checkpoints",
+    "space",
+    "fusion",
+    "relaxation",
+    "colours",
+    "meters",
+    "tasks",
+    "events",
+    "backbones",
+    "zoo",
+    "weights",
+    "furniture",
+    "rooms",
+    "packfile",
+    "data",
+    "lazy",
+    "readers",
+    "supernet",
+    "architecture",
+    "transfer",
+    "lab",
+    "baselines",
+    "evaluate",
+    "config",
+    "together",
+    "search",
+    "calibrate",
+    "runs",
+    "official",
+    "presets",
+    "recording",
+    "experiment",
+)
 PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
-ANYTHING = {"cli", "commands", "console", "doctor", "looking", "boards", "samples", "nyuv2", "exercises", "scale", "export", "studies", "workers", "paired", "informative", "findings", "report", "__main__"}
+ANYTHING = {
+    "cli",
+    "commands",
+    "console",
+    "doctor",
+    "looking",
+    "boards",
+    "samples",
+    "nyuv2",
+    "exercises",
+    "scale",
+    "export",
+    "studies",
+    "workers",
+    "paired",
+    "informative",
+    "findings",
+    "report",
+    "__main__",
+}
 
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}
 VIZ = {"numpy", "matplotlib", "seaborn", "networkx"}
 WIDGETS = {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"}
-EVERYTHING = CORE_INSIDE | VIZ | WIDGETS | {"tyro", "jupyter_core", "joblib", "pandas", "scipy", "onnx", "onnxscript",
-                                                       "onnxruntime", "distributed", "ray", "lightning", "lightning_fabric", "tensorboard"}
+EVERYTHING = (
+    CORE_INSIDE
+    | VIZ
+    | WIDGETS
+    | {
+        "tyro",
+        "jupyter_core",
+        "joblib",
+        "pandas",
+        "scipy",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+        "distributed",
+        "ray",
+        "lightning",
+        "lightning_fabric",
+        "tensorboard",
+    }
+)
 
 
 def modules() -> dict[str, Path]:
     """Dotted name inside the package -> file, for all but the package's own __init__."""
-    files = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-             for path in ROOT.rglob("*.py")}
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in ROOT.rglob("*.py")
+    }
     files.pop("__init__")
     return files
 
@@ -34,23 +108,37 @@ def modules() -> dict[str, Path]:
 def imports(name: str, path: Path):
     """(line, at the top?, dotted target) of each import; a target inside the package starts with a dot."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {id(child) for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-              for child in ast.walk(node)}
+    inside = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for child in ast.walk(node)
+    }
     package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             whole = node.module == "mtlnas_lab"
-            targets = [f"mtlnas_lab.{alias.name}" for alias in node.names] if whole else [node.module]
+            targets = (
+                [f"mtlnas_lab.{alias.name}" for alias in node.names] if whole else [node.module]
+            )
         elif isinstance(node, ast.ImportFrom):
-            base = ["mtlnas_lab", *package[:len(package) + 1 - node.level]]
+            base = ["mtlnas_lab", *package[: len(package) + 1 - node.level]]
             base += node.module.split(".") if node.module else []
-            targets = [".".join(base)] if node.module else [".".join([*base, alias.name]) for alias in node.names]
+            targets = (
+                [".".join(base)]
+                if node.module
+                else [".".join([*base, alias.name]) for alias in node.names]
+            )
         else:
             continue
         for target in targets:
-            yield node.lineno, id(node) not in inside, target.removeprefix("mtlnas_lab") if _ours(target) else target
+            yield (
+                node.lineno,
+                id(node) not in inside,
+                target.removeprefix("mtlnas_lab") if _ours(target) else target,
+            )
 
 
 def _ours(target: str) -> bool:
@@ -61,14 +149,16 @@ def allowed(name: str) -> tuple[set[str], set[str], set[str]]:
     """What `name` may import: modules of ours, other packages at the top, other packages inside functions."""
     part = name.split(".")[0]
     if part in CORE:
-        return {*CORE[:CORE.index(part)], "__version__"}, CORE_TOP, CORE_INSIDE
+        return {*CORE[: CORE.index(part)], "__version__"}, CORE_TOP, CORE_INSIDE
     if part == "viz":
         return PICTURES_READ | {"viz", "__version__"}, VIZ, VIZ | {"PIL"}
     if part == "widgets":
         return PICTURES_READ | {"viz", "widgets", "__version__"}, VIZ | WIDGETS, VIZ | WIDGETS
     if part in ANYTHING:
         return {*CORE, *ANYTHING, "viz", "widgets", "__version__"}, CORE_TOP | {"tyro"}, EVERYTHING
-    pytest.fail(f"{name} has no place in the import table of tests/test_layers.py; give it one there and in the README")
+    pytest.fail(
+        f"{name} has no place in the import table of tests/test_layers.py; give it one there and in the README"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
@@ -88,23 +178,50 @@ def test_imports_only_what_the_table_allows(name):
 
 def test_the_reader_of_imports_sees_every_form(tmp_path):
     source = tmp_path / "two.py"
-    source.write_text("import torch.nn\nfrom . import one\nfrom .. import space, __version__\nfrom ..runs import Run\n"
-                      "from mtlnas_lab import search\nimport mtlnas_lab.viz\n"
-                      "def f():\n    from .three import x\n    import h5py\n")
+    source.write_text(
+        "import torch.nn\nfrom . import one\nfrom .. import space, __version__\nfrom ..runs import Run\n"
+        "from mtlnas_lab import search\nimport mtlnas_lab.viz\n"
+        "def f():\n    from .three import x\n    import h5py\n"
+    )
     assert sorted(imports("viz.two", source)) == [
-        (1, True, "torch.nn"), (2, True, ".viz.one"), (3, True, ".__version__"), (3, True, ".space"),
-        (4, True, ".runs"), (5, True, ".search"), (6, True, ".viz"), (8, False, ".viz.three"), (9, False, "h5py")]
+        (1, True, "torch.nn"),
+        (2, True, ".viz.one"),
+        (3, True, ".__version__"),
+        (3, True, ".space"),
+        (4, True, ".runs"),
+        (5, True, ".search"),
+        (6, True, ".viz"),
+        (8, False, ".viz.three"),
+        (9, False, "h5py"),
+    ]
 
 
-@pytest.mark.parametrize("use, unwanted", [
-    ("mtlnas_lab", {"torch", "numpy", "matplotlib"}),
-    ("mtlnas_lab.SearchSpace", {"torch", "numpy", "matplotlib"}),
-    ("[getattr(mtlnas_lab, name) for name in mtlnas_lab._LIVES_IN]",
-     {"matplotlib", "seaborn", "networkx", "torchvision", "torchmetrics", "PIL", "h5py", "yaml", "ipywidgets"}),
-])
+@pytest.mark.parametrize(
+    "use, unwanted",
+    [
+        ("mtlnas_lab", {"torch", "numpy", "matplotlib"}),
+        ("mtlnas_lab.SearchSpace", {"torch", "numpy", "matplotlib"}),
+        (
+            "[getattr(mtlnas_lab, name) for name in mtlnas_lab._LIVES_IN]",
+            {
+                "matplotlib",
+                "seaborn",
+                "networkx",
+                "torchvision",
+                "torchmetrics",
+                "PIL",
+                "h5py",
+                "yaml",
+                "ipywidgets",
+            },
+        ),
+    ],
+)
 def test_a_fresh_import_is_cheap(use, unwanted):
     code = f"import sys, mtlnas_lab; {use}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert unwanted.isdisjoint(loaded), f"loads {unwanted.intersection(loaded)}"
 
 
@@ -114,12 +231,25 @@ def test_no_file_outgrows_a_sitting(name):
     assert lines <= 330, f"{name} has {lines} lines; the house style is 250, split it by its nouns"
 
 
-BORDER = {"official", "readers", "lazy", "weights", "zoo", "furniture"}     # other people's files and networks; the rooms' furniture
+BORDER = {
+    "official",
+    "readers",
+    "lazy",
+    "weights",
+    "zoo",
+    "furniture",
+}  # other people's files and networks; the rooms' furniture
 
 
 def test_the_core_stays_small():
-    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items() if name in CORE}
+    lines = {
+        name: len(path.read_text(encoding="utf-8").splitlines())
+        for name, path in modules().items()
+        if name in CORE
+    }
     inside = {name: count for name, count in lines.items() if name not in BORDER}
     longest = ", ".join(sorted(inside, key=inside.get)[-5:])
-    assert sum(inside.values()) <= 4500, f"the core has {sum(inside.values())} lines, 4500 at most; the longest files are {longest}"
+    assert sum(inside.values()) <= 4500, (
+        f"the core has {sum(inside.values())} lines, 4500 at most; the longest files are {longest}"
+    )
     assert sum(lines.values()) <= 6000

@@ -1,4 +1,5 @@
 """Packs that are read as needed: the same batches as in memory, within a budget, ahead of time; any Dataset."""
+
 import threading
 from itertools import islice
 
@@ -34,39 +35,67 @@ class Scenes:
         normals[0, 0] = 0
         seg = rng.integers(0, 4, self.size)
         seg[1, 1] = 255
-        return {"image": rng.integers(0, 256, (*self.size, 3), dtype=np.uint8), "segmentation": seg,
-                "normals": torch.from_numpy(normals).movedim(-1, 0), "file": f"{number}.png",
-                "depth": None if number % 5 == 4 else torch.from_numpy(rng.random((1, *self.size))) + number,
-                "room": number % 3,
-                "edges": rng.integers(0, 2, self.size, dtype=np.uint8), "object": np.array([1.0, 1.0, 2.0 + number])}
+        return {
+            "image": rng.integers(0, 256, (*self.size, 3), dtype=np.uint8),
+            "segmentation": seg,
+            "normals": torch.from_numpy(normals).movedim(-1, 0),
+            "file": f"{number}.png",
+            "depth": None
+            if number % 5 == 4
+            else torch.from_numpy(rng.random((1, *self.size))) + number,
+            "room": number % 3,
+            "edges": rng.integers(0, 2, self.size, dtype=np.uint8),
+            "object": np.array([1.0, 1.0, 2.0 + number]),
+        }
 
 
 def scenes(dataset=None, **options):
-    return from_dataset(dataset or Scenes(), {"segmentation": ["a", "b", "c", "d"], "room": 3},
-                        **{"size": SIZE, "workers": 2} | options)
+    return from_dataset(
+        dataset or Scenes(),
+        {"segmentation": ["a", "b", "c", "d"], "room": 3},
+        **{"size": SIZE, "workers": 2} | options,
+    )
 
 
 def equal(one, other):
-    return torch.equal(one[0], other[0]) and one[1].keys() == other[1].keys() and \
-        all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+    return (
+        torch.equal(one[0], other[0])
+        and one[1].keys() == other[1].keys()
+        and all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+    )
 
 
 # --- the same as in memory --------------------------------------------------------------------------------------------
 def test_items_become_what_the_lab_understands():
     source = Scenes()
     pack, item = scenes(source), source[7]
-    assert pack.tasks == ("segmentation", "normals", "depth", "room", "edges", "object") and len(pack) == 20
+    assert (
+        pack.tasks == ("segmentation", "normals", "depth", "room", "edges", "object")
+        and len(pack) == 20
+    )
     image, targets = pack.batch(torch.tensor([7, 4]))
     assert (picture(image[0]) == item["image"]).all()
     assert (targets["segmentation"][0].numpy() == item["segmentation"]).all()
     assert torch.allclose(targets["normals"][0], item["normals"].float(), atol=0.01)
     assert torch.allclose(targets["depth"][0], torch.full((1, *SIZE), 7.5), atol=0.51)
-    assert (targets["depth"][1] == 0).all()                                          # the image that lacks it
-    assert (targets["edges"][0, 0].numpy() == item["edges"]).all() and targets["room"].tolist() == [1, 1]
-    assert torch.allclose(targets["object"], torch.tensor([[1, 1, 9], [1, 1, 6]]) / torch.tensor([[11.0], [8.0]]))
-    assert pack.labels["segmentation"] == ("a", "b", "c", "d") and pack.labels["object"] == ("0", "1", "2")
+    assert (targets["depth"][1] == 0).all()  # the image that lacks it
+    assert (targets["edges"][0, 0].numpy() == item["edges"]).all() and targets["room"].tolist() == [
+        1,
+        1,
+    ]
+    assert torch.allclose(
+        targets["object"], torch.tensor([[1, 1, 9], [1, 1, 6]]) / torch.tensor([[11.0], [8.0]])
+    )
+    assert pack.labels["segmentation"] == ("a", "b", "c", "d") and pack.labels["object"] == (
+        "0",
+        "1",
+        "2",
+    )
     made = pack.make_tasks()
-    assert made["object"] == Classification("object", ("0", "1", "2"), soft=True) and not made["room"].soft
+    assert (
+        made["object"] == Classification("object", ("0", "1", "2"), soft=True)
+        and not made["room"].soft
+    )
 
 
 @pytest.mark.parametrize("memory_gb", [0.0, 1e-5, 4.0])
@@ -77,7 +106,9 @@ def test_a_search_draws_the_same_batches_as_from_memory(memory_gb):
     for ours, theirs in zip(data.split(lazy, tasks, 4, seed=3), data.split(held, tasks, 4, seed=3)):
         for one, other in islice(zip(ours, theirs), 7):
             assert equal(one, other)
-    for one, other in zip(data.sequential(lazy, tasks, 6), data.sequential(held, tasks, 6), strict=True):
+    for one, other in zip(
+        data.sequential(lazy, tasks, 6), data.sequential(held, tasks, 6), strict=True
+    ):
         assert equal(one, other)
 
 
@@ -134,13 +165,18 @@ def test_streams_read_ahead_in_other_threads():
 
     cache = Cache(read, 1.0, 1)
     assert cache.take([0, 1, 2, 3], ("image",))["image"].flatten().tolist() == [0, 1, 2, 3]
-    cache.soon([4, 5], ("image",))                                                   # returns at once
+    cache.soon([4, 5], ("image",))  # returns at once
     assert begun.wait(10) and 4 not in cache.kept
     go.set()
-    assert cache.take([5, 4, 4], ("image",))["image"].flatten().tolist() == [5, 4, 4] and not cache.coming
+    assert (
+        cache.take([5, 4, 4], ("image",))["image"].flatten().tolist() == [5, 4, 4]
+        and not cache.coming
+    )
     stream, asked = data.whole(scenes(), ("room",), 4, seed=0), []
     stream.pack = stream.pack.subset(torch.arange(20))
-    object.__setattr__(stream.pack, "soon", lambda index, tasks: asked.append((index.tolist(), tasks)))
+    object.__setattr__(
+        stream.pack, "soon", lambda index, tasks: asked.append((index.tolist(), tasks))
+    )
     next(stream)
     assert asked == [(stream._images(1).tolist(), ("room",))]
 
@@ -148,7 +184,9 @@ def test_streams_read_ahead_in_other_threads():
 def test_an_error_comes_with_its_batch_and_again_with_the_next():
     source = Scenes()
     pack = scenes(source)
-    source.__class__ = type("Broken", (Scenes,), {"__getitem__": lambda self, n: {"image": None}[f"item {n}"]})
+    source.__class__ = type(
+        "Broken", (Scenes,), {"__getitem__": lambda self, n: {"image": None}[f"item {n}"]}
+    )
     pack.soon(torch.tensor([5]), ("segmentation",))
     for _ in range(2):
         with pytest.raises(DataError, match=r"item 5 is no dict.*KeyError"):
@@ -159,19 +197,35 @@ def test_an_error_comes_with_its_batch_and_again_with_the_next():
 def test_images_are_averaged_and_labels_are_picked():
     size = (192, 256)
     rows = np.arange(192)[:, None].repeat(256, 1)
-    item = {"image": Image.fromarray(np.stack([rows] * 3, -1).astype(np.uint8)), "segmentation": rows % 2,
-            "depth": rows + 1.0}
+    item = {
+        "image": Image.fromarray(np.stack([rows] * 3, -1).astype(np.uint8)),
+        "segmentation": rows % 2,
+        "depth": rows + 1.0,
+    }
     pack = from_dataset([item], {"segmentation": 2})
     image, targets = pack.batch(torch.tensor([0]))
     assert image.shape == (1, 3, 96, 128) and pack.images.shape == (1, 3, 96, 128)
     assert (np.diff(picture(image[0])[1:-1, 0, 0].astype(int)) == 2).all()
-    assert (targets["segmentation"] == 1).all() and targets["depth"][0, 0, :, 0].tolist() == [*range(2, 194, 2)]
-    for shape, expected in ((size, (96, 128)), ((480, 640), (96, 128)), ((512, 512), (96, 96)), ((32, 64), (96, 192))):
-        assert from_dataset(Scenes(2, shape), {"segmentation": 4}, ["segmentation"]).images.shape[-2:] == expected
+    assert (targets["segmentation"] == 1).all() and targets["depth"][0, 0, :, 0].tolist() == [
+        *range(2, 194, 2)
+    ]
+    for shape, expected in (
+        (size, (96, 128)),
+        ((480, 640), (96, 128)),
+        ((512, 512), (96, 96)),
+        ((32, 64), (96, 192)),
+    ):
+        assert (
+            from_dataset(Scenes(2, shape), {"segmentation": 4}, ["segmentation"]).images.shape[-2:]
+            == expected
+        )
 
 
 def test_float_images_run_from_0_to_1():
-    item = {"image": torch.linspace(0, 1, 256).view(1, 1, 256).expand(3, 16, 256), "depth": np.ones((16, 256))}
+    item = {
+        "image": torch.linspace(0, 1, 256).view(1, 1, 256).expand(3, 16, 256),
+        "depth": np.ones((16, 256)),
+    }
     image, _ = from_dataset([item], size=(16, 256)).batch(torch.tensor([0]))
     assert (picture(image[0])[0, :, 0] == np.arange(256)).all()
 
@@ -182,19 +236,31 @@ def changed(**by):
     return [good[n] if n != 6 else good[n] | by for n in range(20)]
 
 
-@pytest.mark.parametrize("by, message", [
-    ({"image": None}, "item 6 has no 'image' of three axes"),
-    ({"image": np.zeros(SIZE, np.uint8)}, "item 6 has no 'image'"),
-    ({"image": np.zeros((*SIZE, 4), np.uint8)}, r"item 6: is uint8 of shape \(12, 16, 4\)"),
-    ({"image": np.zeros((*SIZE, 3), np.int64)}, "item 6: is int64"),
-    ({"segmentation": np.zeros((12, 15), int)}, r"item 6: segmentation is of shape \(12, 15\).*12 × 16 pixels"),
-    ({"segmentation": np.full(SIZE, 4)}, "segmentation is 4, but must be a whole number from 0 to 3, or 255"),
-    ({"segmentation": np.zeros(SIZE)}, "segmentation is float64"), ({"segmentation": np.full(SIZE, -1)}, "is -1"),
-    ({"normals": np.zeros(SIZE)}, r"normals is of shape \(12, 16\).*asks for \(12, 16, 3\)"),
-    ({"edges": np.full(SIZE, 2)}, "edges is 2, but must be a whole number from 0 to 1"),
-    ({"room": 3}, "room is 3, but must be a whole number from 0 to 2, or -1"),
-    ({"object": np.ones(4)}, "object must hold the shares of 3 classes"),
-    ({"object": np.array([1, np.nan, 0])}, "shares"), ({"object": np.array([1.0, -1, 2])}, "none below 0")])
+@pytest.mark.parametrize(
+    "by, message",
+    [
+        ({"image": None}, "item 6 has no 'image' of three axes"),
+        ({"image": np.zeros(SIZE, np.uint8)}, "item 6 has no 'image'"),
+        ({"image": np.zeros((*SIZE, 4), np.uint8)}, r"item 6: is uint8 of shape \(12, 16, 4\)"),
+        ({"image": np.zeros((*SIZE, 3), np.int64)}, "item 6: is int64"),
+        (
+            {"segmentation": np.zeros((12, 15), int)},
+            r"item 6: segmentation is of shape \(12, 15\).*12 × 16 pixels",
+        ),
+        (
+            {"segmentation": np.full(SIZE, 4)},
+            "segmentation is 4, but must be a whole number from 0 to 3, or 255",
+        ),
+        ({"segmentation": np.zeros(SIZE)}, "segmentation is float64"),
+        ({"segmentation": np.full(SIZE, -1)}, "is -1"),
+        ({"normals": np.zeros(SIZE)}, r"normals is of shape \(12, 16\).*asks for \(12, 16, 3\)"),
+        ({"edges": np.full(SIZE, 2)}, "edges is 2, but must be a whole number from 0 to 1"),
+        ({"room": 3}, "room is 3, but must be a whole number from 0 to 2, or -1"),
+        ({"object": np.ones(4)}, "object must hold the shares of 3 classes"),
+        ({"object": np.array([1, np.nan, 0])}, "shares"),
+        ({"object": np.array([1.0, -1, 2])}, "none below 0"),
+    ],
+)
 def test_an_item_that_does_not_fit_is_named(by, message):
     pack = scenes(changed(**by))
     with pytest.raises(DataError, match=message) as caught:
@@ -205,11 +271,16 @@ def test_an_item_that_does_not_fit_is_named(by, message):
 def test_a_dataset_that_teaches_nothing_is_refused():
     image = {"image": np.zeros((*SIZE, 3), np.uint8)}
     for wrong, options, message in (
-            ([], {}, "is empty"), ([image], {}, "no item teaches anything"),
-            ([image], {"tasks": ["depth"]}, "teaches depth"), ([image | {"normal": 1}], {}, "the lab knows segm"),
-            ([image | {"room": 1}], {}, "labels={'room': 13}"), ([{"depth": 1}], {}, "no 'image'"),
-            ([3], {}, "item 0 is no dict"), (Scenes(), {"tasks": ["depth"], "memory_gb": -1}, "-1 GiB"),
-            (Scenes(), {"tasks": ["depth"], "size": (0, 8)}, "0 × 8")):
+        ([], {}, "is empty"),
+        ([image], {}, "no item teaches anything"),
+        ([image], {"tasks": ["depth"]}, "teaches depth"),
+        ([image | {"normal": 1}], {}, "the lab knows segm"),
+        ([image | {"room": 1}], {}, "labels={'room': 13}"),
+        ([{"depth": 1}], {}, "no 'image'"),
+        ([3], {}, "item 0 is no dict"),
+        (Scenes(), {"tasks": ["depth"], "memory_gb": -1}, "-1 GiB"),
+        (Scenes(), {"tasks": ["depth"], "size": (0, 8)}, "0 × 8"),
+    ):
         with pytest.raises(DataError, match=message):
             from_dataset(wrong, **options)
 

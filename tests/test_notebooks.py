@@ -1,4 +1,5 @@
 """The built notebooks are their sources; they are light, quick enough, and their solutions pass their own checks."""
+
 import importlib.util
 import os
 import re
@@ -22,7 +23,9 @@ spec.loader.exec_module(build)
 def test_built_is_the_source_and_light(source):
     path = FOLDER / f"{source.stem}.ipynb"
     built = nbformat.read(path, 4)
-    assert [c.source for c in built.cells] == [c.source for c in build.cells(source)], "run `make notebooks`"
+    assert [c.source for c in built.cells] == [c.source for c in build.cells(source)], (
+        "run `make notebooks`"
+    )
     assert path.stat().st_size <= 400_000
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"/(home|root|Users|work|tmp)/", text), "a path of a machine"
@@ -40,7 +43,9 @@ def test_code_cells_are_short(source, form):
 
 
 def minutes(notebook) -> float:
-    return float(re.search(r"About (½|\d+) minute", notebook.cells[0].source)[1].replace("½", "0.5"))
+    return float(
+        re.search(r"About (½|\d+) minute", notebook.cells[0].source)[1].replace("½", "0.5")
+    )
 
 
 def test_the_minutes_on_top_are_true():
@@ -49,13 +54,17 @@ def test_the_minutes_on_top_are_true():
     for source in COURSE:
         built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
         stated[source.stem] = minutes(built)
-        assert built.metadata["mtlnas_lab"]["seconds"] <= 60 * stated[source.stem], f"{source.stem} took longer than it says"
+        assert built.metadata["mtlnas_lab"]["seconds"] <= 60 * stated[source.stem], (
+            f"{source.stem} took longer than it says"
+        )
         assert stated[source.stem] <= 4
     assert sum(stated.values()) <= 25
     readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     for name, least in stated.items():
         row = re.search(rf"\({re.escape(f'notebooks/{name}.ipynb')}\).*\| *(½|\d+) *\|", readme)
-        assert row and float(row[1].replace("½", "0.5")) == least, f"README's table says other minutes for {name}"
+        assert row and float(row[1].replace("½", "0.5")) == least, (
+            f"README's table says other minutes for {name}"
+        )
 
 
 def test_every_built_notebook_has_a_source():
@@ -79,19 +88,34 @@ def test_exercises_have_two_hints_and_a_stub(source):
     folded = [c.source for c in build.cells(source) if "<summary>Hint 1</summary>" in c.source]
     assert len(folded) == len(asked(source))
     assert all("Hint 2" in text and "Solution" in text for text in folded)
-    assert sum(bool(re.search(r"# your turn: about \d+ lines?\n.*\.\.\.", c.source)) for c in build.cells(source)) == len(asked(source))
+    assert sum(
+        bool(re.search(r"# your turn: about \d+ lines?\n.*\.\.\.", c.source))
+        for c in build.cells(source)
+    ) == len(asked(source))
 
 
 def execute(source: Path, form: str, tmp_path) -> nbformat.NotebookNode:
-    notebook = nbformat.v4.new_notebook(cells=build.cells(source, form), metadata={"kernelspec": build.KERNEL})
-    env = {**os.environ, "MTLNAS_LAB_FAST": "1", "MTLNAS_LAB_PROGRESS": str(tmp_path / "progress.json")}
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute(env=env)
+    notebook = nbformat.v4.new_notebook(
+        cells=build.cells(source, form), metadata={"kernelspec": build.KERNEL}
+    )
+    env = {
+        **os.environ,
+        "MTLNAS_LAB_FAST": "1",
+        "MTLNAS_LAB_PROGRESS": str(tmp_path / "progress.json"),
+    }
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}}).execute(
+        env=env
+    )
     return notebook
 
 
 @pytest.mark.parametrize("source", [s for s in SOURCES if asked(s)], ids=lambda p: p.stem)
 def test_the_solutions_pass_their_checks(source, tmp_path):
     notebook = execute(source, "teacher", tmp_path)
-    said = "\n".join(output["data"]["text/plain"] for cell in notebook.cells for output in cell.get("outputs", [])
-                     if "data" in output)
+    said = "\n".join(
+        output["data"]["text/plain"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
     assert [name for name in asked(source) if f"✓ solved · {name}:" not in said] == []

@@ -1,4 +1,5 @@
 """The importer, on small files of the published file's structure."""
+
 import json
 
 import numpy as np
@@ -11,14 +12,18 @@ from mtlnas_lab.nyuv2 import _camera, import_nyuv2, normals
 
 h5py = pytest.importorskip("h5py", reason="h5py reads the published file")
 
-FULL = (120, 160)                                          # a quarter of the published 480 x 640
+FULL = (120, 160)  # a quarter of the published 480 x 640
 NAMES = ["book", "wall", "floor", "chair"]
-PLANES = [(0.2, 0.0, 0.5), (0.0, 0.3, 0.4), (0.0, 0.0, 0.25)]        # 1/z = a x + b y + c: one for each image
+PLANES = [
+    (0.2, 0.0, 0.5),
+    (0.0, 0.3, 0.4),
+    (0.0, 0.0, 0.25),
+]  # 1/z = a x + b y + c: one for each image
 
 
 def plane_depth(a, b, c):
     """(H, W) metres as the Kinect sees this plane in a picture of FULL size."""
-    v, u = np.mgrid[:FULL[0], :FULL[1]] + 0.5
+    v, u = np.mgrid[: FULL[0], : FULL[1]] + 0.5
     x = (u * 4 - (325.582449 - 0.5)) / 518.857901
     y = (v * 4 - (253.736166 - 0.5)) / 519.469611
     return 1 / (a * x + b * y + c)
@@ -29,7 +34,9 @@ def cells(file, texts):
     group = file.require_group("#refs#")
     references = np.empty((1, len(texts)), h5py.ref_dtype)
     for n, text in enumerate(texts):
-        references[0, n] = group.create_dataset(f"{len(group)}", data=np.array([[ord(c)] for c in text], np.uint16)).ref
+        references[0, n] = group.create_dataset(
+            f"{len(group)}", data=np.array([[ord(c)] for c in text], np.uint16)
+        ).ref
     return references
 
 
@@ -37,10 +44,10 @@ def contents():
     """Axes as a reader of HDF5 meets them: MATLAB's, reversed."""
     height, width = FULL
     images = np.zeros((3, 3, width, height), np.uint8)
-    images[:, 0, :width // 2] = 200                                  # red on the left
-    images[:, 2, :, height // 2:] = 100                              # blue below
+    images[:, 0, : width // 2] = 200  # red on the left
+    images[:, 2, :, height // 2 :] = 100  # blue below
     labels = np.full((3, width, height), 2, np.uint16)
-    labels[:, :, height // 2:] = 3                                   # floor below wall
+    labels[:, :, height // 2 :] = 3  # floor below wall
     labels[0, :40] = 0
     labels[2, 60:80, 40:60] = 4
     depths = np.stack([plane_depth(*plane).T for plane in PLANES]).astype(np.float32)
@@ -48,7 +55,9 @@ def contents():
     return {"images": images, "depths": depths, "labels": labels}
 
 
-def write(path, arrays=None, names=NAMES, scenes=("kitchen", "bedroom", "kitchen"), scene_key="sceneTypes"):
+def write(
+    path, arrays=None, names=NAMES, scenes=("kitchen", "bedroom", "kitchen"), scene_key="sceneTypes"
+):
     with h5py.File(path, "w", userblock_size=512) as file:
         for key, array in (contents() if arrays is None else arrays).items():
             file.create_dataset(key, data=array, compression="gzip")
@@ -71,19 +80,24 @@ def test_the_pack_has_what_the_file_has(tmp_path, mat):
     assert pack.tasks == ("segmentation", "normals", "depth", "edges", "scene") and len(pack) == 3
     assert pack.images.shape == (3, 3, 24, 32)
     image = pack.images[0].float()
-    assert image[0, :, :13].min() == 200 and image[0, :, 19:].max() == 0             # left is left
-    assert image[2, :9].max() == 0 and image[2, 15:].min() == 100                    # below is below
-    assert pack.labels == {"segmentation": ("floor", "wall"), "scene": ("kitchen", "bedroom", "other")}
+    assert image[0, :, :13].min() == 200 and image[0, :, 19:].max() == 0  # left is left
+    assert image[2, :9].max() == 0 and image[2, 15:].min() == 100  # below is below
+    assert pack.labels == {
+        "segmentation": ("floor", "wall"),
+        "scene": ("kitchen", "bedroom", "other"),
+    }
     _, targets = pack.batch(torch.arange(3))
     seg = targets["segmentation"]
     assert targets["scene"].tolist() == [0, 1, 0]
     assert seg[1, 0].unique().tolist() == [1] and seg[1, -1].unique().tolist() == [0]
     assert (seg[0, :, :6] == 255).all() and (seg[2] == 255).any()
     rows = targets["edges"][1, 0].nonzero()[:, 0].unique().tolist()
-    assert len(rows) == 1 and abs(rows[0] - 11) <= 1                                 # where the floor begins
+    assert len(rows) == 1 and abs(rows[0] - 11) <= 1  # where the floor begins
     with np.load(tmp_path / "pack.npz") as raw:
         about = str(raw["about"])
-        assert ((raw["normal"] != 0).any(-1) == raw["normal_valid"]).all() and not raw["normal_valid"].all()
+        assert ((raw["normal"] != 0).any(-1) == raw["normal_valid"]).all() and not raw[
+            "normal_valid"
+        ].all()
         assert (raw["depth_mm"] == 0).any(axis=(1, 2)).tolist() == [False, True, False]
     assert "derived" in about and "most frequent" in about and "3 of 3 images" in about
 
@@ -95,17 +109,25 @@ def test_depth_and_normals_are_those_of_the_planes(tmp_path, mat):
     for n, (a, b, c) in enumerate(PLANES):
         normal = -torch.tensor([a, b, c]) / np.linalg.norm([a, b, c])
         valid = targets["normals"][n].any(0)
-        assert valid[2:-2, 2:-2].float().mean() > (0.9 if n == 1 else 0.95)          # the second has a hole
+        assert valid[2:-2, 2:-2].float().mean() > (0.9 if n == 1 else 0.95)  # the second has a hole
         assert (targets["normals"][n][:, valid].T - normal).abs().max() < 0.02
         true = plane_depth(a, b, c)[11:118, 10:150]
-        assert true.min() - 0.01 < targets["depth"][n][targets["depth"][n] > 0].min() < true.min() * 1.1
-    assert (targets["depth"][0, 0].diff(dim=1) < 0).all()                            # nearer to the right
-    assert (targets["depth"][1, 0, :, :8].diff(dim=0) < 0).all()                    # nearer below
+        assert (
+            true.min() - 0.01
+            < targets["depth"][n][targets["depth"][n] > 0].min()
+            < true.min() * 1.1
+        )
+    assert (targets["depth"][0, 0].diff(dim=1) < 0).all()  # nearer to the right
+    assert (targets["depth"][1, 0, :, :8].diff(dim=0) < 0).all()  # nearer below
 
 
 def test_the_camera_is_the_published_one():
-    assert _camera((480, 640), (426, 560)) == pytest.approx((518.857901, 519.469611, 284.582449, 208.736166))
-    assert _camera((480, 640), (96, 128)) == pytest.approx((118.596092, 117.063574, 64.661703, 46.651812), abs=1e-5)
+    assert _camera((480, 640), (426, 560)) == pytest.approx(
+        (518.857901, 519.469611, 284.582449, 208.736166)
+    )
+    assert _camera((480, 640), (96, 128)) == pytest.approx(
+        (118.596092, 117.063574, 64.661703, 46.651812), abs=1e-5
+    )
 
 
 def test_normals_are_unsound_at_steps_holes_and_borders():
@@ -126,18 +148,34 @@ def test_a_mapping_gives_the_standard_classes(tmp_path, mat):
     pack = Pack.load(tmp_path / "pack.npz")
     assert pack.tasks[0] == "seg13" and pack.labels["seg13"] == tuple(names)
     assert set(pack.targets["seg13"].unique().tolist()) == {0, 5, 12}
-    for wrong in ({"seg13": {"names": names, "map": [2, 12, 5]}}, {"seg13": {"names": names, "map": [2, 12, 5, 14]}},
-                  {"seg13": {"names": names[1:], "map": [2, 12, 5, 0]}}, {"seg14": {"names": names, "map": [0] * 4}},
-                  {"seg13": {"names": names}}, {}, [1]):
+    for wrong in (
+        {"seg13": {"names": names, "map": [2, 12, 5]}},
+        {"seg13": {"names": names, "map": [2, 12, 5, 14]}},
+        {"seg13": {"names": names[1:], "map": [2, 12, 5, 0]}},
+        {"seg14": {"names": names, "map": [0] * 4}},
+        {"seg13": {"names": names}},
+        {},
+        [1],
+    ):
         mapping.write_text(json.dumps(wrong))
         with pytest.raises(DataError, match="mapping.json"):
             import_nyuv2(mat, tmp_path / "pack.npz", size=(24, 32), classes=mapping)
 
 
 def test_some_images_and_scenes_by_their_names(tmp_path):
-    mat = write(tmp_path / "labeled.mat", scenes=("kitchen_0004a", "bedroom_0010", "kitchen_0016"), scene_key="scenes")
+    mat = write(
+        tmp_path / "labeled.mat",
+        scenes=("kitchen_0004a", "bedroom_0010", "kitchen_0016"),
+        scene_key="scenes",
+    )
     seen = []
-    import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16), images=[2, 0], track=lambda n: seen.extend(n) or n)
+    import_nyuv2(
+        mat,
+        tmp_path / "pack.npz",
+        size=(12, 16),
+        images=[2, 0],
+        track=lambda n: seen.extend(n) or n,
+    )
     with np.load(tmp_path / "pack.npz") as pack:
         assert pack["index"].tolist() == [2, 0] == seen and pack["scene10"].tolist() == [0, 0]
         assert pack["scene10_names"].tolist() == ["kitchen", "bedroom", "other"]
@@ -150,11 +188,16 @@ def without(key):
     return {name: array for name, array in contents().items() if name != key}
 
 
-@pytest.mark.parametrize("arrays, message", [
-    (without("depths"), "'depths' is no data set"), (contents() | {"labels": contents()["labels"][:2]}, "do not match"),
-    (contents() | {"images": contents()["images"].astype(np.uint16)}, "do not match"),
-    (contents() | {"depths": contents()["labels"]}, "'depths' is no data set"),
-    (contents() | {"labels": contents()["labels"] + 9}, "of 4 names")])
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (without("depths"), "'depths' is no data set"),
+        (contents() | {"labels": contents()["labels"][:2]}, "do not match"),
+        (contents() | {"images": contents()["images"].astype(np.uint16)}, "do not match"),
+        (contents() | {"depths": contents()["labels"]}, "'depths' is no data set"),
+        (contents() | {"labels": contents()["labels"] + 9}, "of 4 names"),
+    ],
+)
 def test_a_file_of_another_structure_is_refused(tmp_path, arrays, message):
     mat = write(tmp_path / "labeled.mat", arrays)
     with pytest.raises(DataError, match=message) as caught:
@@ -189,6 +232,6 @@ def test_links_and_references_open_nothing_else(tmp_path):
     with pytest.raises(DataError, match="'depths' is no data set"):
         import_nyuv2(mat, tmp_path / "pack.npz")
     with h5py.File(write(mat), "r+") as file:
-        file["names"][0, 0] = file["#refs#"].ref                     # a reference to a group
+        file["names"][0, 0] = file["#refs#"].ref  # a reference to a group
     with pytest.raises(DataError, match="short texts"):
         import_nyuv2(mat, tmp_path / "pack.npz")

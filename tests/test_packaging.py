@@ -1,4 +1,5 @@
 """pyproject.toml, constraints.txt, environment.yml, CITATION.cff and the package's front door agree with each other."""
+
 import ast
 import importlib.metadata
 import re
@@ -20,7 +21,10 @@ CONDA_NAME = {"torch": "pytorch", "playwright": "playwright-python"}
 def ranges() -> dict[str, Requirement]:
     """All requirements of pyproject.toml, with the extras, by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    texts = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    texts = [
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+    ]
     return {r.name: r for r in map(Requirement, texts) if r.name != project["name"]}
 
 
@@ -38,16 +42,26 @@ def test_every_requirement_is_a_range():
 def test_pins_are_plain_versions_inside_the_ranges():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     odd = [line for line in lines[1:] if not re.fullmatch(r"[a-z0-9._-]+==[0-9][0-9a-z.]*", line)]
-    assert odd == [], "constraints.txt holds name==version only: no address, no editable line, no +cpu"
+    assert odd == [], (
+        "constraints.txt holds name==version only: no address, no editable line, no +cpu"
+    )
     for name, requirement in ranges().items():
-        assert requirement.specifier.contains(Version(pins()[name])), f"{name}=={pins()[name]} is outside {requirement}"
+        assert requirement.specifier.contains(Version(pins()[name])), (
+            f"{name}=={pins()[name]} is outside {requirement}"
+        )
 
 
 def test_pins_cover_all_that_the_requirements_bring():
     """Walks the installed packages from pyproject's requirements on: what is not pinned may change overnight."""
-    other = [name for name in ranges() if Version(importlib.metadata.version(name)).public != pins()[name]]
+    other = [
+        name
+        for name in ranges()
+        if Version(importlib.metadata.version(name)).public != pins()[name]
+    ]
     if other:
-        pytest.skip(f"this environment was not made with constraints.txt: other versions of {', '.join(other)}")
+        pytest.skip(
+            f"this environment was not made with constraints.txt: other versions of {', '.join(other)}"
+        )
     pinned = {canonicalize_name(name) for name in pins()}
     todo, seen = list(ranges().values()), set()
     while todo:
@@ -57,20 +71,29 @@ def test_pins_cover_all_that_the_requirements_bring():
             continue
         seen.add((name, *sorted(requirement.extras)))
         if name.startswith(("nvidia-", "cuda-")) or name in {"triton", "mtlnas-lab"}:
-            continue                                    # the builds with CUDA bring these, pinned by torch itself
-        assert name in pinned, f"{requirement} is installed and not pinned; add it to constraints.txt"
+            continue  # the builds with CUDA bring these, pinned by torch itself
+        assert name in pinned, (
+            f"{requirement} is installed and not pinned; add it to constraints.txt"
+        )
         for text in importlib.metadata.requires(name) or ():
             further = Requirement(text)
             extras = ("", *requirement.extras)
-            if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+            if further.marker is None or any(
+                further.marker.evaluate({"extra": extra}) for extra in extras
+            ):
                 todo.append(further)
 
 
 def test_conda_asks_for_the_same():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     conda = {line for line in environment["dependencies"] if isinstance(line, str)} - {"pip"}
-    python = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
-    ours = {f"{CONDA_NAME.get(name, name)}{_in_order(requirement)}" for name, requirement in ranges().items()}
+    python = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "requires-python"
+    ]
+    ours = {
+        f"{CONDA_NAME.get(name, name)}{_in_order(requirement)}"
+        for name, requirement in ranges().items()
+    }
     assert conda == ours | {f"python{python}"}
     assert environment["dependencies"][-1] == {"pip": ["-e ."]}
 
@@ -109,7 +132,11 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_type_checkers_see_the_same_names():
     tree = ast.parse(Path(mtlnas_lab.__file__).read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    block = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
     seen = {alias.name: statement.module for statement in block.body for alias in statement.names}
     assert seen == {**dict.fromkeys(mtlnas_lab._MODULES), **mtlnas_lab._LIVES_IN}
 

@@ -43,6 +43,7 @@ def test_shipped_backbones_beat_the_trivial_answer():
     batches = lambda: sequential(lab.data["test"], tuple(lab.tasks), 60)  # noqa: E731
     lazy = trivial(lab.tasks, sequential(lab.data["train"], tuple(lab.tasks), 60), batches())
     for task, backbone in lab.supernet.backbones.items():
+
         class One(torch.nn.Module):
             def __init__(self, net, name):
                 super().__init__()
@@ -50,6 +51,7 @@ def test_shipped_backbones_beat_the_trivial_answer():
 
             def forward(self, image):
                 return {self.name: self.net(image)}
+
         scores = evaluate(One(backbone, task), None, {task: lab.tasks[task]}, batches())[task]
         better = {"segmentation": ("pixel_accuracy", 1), "normals": ("mean_angle", -1)}[task]
         assert better[1] * (scores[better[0]] - lazy[task][better[0]]) > 0.05
@@ -61,7 +63,11 @@ def test_recorded_runs(name, weight):
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 1e6
     run = Run.open(folder)
     log = run.log
-    assert isinstance(log, EventLog) and log.finished.step == len(log.steps) == 500 and log.problems == []
+    assert (
+        isinstance(log, EventLog)
+        and log.finished.step == len(log.steps) == 500
+        and log.problems == []
+    )
     assert log.steps[-1].entropy_weight == pytest.approx(weight, abs=0.1)
     assert (log.steps[-1].entropy_fraction < 0.1) == (weight > 0)
     assert 0 < sum(a > 0 for a in log.steps[-1].alpha) < 48
@@ -91,9 +97,13 @@ def test_a_pack_without_splits_lends_images(pack):
     again = presets.load_data(pack)
     assert all(torch.equal(data[s].images, again[s].images) for s in data)
     whole = torch.cat([part.images.flatten(1) for part in data.values()]).unique(dim=0)
-    assert len(whole) == 30                                             # no image in two of them
+    assert len(whole) == 30  # no image in two of them
     other = presets.load_data(pack, eval_data=pack)
-    assert {split: len(part) for split, part in other.items()} == {"val": 3, "train": 27, "test": 30}
+    assert {split: len(part) for split, part in other.items()} == {
+        "val": 3,
+        "train": 27,
+        "test": 30,
+    }
     assert len(presets.load_data(pack, eval_data="rooms")["test"]) == 120
 
 
@@ -112,16 +122,27 @@ def test_a_lab_is_drawn_by_its_seed_alone(pack):
 
 def test_three_tasks_and_image_tasks(pack):
     lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "depth", "room"))
-    out = lab.supernet(lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space)))
+    out = lab.supernet(
+        lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space))
+    )
     assert len(lab.space) == 6 * 24 and out["room"].shape == (2, 5) and out["depth"].shape[1] == 1
 
 
-@pytest.mark.parametrize("backbone, edges, fusion", [
-    ("resnet18", 3 * 24, NDDR), ("segmentation=resnet50,depth=resnet18", 34 + 48 + 27, NDDR),
-    ({"room": "vit"}, 48 + 2 * 43, ResidualFusion)])
+@pytest.mark.parametrize(
+    "backbone, edges, fusion",
+    [
+        ("resnet18", 3 * 24, NDDR),
+        ("segmentation=resnet50,depth=resnet18", 34 + 48 + 27, NDDR),
+        ({"room": "vit"}, 48 + 2 * 43, ResidualFusion),
+    ],
+)
 def test_backbones_by_name(pack, backbone, edges, fusion):
-    lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "depth", "room"), backbone=backbone)
-    out = lab.supernet(lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space)))
+    lab = presets.make_lab(
+        "tiny", presets.load_data(pack), ("segmentation", "depth", "room"), backbone=backbone
+    )
+    out = lab.supernet(
+        lab.data["val"].batch(torch.arange(2), lab.tasks)[0], torch.rand(len(lab.space))
+    )
     assert len(lab.space) == edges and out["segmentation"].ndim == 4 and out["room"].shape == (2, 5)
     assert {type(f) for f in lab.supernet.fusion.values()} == {fusion}
 
@@ -130,14 +151,18 @@ def test_full_size_backbones_have_the_papers_spaces():
     full = presets.preset("vgg16").backbones
     with torch.device("meta"):
         plans = {name: full[name](outputs=40).plan for name in ("vgg16", "resnet50", "vit")}
-    counts = {name: len(SearchSpace.build(dict.fromkeys("ab", plan))) for name, plan in plans.items()}
+    counts = {
+        name: len(SearchSpace.build(dict.fromkeys("ab", plan))) for name, plan in plans.items()
+    }
     assert counts == {"vgg16": 48, "resnet50": 72, "vit": 48}
 
 
 def test_budget():
     config = presets.preset("tiny").search
     changed = presets.with_budget(config, 100, 3.0, seed=9)
-    assert (changed.steps, changed.seed) == (100, 9) and changed.entropy_weight == Schedule(3.0, 0.0, (0.3, 1.0))
+    assert (changed.steps, changed.seed) == (100, 9) and changed.entropy_weight == Schedule(
+        3.0, 0.0, (0.3, 1.0)
+    )
     assert presets.with_budget(config) == config
     off = presets.with_budget(config, entropy_weight=0)
     assert max(off.entropy_weight(step, 500) for step in range(500)) == 0
@@ -145,11 +170,17 @@ def test_budget():
 
 def test_errors(pack, tmp_path, monkeypatch):
     data = presets.load_data(pack)
-    for make, kind, words in ((lambda: presets.preset("big"), ConfigError, "tiny, vgg16"),
-                              (lambda: presets.make_lab("tiny", data, ("depth",)), ConfigError, "two tasks"),
-                              (lambda: presets.load_data(tmp_path / "no.npz"), DataError, "no such file"),
-                              (lambda: presets.load_backbones(presets.make_lab("tiny", data), tmp_path), RunError, "--pretrain-steps"),
-                              (lambda: pick_device("abacus"), ConfigError, "'auto'")):
+    for make, kind, words in (
+        (lambda: presets.preset("big"), ConfigError, "tiny, vgg16"),
+        (lambda: presets.make_lab("tiny", data, ("depth",)), ConfigError, "two tasks"),
+        (lambda: presets.load_data(tmp_path / "no.npz"), DataError, "no such file"),
+        (
+            lambda: presets.load_backbones(presets.make_lab("tiny", data), tmp_path),
+            RunError,
+            "--pretrain-steps",
+        ),
+        (lambda: pick_device("abacus"), ConfigError, "'auto'"),
+    ):
         with pytest.raises(kind, match=words):
             make()
     monkeypatch.setenv("MTLNAS_LAB_SAMPLES", str(tmp_path))
@@ -165,7 +196,10 @@ def test_smoke_sizes(monkeypatch):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name, tasks", [("nyuv2_train795_96x128", ("seg13", "normals")), ("fashion_train_64", ("article", "colour"))])
+@pytest.mark.parametrize(
+    "name, tasks",
+    [("nyuv2_train795_96x128", ("seg13", "normals")), ("fashion_train_64", ("article", "colour"))],
+)
 def test_real_photographs_make_a_lab(real_data, name, tasks):
     data = presets.load_data(real_data / f"{name}.npz")
     lab = presets.make_lab("tiny", data, tasks)
@@ -174,8 +208,16 @@ def test_real_photographs_make_a_lab(real_data, name, tasks):
     assert set(losses) == set(tasks) and all(math.isfinite(v.item()) for v in losses.values())
 
 
-@pytest.mark.parametrize("gpus, name, picked", [(2, "auto", "cuda"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1"), (0, "auto", "cpu"),
-                                                (0, "cpu", "cpu")])
+@pytest.mark.parametrize(
+    "gpus, name, picked",
+    [
+        (2, "auto", "cuda"),
+        (2, "cuda", "cuda"),
+        (2, "cuda:1", "cuda:1"),
+        (0, "auto", "cpu"),
+        (0, "cpu", "cpu"),
+    ],
+)
 def test_devices_that_are_there(gpus, name, picked, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
@@ -183,12 +225,22 @@ def test_devices_that_are_there(gpus, name, picked, monkeypatch):
     assert pick_device(name) == torch.device(picked)
 
 
-@pytest.mark.parametrize("gpus, name, there", [(2, "cuda:2", "cuda:0, cuda:1, cpu:0"), (0, "cuda", "cpu:0"), (2, "cuda:x", "cuda:0"),
-                                               (2, "mps", "cuda:0"), (2, "", "cuda:0")])
+@pytest.mark.parametrize(
+    "gpus, name, there",
+    [
+        (2, "cuda:2", "cuda:0, cuda:1, cpu:0"),
+        (0, "cuda", "cpu:0"),
+        (2, "cuda:x", "cuda:0"),
+        (2, "mps", "cuda:0"),
+        (2, "", "cuda:0"),
+    ],
+)
 def test_a_device_that_is_absent_is_one_line_with_those_there_are(gpus, name, there, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=f"device '{name}' is not on this machine; there is {there}") as caught:
+    with pytest.raises(
+        ConfigError, match=f"device '{name}' is not on this machine; there is {there}"
+    ) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)

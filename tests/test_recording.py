@@ -1,4 +1,5 @@
 """A search in its folder: stopped anywhere, gone on with exactly there, by the same process or another one."""
+
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,14 +23,25 @@ STEPS = 8
 
 def a_search(evaluate_every=3):
     lab = small_lab()
-    config = SearchConfig(steps=STEPS, batch_size=2, evaluate_every=evaluate_every, alpha_gates="stochastic")
-    return Search(lab, config, Stream(lab), Stream(lab, first=7),
-                  evaluate=lambda search: {"hard": {"normals": {"alpha": float(search.lab.alphas.alpha.detach().sum())}}})
+    config = SearchConfig(
+        steps=STEPS, batch_size=2, evaluate_every=evaluate_every, alpha_gates="stochastic"
+    )
+    return Search(
+        lab,
+        config,
+        Stream(lab),
+        Stream(lab, first=7),
+        evaluate=lambda search: {
+            "hard": {"normals": {"alpha": float(search.lab.alphas.alpha.detach().sum())}}
+        },
+    )
 
 
 def folder(path, again=False):
     search = a_search()
-    return Run.resume(path) if again else Run.create(path, search.config.to_json(), search.lab.space)
+    return (
+        Run.resume(path) if again else Run.create(path, search.config.to_json(), search.lab.space)
+    )
 
 
 def told(path):
@@ -83,8 +95,10 @@ def test_a_stopped_studio_goes_on_where_it_stopped(tmp_path, whole):
             one.source.poll()
             assert one.source.mode == "stopped"
         at = one.log.steps[-1].step
-        assert at == 6 and one.log.of(Checkpoint)[-1].step == 6 and one.source.checkpoints()[-1] == 6
-        one.turn(entropy_weight=10.0)                                    # the setting it has: only the mark is new
+        assert (
+            at == 6 and one.log.of(Checkpoint)[-1].step == 6 and one.source.checkpoints()[-1] == 6
+        )
+        one.turn(entropy_weight=10.0)  # the setting it has: only the mark is new
         one.start()
         one.source.driver.join(20)
         one.source.poll()
@@ -145,7 +159,11 @@ while search.step_number < 3:
 
 def test_a_process_that_ends_leaves_a_run_that_goes_on(tmp_path, whole):
     """As a kernel that is shut down: its main thread is over while the search's thread is not."""
-    subprocess.run([sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(tmp_path / "run")], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(tmp_path / "run")],
+        check=True,
+        timeout=60,
+    )
     steps = told(tmp_path / "run")[0]
     with folder(tmp_path / "run", again=True) as run:
         assert 3 <= run.checkpoints()[-1].step == len(steps) < STEPS

@@ -1,4 +1,5 @@
 """Run folders: what is written is there, what is damaged is told, what is not ours is refused."""
+
 import hashlib
 import json
 import os
@@ -16,15 +17,29 @@ import torch
 from mtlnas_lab import checkpoints, events, files, runs
 from mtlnas_lab.checkpoints import HEADER, TENSORS
 from mtlnas_lab.errors import RunError
-from mtlnas_lab.events import Checkpoint, Evaluated, EventLog, Finished, Recovered, Resumed, Started, Step, Turned
+from mtlnas_lab.events import (
+    Checkpoint,
+    Evaluated,
+    EventLog,
+    Finished,
+    Recovered,
+    Resumed,
+    Started,
+    Step,
+    Turned,
+)
 from mtlnas_lab.runs import Run
 from mtlnas_lab.space import SearchSpace
 
 ROOT = Path(__file__).parents[1]
-SPACE = {"plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
-         "edges": ["b:0 -> a:0", "a:0 -> b:0"]}
+SPACE = {
+    "plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
+    "edges": ["b:0 -> a:0", "a:0 -> b:0"],
+}
 CONFIG = {"steps": 12, "rates": (0.5, 1.0), "limit": float("inf")}
-posix = pytest.mark.skipif(os.name != "posix", reason="needs the processes and files of a POSIX system")
+posix = pytest.mark.skipif(
+    os.name != "posix", reason="needs the processes and files of a POSIX system"
+)
 
 
 def started():
@@ -32,7 +47,9 @@ def started():
 
 
 def step(number, entropy=0.5):
-    return Step(number, (0.5 * number, 1.0), (0.25, -0.25), {"a": 1 / number, "b": 2.0}, entropy, *[0.1] * 6)
+    return Step(
+        number, (0.5 * number, 1.0), (0.25, -0.25), {"a": 1 / number, "b": 2.0}, entropy, *[0.1] * 6
+    )
 
 
 def state(number):
@@ -42,8 +59,12 @@ def state(number):
 
 def same(loaded, number):
     tensors, meta = state(number)
-    return loaded[0] == number and loaded[2] == meta and loaded[1].keys() == tensors.keys() and all(
-        torch.equal(loaded[1][name], value) for name, value in tensors.items())
+    return (
+        loaded[0] == number
+        and loaded[2] == meta
+        and loaded[1].keys() == tensors.keys()
+        and all(torch.equal(loaded[1][name], value) for name, value in tensors.items())
+    )
 
 
 @pytest.fixture
@@ -80,8 +101,16 @@ def test_a_new_run_holds_its_settings_and_space(tmp_path):
     with Run.create(tmp_path / "deep" / "run", CONFIG, space):
         pass
     run = Run.open(tmp_path / "deep" / "run")
-    assert run.config == {"steps": 12, "rates": [0.5, 1.0], "limit": "Infinity"} and run.space == space
-    assert sorted(os.listdir(run.path)) == ["checkpoints", "config.json", "events.jsonl", "lock", "space.json"]
+    assert (
+        run.config == {"steps": 12, "rates": [0.5, 1.0], "limit": "Infinity"} and run.space == space
+    )
+    assert sorted(os.listdir(run.path)) == [
+        "checkpoints",
+        "config.json",
+        "events.jsonl",
+        "lock",
+        "space.json",
+    ]
     assert run.log.events == [] and run.notices == [] and run.checkpoints() == []
     assert json.loads((run.path / "config.json").read_text())["steps"] == 12
 
@@ -104,7 +133,12 @@ def test_what_is_there_is_not_written_over(run, tmp_path):
 
 def test_a_create_that_was_killed_is_no_obstacle(tmp_path):
     path = tmp_path / "run"
-    for left in ((), ("lock",), ("lock", "config.json.tmp"), ("lock", "config.json", "space.json.tmp")):
+    for left in (
+        (),
+        ("lock",),
+        ("lock", "config.json.tmp"),
+        ("lock", "config.json", "space.json.tmp"),
+    ):
         path.mkdir(exist_ok=True)
         for name in left:
             (path / name).write_text("{")
@@ -156,9 +190,15 @@ def test_looking_does_not_write(run):
     run.append(step(1))
     looker = Run.open(run.path)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    for act in (lambda: looker.append(step(2)), lambda: looker.write_json("scores.json", {}), looker.sync,
-                lambda: looker.save_checkpoint(1, *state(1)), lambda: looker.save_weights({}),
-                lambda: looker.write("summary.md", "x"), lambda: looker.resumed(1)):
+    for act in (
+        lambda: looker.append(step(2)),
+        lambda: looker.write_json("scores.json", {}),
+        looker.sync,
+        lambda: looker.save_checkpoint(1, *state(1)),
+        lambda: looker.save_weights({}),
+        lambda: looker.write("summary.md", "x"),
+        lambda: looker.resumed(1),
+    ):
         one_line(act, match="only being looked at")
     assert looker.log.steps == [step(1)]
     assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
@@ -194,20 +234,29 @@ def test_resuming_mends_the_end_of_the_log(run, cut):
     mended = log.read_bytes()
     assert mended.startswith(data + b"\n")
     with Run.resume(run.path) as again:
-        assert again.append(step(3)) == (4 if cut == 1 else 3)      # without its newline a record is still whole
-    assert log.read_bytes().startswith(mended) and mended.count(b"\n") == log.read_bytes().count(b"\n") - 1
+        assert again.append(step(3)) == (
+            4 if cut == 1 else 3
+        )  # without its newline a record is still whole
+    assert (
+        log.read_bytes().startswith(mended)
+        and mended.count(b"\n") == log.read_bytes().count(b"\n") - 1
+    )
     found = EventLog.read(log)
-    assert found.of(Recovered) == [Recovered(torn)] and found.seqs == list(range(1, len(found.seqs) + 1))
+    assert found.of(Recovered) == [Recovered(torn)] and found.seqs == list(
+        range(1, len(found.seqs) + 1)
+    )
     assert [s.step for s in found.steps] == ([1, 2, 3] if cut == 1 else [1, 3])
 
 
 def test_a_short_write_is_told_and_the_next_record_is_whole(run, monkeypatch):
     run.append(step(1))
     with monkeypatch.context() as patch:
-        stand_in(patch, write=lambda descriptor, data: os.write(descriptor, data[:len(data) // 2]))
+        stand_in(patch, write=lambda descriptor, data: os.write(descriptor, data[: len(data) // 2]))
         one_line(run.append, step(2), match="no space left.* make room and go on with --resume")
     assert run.append(step(2)) == 3
-    assert run.log.steps == [step(1), step(2)] and run.log.of(Recovered) and len(run.log.problems) == 1
+    assert (
+        run.log.steps == [step(1), step(2)] and run.log.of(Recovered) and len(run.log.problems) == 1
+    )
 
 
 def test_an_interrupt_behind_the_write_doubles_nothing(run, monkeypatch):
@@ -264,7 +313,11 @@ def test_a_reader_sees_a_growing_prefix(run):
     end = time.monotonic() + 20
     while seen < 1_500 and time.monotonic() < end:
         numbers = [event.step for event in looker.log.events]
-        assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= seen and not looker.log.problems
+        assert (
+            numbers == list(range(1, len(numbers) + 1))
+            and len(numbers) >= seen
+            and not looker.log.problems
+        )
         seen, polls = len(numbers), polls + 1
     os.waitpid(process, 0)
     assert seen == 1_500 and polls > 1
@@ -273,11 +326,20 @@ def test_a_reader_sees_a_growing_prefix(run):
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 def test_a_checkpoint_comes_back_as_it_was(run):
     big = torch.arange(24.0).reshape(4, 6)
-    tensors = {"view": big[:, 1:3], "same": big, "turned": big.t(), "spread": torch.ones(1).expand(5),
-               "none": torch.empty(0, 3), "one": torch.tensor(3), "half": torch.tensor([0.1]).bfloat16(),
-               "yes": torch.tensor([True]), "rng": torch.get_rng_state(), "nan": torch.tensor([float("nan"), -0.0]),
-               "last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
-               "grad": torch.ones(2, requires_grad=True)}
+    tensors = {
+        "view": big[:, 1:3],
+        "same": big,
+        "turned": big.t(),
+        "spread": torch.ones(1).expand(5),
+        "none": torch.empty(0, 3),
+        "one": torch.tensor(3),
+        "half": torch.tensor([0.1]).bfloat16(),
+        "yes": torch.tensor([True]),
+        "rng": torch.get_rng_state(),
+        "nan": torch.tensor([float("nan"), -0.0]),
+        "last": torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last),
+        "grad": torch.ones(2, requires_grad=True),
+    }
     meta = {"order": [3, 1, 2], "text": "ü", "deep": {"x": None}, "lr": 0.1}
     event = run.save_checkpoint(7, tensors, meta)
     number, loaded, back = Run.open(run.path).load_checkpoint()
@@ -286,17 +348,26 @@ def test_a_checkpoint_comes_back_as_it_was(run):
         assert loaded[name].dtype == tensor.dtype and loaded[name].shape == tensor.shape
         assert torch.equal(loaded[name].nan_to_num(9), tensor.detach().nan_to_num(9)), name
     data = (run.path / "checkpoints" / event.file).read_bytes()
-    assert event == run.log.of(Checkpoint)[0] == Checkpoint(7, event.file, hashlib.sha256(data).hexdigest())
-    loaded["same"][0, 0] = 5                                         # writable, and nobody else's
+    assert (
+        event
+        == run.log.of(Checkpoint)[0]
+        == Checkpoint(7, event.file, hashlib.sha256(data).hexdigest())
+    )
+    loaded["same"][0, 0] = 5  # writable, and nobody else's
     assert big[0, 0] == 0
 
 
 def test_a_manifest_says_what_it_vouches_for(run):
     run.append(step(1))
     event = run.save_checkpoint(1, *state(1))
-    manifest, = run.checkpoints()
+    (manifest,) = run.checkpoints()
     path = run.path / "checkpoints" / event.file
-    assert (manifest.seq, manifest.step, manifest.file, manifest.size) == (2, 1, event.file, path.stat().st_size)
+    assert (manifest.seq, manifest.step, manifest.file, manifest.size) == (
+        2,
+        1,
+        event.file,
+        path.stat().st_size,
+    )
     assert json.loads(path.with_suffix(".json").read_text())["sha256"] == event.sha256
     assert run.log.seqs[-1] == manifest.seq
 
@@ -310,7 +381,9 @@ def test_the_last_two_stay_and_what_is_to_be_kept(run):
     assert [m.step for m in run.checkpoints()] == [2, 4, 6, 7]
     names = os.listdir(run.path / "checkpoints")
     assert len(names) == 10 and mine.exists() and "best.safetensors" in names
-    assert same(run.load_checkpoint(4), 4) and run.loaded.step == 4 and same(run.load_checkpoint(), 7)
+    assert (
+        same(run.load_checkpoint(4), 4) and run.loaded.step == 4 and same(run.load_checkpoint(), 7)
+    )
     one_line(run.load_checkpoint, 3, match="no good checkpoint of step 3, of these: 2, 4, 6, 7")
 
 
@@ -332,30 +405,47 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(run):
     newest.write_bytes(data)
     looker = Run.open(run.path)
     assert same(looker.load_checkpoint(), 2)
-    assert len(looker.notices) == 1 and "step 3 is passed over" in looker.notices[0] and "sha256" in looker.notices[0]
+    assert (
+        len(looker.notices) == 1
+        and "step 3 is passed over" in looker.notices[0]
+        and "sha256" in looker.notices[0]
+    )
     message = one_line(looker.load_checkpoint, 3, match="no good checkpoint of step 3")
     assert "sha256" in message
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda text: text[:-2], lambda text: text.replace('"step":2', '"step":3'), lambda text: "", lambda text: "{}",
-    lambda text: files.encode(files.decode(text.encode()) | {"size": "1"}).decode(),
-    lambda text: files.encode(files.decode(text.encode()) | {"step": 9}).decode(),
-    lambda text: files.encode(files.decode(text.encode()) | {"sha256": 7}).decode(),
-    lambda text: files.encode(files.decode(text.encode()) | {"file": "../../x.safetensors"}).decode(),
-    lambda text: files.encode(files.decode(text.encode()) | {"more": 1}).decode()])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[:-2],
+        lambda text: text.replace('"step":2', '"step":3'),
+        lambda text: "",
+        lambda text: "{}",
+        lambda text: files.encode(files.decode(text.encode()) | {"size": "1"}).decode(),
+        lambda text: files.encode(files.decode(text.encode()) | {"step": 9}).decode(),
+        lambda text: files.encode(files.decode(text.encode()) | {"sha256": 7}).decode(),
+        lambda text: files.encode(
+            files.decode(text.encode()) | {"file": "../../x.safetensors"}
+        ).decode(),
+        lambda text: files.encode(files.decode(text.encode()) | {"more": 1}).decode(),
+    ],
+)
 def test_a_manifest_that_is_damaged_or_made_up_is_passed_over_and_told(run, spoil):
     for number in (1, 2):
         run.save_checkpoint(number, *state(number))
     manifest = (run.path / "checkpoints" / run.checkpoints()[-1].file).with_suffix(".json")
     manifest.write_text(spoil(manifest.read_text()))
     looker = Run.open(run.path)
-    assert same(looker.load_checkpoint(), 1) and len(looker.notices) == 1 and manifest.name in looker.notices[0]
+    assert (
+        same(looker.load_checkpoint(), 1)
+        and len(looker.notices) == 1
+        and manifest.name in looker.notices[0]
+    )
 
 
 def test_a_manifest_under_another_name_vouches_for_nothing(run):
     run.save_checkpoint(1, *state(1))
-    manifest, = (run.path / "checkpoints").glob("*.json")
+    (manifest,) = (run.path / "checkpoints").glob("*.json")
     manifest.rename(manifest.with_name("00000009-" + manifest.name[9:]))
     assert run.checkpoints() == [] and "another file" in run.notices[0]
 
@@ -455,9 +545,17 @@ def test_without_a_checkpoint_there_is_one_line(run):
     assert run.log.started is None and run.log.events == [Resumed(0, 0)]
 
 
-@pytest.mark.parametrize("tensors", [
-    {"x": [1.0]}, {"x": torch.zeros(1).to_sparse()}, {"x" * 256: torch.zeros(1)}, {1: torch.zeros(1)}, {"x": None},
-    {str(i): torch.empty(0) for i in range(21)}])
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"x": [1.0]},
+        {"x": torch.zeros(1).to_sparse()},
+        {"x" * 256: torch.zeros(1)},
+        {1: torch.zeros(1)},
+        {"x": None},
+        {str(i): torch.empty(0) for i in range(21)},
+    ],
+)
 def test_what_safetensors_can_not_hold_is_refused(run, tensors, monkeypatch):
     monkeypatch.setattr(checkpoints, "TENSORS", 20)
     one_line(run.save_checkpoint, 1, tensors, {})
@@ -492,19 +590,53 @@ def zipped(tmp_path):
     return (tmp_path / "zip").read_bytes()
 
 
-@pytest.mark.parametrize("data, match", [
-    (b"", "no safetensors"), (b"\0" * 4, "no safetensors"), (b"\xff" * 64, "no safetensors"), (zipped, "a zip file"),
-    (pickle.dumps([torch.Size([1])] * 9), "a pickle"), (header("{}")[:-1], "no safetensors"),
-    (header("[]"), "no JSON object"), (header("{" * 2_000), "depth"), (header('{"__metadata__":3}'), "."),
-    (header('{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', b"\0" * 4), "no whole safetensors"),
-    (header('{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}', b"\0" * 4), "no whole safetensors"),
-    (header('{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
-            '"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', b"\0" * 4), "no whole safetensors"),
-    (header('{"x":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}', b"\0" * 4), "no whole safetensors"),
-    (header("{" + ",".join(f'"{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for i in range(TENSORS + 1))
-            + "}"), "more than 20000"),
-    (header(b" " * (HEADER + 8)), "no safetensors")],
-    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else None)
+@pytest.mark.parametrize(
+    "data, match",
+    [
+        (b"", "no safetensors"),
+        (b"\0" * 4, "no safetensors"),
+        (b"\xff" * 64, "no safetensors"),
+        (zipped, "a zip file"),
+        (pickle.dumps([torch.Size([1])] * 9), "a pickle"),
+        (header("{}")[:-1], "no safetensors"),
+        (header("[]"), "no JSON object"),
+        (header("{" * 2_000), "depth"),
+        (header('{"__metadata__":3}'), "."),
+        (
+            header('{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', b"\0" * 4),
+            "no whole safetensors",
+        ),
+        (
+            header('{"x":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}', b"\0" * 4),
+            "no whole safetensors",
+        ),
+        (
+            header(
+                '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+                '"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+                b"\0" * 4,
+            ),
+            "no whole safetensors",
+        ),
+        (
+            header('{"x":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}', b"\0" * 4),
+            "no whole safetensors",
+        ),
+        (
+            header(
+                "{"
+                + ",".join(
+                    f'"{i}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+                    for i in range(TENSORS + 1)
+                )
+                + "}"
+            ),
+            "more than 20000",
+        ),
+        (header(b" " * (HEADER + 8)), "no safetensors"),
+    ],
+    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else None,
+)
 def test_what_is_no_safetensors_file_is_refused_by_name(run, tmp_path, data, match):
     (run.path / "weights.safetensors").write_bytes(data(tmp_path) if callable(data) else data)
     begin = time.perf_counter()
@@ -513,9 +645,14 @@ def test_what_is_no_safetensors_file_is_refused_by_name(run, tmp_path, data, mat
 
 
 @posix
-@pytest.mark.parametrize("name, act", [
-    ("weights.safetensors", lambda run: run.load_weights()), ("scores.json", lambda run: run.scores()),
-    ("events.jsonl", lambda run: run.log)])
+@pytest.mark.parametrize(
+    "name, act",
+    [
+        ("weights.safetensors", lambda run: run.load_weights()),
+        ("scores.json", lambda run: run.scores()),
+        ("events.jsonl", lambda run: run.log),
+    ],
+)
 def test_a_huge_file_is_refused_before_it_is_read(run, name, act):
     (run.path / name).touch()
     os.truncate(run.path / name, 2**40)
@@ -529,7 +666,9 @@ def test_files_are_written_as_a_whole(run, monkeypatch):
     scores = {"soft": {"a": {"miou": 0.5, "relative": float("nan")}}}
     run.write_json("scores.json", scores)
     assert repr(Run.open(run.path).scores()) == repr(scores)
-    json.loads((run.path / "scores.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    json.loads(
+        (run.path / "scores.json").read_text(), parse_constant=lambda name: pytest.fail(name)
+    )
 
     def full(descriptor, data):
         os.write(descriptor, bytes(data)[:3])
@@ -543,10 +682,30 @@ def test_files_are_written_as_a_whole(run, monkeypatch):
     assert (run.path / "summary.md").read_text(encoding="utf-8") == "# Ünïcödé\n"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x.json", "/etc/passwd", "x.json", "events.jsonl", "lock",
-                                  "weights.pt", "config.json\0", "config.json/", "checkpoints/x", "a" * 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../x.json",
+        "/etc/passwd",
+        "x.json",
+        "events.jsonl",
+        "lock",
+        "weights.pt",
+        "config.json\0",
+        "config.json/",
+        "checkpoints/x",
+        "a" * 300,
+    ],
+)
 def test_only_names_of_a_run_are_opened(run, name):
-    for act in (lambda: run.read_json(name), lambda: run.write_json(name, {}), lambda: run.write(name, b"")):
+    for act in (
+        lambda: run.read_json(name),
+        lambda: run.write_json(name, {}),
+        lambda: run.write(name, b""),
+    ):
         one_line(act, match="a run folder has no file")
 
 
@@ -557,9 +716,21 @@ def test_architecture_and_scores_may_be_missing(run):
     assert run.architecture() == {"kept": [True, False]}
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"{", b"[]", b"3", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b'{"x": NaN}', b'{"x": "\\ud800"}',
-    b'{"x":' * 70 + b"1" + b"}" * 70, b'{"x": ' + b"9" * 5_000 + b"}"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        b'{"x": NaN}',
+        b'{"x": "\\ud800"}',
+        b'{"x":' * 70 + b"1" + b"}" * 70,
+        b'{"x": ' + b"9" * 5_000 + b"}",
+    ],
+)
 def test_damaged_json_is_told(run, data):
     (run.path / "scores.json").write_bytes(data)
     one_line(run.scores, match="scores.json is damaged")
@@ -570,7 +741,7 @@ def test_settings_that_were_damaged_or_changed_by_hand_are_told(run):
     text = path.read_text()
     path.write_text(text.replace("12", "13"))
     one_line(lambda: run.config, match="changed by hand")
-    path.write_text(json.dumps(json.loads(text)))                   # another layout of the same
+    path.write_text(json.dumps(json.loads(text)))  # another layout of the same
     assert run.config["steps"] == 12
     run.append(started())
     path.write_text(text.replace("12", "13"))
@@ -584,7 +755,10 @@ def test_requests_reach_the_search_once_and_in_order(run):
     assert run.requests() == []
     Run.request(run.path, entropy_weight=3.0)
     Run.request(run.path, force={"a:0 -> b:0": None}, temperature=float("inf"))
-    assert run.requests() == [{"entropy_weight": 3.0}, {"force": {"a:0 -> b:0": None}, "temperature": float("inf")}]
+    assert run.requests() == [
+        {"entropy_weight": 3.0},
+        {"force": {"a:0 -> b:0": None}, "temperature": float("inf")},
+    ]
     assert run.requests() == []
     Run.request(run.path, alpha_lr=0.1)
     read = run.requests_read
@@ -604,7 +778,7 @@ def test_half_a_request_is_left_alone_until_it_is_whole_or_passed_over(run):
     with open(controls, "ab") as out:
         out.write(b'ha_lr": 0.2}\n{"al')
     assert run.requests() == [{"alpha_lr": 0.2}]
-    Run.request(run.path, alpha_lr=0.3)                              # its writer died; the next begins a new line
+    Run.request(run.path, alpha_lr=0.3)  # its writer died; the next begins a new line
     assert run.requests() == [{"alpha_lr": 0.3}] and len(run.notices) == 1
     with open(controls, "ab") as out:
         out.write(b"\n[1]\nnull\n\xff\n" + b'{"x":' * 99 + b"\n" + b'{"alpha_lr": 0.4}\n')
@@ -634,7 +808,11 @@ def test_a_link_in_the_place_of_requests_stops_no_search(run, tmp_path):
 # --- everything together ----------------------------------------------------------------------------------------------
 def search(run, stop):
     """A search in little: a random walk with an event a step and a checkpoint each third; stopped without a word."""
-    generator, value, first = torch.Generator().manual_seed(5), torch.zeros(2, dtype=torch.float64), 1
+    generator, value, first = (
+        torch.Generator().manual_seed(5),
+        torch.zeros(2, dtype=torch.float64),
+        1,
+    )
     if run.checkpoints():
         number, tensors, _ = run.load_checkpoint()
         value, first = tensors["value"], number + 1
@@ -648,7 +826,9 @@ def search(run, stop):
         if number == stop:
             return
         value = value + torch.randn(2, generator=generator, dtype=torch.float64)
-        run.append(Step(number, tuple(value.tolist()), (0.0, 0.0), {"a": value[0].item()}, 0.5, *[0.1] * 6))
+        run.append(
+            Step(number, tuple(value.tolist()), (0.0, 0.0), {"a": value[0].item()}, 0.5, *[0.1] * 6)
+        )
         if number % 3 == 0:
             run.save_checkpoint(number, {"value": value, "rng": generator.get_state()}, {})
     run.append(Finished(12, 1.0))
@@ -663,16 +843,23 @@ def test_a_chain_of_stops_gives_the_events_of_a_run_never_stopped(tmp_path):
         with Run.resume(tmp_path / "broken") as run:
             search(run, stop)
     whole, broken = (Run.open(tmp_path / name).log for name in ("whole", "broken"))
-    assert [e for e in broken.events if not isinstance(e, (Resumed, Checkpoint))] \
-        == [e for e in whole.events if not isinstance(e, Checkpoint)]
+    assert [e for e in broken.events if not isinstance(e, (Resumed, Checkpoint))] == [
+        e for e in whole.events if not isinstance(e, Checkpoint)
+    ]
     assert len(broken.of(Resumed)) == 4 and not broken.problems
 
 
 @posix
 def test_the_quick_fault_campaigns(tmp_path):
     """Kills, cuts, flips, races, full disks, hostile files: each hits, nothing is lost (`make faults`: all of them)."""
-    done = subprocess.run([sys.executable, ROOT / "benchmarks" / "faults.py", "--quick"], capture_output=True,
-                          text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "faults.py", "--quick"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     said = {line.split()[0]: line for line in done.stdout.splitlines() if " lost · " in line}
     for name in ("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile"):

@@ -1,4 +1,5 @@
 """Two gloo processes on this machine: equal to one, α and w the same everywhere, killed and gone on with."""
+
 import json
 import os
 import signal
@@ -36,14 +37,36 @@ class Halves(Search):
     """One process that does the two half-batches one after the other: what two processes should be."""
 
     def _losses(self, image, targets, gates):
-        parts = [super(Halves, self)._losses(image[i::2], {t: v[i::2] for t, v in targets.items()}, gates) for i in range(2)]
+        parts = [
+            super(Halves, self)._losses(
+                image[i::2], {t: v[i::2] for t, v in targets.items()}, gates
+            )
+            for i in range(2)
+        ]
         return {task: (parts[0][task] + parts[1][task]) / 2 for task in parts[0]}
 
 
 def torchrun(*arguments, processes=2, **more):
-    return subprocess.Popen([sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *map(str, arguments)],
-                            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), "PYTHONWARNINGS": "ignore"},
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={processes}",
+            *map(str, arguments),
+        ],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(HERE),
+            "PYTHONWARNINGS": "ignore",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **more,
+    )
 
 
 @pytest.mark.slow
@@ -64,7 +87,7 @@ def test_two_processes_equal_one(kind, tmp_path):
         torch.testing.assert_close(first[name], value.detach(), atol=1e-4, rtol=1e-3, msg=name)
     told = json.loads((tmp_path / "losses.json").read_text())
     assert told == pytest.approx([event.loss["segmentation"] for event in events], abs=1e-4)
-    alone = search_of(lab_of(kind))                                     # and the test can fail: other halves, other numbers
+    alone = search_of(lab_of(kind))  # and the test can fail: other halves, other numbers
     [alone.step() for _ in range(CONFIG.steps)]
     if kind == "nddr":
         assert (first["alpha"] - alone.lab.alphas.alpha).abs().max() > 1e-4
@@ -73,17 +96,38 @@ def test_two_processes_equal_one(kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 1])
 def test_the_command_on_two_processes_is_killed_and_goes_on_on_two_or_one(processes, tmp_path):
-    run = ["-m", "mtlnas_lab", "search", "--out", tmp_path / "run", "--steps", 30, "--baselines", "none", "--checkpoint-every", 5,
-           "--evaluate-every", 5, "--device", "cpu", "--threads", 1]
+    run = [
+        "-m",
+        "mtlnas_lab",
+        "search",
+        "--out",
+        tmp_path / "run",
+        "--steps",
+        30,
+        "--baselines",
+        "none",
+        "--checkpoint-every",
+        5,
+        "--evaluate-every",
+        5,
+        "--device",
+        "cpu",
+        "--threads",
+        1,
+    ]
     process = torchrun(*run, start_new_session=True)
     log = tmp_path / "run" / "events.jsonl"
     for _ in range(1200):
-        if log.exists() and b'"step": 12,' in log.read_bytes().replace(b'"step":12,', b'"step": 12,'):
+        if log.exists() and b'"step": 12,' in log.read_bytes().replace(
+            b'"step":12,', b'"step": 12,'
+        ):
             break
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
-    workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(workers[-1]), signal.SIGKILL)                           # one process dies
+    workers = subprocess.run(
+        ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+    ).stdout.split()
+    os.kill(int(workers[-1]), signal.SIGKILL)  # one process dies
     said, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     there = Run.open(tmp_path / "run").checkpoints()
@@ -92,8 +136,14 @@ def test_the_command_on_two_processes_is_killed_and_goes_on_on_two_or_one(proces
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     folder = Run.open(tmp_path / "run")
-    assert [step.step for step in folder.log.steps] == list(range(1, 31)) and folder.scores()["hard"]
-    alone = subprocess.run([sys.executable, "-m", "mtlnas_lab", "evaluate", tmp_path / "run", "--device", "cpu"], capture_output=True, text=True)
+    assert [step.step for step in folder.log.steps] == list(range(1, 31)) and folder.scores()[
+        "hard"
+    ]
+    alone = subprocess.run(
+        [sys.executable, "-m", "mtlnas_lab", "evaluate", tmp_path / "run", "--device", "cpu"],
+        capture_output=True,
+        text=True,
+    )
     assert alone.returncode == 0 and "miou" in alone.stdout
 
 
@@ -104,8 +154,11 @@ def test_parts_of_a_batch():
     part = Part(Stream(lab), 1, 2)
     part.position = 3
     assert part.position == 3 and part.batches.position == 3
-    for images, world in ((2, 5), (10, 8)):                              # ten images for eight: some would count for less
-        with pytest.raises(ConfigError, match=f"cannot be shared by {world} processes; give a batch_size of {world} or a multiple"):
+    for images, world in ((2, 5), (10, 8)):  # ten images for eight: some would count for less
+        with pytest.raises(
+            ConfigError,
+            match=f"cannot be shared by {world} processes; give a batch_size of {world} or a multiple",
+        ):
             next(Part(iter([(torch.zeros(images, 3, 8, 8), {})]), 0, world))
 
 
@@ -114,7 +167,9 @@ def test_gpus_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="started 2 processes here, but there are 1 GPUs; give --nproc-per-node 1"):
+    with pytest.raises(
+        ConfigError, match="started 2 processes here, but there are 1 GPUs; give --nproc-per-node 1"
+    ):
         Together()
 
 
@@ -127,11 +182,17 @@ def test_ranks_that_disagree_are_refused():
     leader.settle(small_lab())
     assert second.settle(small_lab()).space == small_lab().space
     for other in (small_lab(seed=1), small_lab(widths=(4, 4, 4, 4, 4)), small_lab(tasks=3)):
-        with pytest.raises(ConfigError, match="process 1 made other networks than process 0; give all of them the same settings"):
+        with pytest.raises(
+            ConfigError,
+            match="process 1 made other networks than process 0; give all of them the same settings",
+        ):
             second.settle(other)
     leader.settle(small_lab(), CONFIG)
     second.settle(small_lab(), CONFIG)
-    with pytest.raises(ConfigError, match=r"process 1 has other settings than process 0 \(alpha_lr = 0.5 here, 0.05 there\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"process 1 has other settings than process 0 \(alpha_lr = 0.5 here, 0.05 there\)",
+    ):
         second.settle(small_lab(), replace(CONFIG, alpha_lr=0.5))
 
 
@@ -142,9 +203,17 @@ def worker(kind, out):
     lab = together.settle(lab_of(kind))
     search = search_of(lab, together=together)
     losses = [search.step() for _ in range(CONFIG.steps)] if kind else []
-    torch.save({"alpha": lab.alphas.alpha.detach(), **{n: v.detach() for n, v in lab.supernet.state_dict().items()}}, f"{out}/{together.rank}.pt")
+    torch.save(
+        {
+            "alpha": lab.alphas.alpha.detach(),
+            **{n: v.detach() for n, v in lab.supernet.state_dict().items()},
+        },
+        f"{out}/{together.rank}.pt",
+    )
     if together.leads:
-        Path(out, "losses.json").write_text(json.dumps([event.loss["segmentation"] for event in losses]))
+        Path(out, "losses.json").write_text(
+            json.dumps([event.loss["segmentation"] for event in losses])
+        )
 
 
 if __name__ == "__main__":

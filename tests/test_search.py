@@ -25,11 +25,27 @@ def without_time(events):
 
 
 def test_events_in_order():
-    events = list(search_of(evaluate=lambda s: {"at": s.step_number}, config=replace(CONFIG, evaluate_every=2)))
-    assert [type(e) for e in events] == [Started, Step, Step, Evaluated, Step, Step, Evaluated, Finished]
+    events = list(
+        search_of(
+            evaluate=lambda s: {"at": s.step_number}, config=replace(CONFIG, evaluate_every=2)
+        )
+    )
+    assert [type(e) for e in events] == [
+        Started,
+        Step,
+        Step,
+        Evaluated,
+        Step,
+        Step,
+        Evaluated,
+        Finished,
+    ]
     assert [e.step for e in events if isinstance(e, Step)] == [1, 2, 3, 4]
     assert events[3].scores == {"at": 2}
-    assert set(events[1].loss) == {"segmentation", "normals"} and len(events[1].alpha) == len(events[1].alpha_grad) == 48
+    assert (
+        set(events[1].loss) == {"segmentation", "normals"}
+        and len(events[1].alpha) == len(events[1].alpha_grad) == 48
+    )
 
 
 def test_alpha_step_reads_w_and_weight_step_reads_alpha():
@@ -47,21 +63,34 @@ def test_alpha_step_reads_w_and_weight_step_reads_alpha():
     before = lab.alphas.alpha.clone()
     search.step()
     assert torch.equal(before, lab.alphas.alpha)
-    assert all(not torch.equal(w[name], p) for name, p in lab.supernet.named_parameters() if "stages" in name and p.ndim == 4)
+    assert all(
+        not torch.equal(w[name], p)
+        for name, p in lab.supernet.named_parameters()
+        if "stages" in name and p.ndim == 4
+    )
 
 
 def test_alpha_grad_is_that_of_the_task_losses_alone():
     lab = small_lab(dtype=torch.float64)
     other = lab.copy()
-    search = Search(lab, replace(CONFIG, entropy_weight=7.0, l1_weight=3.0, l1_by_cost=True),
-                    Stream(lab, 0, dtype=torch.float64), Stream(lab, 100, dtype=torch.float64))
+    search = Search(
+        lab,
+        replace(CONFIG, entropy_weight=7.0, l1_weight=3.0, l1_by_cost=True),
+        Stream(lab, 0, dtype=torch.float64),
+        Stream(lab, 100, dtype=torch.float64),
+    )
     event = search.step()
     image, targets = batch(100, dtype=torch.float64)
     other.supernet.train()
     losses = other.loss(other.supernet(image, deterministic(other.alphas.alpha)), targets)
-    gradient, = torch.autograd.grad(losses["segmentation"] + 2 * losses["normals"], other.alphas.alpha)
+    (gradient,) = torch.autograd.grad(
+        losses["segmentation"] + 2 * losses["normals"], other.alphas.alpha
+    )
     assert torch.allclose(torch.tensor(event.alpha_grad, dtype=torch.float64), gradient, atol=1e-12)
-    assert event.entropy == pytest.approx(entropy(lab.alphas.alpha).item()) and event.entropy_weight == 7.0
+    assert (
+        event.entropy == pytest.approx(entropy(lab.alphas.alpha).item())
+        and event.entropy_weight == 7.0
+    )
 
 
 def test_entropy_collapses_with_lambda_and_not_without():
@@ -76,7 +105,9 @@ def test_entropy_collapses_with_lambda_and_not_without():
 def test_same_seed_same_events_whatever_else_runs(gates):
     def events(noise):
         found = []
-        for event in search_of(small_lab(dropout=0.5), replace(CONFIG, alpha_gates=gates, weight_gates=gates)):
+        for event in search_of(
+            small_lab(dropout=0.5), replace(CONFIG, alpha_gates=gates, weight_gates=gates)
+        ):
             torch.rand(noise)
             found.append(event)
         return without_time(found)
@@ -86,7 +117,9 @@ def test_same_seed_same_events_whatever_else_runs(gates):
 
 def test_resumed_equals_never_stopped_in_a_chain():
     config = replace(CONFIG, steps=6, weight_gates="stochastic", evaluate_every=2)
-    make = lambda: search_of(small_lab(dropout=0.5), config, evaluate=lambda s: {"n": s.step_number})  # noqa: E731
+    make = lambda: search_of(
+        small_lab(dropout=0.5), config, evaluate=lambda s: {"n": s.step_number}
+    )  # noqa: E731
     whole = make()
     whole.turn(entropy_weight=2.0, force={"normals:0 -> segmentation:0": True})
     expected = without_time(e for e in whole if not isinstance(e, Started))
@@ -101,8 +134,13 @@ def test_resumed_equals_never_stopped_in_a_chain():
         for event in search:
             if not isinstance(event, Started):
                 found.append(event)
-            if search.step_number == stop and not (isinstance(event, Step) and search.evaluates_now()):
-                state = ({name: tensor.clone() for name, tensor in search.state()[0].items()}, search.state()[1])
+            if search.step_number == stop and not (
+                isinstance(event, Step) and search.evaluates_now()
+            ):
+                state = (
+                    {name: tensor.clone() for name, tensor in search.state()[0].items()},
+                    search.state()[1],
+                )
                 if stop < 6:
                     break
     assert without_time(found) == expected
@@ -122,9 +160,16 @@ def test_turn_takes_effect_at_the_next_step_and_is_told():
     for event in search:
         seen.append(event)
         if isinstance(event, Step) and event.step == 2:
-            search.turn(entropy_weight=5, temperature=0.5, alpha_lr=0.1, weight_gates="deterministic")
+            search.turn(
+                entropy_weight=5, temperature=0.5, alpha_lr=0.1, weight_gates="deterministic"
+            )
     assert [type(e).__name__ for e in seen[1:5]] == ["Step", "Step", "Turned", "Step"]
-    assert seen[3].step == 3 and seen[4].entropy_weight == 5 and seen[4].temperature == 0.5 and seen[4].alpha_lr == 0.1
+    assert (
+        seen[3].step == 3
+        and seen[4].entropy_weight == 5
+        and seen[4].temperature == 0.5
+        and seen[4].alpha_lr == 0.1
+    )
 
 
 def test_forced_edges_are_open_or_shut_until_they_are_freed():
@@ -166,7 +211,11 @@ def test_fixed_gates_train_w_alone():
     kept = tuple(i % 2 == 0 for i in range(48))
     search = Search(lab, CONFIG, Stream(lab), gates=kept)
     events = [e for e in search if isinstance(e, Step)]
-    assert len(events) == 4 and torch.equal(before, lab.alphas.alpha) and search.architecture().kept == kept
+    assert (
+        len(events) == 4
+        and torch.equal(before, lab.alphas.alpha)
+        and search.architecture().kept == kept
+    )
     assert set(events[0].alpha_grad) == {0.0}
 
 
@@ -182,20 +231,37 @@ def test_a_loss_that_is_no_number_stops_the_search():
     assert isinstance(last, Failed) and last.step == 3 and "--weight-lr" in last.message
 
 
-@pytest.mark.parametrize("turn, words", [
-    ({"lambda": 3}, "no knob 'lambda'"), ({"entropy_weight": math.nan}, "finite number"), ({"alpha_lr": -1}, "from 0 up"),
-    ({"weight_gates": "softmax"}, "no relaxation"), ({"force": {"normals:0 -> segmentation:9": True}}, "no candidate"),
-    ({"entropy_weight": True}, "finite number")])
+@pytest.mark.parametrize(
+    "turn, words",
+    [
+        ({"lambda": 3}, "no knob 'lambda'"),
+        ({"entropy_weight": math.nan}, "finite number"),
+        ({"alpha_lr": -1}, "from 0 up"),
+        ({"weight_gates": "softmax"}, "no relaxation"),
+        ({"force": {"normals:0 -> segmentation:9": True}}, "no candidate"),
+        ({"entropy_weight": True}, "finite number"),
+    ],
+)
 def test_a_wrong_turn_changes_nothing(turn, words):
     search = search_of()
     with pytest.raises((ConfigError, SpaceError), match=words):
-        search.turn(entropy_weight=99.0, **turn) if "entropy_weight" not in turn else search.turn(**turn)
+        search.turn(entropy_weight=99.0, **turn) if "entropy_weight" not in turn else search.turn(
+            **turn
+        )
     assert not any(isinstance(e, Turned) for e in search)
 
 
-@pytest.mark.parametrize("settings, words", [
-    ({"steps": -1}, "steps = -1"), ({"batch_size": 0}, "batch_size = 0"), ({"optimizer": "lion"}, "adam, sgd"),
-    ({"alpha_gates": "x"}, "no relaxation"), ({"weight_share": 1.0}, "between 0 and 1"), ({"alpha_lr": math.nan}, "too small")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"steps": -1}, "steps = -1"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"optimizer": "lion"}, "adam, sgd"),
+        ({"alpha_gates": "x"}, "no relaxation"),
+        ({"weight_share": 1.0}, "between 0 and 1"),
+        ({"alpha_lr": math.nan}, "too small"),
+    ],
+)
 def test_wrong_settings(settings, words):
     with pytest.raises(ConfigError, match=words):
         replace(CONFIG, **settings)
@@ -228,6 +294,7 @@ class Eights:
 
 def room_for(images, lab):
     """The lab, as on a device that has memory for so many images at a time."""
+
     def before(module, given):
         if len(given[0]) > images:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -237,8 +304,14 @@ def room_for(images, lab):
 
 
 @pytest.mark.parametrize("gates", [None, (True,) * 48], ids=["search", "pretraining and baselines"])
-@pytest.mark.parametrize("room, words", [(5, "batches of 8 images; 4 would fit: --batch-size 4 .*--resume"), (3, "--batch-size 2 "),
-                                         (0, "1 is too much, too: .*--device cpu")])
+@pytest.mark.parametrize(
+    "room, words",
+    [
+        (5, "batches of 8 images; 4 would fit: --batch-size 4 .*--resume"),
+        (3, "--batch-size 2 "),
+        (0, "1 is too much, too: .*--device cpu"),
+    ],
+)
 def test_a_device_that_is_too_small_says_what_would_fit(room, words, gates):
     lab = room_for(room, small_lab())
     search = Search(lab, replace(CONFIG, batch_size=8), Eights(lab), Eights(lab), gates=gates)
@@ -250,7 +323,9 @@ def test_a_device_that_is_too_small_says_what_would_fit(room, words, gates):
 def test_several_processes_do_not_try_what_only_all_could():
     lab = room_for(0, small_lab())
     search = Search(lab, replace(CONFIG, batch_size=8), Eights(lab), Eights(lab))
-    search.together = SimpleNamespace(world=2, average=lambda tensors: None, agree=lambda value: value)
+    search.together = SimpleNamespace(
+        world=2, average=lambda tensors: None, agree=lambda value: value
+    )
     with pytest.raises(ConfigError, match="--batch-size 4 "):
         search.attempt()
 
@@ -259,7 +334,20 @@ def test_a_step_says_where_it_leaves_the_interpreter_alone():
     for gates, often in ((None, 2), ((True,) * 4, 1)):
         lab = small_lab()
         gates = gates and (True,) * len(lab.space)
-        search, at = Search(lab, SearchConfig(steps=2, batch_size=2), Stream(lab), Stream(lab, first=7), gates=gates), []
-        search.lull = SimpleNamespace(set=lambda: at.append([p.grad is None for p in lab.supernet.parameters()].count(True)))
+        search, at = (
+            Search(
+                lab,
+                SearchConfig(steps=2, batch_size=2),
+                Stream(lab),
+                Stream(lab, first=7),
+                gates=gates,
+            ),
+            [],
+        )
+        search.lull = SimpleNamespace(
+            set=lambda: at.append([p.grad is None for p in lab.supernet.parameters()].count(True))
+        )
         search.step()
-        assert len(at) == often and at[-1] == len(list(lab.supernet.parameters()))      # before the gradients, not behind them
+        assert len(at) == often and at[-1] == len(
+            list(lab.supernet.parameters())
+        )  # before the gradients, not behind them

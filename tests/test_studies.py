@@ -1,4 +1,5 @@
 """A study of a few steps: cells, run folders, going on, failures that do not cost the others, tables, the report."""
+
 import os
 import signal
 import sys
@@ -19,8 +20,11 @@ from mtlnas_lab.report import Findings, facts, write
 from mtlnas_lab.runs import Run
 from mtlnas_lab.studies import FOLDER, Study, _grid
 
-ROWS = {"single_task": {"method": "single_task"}, "mtlnas": {},
-        "random graph": {"method": "random_graph", "edges_of": "mtlnas", "draws": 2}}
+ROWS = {
+    "single_task": {"method": "single_task"},
+    "mtlnas": {},
+    "random graph": {"method": "random_graph", "edges_of": "mtlnas", "draws": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +32,18 @@ def few(tmp_path_factory):
     """Settings of a study: sixteen pictures of rooms, networks taught for a step."""
     path = tmp_path_factory.mktemp("few") / "few.npz"
     with np.load(samples() / "rooms.npz") as rooms:
-        np.savez(path, **{name: array[:16] if "/" in name else array for name, array in rooms.items()})
+        np.savez(
+            path, **{name: array[:16] if "/" in name else array for name, array in rooms.items()}
+        )
     return {"data": str(path), "pretrain_steps": 1}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, few):
     """(study, folder, what was yielded) of a study whose runs took two steps each."""
-    study = Study("small", "Does it <run>?", ROWS, (0, 1), "mtlnas", {"steps": 2, "evaluate_every": 1, **few})
+    study = Study(
+        "small", "Does it <run>?", ROWS, (0, 1), "mtlnas", {"steps": 2, "evaluate_every": 1, **few}
+    )
     out = tmp_path_factory.mktemp("study")
     return study, out, list(study.run(out, backend="sequential"))
 
@@ -45,26 +53,47 @@ def test_every_row_runs_with_every_seed(finished):
     study, out, done = finished
     assert [d.error for d in done] == [None] * 8
     searched = Run.open(out / "mtlnas" / "seed0").read_json("architecture.json")["kept"]
-    graphs = [Run.open(out / cell.folder).read_json("architecture.json")["kept"] for cell in study.cells()
-              if cell.row == "random graph" and cell.seed == 0]
-    assert {len(graph) for graph in graphs} == {len(searched)} and graphs[0] != graphs[1] and graphs[0] != searched
+    graphs = [
+        Run.open(out / cell.folder).read_json("architecture.json")["kept"]
+        for cell in study.cells()
+        if cell.row == "random graph" and cell.seed == 0
+    ]
+    assert (
+        {len(graph) for graph in graphs} == {len(searched)}
+        and graphs[0] != graphs[1]
+        and graphs[0] != searched
+    )
 
 
 @pytest.mark.slow
 def test_what_is_finished_is_not_done_again_and_what_is_not_goes_on(finished):
     study, out, _ = finished
     before = (out / "mtlnas" / "seed1" / "scores.json").read_bytes()
-    (out / "mtlnas" / "seed1" / "scores.json").unlink()                      # as after a kill
-    others = {path: path.stat().st_mtime_ns for path in out.glob("*/*/events.jsonl") if path.parent != out / "mtlnas" / "seed1"}
+    (out / "mtlnas" / "seed1" / "scores.json").unlink()  # as after a kill
+    others = {
+        path: path.stat().st_mtime_ns
+        for path in out.glob("*/*/events.jsonl")
+        if path.parent != out / "mtlnas" / "seed1"
+    }
     again = list(study.run(out, backend="sequential"))
-    assert all(d.error is None for d in again) and (out / "mtlnas" / "seed1" / "scores.json").read_bytes() == before
-    assert all(path.stat().st_mtime_ns == time for path, time in others.items()) and len(others) >= 7
+    assert (
+        all(d.error is None for d in again)
+        and (out / "mtlnas" / "seed1" / "scores.json").read_bytes() == before
+    )
+    assert (
+        all(path.stat().st_mtime_ns == time for path, time in others.items()) and len(others) >= 7
+    )
 
 
 @pytest.mark.slow
 def test_a_cell_that_fails_is_told_and_costs_no_other(finished, tmp_path):
-    study = replace(finished[0], rows={"single_task": {"method": "single_task"}, "broken": {"fusion": "nonsense"}}, reference="single_task",
-                    seeds=(0,), base={"steps": 1})
+    study = replace(
+        finished[0],
+        rows={"single_task": {"method": "single_task"}, "broken": {"fusion": "nonsense"}},
+        reference="single_task",
+        seeds=(0,),
+        base={"steps": 1},
+    )
     done = {d.cell.row: d.error for d in study.run(tmp_path, backend="sequential")}
     assert done["single_task"] is None and "no fusion 'nonsense'" in done["broken"]
     assert set(Findings.of(study, tmp_path).scores.row) == {"single_task"}
@@ -75,8 +104,16 @@ def test_tables_and_report(finished, tmp_path):
     study, out, _ = finished
     findings = Findings.of(study, out)
     table = findings.scores
-    assert set(table.row) == set(ROWS) and set(table.kind) == {"soft", "hard", "hard_recalibrated", "trivial"}
-    assert table[table.step.notna()].split.eq("val").all() and table[table.step.isna()].split.eq("test").all()
+    assert set(table.row) == set(ROWS) and set(table.kind) == {
+        "soft",
+        "hard",
+        "hard_recalibrated",
+        "trivial",
+    }
+    assert (
+        table[table.step.notna()].split.eq("val").all()
+        and table[table.step.isna()].split.eq("test").all()
+    )
     assert findings.gains.shape == (3, 2) and (findings.gains.loc["single_task"] == 0).all()
     assert [c.row for c in findings.compared] == ["single_task", "random graph"]
     made = {path.name: path for path in write(findings, tmp_path)}
@@ -84,8 +121,10 @@ def test_tables_and_report(finished, tmp_path):
     assert "Does it &lt;run&gt;?" in page and page.count("<svg") == 4
     assert not any(mark in page for mark in ("src=", 'href="http', "<script", "<link"))
     assert made["report.pdf"].read_bytes().startswith(b"%PDF")
-    assert r"\toprule" in made["tables.tex"].read_text() and "mtlnas" in made["report.md"].read_text()
-    again = Findings.read(study, tmp_path)                                    # the tables alone say the same
+    assert (
+        r"\toprule" in made["tables.tex"].read_text() and "mtlnas" in made["report.md"].read_text()
+    )
+    again = Findings.read(study, tmp_path)  # the tables alone say the same
     assert [c.sentence for c in again.compared] == [c.sentence for c in findings.compared]
     assert again.overlap == findings.overlap
 
@@ -94,36 +133,65 @@ def test_tables_and_report(finished, tmp_path):
 def test_a_folder_of_other_settings_is_not_taken_for_this_study(finished):
     study, out, _ = finished
     other = replace(study, rows={"mtlnas": {}}, base={"steps": 3}, reference="mtlnas", seeds=(0,))
-    assert ["other settings" in done.error for done in other.run(out, backend="sequential")] == [True]
+    assert ["other settings" in done.error for done in other.run(out, backend="sequential")] == [
+        True
+    ]
 
 
 @pytest.fixture(scope="module")
 def carried(tmp_path_factory, few):
     """(study, folder, errors): rows that wait for a row that waits for another, run by two processes."""
     folder = tmp_path_factory.mktemp("carried")
-    study = Study("carried", "?", {"random": {"method": "random_graph", "tasks": ["depth", "edges"], "edges_of": "used"},
-                                   "used": {"graph_of": "found", "tasks": ["depth", "edges"]},
-                                   "found": {"steps": 2, "edge_worth": True}, "single": {"method": "single_task"}},
-                  (0, 1), "found", {"steps": 1, **few})
+    study = Study(
+        "carried",
+        "?",
+        {
+            "random": {"method": "random_graph", "tasks": ["depth", "edges"], "edges_of": "used"},
+            "used": {"graph_of": "found", "tasks": ["depth", "edges"]},
+            "found": {"steps": 2, "edge_worth": True},
+            "single": {"method": "single_task"},
+        },
+        (0, 1),
+        "found",
+        {"steps": 1, **few},
+    )
     return study, folder, {done.error for done in study.run(folder, jobs=2)}
 
 
 @pytest.mark.slow
 def test_a_graph_is_carried_to_other_tasks_and_its_edges_are_scored(carried):
     study, tmp_path, errors = carried
-    assert [cell.row for cell in study.cells()][::2] == ["found", "single", "used", "random"] and errors == {None}
-    kept = {row: Run.open(tmp_path / row / "seed1").read_json("architecture.json")["kept"] for row in study.rows}
-    renamed = [edge.replace("segmentation", "depth").replace("normals", "edges") for edge in kept["found"]]
+    assert [cell.row for cell in study.cells()][::2] == [
+        "found",
+        "single",
+        "used",
+        "random",
+    ] and errors == {None}
+    kept = {
+        row: Run.open(tmp_path / row / "seed1").read_json("architecture.json")["kept"]
+        for row in study.rows
+    }
+    renamed = [
+        edge.replace("segmentation", "depth").replace("normals", "edges") for edge in kept["found"]
+    ]
     assert sorted(kept["used"]) == sorted(renamed) and len(kept["random"]) == len(kept["used"])
-    assert len(list((tmp_path / "pretraining").iterdir())) == 4                        # two pairs of tasks, two seeds
+    assert len(list((tmp_path / "pretraining").iterdir())) == 4  # two pairs of tasks, two seeds
 
     findings = Findings.of(study, tmp_path)
     assert [o["row"] for o in findings.overlap] == ["found"]
-    assert len(findings.edges) == 2 * 48 and findings.edges.kept.sum() == findings.runs[findings.runs.row == "found"].edges.sum()
-    assert set(findings.gains.index) == {"found", "single"}                            # the other tasks have no single-task row
+    assert (
+        len(findings.edges) == 2 * 48
+        and findings.edges.kept.sum() == findings.runs[findings.runs.row == "found"].edges.sum()
+    )
+    assert set(findings.gains.index) == {
+        "found",
+        "single",
+    }  # the other tasks have no single-task row
     made = {path.name: path for path in write(findings, tmp_path / "report")}
     again = Findings.read(study, tmp_path / "report")
-    assert again.sentences == findings.sentences and any("rank correlation of α" in line for line in again.sentences)
+    assert again.sentences == findings.sentences and any(
+        "rank correlation of α" in line for line in again.sentences
+    )
     assert str(tmp_path) not in made["report.html"].read_text()
 
 
@@ -138,40 +206,68 @@ def test_what_an_edge_is_worth(carried):
     batches = list(data.sequential(lab.data["test"], tuple(lab.tasks), 32))
     with_all = informative._loss(lab, architecture.kept, batches)
     i = architecture.kept.index(True)
-    without = informative._loss(lab, tuple(keep and j != i for j, keep in enumerate(architecture.kept)), batches)
+    without = informative._loss(
+        lab, tuple(keep and j != i for j, keep in enumerate(architecture.kept)), batches
+    )
     assert rows[i]["worth"] == pytest.approx(without - with_all) and rows[i]["points"] is not None
     dropped = architecture.kept.index(False)
     assert rows[dropped]["points"] is None and not rows[dropped]["kept"]
     gates = [torch.tensor(architecture.kept, dtype=torch.float32) for _ in range(2)]
-    gates[1][i] = 0.999                                                                # against a finite difference
-    slope = (informative._loss(lab, gates[0], batches) - informative._loss(lab, gates[1], batches)) / 0.001
+    gates[1][i] = 0.999  # against a finite difference
+    slope = (
+        informative._loss(lab, gates[0], batches) - informative._loss(lab, gates[1], batches)
+    ) / 0.001
     assert rows[i]["gradient"] == pytest.approx(abs(slope), rel=0.1, abs=0.01)
 
 
 def test_rank_correlations_are_over_kept_edges():
-    rows = [{"kept": True, "alpha": a, "worth": a ** 3, "gradient": -a, "points": 1.0} for a in (1.0, 2.0, 3.0)]
+    rows = [
+        {"kept": True, "alpha": a, "worth": a**3, "gradient": -a, "points": 1.0}
+        for a in (1.0, 2.0, 3.0)
+    ]
     rows.append({"kept": False, "alpha": -9.0, "worth": 9.0, "gradient": 9.0, "points": None})
     found = informative.correlations(rows)
-    assert found["worth"] == pytest.approx(1) and found["gradient"] == pytest.approx(-1) and found["gradient on worth"] == pytest.approx(-1)
-    assert found["points"] != found["points"]                                          # all alike: no ranks
-    assert informative.correlations(rows[2:])["worth"] != 1                            # one kept edge
+    assert (
+        found["worth"] == pytest.approx(1)
+        and found["gradient"] == pytest.approx(-1)
+        and found["gradient on worth"] == pytest.approx(-1)
+    )
+    assert found["points"] != found["points"]  # all alike: no ranks
+    assert informative.correlations(rows[2:])["worth"] != 1  # one kept edge
 
 
 @pytest.mark.slow
 def test_a_finished_pretraining_is_read_by_many_at_a_time(tmp_path):
     made = Experiment.of(pretrain_steps=1, threads=1)
     first = pretrain(made, tmp_path / "p").supernet.backbones.state_dict()
-    with Run.resume(tmp_path / "p"):                                                   # another process holds its lock
+    with Run.resume(tmp_path / "p"):  # another process holds its lock
         second = pretrain(made, tmp_path / "p").supernet.backbones.state_dict()
     assert all(first[name].equal(value) for name, value in second.items())
 
 
 def test_cells_share_a_pretraining_only_where_it_is_the_same():
-    study = Study("a", "?", {"single_task": {"method": "single_task"}, "mtlnas": {}, "other": {"eval_data": "b.npz"}, "longer": {"steps": 9}},
-                  (0,), "mtlnas", {"data": "a.npz", "tasks": ["seg13", "normals"]})
+    study = Study(
+        "a",
+        "?",
+        {
+            "single_task": {"method": "single_task"},
+            "mtlnas": {},
+            "other": {"eval_data": "b.npz"},
+            "longer": {"steps": 9},
+        },
+        (0,),
+        "mtlnas",
+        {"data": "a.npz", "tasks": ["seg13", "normals"]},
+    )
     shared = {cell.row: study._pretraining(cell) for cell in study.cells()}
     assert shared["single_task"] == shared["mtlnas"] == shared["longer"] != shared["other"]
-    rooms = Study("a", "?", {"shipped": {}, "trained": {"backbone": "resnet18"}, "again": {"pretrain_steps": 3}}, (0,), "shipped")
+    rooms = Study(
+        "a",
+        "?",
+        {"shipped": {}, "trained": {"backbone": "resnet18"}, "again": {"pretrain_steps": 3}},
+        (0,),
+        "shipped",
+    )
     assert [rooms._pretraining(cell) is None for cell in rooms.cells()] == [True, False, False]
 
 
@@ -184,20 +280,39 @@ def test_a_path_may_name_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("MTLNAS_LAB_REAL_DATA", str(tmp_path))
     cell = study.cells()[0]
     assert Path(study.experiment(cell, tmp_path).eval_data) == tmp_path / "nyuv2_test100_96x128.npz"
-    assert str(tmp_path) not in repr(study)                                            # what a report may quote
+    assert str(tmp_path) not in repr(study)  # what a report may quote
 
 
 def test_a_row_of_a_grid_may_name_its_neighbour():
-    rows = dict(_grid({"tasks": {"a": ["a"], "b": ["b"]}, "_method": {"random": {"edges_of": {"_method": "searched"}}, "searched": None}}))
-    assert rows["b, random"] == {"tasks": ["b"], "edges_of": "b, searched"} and rows["a, searched"] == {"tasks": ["a"]}
+    rows = dict(
+        _grid(
+            {
+                "tasks": {"a": ["a"], "b": ["b"]},
+                "_method": {"random": {"edges_of": {"_method": "searched"}}, "searched": None},
+            }
+        )
+    )
+    assert rows["b, random"] == {"tasks": ["b"], "edges_of": "b, searched"} and rows[
+        "a, searched"
+    ] == {"tasks": ["a"]}
 
 
 def test_each_result_says_what_could_have_been_detected():
-    for values, said in (([1.0, 1.2, 1.1], "better by 1.1"), ([1.0, -1.2, 0.4], "no difference found (+0.1"), ([-2.0, -2.0], "worse by 2.0")):
+    for values, said in (
+        ([1.0, 1.2, 1.1], "better by 1.1"),
+        ([1.0, -1.2, 0.4], "no difference found (+0.1"),
+        ([-2.0, -2.0], "worse by 2.0"),
+    ):
         d = difference([0.0] * len(values), values)
         sentence = Compared("mtlnas", "random", d, 0.01).sentence
-        assert said in sentence and f"could have been detected is {d.detectable:.1f}" in sentence and "effect size g = " in sentence
-    assert "does not survive" in Compared("a", "b", difference([0, 0, 0], [1, 1.2, 1.1]), 0.2).sentence
+        assert (
+            said in sentence
+            and f"could have been detected is {d.detectable:.1f}" in sentence
+            and "effect size g = " in sentence
+        )
+    assert (
+        "does not survive" in Compared("a", "b", difference([0, 0, 0], [1, 1.2, 1.1]), 0.2).sentence
+    )
 
 
 def test_a_grid_names_its_rows():
@@ -209,7 +324,11 @@ def test_a_grid_names_its_rows():
 @pytest.mark.parametrize("size", ["small", "full"])
 def test_the_shipped_studies_are_sound(path, size, tmp_path):
     study = Study.load(path.stem, size)
-    assert study.name == path.stem and len(study.seeds) >= 3 and all(study.single(row) for row in study.rows)
+    assert (
+        study.name == path.stem
+        and len(study.seeds) >= 3
+        and all(study.single(row) for row in study.rows)
+    )
     folders = [cell.folder for cell in study.cells()]
     assert len(set(folders)) == len(folders)
     for cell in study.cells():
@@ -217,13 +336,25 @@ def test_the_shipped_studies_are_sound(path, size, tmp_path):
             assert study.experiment(cell, tmp_path).search.steps == study.base["steps"]
 
 
-@pytest.mark.parametrize("text, message", [
-    ("name: a", "is no study"), ("[1, 2]", "is no study"), ("a: [", "is no study"),
-    ("{name: a, question: b, reference: x, rows: {x: {stepps: 3}}}", "sets stepps"),
-    ("{name: a, question: b, reference: y, rows: {x: {}}}", "reference 'y' is no row"),
-    ("{name: a, question: b, reference: x, rows: {x: {edges_of: z}}}", "'z', which is no row"),
-    ("{name: a, question: b, reference: x, rows: {x: {edges_of: y}, y: {graph_of: x}}}", "take theirs from it"),
-    ("{name: a, question: b, reference: x, rows: {x: {}}, sizes: {big: {}}}", "no size 'small'; it has big")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("name: a", "is no study"),
+        ("[1, 2]", "is no study"),
+        ("a: [", "is no study"),
+        ("{name: a, question: b, reference: x, rows: {x: {stepps: 3}}}", "sets stepps"),
+        ("{name: a, question: b, reference: y, rows: {x: {}}}", "reference 'y' is no row"),
+        ("{name: a, question: b, reference: x, rows: {x: {edges_of: z}}}", "'z', which is no row"),
+        (
+            "{name: a, question: b, reference: x, rows: {x: {edges_of: y}, y: {graph_of: x}}}",
+            "take theirs from it",
+        ),
+        (
+            "{name: a, question: b, reference: x, rows: {x: {}}, sizes: {big: {}}}",
+            "no size 'small'; it has big",
+        ),
+    ],
+)
 def test_files_that_are_none(tmp_path, text, message):
     (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -240,7 +371,13 @@ def test_no_run_no_report(tmp_path):
         Findings.of(Study.load("main"), tmp_path)
 
 
-@pytest.mark.parametrize("backend, message", [("nonsense", "joblib has no backend 'nonsense'"), ("ray", "the backend 'ray' needs a package")])
+@pytest.mark.parametrize(
+    "backend, message",
+    [
+        ("nonsense", "joblib has no backend 'nonsense'"),
+        ("ray", "the backend 'ray' needs a package"),
+    ],
+)
 def test_a_backend_that_is_not_there(backend, message, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=message):
@@ -252,18 +389,31 @@ def test_several_gpus_are_taken_in_turn(few, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "set_device", taken.append)
     monkeypatch.setattr("mtlnas_lab.studies.run", lambda *_, **__: None)
-    study = Study("small", "?", {"mtlnas": {}}, (0, 1, 2, 3), "mtlnas", {"steps": 1, **few, "pretrain_steps": 0})
-    assert all(done.error is None for done in study.run(tmp_path, backend="sequential")) and taken == [0, 1, 2, 0]
+    study = Study(
+        "small",
+        "?",
+        {"mtlnas": {}},
+        (0, 1, 2, 3),
+        "mtlnas",
+        {"steps": 1, **few, "pretrain_steps": 0},
+    )
+    assert all(
+        done.error is None for done in study.run(tmp_path, backend="sequential")
+    ) and taken == [0, 1, 2, 0]
 
 
 def killed(*_):
-    os.kill(os.getpid(), signal.SIGKILL)                                     # as the system does where memory is short
+    os.kill(os.getpid(), signal.SIGKILL)  # as the system does where memory is short
 
 
 def test_a_process_that_is_killed_is_told_in_one_line(few, tmp_path, monkeypatch):
     monkeypatch.setattr("mtlnas_lab.studies._done", killed)
-    study = Study("small", "?", {"mtlnas": {}}, (0,), "mtlnas", {"steps": 1, **few, "pretrain_steps": 0})
-    with pytest.raises(RunError, match="was killed, by the system where memory was short; .* --jobs 1"):
+    study = Study(
+        "small", "?", {"mtlnas": {}}, (0,), "mtlnas", {"steps": 1, **few, "pretrain_steps": 0}
+    )
+    with pytest.raises(
+        RunError, match="was killed, by the system where memory was short; .* --jobs 1"
+    ):
         list(study.run(tmp_path, jobs=2))
 
 
@@ -273,16 +423,29 @@ def test_a_report_says_how_it_was_made(tmp_path):
     own = Findings.read(Study.load(tmp_path / "mine.yaml"), FOLDER / "main-small")
     told = facts(own)
     assert any(f"mtlnas-lab study {tmp_path / 'mine.yaml'} --size small" in line for line in told)
-    assert any("shared_trunk begins with" in line for line in told) and any("made with mtlnas_lab" in line for line in told)
-    assert any("two batches" in line for line in told) and any("same shipped networks" in line for line in told)
-    assert any(line.startswith("mtlnas: half of the edges never changed side again after ") for line in own.sentences)
+    assert any("shared_trunk begins with" in line for line in told) and any(
+        "made with mtlnas_lab" in line for line in told
+    )
+    assert any("two batches" in line for line in told) and any(
+        "same shipped networks" in line for line in told
+    )
+    assert any(
+        line.startswith("mtlnas: half of the edges never changed side again after ")
+        for line in own.sentences
+    )
 
 
 def test_what_was_not_learnt_is_said():
     """A single-task network that is no better than the answer that does not look says nothing about methods."""
     shipped = Findings.read(Study.load("main"), FOLDER / "main-small")
-    assert shipped.unlearnt == [] and shipped.means.loc["trivial answer", ("normals", "mean_angle")] == "34.83"
+    assert (
+        shipped.unlearnt == []
+        and shipped.means.loc["trivial answer", ("normals", "mean_angle")] == "34.83"
+    )
     worse = shipped.scores.copy()
     alone = (worse.row == "single_task") & (worse.kind == "hard") & (worse.metric == "mean_angle")
     worse.loc[alone, "value"] = 35.0
-    assert ["normals was hardly learnt: mean_angle 35," in line for line in replace(shipped, scores=worse).unlearnt] == [True]
+    assert [
+        "normals was hardly learnt: mean_angle 35," in line
+        for line in replace(shipped, scores=worse).unlearnt
+    ] == [True]

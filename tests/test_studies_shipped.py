@@ -1,4 +1,5 @@
 """The studies' results that are shipped: their tables still say what their reports say, and a run made again agrees with them."""
+
 import pytest
 
 from mtlnas_lab import experiment
@@ -18,15 +19,21 @@ def test_the_tables_say_what_the_report_says(name):
     folder, study = FOLDER / f"{name}-small", Study.load(name)
     found = Findings.read(study, folder)
     report = (folder / "report.md").read_text(encoding="utf-8")
-    assert found.sentences and [line for line in found.sentences if f"- {line}\n" not in report] == []
-    assert set(found.runs.row) == set(study.rows) and len(found.runs) == len(study.cells()), "every row under every seed"
+    assert (
+        found.sentences and [line for line in found.sentences if f"- {line}\n" not in report] == []
+    )
+    assert set(found.runs.row) == set(study.rows) and len(found.runs) == len(study.cells()), (
+        "every row under every seed"
+    )
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_no_path_of_a_machine_is_shipped(name):
     for path in (FOLDER / f"{name}-small").iterdir():
         text = path.read_text(encoding="utf-8")
-        assert not any(word in text for word in ("/work/", "/home/", "/root/", "/tmp/", ".npz")), path.name
+        assert not any(word in text for word in ("/work/", "/home/", "/root/", "/tmp/", ".npz")), (
+            path.name
+        )
 
 
 @pytest.mark.slow
@@ -34,11 +41,25 @@ def test_a_run_made_again_is_the_shipped_one(tmp_path):
     study = Study.load("main")
     cell = next(cell for cell in study.cells() if cell.row == "mtlnas")
     experiment.run(study.experiment(cell, tmp_path), tmp_path / "run")
-    shipped = Findings.read(study, FOLDER / "main-small").scores.query("row == 'mtlnas' and step.isna()")
+    shipped = Findings.read(study, FOLDER / "main-small").scores.query(
+        "row == 'mtlnas' and step.isna()"
+    )
     spread = shipped.groupby(["kind", "task", "metric"]).value.std()
     first = shipped[shipped.seed == cell.seed].set_index(["kind", "task", "metric"]).value
-    again = {(kind, task, metric): value for kind, tasks in Run.open(tmp_path / "run").scores().items()
-             for task, metrics in tasks.items() for metric, value in metrics.items()}
+    again = {
+        (kind, task, metric): value
+        for kind, tasks in Run.open(tmp_path / "run").scores().items()
+        for task, metrics in tasks.items()
+        for metric, value in metrics.items()
+    }
     assert set(first.index) == set(again)
-    for key, value in first.items():               # on the machine of the study exactly; elsewhere within what seeds differ by
-        assert again[key] == pytest.approx(value, rel=1e-5) or abs(again[key] - value) <= 2 * spread[key], key
+    for (
+        key,
+        value,
+    ) in (
+        first.items()
+    ):  # on the machine of the study exactly; elsewhere within what seeds differ by
+        assert (
+            again[key] == pytest.approx(value, rel=1e-5)
+            or abs(again[key] - value) <= 2 * spread[key]
+        ), key

@@ -16,7 +16,11 @@ from mtlnas_lab.tasks import Segmentation
 def test_forward_by_hand():
     """The supernet's pass, written out: stages side by side, fusion from features before fusion."""
     lab = small_lab(dtype=torch.float64)
-    net, gates, image = lab.supernet.eval(), deterministic(lab.alphas.alpha), batch(0, dtype=torch.float64)[0]
+    net, gates, image = (
+        lab.supernet.eval(),
+        deterministic(lab.alphas.alpha),
+        batch(0, dtype=torch.float64)[0],
+    )
     x = dict.fromkeys(lab.space.tasks, image)
     features = {}
     for stage in range(13):
@@ -26,7 +30,10 @@ def test_forward_by_hand():
             node = Node(task, stage)
             edges = [lab.space.edges[i] for i in lab.space.into(node)]
             nddr = net.fusion[str(node)]
-            mixed = torch.cat([features[node]] + [gates[lab.space.index(e)] * features[e.source] for e in edges], 1)
+            mixed = torch.cat(
+                [features[node]] + [gates[lab.space.index(e)] * features[e.source] for e in edges],
+                1,
+            )
             x[task] = torch.relu(nddr.norm(nddr.conv(mixed)))
     expected = {task: net.backbones[task].head(x[task]) for task in x}
     for task, output in net(image, gates).items():
@@ -39,7 +46,10 @@ def test_hard_gates_as_numbers_and_as_a_mask_agree(tasks):
     lab.supernet.eval()
     kept = (lab.alphas.alpha > 0).tolist()
     image = batch(0, dtype=torch.float64)[0]
-    soft, hard = lab.supernet(image, torch.tensor(kept, dtype=torch.float64)), lab.supernet(image, kept)
+    soft, hard = (
+        lab.supernet(image, torch.tensor(kept, dtype=torch.float64)),
+        lab.supernet(image, kept),
+    )
     for task in lab.tasks:
         assert torch.allclose(soft[task], hard[task], atol=1e-12)
 
@@ -60,9 +70,17 @@ def test_tap_visits_every_node_with_its_fused_features():
 
 
 def test_unlike_backbones_are_resized_and_matched():
-    convs = lambda widths, strides: [torch.nn.Conv2d(i, o, 3, s, 1) for i, o, s in zip([3, *widths], widths, strides)]  # noqa: E731
-    backbones = {"a": Backbone(convs([4, 4, 8, 8], [1, 1, 2, 1]), plan([4, 4, 8, 8], [2, 2]), torch.nn.Conv2d(8, 2, 1)),
-                 "b": Backbone(convs([6, 10, 10], [2, 2, 1]), plan([6, 10, 10], [1, 2]), torch.nn.Conv2d(10, 3, 1))}
+    convs = lambda widths, strides: [
+        torch.nn.Conv2d(i, o, 3, s, 1) for i, o, s in zip([3, *widths], widths, strides)
+    ]  # noqa: E731
+    backbones = {
+        "a": Backbone(
+            convs([4, 4, 8, 8], [1, 1, 2, 1]), plan([4, 4, 8, 8], [2, 2]), torch.nn.Conv2d(8, 2, 1)
+        ),
+        "b": Backbone(
+            convs([6, 10, 10], [2, 2, 1]), plan([6, 10, 10], [1, 2]), torch.nn.Conv2d(10, 3, 1)
+        ),
+    }
     space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
     out = SuperNet(backbones, space)(torch.randn(2, 3, 16, 16), torch.rand(len(space)))
     assert out["a"].shape == (2, 2, 8, 8) and out["b"].shape == (2, 3, 4, 4)
@@ -89,8 +107,10 @@ class TokenAway(torch.nn.Module):
 
 
 def test_what_goes_beside_the_map_stays_in_its_backbone_and_is_not_fused():
-    backbones = {"a": Backbone([WithToken(3), WithToken(4), WithToken(4)], plan([4] * 3, [3]), TokenAway()),
-                 "b": Backbone([torch.nn.Conv2d(3, 4, 1)], plan([4], [1]), torch.nn.Conv2d(4, 2, 1))}
+    backbones = {
+        "a": Backbone([WithToken(3), WithToken(4), WithToken(4)], plan([4] * 3, [3]), TokenAway()),
+        "b": Backbone([torch.nn.Conv2d(3, 4, 1)], plan([4], [1]), torch.nn.Conv2d(4, 2, 1)),
+    }
     space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
     net, image = SuperNet(backbones, space), torch.randn(2, 3, 8, 8)
     out = net(image, torch.ones(len(space)))
@@ -99,7 +119,10 @@ def test_what_goes_beside_the_map_stays_in_its_backbone_and_is_not_fused():
 
 
 def test_no_candidate_edge_says_which_rule_and_what_to_do():
-    with pytest.raises(SpaceError, match=r"rule same_group refuses all 2 pairs.*a: \[2\]; b: \[0, 1\].*skips a number"):
+    with pytest.raises(
+        SpaceError,
+        match=r"rule same_group refuses all 2 pairs.*a: \[2\]; b: \[0, 1\].*skips a number",
+    ):
         SearchSpace.build({"a": plan([4, 4], [2]), "b": plan([4], [0, 1])})
 
 
@@ -126,8 +149,13 @@ def test_sizes_of_the_paper():
         count = lambda module, size: sum(p.numel() for p in module.parameters() if p.ndim == size)  # noqa: E731
         assert count(backbone.stages, 4) == 14_710_464
         space = SearchSpace.build({task: backbone.plan for task in ("segmentation", "normals")})
-        fusion = [NDDR(space.stage(node).channels, [space.stage(space.edges[i].source).channels for i in space.into(node)])
-                  for node in space.nodes]
+        fusion = [
+            NDDR(
+                space.stage(node).channels,
+                [space.stage(space.edges[i].source).channels for i in space.into(node)],
+            )
+            for node in space.nodes
+        ]
     assert sum(count(f, 4) for f in fusion) == 10_821_632
     assert sum(p.numel() for f in fusion for p in f.parameters()) == 10_838_528
 
@@ -146,7 +174,10 @@ def test_image_head_and_dropout_by_its_generator():
 
 def test_a_task_without_a_head_is_named():
     lab = small_lab(tasks=2)
-    with pytest.raises(ConfigError, match="no network here has a head for depth; those here are for segmentation, normals"):
+    with pytest.raises(
+        ConfigError,
+        match="no network here has a head for depth; those here are for segmentation, normals",
+    ):
         Lab(small_lab(tasks=3).tasks, lab.supernet, lab.alphas)
     backbone = lab.supernet.backbones["normals"]
     for head in (None, nn.Identity(), nn.Sequential(nn.Conv2d(6, 3, 1, bias=False))):
@@ -155,4 +186,7 @@ def test_a_task_without_a_head_is_named():
     five = Lab({**lab.tasks, "normals": Segmentation("normals", 5)}, lab.supernet, lab.alphas)
     image, targets = batch(0)
     with pytest.raises(TaskError, match="task normals: .* axis 1 must have 5 channels"):
-        five.loss(five.supernet(image, [True] * 48), {"segmentation": targets["segmentation"], "normals": targets["segmentation"]})
+        five.loss(
+            five.supernet(image, [True] * 48),
+            {"segmentation": targets["segmentation"], "normals": targets["segmentation"]},
+        )

@@ -1,4 +1,5 @@
 """Losses, metrics, trivial baselines and pictures of each kind of task."""
+
 import math
 from itertools import combinations
 from pathlib import Path
@@ -35,20 +36,30 @@ def outputs_and_target(task, random, count=3, size=(9, 11), small=(4, 5)):
     holes = torch.rand(count, *size, generator=random) < 0.3
     output = torch.randn(count, task.channels, *(small if task.dense else ()), generator=random)
     if isinstance(task, Segmentation):
-        target = torch.randint(task.channels, (count, *size), generator=random).masked_fill(holes, IGNORE)
+        target = torch.randint(task.channels, (count, *size), generator=random).masked_fill(
+            holes, IGNORE
+        )
     elif isinstance(task, Normals):
-        target = F.normalize(torch.randn(count, 3, *size, generator=random), dim=1) * ~holes[:, None]
+        target = (
+            F.normalize(torch.randn(count, 3, *size, generator=random), dim=1) * ~holes[:, None]
+        )
     elif isinstance(task, Depth):
         target = (1 + 5 * torch.rand(count, 1, *size, generator=random)) * ~holes[:, None]
     elif isinstance(task, Edges):
-        target = (torch.rand(count, 1, *size, generator=random) < 0.2).byte().masked_fill(holes[:, None], IGNORE)
+        target = (
+            (torch.rand(count, 1, *size, generator=random) < 0.2)
+            .byte()
+            .masked_fill(holes[:, None], IGNORE)
+        )
     else:
         target = torch.randint(-1, task.channels, (count,), generator=random)
     return output, target
 
 
 def unlabelled(task, target):
-    return torch.full_like(target, {Segmentation: IGNORE, Edges: IGNORE, Classification: -1}.get(type(task), 0))
+    return torch.full_like(
+        target, {Segmentation: IGNORE, Edges: IGNORE, Classification: -1}.get(type(task), 0)
+    )
 
 
 ALL = [Segmentation("seg13", 13), Normals(), Depth(), Edges(), Classification("scene", 10)]
@@ -71,7 +82,10 @@ def test_losses_are_the_released_ones():
     loss1 = Segmentation("segmentation", 13).loss(torch.from_numpy(golden["train/out1"]), seg)
     loss2 = Normals().loss(torch.from_numpy(golden["train/out2"]), normal)
     assert loss1.dtype == loss2.dtype == torch.float64
-    assert abs(loss1.item() - golden["train/loss1"]) < 1e-12 and abs(loss2.item() - golden["train/loss2"]) < 1e-12
+    assert (
+        abs(loss1.item() - golden["train/loss1"]) < 1e-12
+        and abs(loss2.item() - golden["train/loss2"]) < 1e-12
+    )
 
 
 @each_task
@@ -98,7 +112,9 @@ def test_what_is_unlabelled_does_not_count(task, random):
     if not task.dense:
         target[0] = 1
     assert torch.allclose(task.loss(output, target), task.loss(output[:1], target[:1]))
-    assert scores(task, (output, target)) == pytest.approx(scores(task, (output[:1], target[:1])), nan_ok=True)
+    assert scores(task, (output, target)) == pytest.approx(
+        scores(task, (output[:1], target[:1])), nan_ok=True
+    )
 
 
 @each_task
@@ -113,15 +129,19 @@ def test_precision_follows_the_output(task, random):
 def test_segmentation_loss_is_cross_entropy_after_aligned_upsampling(random):
     output, target = outputs_and_target(ALL[0], random)
     large = F.interpolate(output, target.shape[1:], mode="bilinear", align_corners=True)
-    assert torch.allclose(ALL[0].loss(output, target), F.cross_entropy(large, target, ignore_index=IGNORE))
+    assert torch.allclose(
+        ALL[0].loss(output, target), F.cross_entropy(large, target, ignore_index=IGNORE)
+    )
 
 
 def test_normals_loss_is_one_minus_cosine_and_survives_a_zero_output():
     target = torch.zeros(1, 3, 1, 3)
-    target[0, 2] = torch.tensor([-1.0, -1.0, 0.0])                   # two labelled pixels
+    target[0, 2] = torch.tensor([-1.0, -1.0, 0.0])  # two labelled pixels
     output = torch.zeros(1, 3, 1, 3, requires_grad=True)
     with torch.no_grad():
-        output[0, :, 0, 0] = torch.tensor([0.0, 3.0, -3.0])          # 45 degrees off; the other two stay zero
+        output[0, :, 0, 0] = torch.tensor(
+            [0.0, 3.0, -3.0]
+        )  # 45 degrees off; the other two stay zero
     loss = Normals().loss(output, target)
     loss.backward()
     assert loss.item() == pytest.approx(1 - math.sqrt(0.5) / 2)
@@ -134,13 +154,18 @@ def test_edges_are_balanced_or_weighted_as_asked():
     output = torch.tensor([1.0, -1, 0, 2, 9]).view(1, 1, 1, 5)
     on, off = F.softplus(torch.tensor(-1.0)), F.softplus(torch.tensor([-1.0, 0, 2]))
     assert Edges().loss(output, target).item() == pytest.approx(((on + off.mean()) / 2).item())
-    assert Edges(positive_weight=1.0).loss(output, target).item() == pytest.approx(((on + off.sum()) / 4).item())
+    assert Edges(positive_weight=1.0).loss(output, target).item() == pytest.approx(
+        ((on + off.sum()) / 4).item()
+    )
     assert Edges(positive_weight=7.0).loss(0 * output, target).item() == pytest.approx(math.log(2))
 
 
 def test_soft_labels_cost_squared_distance():
     task = Classification("room", 3, soft=True)
-    output, target = torch.zeros(2, 3), torch.tensor([[1.0, 0, 0], [0, 0, 0]])           # the second is unknown
+    output, target = (
+        torch.zeros(2, 3),
+        torch.tensor([[1.0, 0, 0], [0, 0, 0]]),
+    )  # the second is unknown
     assert task.loss(output, target).item() == pytest.approx((4 / 9 + 1 / 9 + 1 / 9) / 3)
     assert scores(task, (torch.eye(3)[:2], target)) == {"top1": 1.0, "top5": 1.0}
 
@@ -148,16 +173,20 @@ def test_soft_labels_cost_squared_distance():
 # --- metrics ----------------------------------------------------------------------------------------------------------
 def test_segmentation_metrics_are_pooled_over_images(random):
     skip, zero = Segmentation("seg13", 5), Segmentation("seg13", 5, absent="zero")
-    batches = [(torch.randn(n, 5, 6, 7, generator=random), torch.randint(4, (n, 6, 7), generator=random))
-               for n in (1, 4)]
+    batches = [
+        (torch.randn(n, 5, 6, 7, generator=random), torch.randint(4, (n, 6, 7), generator=random))
+        for n in (1, 4)
+    ]
     for output, target in batches:
-        output[:, 4] = -99                                           # nobody sees or says class 4
+        output[:, 4] = -99  # nobody sees or says class 4
         target[0, 0] = IGNORE
     truth = torch.cat([t.flatten() for _, t in batches]).numpy()
     said = torch.cat([o.argmax(1).flatten() for o, _ in batches]).numpy()[truth != IGNORE]
     truth = truth[truth != IGNORE]
     iou = [(truth[said == c] == c).sum() / ((truth == c) | (said == c)).sum() for c in range(4)]
-    assert scores(skip, *batches) == pytest.approx({"miou": np.mean(iou), "pixel_accuracy": (truth == said).mean()})
+    assert scores(skip, *batches) == pytest.approx(
+        {"miou": np.mean(iou), "pixel_accuracy": (truth == said).mean()}
+    )
     assert scores(zero, *batches)["miou"] == pytest.approx(np.sum(iou) / 5)
 
 
@@ -165,14 +194,26 @@ def test_segmentation_metrics_are_pooled_over_images(random):
 def test_angles_are_true_angles_with_a_true_median(count):
     degrees = torch.tensor([0.0, 11.0, 22.6, 44.0, 91.0])[:count].double()
     target = torch.tensor([0.0, 0, -1]).double().view(1, 3, 1, 1).repeat(1, 1, 1, count + 1)
-    target[..., -1] = 0                                              # no label there
+    target[..., -1] = 0  # no label there
     output = torch.zeros(1, 3, 1, count + 1).double()
-    output[0, 0, 0, :count], output[0, 2, 0, :count] = 7 * degrees.deg2rad().sin(), -7 * degrees.deg2rad().cos()
+    output[0, 0, 0, :count], output[0, 2, 0, :count] = (
+        7 * degrees.deg2rad().sin(),
+        -7 * degrees.deg2rad().cos(),
+    )
     found = scores(Normals(thresholds=(11.25, 22.5, 30, 45)), (output, target))
     a = degrees.numpy()
-    assert found == pytest.approx({
-        "mean_angle": a.mean(), "median_angle": np.median(a), "rmse_angle": math.sqrt((a ** 2).mean()),
-        "within_11": 2 / count, "within_22": 2 / count, "within_30": 3 / count, "within_45": 4 / count}, abs=1e-5)
+    assert found == pytest.approx(
+        {
+            "mean_angle": a.mean(),
+            "median_angle": np.median(a),
+            "rmse_angle": math.sqrt((a**2).mean()),
+            "within_11": 2 / count,
+            "within_22": 2 / count,
+            "within_30": 3 / count,
+            "within_45": 4 / count,
+        },
+        abs=1e-5,
+    )
 
 
 def test_a_network_that_answers_nan_is_not_mistaken_for_unlabelled(random):
@@ -185,21 +226,31 @@ def test_depth_metrics():
     target = torch.tensor([2.0, 4.0, 1.0, 0.0, 1.0]).view(1, 1, 1, 5)
     output = torch.tensor([2.4, 3.0, -3.0, 50.0, 1.0]).view(1, 1, 1, 5)
     assert scores(Depth(), (output, target), (output[..., :1], target[..., :1])) == pytest.approx(
-        {"absolute": (0.4 + 1 + 4 + 0 + 0.4) / 5, "relative": (0.2 + 0.25 + 4 + 0 + 0.2) / 5, "delta1": 3 / 5})
+        {
+            "absolute": (0.4 + 1 + 4 + 0 + 0.4) / 5,
+            "relative": (0.2 + 0.25 + 4 + 0 + 0.2) / 5,
+            "delta1": 3 / 5,
+        }
+    )
 
 
 def test_edge_metrics():
     target = torch.tensor([1, 1, 0, 0, IGNORE], dtype=torch.uint8).view(1, 1, 1, 5)
     output = torch.tensor([3.0, -2.0, 1.0, -3.0, 9.0]).view(1, 1, 1, 5)
-    found = scores(Edges(), (output, target))                        # order: edge, none, edge, none
+    found = scores(Edges(), (output, target))  # order: edge, none, edge, none
     assert found == pytest.approx({"f1": 0.5, "ap": 0.5 * 1 + 0.5 * 2 / 3})
 
 
 def test_classification_metrics_ignore_the_unknown():
-    output = torch.eye(7)[[0, 1, 2, 3]] - torch.arange(7) / 100      # order of the rest: 0, 1, 2, ...
+    output = torch.eye(7)[[0, 1, 2, 3]] - torch.arange(7) / 100  # order of the rest: 0, 1, 2, ...
     target = torch.tensor([0, 3, 6, -1])
-    assert scores(Classification("scene", 7), (output, target)) == pytest.approx({"top1": 1 / 3, "top5": 2 / 3})
-    assert scores(Classification("usage", 2), (torch.eye(2), torch.tensor([1, 1]))) == {"top1": 0.5, "top5": 1.0}
+    assert scores(Classification("scene", 7), (output, target)) == pytest.approx(
+        {"top1": 1 / 3, "top5": 2 / 3}
+    )
+    assert scores(Classification("usage", 2), (torch.eye(2), torch.tensor([1, 1]))) == {
+        "top1": 0.5,
+        "top5": 1.0,
+    }
 
 
 @each_task
@@ -207,13 +258,19 @@ def test_no_label_gives_no_number(task, random):
     output, target = outputs_and_target(task, random)
     for batches in ((), ((output, unlabelled(task, target)),)):
         found = scores(task, *batches)
-        assert found.keys() <= HIGHER_IS_BETTER.keys() and all(math.isnan(value) for value in found.values())
+        assert found.keys() <= HIGHER_IS_BETTER.keys() and all(
+            math.isnan(value) for value in found.values()
+        )
 
 
 @each_task
 def test_an_output_of_the_wrong_width_is_refused(task, random):
     output, target = outputs_and_target(task, random)
-    for bad in (torch.cat([output, output], 1), output.repeat(2, *[1] * (output.ndim - 1)), output.flatten()):
+    for bad in (
+        torch.cat([output, output], 1),
+        output.repeat(2, *[1] * (output.ndim - 1)),
+        output.flatten(),
+    ):
         with pytest.raises(TaskError, match="channels"):
             task.loss(bad, target)
 
@@ -223,18 +280,25 @@ def test_an_output_of_the_wrong_width_is_refused(task, random):
 def test_the_constant_is_an_output_for_any_batch(task, random):
     _, target = outputs_and_target(task, random, count=20)
     constant = task.constant(target)
-    assert constant.shape == (1, task.channels, *((9, 11) if task.dense else ())) and constant.isfinite().all()
+    assert (
+        constant.shape == (1, task.channels, *((9, 11) if task.dense else ()))
+        and constant.isfinite().all()
+    )
     found = scores(task, (constant, target[:7]), (constant, target[7:]))
     assert all(math.isfinite(value) for value in found.values())
 
 
 def test_constants_are_the_best_that_ignores_the_image():
-    seg = torch.tensor([[0, 1, IGNORE], [0, 2, IGNORE], [1, 2, IGNORE]])[:, None]        # (3 images, 1, 3)
+    seg = torch.tensor([[0, 1, IGNORE], [0, 2, IGNORE], [1, 2, IGNORE]])[
+        :, None
+    ]  # (3 images, 1, 3)
     assert Segmentation("seg13", 3).constant(seg).argmax(1).tolist() == [[[0, 2, 0]]]
     depth = torch.tensor([[1.0, 0, 3], [5, 0, 0], [2, 0, 4]]).view(3, 1, 1, 3)
     assert Depth().constant(depth).tolist() == [[[[2.0, 3.0, 3.5]]]]
     normal = torch.tensor([[0.0, 0, -1], [0, -1, 0], [0, 0, 0]]).view(3, 3, 1, 1)
-    assert torch.allclose(Normals().constant(normal).flatten(), torch.tensor([0, -1, -1]) / math.sqrt(2))
+    assert torch.allclose(
+        Normals().constant(normal).flatten(), torch.tensor([0, -1, -1]) / math.sqrt(2)
+    )
     room = torch.tensor([2, -1, 1, -1, 2, -1])
     assert Classification("room", 3).constant(room).argsort(descending=True).tolist() == [[2, 1, 0]]
     edge = torch.tensor([[1, 0, 0], [1, 0, 1], [1, 0, IGNORE]], dtype=torch.uint8).view(3, 1, 1, 3)
@@ -263,13 +327,20 @@ def test_pictures_of_targets_and_outputs(task, random):
             assert picture.shape[:2] == x.shape[-2:]
         assert picture.std() > 0
     if task.dense:
-        assert (task.picture(unlabelled(task, target)[0]) == (128 if isinstance(task, Edges) else 0)).all()
+        assert (
+            task.picture(unlabelled(task, target)[0]) == (128 if isinstance(task, Edges) else 0)
+        ).all()
 
 
 def test_pictures_say_where_things_face_and_how_far_they_are():
     def facing(*vector):
         return Normals().picture(torch.tensor(vector).view(3, 1, 1)).flatten().tolist()
-    assert facing(1.0, 0.0, 0.0)[0] == 255 and facing(0.0, -1.0, 0.0)[1] == 255 and facing(0.0, 0.0, -1.0)[2] == 255
+
+    assert (
+        facing(1.0, 0.0, 0.0)[0] == 255
+        and facing(0.0, -1.0, 0.0)[1] == 255
+        and facing(0.0, 0.0, -1.0)[2] == 255
+    )
     near, far = (Depth().picture(torch.full((1, 1, 1), z)).astype(int).sum() for z in (1.0, 9.0))
     assert far > near > 0
 
@@ -278,7 +349,10 @@ def test_the_palette_is_told_apart_by_colour_blind_eyes():
     assert len({tuple(colour) for colour in palette(40)}) == 40
     linear = (palette(8) / 255.0) ** 2.2
     lms = np.array([[0.314, 0.640, 0.046], [0.155, 0.757, 0.087], [0.018, 0.109, 0.873]])
-    for blind in ([[1, 0, 0], [0.953, 0, 0.047], [0, 0, 1]], [[0, 1.05, -0.05], [0, 1, 0], [0, 0, 1]]):  # green, red
+    for blind in (
+        [[1, 0, 0], [0.953, 0, 0.047], [0, 0, 1]],
+        [[0, 1.05, -0.05], [0, 1, 0], [0, 0, 1]],
+    ):  # green, red
         seen = (linear @ lms.T @ np.array(blind).T @ np.linalg.inv(lms).T).clip(0, 1) ** (1 / 2.2)
         assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 0.15
 
@@ -287,18 +361,33 @@ def test_the_palette_is_told_apart_by_colour_blind_eyes():
 def test_known_tasks_have_their_kind_and_weight():
     for name, kind in KINDS.items():
         task = make_task(name, ("a", "b", "c"))
-        assert type(task) is kind and task.name == name and task.weight == (20 if name == "normals" else 1)
+        assert (
+            type(task) is kind
+            and task.name == name
+            and task.weight == (20 if name == "normals" else 1)
+        )
         assert task.channels == (3 if kind in (Segmentation, Normals, Classification) else 1)
-    assert make_task("seg40", 40).labels == () and make_task("room", ["a", "b"]).labels == ("a", "b")
+    assert make_task("seg40", 40).labels == () and make_task("room", ["a", "b"]).labels == (
+        "a",
+        "b",
+    )
     assert make_task("seg13", ["a", "b"]) == make_task("seg13", ("a", "b"))
     assert hash(make_task("seg13", ["a", "b"])) == hash(make_task("seg13", ("a", "b")))
 
 
-@pytest.mark.parametrize("wrong, hint", [
-    (lambda: make_task("normal"), "did you mean 'normals'"), (lambda: make_task("xyz"), "known: segmentation"),
-    (lambda: make_task("seg13"), "needs its classes"), (lambda: make_task("seg13", 1), "two classes"),
-    (lambda: Depth("depth", weight=-1), "weight"), (lambda: Depth("depth", weight=math.nan), "weight"),
-    (lambda: Depth("a b"), "letters"), (lambda: Segmentation("seg13", 3, absent="no"), "skip")])
+@pytest.mark.parametrize(
+    "wrong, hint",
+    [
+        (lambda: make_task("normal"), "did you mean 'normals'"),
+        (lambda: make_task("xyz"), "known: segmentation"),
+        (lambda: make_task("seg13"), "needs its classes"),
+        (lambda: make_task("seg13", 1), "two classes"),
+        (lambda: Depth("depth", weight=-1), "weight"),
+        (lambda: Depth("depth", weight=math.nan), "weight"),
+        (lambda: Depth("a b"), "letters"),
+        (lambda: Segmentation("seg13", 3, absent="no"), "skip"),
+    ],
+)
 def test_a_wrong_task_is_refused_in_one_line(wrong, hint):
     with pytest.raises(TaskError, match=hint) as caught:
         wrong()

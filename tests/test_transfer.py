@@ -21,7 +21,7 @@ def test_onto_the_same_space_nothing_changes(kept):
     moved = transfer(found, space())
     assert moved.architecture == found and not moved.lost
     renamed = transfer(found, space(names=("x", "y")))
-    assert renamed.architecture.kept == found.kept                          # in order, where names differ
+    assert renamed.architecture.kept == found.kept  # in order, where names differ
     back = transfer(found, space(names=("b", "a")), {"a": "a", "b": "b"})
     assert {str(e) for e in back.architecture.edges} == {str(e) for e in found.edges}
 
@@ -29,10 +29,18 @@ def test_onto_the_same_space_nothing_changes(kept):
 def test_another_backbone_by_hand():
     """VGG's stage 1 ends group 0 (of two stages), as ResNet's stage 2 does (of three); VGG's fifth group is not in ResNet."""
     here = space()
-    found = Architecture(here, tuple(e in {Edge(Node("a", 1), Node("b", 1)), Edge(Node("a", 12), Node("b", 12))} for e in here.edges))
+    found = Architecture(
+        here,
+        tuple(
+            e in {Edge(Node("a", 1), Node("b", 1)), Edge(Node("a", 12), Node("b", 12))}
+            for e in here.edges
+        ),
+    )
     moved = transfer(found, space(RESNET, RESNET))
-    assert moved.carried == {Edge(Node("a", 1), Node("b", 1)): Edge(Node("a", 2), Node("b", 2)),
-                             Edge(Node("a", 12), Node("b", 12)): Edge(Node("a", 15), Node("b", 15))}
+    assert moved.carried == {
+        Edge(Node("a", 1), Node("b", 1)): Edge(Node("a", 2), Node("b", 2)),
+        Edge(Node("a", 12), Node("b", 12)): Edge(Node("a", 15), Node("b", 15)),
+    }
     assert moved.architecture.alpha is None and "2 of 2 kept edges carried over" in str(moved)
 
 
@@ -42,7 +50,9 @@ def test_what_has_no_candidate_there_is_lost_and_said():
     assert len(moved.architecture) == 4 and len(moved.lost) == 44 and "lost: " in str(moved)
 
 
-@pytest.mark.parametrize("tasks", [{"a": "x"}, {"a": "x", "b": "x"}, {"a": "x", "b": "nobody"}, {"c": "x", "b": "y"}])
+@pytest.mark.parametrize(
+    "tasks", [{"a": "x"}, {"a": "x", "b": "x"}, {"a": "x", "b": "nobody"}, {"c": "x", "b": "y"}]
+)
 def test_tasks_that_do_not_fit(tasks):
     with pytest.raises(SpaceError, match="cannot become x, y"):
         transfer(Architecture(space(), (True,) * 48), space(names=("x", "y")), tasks)

@@ -1,4 +1,5 @@
 """Several architectures in one graph, a search as a film, an architecture in words."""
+
 import json
 import shutil
 
@@ -35,7 +36,9 @@ def test_consensus_counts_runs(split):
     shares = {0: 1 / 3, 1: 2 / 3, 5: 1, 40: 2 / 3, 47: 1 / 3}
     for i, edge in enumerate(TWO.edges):
         data = graph.edges[ends(edge, split)]
-        assert data["probability"] == pytest.approx(shares.get(i, 0)) and data["kept"] == (i in (1, 5, 40))
+        assert data["probability"] == pytest.approx(shares.get(i, 0)) and data["kept"] == (
+            i in (1, 5, 40)
+        )
     assert graph.graph["runs"] == 3 and graph.graph["weights"] == "frequency"
 
 
@@ -55,7 +58,9 @@ def test_stability_is_1_for_equals_and_0_for_chance():
     assert abs(chance["stability"]) < 0.03 and chance["jaccard"] == pytest.approx(1 / 3, abs=0.03)
     a, b = pick(1, 2, 3), pick(2, 3, 4, 5)
     assert stability([a, b])["jaccard"] == agreement(a, b)["jaccard"]
-    assert np.isnan(stability([a])["jaccard"]) and np.isnan(stability([pick(), pick()])["stability"])
+    assert np.isnan(stability([a])["jaccard"]) and np.isnan(
+        stability([pick(), pick()])["stability"]
+    )
 
 
 def test_what_cannot_be_compared():
@@ -110,23 +115,45 @@ def test_a_sentence_for_each_kept_edge():
         "segmentation stage 0 takes normals stage 0, p = 0.98.",
         "normals stage 4 takes segmentation stage 4, p = 0.98, costs 0.3 % of the operations, removing it costs 0.4 "
         "points of mean IoU in segmentation and gains 0.3 degrees of mean angle in normals and leaves share within "
-        "11.25° of normals as it is."]
+        "11.25° of normals as it is.",
+    ]
     table = to_markdown(rows).splitlines()
     assert table[0].split("|")[1:-1] == [
-        " from ", " to ", " p ", " operations ", " Δ mean IoU, segmentation (points ↑) ",
-        " Δ mean angle, normals (degrees ↓) ", " Δ share within 11.25°, normals (points ↑) "]
+        " from ",
+        " to ",
+        " p ",
+        " operations ",
+        " Δ mean IoU, segmentation (points ↑) ",
+        " Δ mean angle, normals (degrees ↓) ",
+        " Δ share within 11.25°, normals (points ↑) ",
+    ]
     assert len({line.count("|") for line in table[:4]}) == 1
-    assert "| −0.40 | −0.30 | 0.00 |" in table[3] and "| – |" in table[2] and table[-1].startswith("- normals stage 4")
+    assert (
+        "| −0.40 | −0.30 | 0.00 |" in table[3]
+        and "| – |" in table[2]
+        and table[-1].startswith("- normals stage 4")
+    )
     assert table[5].startswith("Δ is the score without the edge minus the score with it")
     latex = to_latex(rows)
     assert latex.count(r"\\") == 3 and r"\begin{tabular}{llrrrrr}" in latex and r"0.30 \%" in latex
     assert r"minus the score with it; \ensuremath{\uparrow} where more is better" in latex
-    assert list(explain(architecture, {edge: changes})[1].changes["normals"]) == ["mean_angle"], "of each task the first"
-    unknown = explain(architecture, {edge: {"normals": {"smell": 3.0, "miou": float("nan")}}}, every=True)[1].sentence
-    assert unknown.endswith("gains 3 of smell in normals and could not be scored by mean IoU in normals.")
-    assert "costs 12 degrees of mean angle" in explain(architecture, {edge: {"normals": {"mean_angle": 12.3}}})[1].sentence
+    assert list(explain(architecture, {edge: changes})[1].changes["normals"]) == ["mean_angle"], (
+        "of each task the first"
+    )
+    unknown = explain(
+        architecture, {edge: {"normals": {"smell": 3.0, "miou": float("nan")}}}, every=True
+    )[1].sentence
+    assert unknown.endswith(
+        "gains 3 of smell in normals and could not be scored by mean IoU in normals."
+    )
+    assert (
+        "costs 12 degrees of mean angle"
+        in explain(architecture, {edge: {"normals": {"mean_angle": 12.3}}})[1].sentence
+    )
     assert explain(pick(3))[0].probability is None and "p =" not in explain(pick(3))[0].sentence
-    assert "share nothing" in to_markdown(explain(pick())) and "share nothing" in to_latex(explain(pick()))
+    assert "share nothing" in to_markdown(explain(pick())) and "share nothing" in to_latex(
+        explain(pick())
+    )
     with pytest.raises(SpaceError, match="no candidate"):
         explain(architecture, operations={"segmentation:9 -> normals:2": 0.1})
 
@@ -134,4 +161,6 @@ def test_a_sentence_for_each_kept_edge():
 def test_names_are_safe_in_tables():
     one = space(names=HOSTILE)
     rows = explain(derive(one, alphas(one)))
-    assert "<script>" not in to_markdown(rows).replace("\\<", "") and r"50\%\_of \$x" in to_latex(rows)
+    assert "<script>" not in to_markdown(rows).replace("\\<", "") and r"50\%\_of \$x" in to_latex(
+        rows
+    )

@@ -1,4 +1,5 @@
 """Curves of a search: what is drawn is what the log says, with labels, units and a legend."""
+
 import inspect
 import json
 from dataclasses import asdict, replace
@@ -44,8 +45,12 @@ def history():
 
 @pytest.fixture(scope="module")
 def pretraining():
-    return EventLog([Started({}, space().to_json(), {}, "cpu", 1),
-                     *(Step(i, (), (), {"segmentation": 1 / i}, 0, 0, 0, 0, 1, 0, 0.1) for i in (1, 2, 3))])
+    return EventLog(
+        [
+            Started({}, space().to_json(), {}, "cpu", 1),
+            *(Step(i, (), (), {"segmentation": 1 / i}, 0, 0, 0, 0, 1, 0, 0.1) for i in (1, 2, 3)),
+        ]
+    )
 
 
 @pytest.mark.parametrize("plot", CURVES)
@@ -58,7 +63,12 @@ def test_every_curve_has_labels_a_legend_and_its_style(plot, name, history):
     frame, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
     assert legend.y0 >= frame.y1 - 1, "the legend covers no curve"
     page, box = ax.figure.bbox, ax.figure.get_tightbbox().transformed(ax.figure.dpi_scale_trans)
-    assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
+    assert (
+        page.x0 - 1 <= box.x0
+        and box.x1 <= page.x1 + 1
+        and page.y0 - 1 <= box.y0
+        and box.y1 <= page.y1 + 1
+    )
     texts = ax.figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text())
     assert min(text.get_fontsize() for text in texts) >= 6
     assert to_rgba(ax.get_facecolor()) == to_rgba(STYLES[name].paper)
@@ -88,10 +98,16 @@ def test_gates_are_dark_where_kept(history):
 
 
 def test_losses_are_smoothed_over_what_is_there():
-    steps = [Step(i + 1, (0.0,), (0.0,), {"a": float("nan") if i == 2 else float(i)}, 0, 0, 0, 0, 1, 0, 0)
-             for i in range(6)]
+    steps = [
+        Step(
+            i + 1, (0.0,), (0.0,), {"a": float("nan") if i == 2 else float(i)}, 0, 0, 0, 0, 1, 0, 0
+        )
+        for i in range(6)
+    ]
     strong = plot_losses(EventLog(steps), window=3).get_lines()[1]
-    assert np.allclose(strong.get_xdata(), [3, 4, 5, 6]) and np.allclose(strong.get_ydata(), [0.5, 2, 3.5, 4])
+    assert np.allclose(strong.get_xdata(), [3, 4, 5, 6]) and np.allclose(
+        strong.get_ydata(), [0.5, 2, 3.5, 4]
+    )
 
 
 def test_turned_knobs_are_marked(history):
@@ -113,7 +129,11 @@ def test_scores_and_gap(history):
 
 
 def cells(ax):
-    return {patch.get_label(): patch for patch in ax.patches if isinstance(patch, Rectangle) and patch.get_gid()}
+    return {
+        patch.get_label(): patch
+        for patch in ax.patches
+        if isinstance(patch, Rectangle) and patch.get_gid()
+    }
 
 
 @pytest.mark.parametrize("tasks, blocks", [(2, 2), (3, 6)])
@@ -152,10 +172,19 @@ def test_the_overview_shows_all_of_it(evaluations):
     figure = overview(log(space(3), evaluations=evaluations, turned=False), title="A run")
     figure.canvas.draw()
     assert figure.canvas.get_width_height()[0] == 1000
-    titles = {ax.get_title("left") for ax in figure.findobj(lambda artist: hasattr(artist, "get_xlabel"))}
+    titles = {
+        ax.get_title("left") for ax in figure.findobj(lambda artist: hasattr(artist, "get_xlabel"))
+    }
     assert {"Entropy", "Gates", "Losses", "Gap" if evaluations else "Collapse"} <= titles
-    texts = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))}
-    assert {"Fusion graph after 60 steps", "segmentation", "edge probability σ(α)", "A run"} <= texts
+    texts = {
+        text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))
+    }
+    assert {
+        "Fusion graph after 60 steps",
+        "segmentation",
+        "edge probability σ(α)",
+        "A run",
+    } <= texts
 
 
 def test_graph_and_heat_map_side_by_side():
@@ -170,29 +199,51 @@ def test_every_file_of_a_curve_can_be_drawn_again(plot, kind, history, tmp_path)
     """The same bytes from the file alone; the file says where the curve comes from, though nobody told it to."""
     options = {"title": "A title", "style": "slide", "height": 120}
     name = plot.__name__.removeprefix("plot_")
-    save_figure(plot(history, **options), tmp_path / name, ("pdf", "svg", "png") if kind == "json" else (kind,))
+    save_figure(
+        plot(history, **options),
+        tmp_path / name,
+        ("pdf", "svg", "png") if kind == "json" else (kind,),
+    )
     data = (tmp_path / f"{name}.{kind}").read_bytes()
     assert b'"seed": 3' in data and b'"step": 60' in data and b'"torch": "2"' in data
     again = refigure(tmp_path / f"{name}.{kind}")
-    assert again.curve == name and again.style == STYLES["slide"] and again.options["title"] == "A title"
-    for file in save_figure(again, tmp_path / "again" / name, (kind,) if kind != "json" else ("svg",), provenance(history)):
+    assert (
+        again.curve == name
+        and again.style == STYLES["slide"]
+        and again.options["title"] == "A title"
+    )
+    for file in save_figure(
+        again,
+        tmp_path / "again" / name,
+        (kind,) if kind != "json" else ("svg",),
+        provenance(history),
+    ):
         assert file.read_bytes() == (tmp_path / file.name).read_bytes()
     small = replace(again, style="paper-single", height=None).plot()
-    assert small.get_title("left") == "A title" and small.figure.get_size_inches()[0] * 25.4 == pytest.approx(85)
+    assert small.get_title("left") == "A title" and small.figure.get_size_inches()[
+        0
+    ] * 25.4 == pytest.approx(85)
 
 
 def test_a_long_run_is_drawn_from_a_thousand_steps():
     two, random = space(), np.random.default_rng(0)
     alpha = random.normal(0, 1, (2500, 48))
-    steps = [Step(i + 1, tuple(row), (0.0,) * 48, {"a": 1.0}, 0, 0, 0, 0, 1, 0, 0) for i, row in enumerate(alpha)]
+    steps = [
+        Step(i + 1, tuple(row), (0.0,) * 48, {"a": 1.0}, 0, 0, 0, 0, 1, 0, 0)
+        for i, row in enumerate(alpha)
+    ]
     ax = plot_gates(EventLog([Started({}, two.to_json(), {}, "cpu", 1), *steps]))
     path = ax.collections[0].get_segments()[0]
     assert 1000 <= len(path) <= 1500 and path[-1][0] == 2500
-    assert path[-1][1] == pytest.approx(gates(alpha[-1][np.flatnonzero(alpha[-1] <= 0)[0]]), abs=1e-4)
+    assert path[-1][1] == pytest.approx(
+        gates(alpha[-1][np.flatnonzero(alpha[-1] <= 0)[0]]), abs=1e-4
+    )
 
 
 def test_options_are_in_the_signature():
-    assert {"ax", "style", "height", "rows", "title"} <= set(inspect.signature(plot_collapse).parameters)
+    assert {"ax", "style", "height", "rows", "title"} <= set(
+        inspect.signature(plot_collapse).parameters
+    )
     assert {"alpha", "step", "colorbar"} <= set(inspect.signature(plot_heatmap).parameters)
     assert len(plot_collapse(log(space()), rows=4).collections) == 4
     with pytest.raises(SpaceError, match="there are 1 to 60"):
@@ -203,11 +254,19 @@ def test_directions_are_those_of_the_tasks():
     assert {metric: better > 0 for metric, (_, better) in METRICS.items()} == HIGHER_IS_BETTER
 
 
-@pytest.mark.parametrize("data", [
-    {"curve": "rm"}, {"curve": "entropy", "data": {}}, {"curve": "entropy", "data": {"step": "x"}},
-    {"curve": "gates", "data": {"step": [], "rows": [], "turned": [], "p": [], "kept": []}}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"curve": "rm"},
+        {"curve": "entropy", "data": {}},
+        {"curve": "entropy", "data": {"step": "x"}},
+        {"curve": "gates", "data": {"step": [], "rows": [], "turned": [], "p": [], "kept": []}},
+    ],
+)
 def test_a_file_that_describes_no_curve(data, tmp_path):
-    (tmp_path / "x.json").write_text(json.dumps({"figure": {"style": asdict(STYLES["slide"]), **data}}))
+    (tmp_path / "x.json").write_text(
+        json.dumps({"figure": {"style": asdict(STYLES["slide"]), **data}})
+    )
     with pytest.raises(DataError, match="no curve that can be drawn"):
         refigure(tmp_path / "x.json")
 
@@ -234,7 +293,9 @@ class Picture:
 def test_predictions_stand_beside_the_truth():
     image, dense = np.random.default_rng(0).random((2, 3, 12, 16)), np.zeros((2, 12, 16))
     tasks = {"depth": Picture(), "edges": Picture()}
-    figure = plot_predictions(image, {"depth": dense}, dict.fromkeys(tasks, dense), tasks, scores={"edges": "F1 0.5"})
+    figure = plot_predictions(
+        image, {"depth": dense}, dict.fromkeys(tasks, dense), tasks, scores={"edges": "F1 0.5"}
+    )
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert titles == ["image", "depth: truth", "depth: prediction", "edges: prediction\nF1 0.5"]
     assert len(figure.axes) == 8

@@ -1,4 +1,5 @@
 """Files: the same bytes each time, real text, embedded fonts, where they come from, and every name survives."""
+
 import base64
 import hashlib
 import json
@@ -47,9 +48,14 @@ def test_all_formats_are_written_and_the_same_each_time(files, tmp_path):
     assert sorted(files) == ["html", "pdf", "png", "svg", "tex", "tikz"]
     again = save(tmp_path)
     for kind, file in files.items():
-        assert again[kind].name == f"fusion_graph.{kind}" and again[kind].read_bytes() == file.read_bytes(), kind
+        assert (
+            again[kind].name == f"fusion_graph.{kind}"
+            and again[kind].read_bytes() == file.read_bytes()
+        ), kind
     sidecar = json.loads((tmp_path / "fusion_graph.json").read_text())
-    assert sidecar["files"] == {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in again.values()}
+    assert sidecar["files"] == {
+        f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in again.values()
+    }
     assert not list(tmp_path.glob(".*")), "nothing is left lying about"
 
 
@@ -59,7 +65,10 @@ def test_pdf_has_its_fonts_and_no_raster(files):
     text = data + b"".join(zlib.decompress(part) for part in streams if part[:1] == b"x")
     assert b"/Subtype /CIDFontType2" in text and b"/FontFile2" in text and b"DejaVuSans" in text
     assert b"/Subtype /Type3" not in text and b"/Subtype /Image" not in text
-    width, height = (float(x) / 72 * 25.4 for x in re.search(rb"MediaBox \[ 0 0 ([\d.]+) ([\d.]+)", data).groups())
+    width, height = (
+        float(x) / 72 * 25.4
+        for x in re.search(rb"MediaBox \[ 0 0 ([\d.]+) ([\d.]+)", data).groups()
+    )
     assert width == pytest.approx(85, abs=0.01) and 30 < height < 60, "mm"
 
 
@@ -67,15 +76,22 @@ def test_svg_is_xml_with_real_text_ids_and_titles(files):
     root = ET.parse(files["svg"]).getroot()
     assert root.get("width") == "85mm" and not list(root.iter(SVG + "image"))
     texts = [element.text for element in root.iter(SVG + "text")]
-    assert {"segmentation", "normals", "12", "kept", "dropped", "edge probability σ(α)"} <= set(texts)
+    assert {"segmentation", "normals", "12", "kept", "dropped", "edge probability σ(α)"} <= set(
+        texts
+    )
     by_id = {element.get("id"): element for element in root.iter() if element.get("id")}
-    assert sum(id.startswith("edge-") for id in by_id) == 48 and sum(id.startswith("node-") for id in by_id) == 26
+    assert (
+        sum(id.startswith("edge-") for id in by_id) == 48
+        and sum(id.startswith("node-") for id in by_id) == 26
+    )
     assert by_id["node-1-3"].find(SVG + "title").text == "normals:3, 128 channels, group 1"
     title = by_id["edge-0"].find(SVG + "title").text
     assert re.fullmatch(r"\w+:\d+ → \w+:\d+, σ\(α\) = [01]\.\d{3}, (kept|dropped)", title)
     sizes = [float(element.get("font-size")) / 25.4 * 72 for element in root.iter(SVG + "text")]
     assert min(sizes) > 5.99
-    assert not any(element.get("style") for element in root.iter()), "works under a strict content policy"
+    assert not any(element.get("style") for element in root.iter()), (
+        "works under a strict content policy"
+    )
 
 
 def test_png_has_the_pixels_of_its_style(files, tmp_path):
@@ -92,12 +108,18 @@ def test_every_file_says_where_it_comes_from_and_can_be_drawn_again(kind, tmp_pa
         for event in history.events:
             run.append(event)
     out = tmp_path / "out"
-    save_fusion_graph(tmp_path / "a-run", out, ALL, title="After 60 steps", dropped="hide", style="web-dark")
+    save_fusion_graph(
+        tmp_path / "a-run", out, ALL, title="After 60 steps", dropped="hide", style="web-dark"
+    )
     data = (out / f"fusion_graph.{kind}").read_bytes()
     for fact in ('"run": "a-run"', '"seed": 3', '"step": 60', '"torch": "2"'):
         assert fact.encode() in data
     found = json.loads((out / "fusion_graph.json").read_text())["provenance"]
-    assert found["config"] == provenance(run)["config"] and found["step"] == 60 and found["run"] == "a-run"
+    assert (
+        found["config"] == provenance(run)["config"]
+        and found["step"] == 60
+        and found["run"] == "a-run"
+    )
     again = refigure(out / f"fusion_graph.{kind}")
     assert nx.utils.graphs_equal(again.graph, fusion_graph(history))
     assert (again.title, again.dropped, again.style.name) == ("After 60 steps", "hide", "web-dark")
@@ -117,8 +139,16 @@ def test_a_grid_is_drawn_again(tmp_path):
 
 def test_what_is_no_figure_of_ours_is_said(tmp_path):
     other = tmp_path / "other.svg"
-    for text in ("<svg/>", "{}", "[1]", '{"figure": {"graph": 1}}', '{"figure": {"grid": 3}}',
-                 "mtlnas_lab-figure:AAAA:", "mtlnas_lab-figure:A:", "[" * 100_000):
+    for text in (
+        "<svg/>",
+        "{}",
+        "[1]",
+        '{"figure": {"graph": 1}}',
+        '{"figure": {"grid": 3}}',
+        "mtlnas_lab-figure:AAAA:",
+        "mtlnas_lab-figure:A:",
+        "[" * 100_000,
+    ):
         other.write_text(text)
         with pytest.raises(DataError, match="holds no fusion graph and no curve"):
             refigure(other)
@@ -127,7 +157,7 @@ def test_what_is_no_figure_of_ours_is_said(tmp_path):
     record = json.dumps({"figure": {}, "more": "0" * 2**27}).encode()
     other.write_bytes(b"mtlnas_lab-figure:" + base64.b64encode(zlib.compress(record, 9)) + b":")
     with pytest.raises(DataError):
-        refigure(other)                                            # a bomb is read up to a limit
+        refigure(other)  # a bomb is read up to a limit
 
 
 def test_axes_are_saved_too(tmp_path):
@@ -153,19 +183,30 @@ def test_every_name_survives_every_format(tmp_path):
     texts = " ".join(element.text or "" for element in ET.parse(files["svg"]).getroot().iter())
     for name in HOSTILE:
         assert name in texts, "in full, in the titles of nodes"
-    assert "<script>alert" not in files["html"].read_text() and "<script>alert" not in files["svg"].read_text()
+    assert (
+        "<script>alert" not in files["html"].read_text()
+        and "<script>alert" not in files["svg"].read_text()
+    )
     assert refigure(files["pdf"]).graph.nodes[f"{HOSTILE[0]}:0"]["task"] == HOSTILE[0]
-    assert latex(HOSTILE[0]) == r"50\%\_of \$x\textasciicircum{}2\$ \& \#1\textasciitilde{}\{y\}\textbackslash{}z"
+    assert (
+        latex(HOSTILE[0])
+        == r"50\%\_of \$x\textasciicircum{}2\$ \& \#1\textasciitilde{}\{y\}\textbackslash{}z"
+    )
     assert latex("é 😀") == "é \\labchar{😀}" and clean("a\x00b\ud800") == "a\ufffdb\ufffd"
 
 
 def test_html_may_load_nothing_and_runs_only_its_own_script(files):
     page = files["html"].read_text()
     policy = re.search(r'Content-Security-Policy"\s+content="([^"]+)"', page)[1]
-    assert policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
+    assert (
+        policy.startswith("default-src 'none';") and "unsafe" not in policy and "http" not in policy
+    )
     for tag in ("style", "script"):
         body = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.S)[1]
-        assert f"{tag}-src 'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'" in policy
+        assert (
+            f"{tag}-src 'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'"
+            in policy
+        )
     assert not re.search(r"\bsrc=|\bhref=|\bon\w+=|style=", page)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert len(data["edges"]) == 48 and len(data["nodes"]) == 26
@@ -183,6 +224,8 @@ def test_zero_kept_edges_and_odd_sources_are_saved(tmp_path):
     two = space()
     assert save_fusion_graph(Architecture(two, (False,) * 48), tmp_path, ALL, dropped="hide")
     assert save_fusion_graph(two, tmp_path, ALL, name="candidates")
-    assert save_figure(GraphFigure(fusion_graph(two, alphas(two), split=True)), tmp_path / "split", ALL)
+    assert save_figure(
+        GraphFigure(fusion_graph(two, alphas(two), split=True)), tmp_path / "split", ALL
+    )
     with pytest.raises(LabError):
         save_fusion_graph(tmp_path / "no-run", tmp_path)

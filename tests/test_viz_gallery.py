@@ -1,4 +1,5 @@
 """docs/gallery/ is there, small, and drawn by this version of the data model."""
+
 import re
 from pathlib import Path
 

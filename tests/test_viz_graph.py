@@ -1,4 +1,5 @@
 """Fusion graphs as networkx graphs: what is in them, who else can read them, where nodes stand."""
+
 import io
 import json
 
@@ -28,8 +29,17 @@ def test_it_has_the_edges_of_the_space_and_the_chains_of_the_backbones():
     for edge, keep, p in zip(two.edges, architecture.kept, architecture.probability):
         data = graph.edges[ends(edge)]
         assert data["kept"] == keep and data["probability"] == pytest.approx(p)
-    assert graph.nodes["normals:12"] == {"task": "normals", "stage": 12, "lane": 1, "group": 4, "index": 2, "size": 3,
-                                         "channels": 512, "label": "normals 12", "kind": "stage"}
+    assert graph.nodes["normals:12"] == {
+        "task": "normals",
+        "stage": 12,
+        "lane": 1,
+        "group": 4,
+        "index": 2,
+        "size": 3,
+        "channels": 512,
+        "label": "normals 12",
+        "kind": "stage",
+    }
     assert len(fusion_edges(fusion_graph(architecture, dropped=False))) == len(architecture)
 
 
@@ -51,7 +61,9 @@ def test_other_tools_read_it_back(form, split):
     two = space(names=HOSTILE)
     graph, stream = fusion_graph(two, alphas(two), split=split), io.BytesIO()
     if form == "json":
-        back = nx.node_link_graph(json.loads(json.dumps(nx.node_link_data(graph, edges="edges"))), edges="edges")
+        back = nx.node_link_graph(
+            json.loads(json.dumps(nx.node_link_data(graph, edges="edges"))), edges="edges"
+        )
     else:
         getattr(nx, f"write_{form}")(graph, stream)
         stream.seek(0)
@@ -69,7 +81,13 @@ def test_every_kind_of_source_gives_the_same_graph(tmp_path):
     with Run.create(tmp_path / "run", {"seed": 3}, two) as run:
         for event in history.events:
             run.append(event)
-        sources = history, run, tmp_path / "run", str(tmp_path / "run"), derive(two, history.alpha[-1].copy())
+        sources = (
+            history,
+            run,
+            tmp_path / "run",
+            str(tmp_path / "run"),
+            derive(two, history.alpha[-1].copy()),
+        )
         graphs = [fusion_graph(two, history.alpha[-1]), *map(fusion_graph, sources)]
     for graph in graphs[1:]:
         assert nx.utils.graphs_equal(graph, graphs[0])
@@ -111,7 +129,7 @@ def test_lanes_are_straight_and_groups_stand_apart():
 def test_unlike_backbones_stand_by_position():
     unlike = SearchSpace.build({"a": VGG, "b": RESNET})
     at = ladder_layout(fusion_graph(unlike))
-    for a, b in ((1, 2), (3, 6), (6, 12), (9, 15)):          # the ends of the first four groups
+    for a, b in ((1, 2), (3, 6), (6, 12), (9, 15)):  # the ends of the first four groups
         assert at[f"a:{a}"][0] == pytest.approx(at[f"b:{b}"][0])
     for source, target in ((edge.source, edge.target) for edge in unlike.edges):
         assert at[str(source)][0] <= at[str(target)][0] + 1e-9, "edges never run to the left"

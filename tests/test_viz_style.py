@@ -1,4 +1,5 @@
 """Colours that survive print and colour-blind eyes; sizes one can read; no pyplot."""
+
 import subprocess
 import sys
 from itertools import combinations
@@ -8,16 +9,41 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from mtlnas_lab.errors import ConfigError
-from mtlnas_lab.viz.style import STYLES, TASK_COLORS, FigureStyle, drawable, shorten, style, text_width
+from mtlnas_lab.viz.style import (
+    STYLES,
+    TASK_COLORS,
+    FigureStyle,
+    drawable,
+    shorten,
+    style,
+    text_width,
+)
 
 EYES = {  # Machado, Oliveira & Fernandes 2009, severity 1, linear RGB
     "full": np.eye(3),
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
 }
-TO_XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
-                   [0.0193339, 0.1191920, 0.9503041]])
+TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
 
 
 def seen(colors, eye) -> np.ndarray:
@@ -82,4 +108,9 @@ def test_text_is_measured_and_cut():
 
 def test_pictures_need_no_pyplot():
     code = "import sys, mtlnas_lab.viz; print('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )

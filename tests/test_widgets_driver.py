@@ -1,4 +1,5 @@
 """Controls, the search's thread and the viewer's pulse, without any Jupyter."""
+
 import signal
 import threading
 import time
@@ -35,7 +36,11 @@ def test_a_driver_runs_to_the_end_in_one_thread_of_its_own():
     one = Driver(search).start()
     one.join(10)
     events = one.take()
-    assert steps(events) == list(range(1, 21)) and isinstance(events[0], Started) and isinstance(events[-1], Finished)
+    assert (
+        steps(events) == list(range(1, 21))
+        and isinstance(events[0], Started)
+        and isinstance(events[-1], Finished)
+    )
     assert one.over and not one.alive and one.error == "" and one.take() == []
     assert len(search.thread_ids) == 1 and threading.get_ident() not in search.thread_ids
 
@@ -47,6 +52,7 @@ def test_pause_step_and_go_on():
     def taken():
         seen.extend(steps(one.take()))
         return len(seen)
+
     assert one.controls.mode == "paused" and taken() == 0
     one.controls.step(3)
     wait(lambda: taken() == 3)
@@ -125,7 +131,11 @@ def test_a_failing_search_is_told_and_harms_nobody():
     search.fail_at = 4
     one = Driver(search).start()
     one.join(10)
-    assert steps(one.take()) == [1, 2, 3] and one.error == "ValueError: the disk of this fake is full" and not one.over
+    assert (
+        steps(one.take()) == [1, 2, 3]
+        and one.error == "ValueError: the disk of this fake is full"
+        and not one.over
+    )
 
 
 def test_the_same_cell_run_again_stops_its_search_and_no_other():
@@ -151,7 +161,7 @@ def test_an_interrupt_stops_all_and_only_then_does_what_it_did_before():
     signal.signal(signal.SIGINT, lambda *_: hits.append(1))
     try:
         stop_on_interrupt()
-        stop_on_interrupt()                               # a second studio must not wrap the first one's handler
+        stop_on_interrupt()  # a second studio must not wrap the first one's handler
         search = FakeSearch(steps=100_000, pause=0.001)
         one = Driver(search).start()
         signal.raise_signal(signal.SIGINT)
@@ -166,8 +176,12 @@ def test_an_interrupt_stops_all_and_only_then_does_what_it_did_before():
 
 def test_controls_stand_many_hands(monkeypatch):
     controls, counted, at_once = Controls(), [], Controls._set
-    monkeypatch.setattr(Controls, "_set", lambda *args, **wanted: (time.sleep(1e-6), at_once(*args, **wanted)))
-    hands = [threading.Thread(target=lambda: [controls.step() for _ in range(200)]) for _ in range(4)]
+    monkeypatch.setattr(
+        Controls, "_set", lambda *args, **wanted: (time.sleep(1e-6), at_once(*args, **wanted))
+    )
+    hands = [
+        threading.Thread(target=lambda: [controls.step() for _ in range(200)]) for _ in range(4)
+    ]
     for hand in hands:
         hand.start()
     for hand in hands:
@@ -204,8 +218,11 @@ def test_a_pulse_that_is_hurried_beats_at_once_and_goes_on_from_there(lull):
 
 def test_a_pulse_that_waits_for_a_lull_is_hurried_though_the_search_names_none_any_more():
     beats, lulls = [], iter([threading.Event()])
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or (4 if len(beats) < 2 else 0), lambda: next(lulls, None)).start()
-    time.sleep(3.5)                                      # behind 3 s it waits for the lull, until 6
+    pulse = Pulse(
+        lambda: beats.append(time.monotonic()) or (4 if len(beats) < 2 else 0),
+        lambda: next(lulls, None),
+    ).start()
+    time.sleep(3.5)  # behind 3 s it waits for the lull, until 6
     pulse.hurry()
     pulse.join(10)
     assert len(beats) == 2 and beats[1] - beats[0] < 4.5
@@ -213,16 +230,20 @@ def test_a_pulse_that_waits_for_a_lull_is_hurried_though_the_search_names_none_a
 
 def test_a_pulse_waits_for_a_lull_but_not_for_long():
     beats, lull = [], threading.Event()
-    pulse = Pulse(lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull).start()
+    pulse = Pulse(
+        lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull
+    ).start()
     pulse.join(10)
-    assert len(beats) == 4                               # a search that stands still has none
+    assert len(beats) == 4  # a search that stands still has none
     sets, beats = [], []
     lull.set = lambda: (sets.append(time.monotonic()), threading.Event.set(lull))
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or (len(beats) < 8) / 20, lambda: lull).start()
+    pulse = Pulse(
+        lambda: beats.append(time.monotonic()) or (len(beats) < 8) / 20, lambda: lull
+    ).start()
     while len(beats) < 8:
         time.sleep(0.02)
         lull.set()
     pulse.join(10)
-    assert beats[-1] - beats[0] >= 6.5 / 20              # no more often for it
+    assert beats[-1] - beats[0] >= 6.5 / 20  # no more often for it
     behind = sorted(min(beat - at for at in sets if at <= beat) for beat in beats[1:])
-    assert behind[len(behind) // 2] < 0.012              # most begin with a lull; between two there are 20 ms
+    assert behind[len(behind) // 2] < 0.012  # most begin with a lull; between two there are 20 ms

@@ -1,4 +1,5 @@
 """The bytes that the canvas draws, read back; the small JSON beside them; the pure functions in node."""
+
 import base64
 import json
 import re
@@ -14,7 +15,18 @@ from widget_fakes import FakeSearch
 
 from mtlnas_lab.events import EventLog, Step, Turned
 from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
-from mtlnas_lab.widgets.frame import COLUMNS, LIVE, MARKS, frame, marks, rows, settings, space_of, stage, tail
+from mtlnas_lab.widgets.frame import (
+    COLUMNS,
+    LIVE,
+    MARKS,
+    frame,
+    marks,
+    rows,
+    settings,
+    space_of,
+    stage,
+    tail,
+)
 from mtlnas_lab.widgets.view import HERE, page_script
 
 JS = Path(__file__).parent / "js"
@@ -29,7 +41,12 @@ def read(data):
     p = np.frombuffer(data, "<u2", n * e, at).reshape(n, e) / 65535
     g = np.frombuffer(data, "i1", n * e, at + 2 * n * e).reshape(n, e)
     assert len(data) == at + 3 * n * e and version == 1 and c == len(COLUMNS)
-    return floats[:(c + t) * n].reshape(c + t, n), floats[(c + t) * n:].reshape(2, e), p, largest * np.sign(g) * (g / 127) ** 2
+    return (
+        floats[: (c + t) * n].reshape(c + t, n),
+        floats[(c + t) * n :].reshape(2, e),
+        p,
+        largest * np.sign(g) * (g / 127) ** 2,
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 145, 146, 1000, 20_000])
@@ -50,11 +67,15 @@ def test_a_frame_holds_the_history():
     picked = columns[0].astype(int) - 1
     np.testing.assert_allclose(columns[1], log.column("entropy")[picked], rtol=1e-6)
     np.testing.assert_allclose(p, 1 / (1 + np.exp(-log.alpha[picked])), atol=1e-5)
-    np.testing.assert_allclose(g, log.alpha_grad[picked], atol=np.abs(log.alpha_grad[picked]).max() / 60)
+    np.testing.assert_allclose(
+        g, log.alpha_grad[picked], atol=np.abs(log.alpha_grad[picked]).max() / 60
+    )
     np.testing.assert_allclose(alpha, log.alpha[-1], rtol=1e-6)
     np.testing.assert_allclose(grad, log.alpha_grad[-1], rtol=1e-6)
     loss, starts = log.loss["normals"], np.append(0, picked[:-1] + 1)
-    np.testing.assert_allclose(columns[7], [loss[a:b + 1].mean() for a, b in zip(starts, picked)], rtol=1e-5)
+    np.testing.assert_allclose(
+        columns[7], [loss[a : b + 1].mean() for a, b in zip(starts, picked)], rtol=1e-5
+    )
 
 
 def test_a_frame_stays_small():
@@ -72,7 +93,13 @@ def test_a_tail_holds_the_steps_behind_a_frame():
     assert not log.table.flags.writeable
     script = (HERE / "plan.js").read_text(encoding="utf-8")
     logged = json.loads(re.search(r"const LOGGED = (\[.*?\]);", script)[1])
-    names = {"fraction": "entropy_fraction", "lambda": "entropy_weight", "l1": "l1_weight", "tau": "temperature", "rate": "alpha_lr"}
+    names = {
+        "fraction": "entropy_fraction",
+        "lambda": "entropy_weight",
+        "l1": "l1_weight",
+        "tau": "temperature",
+        "rate": "alpha_lr",
+    }
     assert tuple(names.get(name, name) for name in logged) == EventLog.SCALARS
 
 
@@ -81,9 +108,19 @@ def parted():
     events = list(FakeSearch(steps=1200))
     events[337] = replace(events[337], loss={"segmentation": np.nan, "normals": 1.0})
     text = lambda data: base64.b64encode(data).decode()  # noqa: E731
-    for some, all_ in [(1, 2), (5, 6), (100, 140), (145, 145), (301, 340), (577, 578), (583, 640), (1000, 1070), (1001, 1003)]:
-        log = EventLog(events[:all_ + 1])
-        yield [text(frame(EventLog(events[:some + 1]))), text(tail(log, some)), text(frame(log))]
+    for some, all_ in [
+        (1, 2),
+        (5, 6),
+        (100, 140),
+        (145, 145),
+        (301, 340),
+        (577, 578),
+        (583, 640),
+        (1000, 1070),
+        (1001, 1003),
+    ]:
+        log = EventLog(events[: all_ + 1])
+        yield [text(frame(EventLog(events[: some + 1]))), text(tail(log, some)), text(frame(log))]
 
 
 def test_numbers_that_are_none_do_no_harm():
@@ -99,7 +136,11 @@ def test_the_stage_names_what_the_edges_are():
     space = viz_fakes.space(3)
     told = json.loads(json.dumps(stage(space, "T")))
     a, i, b, j = told["edges"][7]
-    assert f"{told['tasks'][a]}:{i} -> {told['tasks'][b]}:{j}" == told["names"][7] == str(space.edges[7])
+    assert (
+        f"{told['tasks'][a]}:{i} -> {told['tasks'][b]}:{j}"
+        == told["names"][7]
+        == str(space.edges[7])
+    )
     assert told["plans"][0][3] == [128, 1, 1, 2]
 
 
@@ -111,16 +152,24 @@ def test_marks_and_settings_are_plain_json():
     search.turn(force={"segmentation:0 -> normals:0": True, "normals:0 -> segmentation:0": False})
     search.turn(force={"normals:0 -> segmentation:0": None}, alpha_gates="bernoulli")
     knobs, steps = settings(EventLog(search))
-    assert knobs["force"] == {"segmentation:0 -> normals:0": True} and knobs["alpha_gates"] == "bernoulli" and steps == 5
+    assert (
+        knobs["force"] == {"segmentation:0 -> normals:0": True}
+        and knobs["alpha_gates"] == "bernoulli"
+        and steps == 5
+    )
 
 
 def test_an_edge_is_forced_however_it_is_written():
     search = FakeSearch(steps=2)
     search.turn(force={" segmentation:0->normals:00": True})
     log = EventLog(search)
-    assert settings(log)[0]["force"] == {"segmentation:0 -> normals:0": True} == marks(log)["forced"][0][1]
+    assert (
+        settings(log)[0]["force"]
+        == {"segmentation:0 -> normals:0": True}
+        == marks(log)["forced"][0][1]
+    )
     log.append(Turned(3, {"force": {"nothing": True}}))
-    assert settings(log)[0]["force"]["nothing"] is True                     # the page knows no such edge
+    assert settings(log)[0]["force"]["nothing"] is True  # the page knows no such edge
 
 
 def test_marks_say_from_which_step_on_an_edge_is_forced():
@@ -137,11 +186,25 @@ def test_marks_say_from_which_step_on_an_edge_is_forced():
 def test_settings_show_what_was_turned_since_the_last_step():
     log = EventLog(FakeSearch(steps=5))
     log.append(Turned(6, {"entropy_weight": 7.0, "temperature": {"end": 3.0}}))
-    assert settings(log)[0]["entropy_weight"] == 7.0 and settings(log)[0]["temperature"] == log.steps[-1].temperature
-    assert settings(log, {"entropy_weight": 1.0}, [{"entropy_weight": 2.0}])[0]["entropy_weight"] == 2.0
+    assert (
+        settings(log)[0]["entropy_weight"] == 7.0
+        and settings(log)[0]["temperature"] == log.steps[-1].temperature
+    )
+    assert (
+        settings(log, {"entropy_weight": 1.0}, [{"entropy_weight": 2.0}])[0]["entropy_weight"]
+        == 2.0
+    )
 
 
-@pytest.mark.parametrize("config", [{}, {"search": 3}, {"steps": "many", "entropy_weight": {"end": None}}, {"steps": float("nan")}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"search": 3},
+        {"steps": "many", "entropy_weight": {"end": None}},
+        {"steps": float("nan")},
+    ],
+)
 def test_strange_settings_are_borne(config):
     log = viz_fakes.log(viz_fakes.space(), steps=4, evaluations=0, turned=False)
     object.__setattr__(log.started, "config", config)
@@ -160,24 +223,39 @@ def test_the_pure_functions_in_node():
     (JS / "frame.bin").write_bytes(frame(EventLog(FakeSearch(steps=400))))
     (JS / "parted.json").write_text(json.dumps(list(parted())))
     try:
-        done = subprocess.run([node, "--test", *map(str, sorted(JS.glob("*.test.mjs")))], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [node, "--test", *map(str, sorted(JS.glob("*.test.mjs")))],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
     finally:
         (JS / "frame.bin").unlink()
         (JS / "parted.json").unlink()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-@pytest.mark.parametrize("script", sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js")))
+@pytest.mark.parametrize(
+    "script", sorted(path.relative_to(HERE).as_posix() for path in HERE.rglob("*.js"))
+)
 def test_a_script_and_what_it_imports_are_one_module(script, tmp_path):
     if (node := shutil.which("node")) is None:
         pytest.skip("there is no node on this machine")
-    (tmp_path / "page.mjs").write_text(page_script(HERE / script), encoding="utf-8")      # one scope: no name twice
-    done = subprocess.run([node, "--check", tmp_path / "page.mjs"], capture_output=True, text=True, timeout=60)
+    (tmp_path / "page.mjs").write_text(
+        page_script(HERE / script), encoding="utf-8"
+    )  # one scope: no name twice
+    done = subprocess.run(
+        [node, "--check", tmp_path / "page.mjs"], capture_output=True, text=True, timeout=60
+    )
     assert not done.returncode, done.stderr
 
 
 def test_the_page_has_the_colours_of_the_figures():
     script = (HERE / "plan.js").read_text(encoding="utf-8")
-    lists = [tuple(re.findall("#[0-9a-f]{6}", part)) for part in
-             re.search(r"TASKS = (.*?);\nconst RAMPS = {false: (.*?\]),\s*true: (.*?)};", script, re.DOTALL).groups()]
+    lists = [
+        tuple(re.findall("#[0-9a-f]{6}", part))
+        for part in re.search(
+            r"TASKS = (.*?);\nconst RAMPS = {false: (.*?\]),\s*true: (.*?)};", script, re.DOTALL
+        ).groups()
+    ]
     assert lists == [TASK_COLORS, RAMPS[False], RAMPS[True]]

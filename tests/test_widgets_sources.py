@@ -1,4 +1,5 @@
 """Where a studio's events come from: cells that are run again, knobs that are asked for, logs that go on, messages."""
+
 import threading
 import time
 
@@ -26,6 +27,7 @@ def studio():
     def make(*args, **options):
         made.append(SearchStudio(*args, **options))
         return made[-1]
+
     yield make
     for one in made:
         one.close()
@@ -53,7 +55,9 @@ def endless(kind=FakeSearch, pause=0.002):
     return kind(steps=100_000, pause=pause)
 
 
-def test_a_cell_that_is_run_again_stops_its_search_though_nobody_starts_the_new_one(studio, monkeypatch):
+def test_a_cell_that_is_run_again_stops_its_search_though_nobody_starts_the_new_one(
+    studio, monkeypatch
+):
     cells = iter([("cell", "1"), ("cell", "1"), ("another", "1"), ("cell", "2")])
     monkeypatch.setattr(module, "_cell", lambda: next(cells))
     first, beside, elsewhere = (studio(endless()).start() for _ in range(3))
@@ -67,7 +71,7 @@ def test_a_branch_is_of_the_cell_of_its_search(studio, monkeypatch):
     monkeypatch.setattr(module, "_cell", lambda: tuple(cell))
     one = studio(endless(Branching)).step(3)
     wait(lambda: one.view.status["step"] == 3)
-    cell[:] = None, None                              # a button is no cell
+    cell[:] = None, None  # a button is no cell
     made = one.branch(2).start()
     assert made.source._key == one.source._key == ("cell", "1")
     cell[:] = "cell", "2"
@@ -99,7 +103,11 @@ def test_what_is_asked_while_nothing_moves_is_shown_at_once(studio, begun):
     press(one, do="turn", knobs={"force": {edge: True}})
     for _ in range(2):
         knobs = one.view.status["knobs"]
-        assert knobs["entropy_weight"] == 20.0 and knobs["alpha_gates"] == "bernoulli" and knobs["force"] == {edge: True}
+        assert (
+            knobs["entropy_weight"] == 20.0
+            and knobs["alpha_gates"] == "bernoulli"
+            and knobs["force"] == {edge: True}
+        )
         one.refresh()
     press(one, do="turn", knobs={"force": {edge: None}})
     assert one.view.status["knobs"]["force"] == {}
@@ -114,7 +122,11 @@ def test_a_relaxation_that_is_asked_of_a_real_search_is_shown_at_once(studio):
     one = studio(Search(lab, SearchConfig(steps=2), Stream(lab), Stream(lab, first=7)))
     one.turn(alpha_gates="straight_through", entropy_weight=3.0)
     shown = one.view.status["knobs"]
-    assert (shown["alpha_gates"], shown["weight_gates"], shown["entropy_weight"]) == ("straight_through", "stochastic", 3.0)
+    assert (shown["alpha_gates"], shown["weight_gates"], shown["entropy_weight"]) == (
+        "straight_through",
+        "stochastic",
+        3.0,
+    )
 
 
 def test_what_is_asked_of_a_run_elsewhere_is_shown_until_its_steps_tell(tmp_path):
@@ -128,7 +140,7 @@ def test_what_is_asked_of_a_run_elsewhere_is_shown_until_its_steps_tell(tmp_path
     step = one.log.steps[-1]
     one.log.append(Turned(6, {"entropy_weight": 3.0}))
     assert one.asked() == [{"alpha_lr": 0.5}]
-    for number in (5, 6):                             # two steps later what was refused is no more awaited
+    for number in (5, 6):  # two steps later what was refused is no more awaited
         one.log.append(Step(**{**vars(step), "step": number}))
     assert one.asked() == []
     assert Kept(EventLog()).asked() == []
@@ -151,28 +163,45 @@ def test_the_run_behind_a_branch_goes_on(studio):
     assert made.view.other == one.view.frame and made.source.mode == "ready"
     before = one.view.status["step"]
     one.start()
-    wait(lambda: one.view.status["step"] > before and made.view.other[:1000] != b"" and made.page._of['other'][1] > before)
+    wait(
+        lambda: (
+            one.view.status["step"] > before
+            and made.view.other[:1000] != b""
+            and made.page._of["other"][1] > before
+        )
+    )
 
 
 def test_while_only_steps_come_the_page_gets_them_and_nothing_else(studio, monkeypatch):
     one = studio(endless(FakeSearch, pause=0.02), rate=50).start()
     wait(lambda: one.view.tail)
     frame_then, status_then, told = one.view.frame, one.view.status, []
-    monkeypatch.setattr(one.view.comm, "send", lambda data, buffers=(), **rest: told.append((data, buffers)))
+    monkeypatch.setattr(
+        one.view.comm, "send", lambda data, buffers=(), **rest: told.append((data, buffers))
+    )
     wait(lambda: len(told) > 5)
     assert (one.view.frame, one.view.status) == (frame_then, status_then)
-    assert all(data == {"method": "update", "state": {}, "buffer_paths": [["tail"]]} for data, _ in told)
+    assert all(
+        data == {"method": "update", "state": {}, "buffer_paths": [["tail"]]} for data, _ in told
+    )
     [shown] = told[-1][1]
     first, count = one.page._framed, len(shown) // 4 // (8 + 2 + 2 * 48)
-    assert shown == tail(EventLog(one.log.steps[:first + count]), first) and frame_then == frame(EventLog(one.log.steps[:first]), LIVE)
-    assert one.view.get_state()["tail"] == one.view.tail   # what a page that is reloaded asks for
+    assert shown == tail(EventLog(one.log.steps[: first + count]), first) and frame_then == frame(
+        EventLog(one.log.steps[:first]), LIVE
+    )
+    assert one.view.get_state()["tail"] == one.view.tail  # what a page that is reloaded asks for
     one.turn(entropy_weight=2.5)
     assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.page._framed > first
     wait(lambda: one.source.asked() == [] and one.view.tail)
     assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.view.marks["turned"]
     wait(lambda: len(one.log.steps) > one.page._framed + 5)
     one.pause()
-    wait(lambda: one.view.status["mode"] == "paused" and one.view.status["step"] == one.log.steps[-1].step)
+    wait(
+        lambda: (
+            one.view.status["mode"] == "paused"
+            and one.view.status["step"] == one.log.steps[-1].step
+        )
+    )
     assert one.view.tail == b"" and one.view.frame == frame(one.log, RECORDED)
 
 
@@ -202,7 +231,9 @@ def test_a_search_in_a_folder_goes_on_with_its_history(studio, tmp_path):
         events.close()
     with folder(tmp_path / "run", again=True) as run:
         one = studio(Recorded(a_search(), run, checkpoint_every=3))
-        assert [step.step for step in one.log.steps] == [1, 2, 3, 4, 5] and one.view.status["mode"] == "ready"
+        assert [step.step for step in one.log.steps] == [1, 2, 3, 4, 5] and one.view.status[
+            "mode"
+        ] == "ready"
         assert one.view.status["step"] == 5 and one.view.frame and one.view.stage
         one.start()
         wait(lambda: one.view.status["mode"] == "finished", 60)
@@ -223,7 +254,7 @@ def test_what_was_refused_is_told_until_something_works(studio):
     wait(lambda: one.view.marks["evaluated"] and one.view.status["message"] == "")
     press(one, do="turn", knobs={"entropy_weight": -1.0})
     at = one.view.status["step"]
-    wait(lambda: one.view.status["step"] > at + 5)    # also after what comes next
+    wait(lambda: one.view.status["step"] > at + 5)  # also after what comes next
     assert "finite number" in one.view.status["message"]
     search.turn = lambda **knobs: {}["gone"]
     press(one, do="turn", knobs={"entropy_weight": 1.0})
@@ -235,9 +266,18 @@ def test_what_was_refused_is_told_until_something_works(studio):
 def test_too_many_losses_are_told_and_not_sent(studio):
     search = FakeSearch(steps=3)
     events = list(search)
-    many = [Step(**{**vars(e), "loss": {f"t{i}": 1.0 for i in range(20_000)}}) if isinstance(e, Step) else e for e in events]
+    many = [
+        Step(**{**vars(e), "loss": {f"t{i}": 1.0 for i in range(20_000)}})
+        if isinstance(e, Step)
+        else e
+        for e in events
+    ]
     one = studio(EventLog(many))
-    assert "20,000 tasks" in one.view.status["message"] and one.view.frame == b"" and len(one.view.marks["losses"]) == 16
+    assert (
+        "20,000 tasks" in one.view.status["message"]
+        and one.view.frame == b""
+        and len(one.view.marks["losses"]) == 16
+    )
     with pytest.raises(RunError, match="20,000 tasks"):
         replay_html(EventLog(many))
 
@@ -253,7 +293,9 @@ def test_a_search_that_fails_without_a_page_says_so(studio):
 
     one = studio(Failing(steps=9)).run()
     assert one.view.status["mode"] == "failed" and "nan at step 5" in one.view.status["message"]
-    assert "failed, step 4" in one._bundle(None)["text/plain"] and "run" not in one.view.status["can"]
+    assert (
+        "failed, step 4" in one._bundle(None)["text/plain"] and "run" not in one.view.status["can"]
+    )
 
 
 def test_a_reset_waits_for_what_is_put_into_the_old_log():

@@ -1,4 +1,5 @@
 """The studio without a browser: traits are set, state is asserted; headless it leaves a picture; what is hostile is borne."""
+
 import base64
 import json
 import threading
@@ -28,6 +29,7 @@ def studio():
     def make(*args, **options):
         made.append(SearchStudio(*args, **options))
         return made[-1]
+
     yield make
     for one in made:
         one.close()
@@ -46,8 +48,14 @@ def press(one, **message):
 
 def test_before_it_starts_it_shows_the_candidates(studio):
     one = studio(FakeSearch(steps=5), title="T")
-    assert one.view.status["mode"] == "ready" and {"run", "step", "turn"} <= set(one.view.status["can"])
-    assert len(one.view.stage["edges"]) == 48 and one.view.frame == b"" and one.view.stage["title"] == "T"
+    assert one.view.status["mode"] == "ready" and {"run", "step", "turn"} <= set(
+        one.view.status["can"]
+    )
+    assert (
+        len(one.view.stage["edges"]) == 48
+        and one.view.frame == b""
+        and one.view.stage["title"] == "T"
+    )
 
 
 def test_buttons_and_sliders_do_what_they_say(studio):
@@ -59,19 +67,44 @@ def test_buttons_and_sliders_do_what_they_say(studio):
     press(one, do="turn", knobs={"entropy_weight": 3.0})
     press(one, do="start")
     wait(lambda: one.view.status["step"] >= 5)
-    assert one.view.status["mode"] == "running" and one.view.frame and one.view.status["knobs"]["entropy_weight"] == 3.0
+    assert (
+        one.view.status["mode"] == "running"
+        and one.view.frame
+        and one.view.status["knobs"]["entropy_weight"] == 3.0
+    )
     assert one.view.marks["turned"] == [[2, "λ = 3"]]
     press(one, do="turn", knobs={"entropy_weight": -1.0})
-    wait(lambda: "finite number" in one.view.status["message"] or search.knobs.get("entropy_weight") == -1.0)
+    wait(
+        lambda: (
+            "finite number" in one.view.status["message"]
+            or search.knobs.get("entropy_weight") == -1.0
+        )
+    )
     press(one, do="score")
     wait(lambda: one.view.marks["evaluated"])
     press(one, do="stop")
     wait(lambda: one.view.status["mode"] == "stopped")
-    assert isinstance(one.architecture, Architecture) and threading.get_ident() not in search.thread_ids
+    assert (
+        isinstance(one.architecture, Architecture)
+        and threading.get_ident() not in search.thread_ids
+    )
 
 
-@pytest.mark.parametrize("message", [{}, {"do": "rm"}, {"do": "turn"}, {"do": "turn", "knobs": {"seed": 1}}, {"do": ["stop"]},
-                                     {"do": "branch", "step": 3}, {"do": "turn", "knobs": []}, {"do": "_watch"}, 7, None])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"do": "rm"},
+        {"do": "turn"},
+        {"do": "turn", "knobs": {"seed": 1}},
+        {"do": ["stop"]},
+        {"do": "branch", "step": 3},
+        {"do": "turn", "knobs": []},
+        {"do": "_watch"},
+        7,
+        None,
+    ],
+)
 def test_messages_that_make_no_sense_do_no_harm(studio, message):
     one = studio(FakeSearch(steps=5))
     one._asked(one.view, message, [])
@@ -84,7 +117,11 @@ def test_reset_needs_a_function_that_makes_a_search(studio):
     one.start()
     wait(lambda: one.view.status["mode"] == "finished")
     one.reset()
-    assert one.view.status["mode"] == "ready" and one.view.frame == b"" and one.source.search is not first
+    assert (
+        one.view.status["mode"] == "ready"
+        and one.view.frame == b""
+        and one.source.search is not first
+    )
     with pytest.raises(ConfigError, match="function"):
         studio(FakeSearch()).reset()
 
@@ -120,7 +157,12 @@ def test_a_run_elsewhere_is_followed_and_steered(studio, tmp_path):
 
 def test_a_finished_run_and_a_log_are_shown(studio, tmp_path):
     write_run(tmp_path / "run", FakeSearch(steps=30))
-    for source in (str(tmp_path / "run"), tmp_path / "run", Run.open(tmp_path / "run"), EventLog(FakeSearch(steps=30))):
+    for source in (
+        str(tmp_path / "run"),
+        tmp_path / "run",
+        Run.open(tmp_path / "run"),
+        EventLog(FakeSearch(steps=30)),
+    ):
         one = studio(source)
         assert one.view.status["step"] == 30 and one.view.frame and not one.view.status["can"]
 
@@ -132,10 +174,15 @@ def test_two_studios_stay_in_step(studio):
     two.view.at = 12
     assert one.view.at == three.view.at == 12
     one.view.at, two.view.pinned = -1, 5
-    assert two.view.at == -1 and one.view.pinned == 5 and three.view.pinned == -1      # its edges are others
+    assert (
+        two.view.at == -1 and one.view.pinned == 5 and three.view.pinned == -1
+    )  # its edges are others
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 4000, b"{}\n" * 50, b'{"seq": 1, "kind": "started"}\n', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00" * 4000, b"{}\n" * 50, b'{"seq": 1, "kind": "started"}\n', b"[" * 100_000],
+)
 def test_a_broken_run_folder_is_borne(studio, tmp_path, content):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "events.jsonl").write_bytes(content)
@@ -145,20 +192,24 @@ def test_a_broken_run_folder_is_borne(studio, tmp_path, content):
 
 def folder_of(path, *events):
     path.mkdir()
-    (path / "events.jsonl").write_bytes(b"".join(encode(event, seq) for seq, event in enumerate(events, 1)))
+    (path / "events.jsonl").write_bytes(
+        b"".join(encode(event, seq) for seq, event in enumerate(events, 1))
+    )
     return path
 
 
 def sent(one):
     """All that the page gets, as strict JSON."""
-    return json.loads(json.dumps([one.view.stage, one.view.marks, one.view.status], allow_nan=False))
+    return json.loads(
+        json.dumps([one.view.stage, one.view.marks, one.view.status], allow_nan=False)
+    )
 
 
 def test_a_log_that_is_cut_shows_what_there_is(studio, tmp_path):
     write_run(tmp_path / "run", FakeSearch(steps=30))
     file = tmp_path / "run" / "events.jsonl"
     for share in (0.9, 0.5, 0.02):
-        file.write_bytes(file.read_bytes()[:int(share * file.stat().st_size)])
+        file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
         one = studio(tmp_path / "run")
         assert one.view.status["step"] < 30 and bool(one.view.stage) == (share > 0.1) and sent(one)
 
@@ -170,35 +221,73 @@ def test_a_line_of_200_megabytes_is_passed_over(studio, tmp_path):
             stream.write(b"x" * 2**20)
         stream.write(b"\n")
     one = studio(tmp_path / "run")
-    assert one.view.status["step"] == 5 and "longer than" in one.view.status["message"] and one.view.frame
+    assert (
+        one.view.status["step"] == 5
+        and "longer than" in one.view.status["message"]
+        and one.view.frame
+    )
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e300])
 def test_numbers_that_are_none_reach_no_page(studio, tmp_path, number):
     search = FakeSearch(steps=4, evaluate_every=2)
     events = list(search)
-    bad = replace(search.step(), alpha=(number,) * 48, alpha_grad=(number,) * 48, entropy_weight=number, temperature=number, seconds=number,
-                  loss={"normals": number})
+    bad = replace(
+        search.step(),
+        alpha=(number,) * 48,
+        alpha_grad=(number,) * 48,
+        entropy_weight=number,
+        temperature=number,
+        seconds=number,
+        loss={"normals": number},
+    )
     config = {"steps": number, "entropy_weight": {"end": number}, "alpha_gates": ["?"]}
-    told = Evaluated(5, {"hard": {"normals": {"mean_angle": number}, "x": 3}, "soft": number, "<b>": {}})
-    one = studio(folder_of(tmp_path / "run", Started(config, search.space.to_json(), {}, "", 1), *events[1:-1], bad, told))
+    told = Evaluated(
+        5, {"hard": {"normals": {"mean_angle": number}, "x": 3}, "soft": number, "<b>": {}}
+    )
+    one = studio(
+        folder_of(
+            tmp_path / "run",
+            Started(config, search.space.to_json(), {}, "", 1),
+            *events[1:-1],
+            bad,
+            told,
+        )
+    )
     assert one.view.status["step"] == 5 and one.view.frame and sent(one)
 
 
-SPACES = {"edges": "as text", "none": {"plans": {}, "edges": []}, "list": {"plans": [], "edges": []},
-          "types": {"plans": {"a": {"channels": "x", "groups": None}}, "edges": [3]},
-          "endless": {"plans": {"a": {"channels": [1], "groups": [1e300]}, "b": {"channels": [1], "groups": [1]}}, "edges": []},
-          "huge": {"plans": {t: {"channels": [8] * 300, "groups": [300]} for t in "ab"},
-                   "edges": [f"a:{i} -> b:{j}" for i in range(230) for j in range(i, 300)][:40_000]}}
+SPACES = {
+    "edges": "as text",
+    "none": {"plans": {}, "edges": []},
+    "list": {"plans": [], "edges": []},
+    "types": {"plans": {"a": {"channels": "x", "groups": None}}, "edges": [3]},
+    "endless": {
+        "plans": {"a": {"channels": [1], "groups": [1e300]}, "b": {"channels": [1], "groups": [1]}},
+        "edges": [],
+    },
+    "huge": {
+        "plans": {t: {"channels": [8] * 300, "groups": [300]} for t in "ab"},
+        "edges": [f"a:{i} -> b:{j}" for i in range(230) for j in range(i, 300)][:40_000],
+    },
+}
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_space_that_is_none_is_told_in_one_line(studio, tmp_path, name):
     space = SPACES[name] if isinstance(SPACES[name], dict) else {"plans": "", "edges": ""}
     begin = time.monotonic()
-    one = studio(folder_of(tmp_path / "run", Started({}, space, {}, "", 1), *list(FakeSearch(steps=2))[1:]))
+    one = studio(
+        folder_of(tmp_path / "run", Started({}, space, {}, "", 1), *list(FakeSearch(steps=2))[1:])
+    )
     told = one.view.status["message"]
-    assert one.view.stage == {} and told and "\n" not in told and sent(one) and time.monotonic() - begin < 5
+    assert (
+        one.view.stage == {}
+        and told
+        and "\n" not in told
+        and sent(one)
+        and time.monotonic() - begin < 5
+    )
     assert name != "huge" or "40,000 candidate edges" in told
     one.close()
 
@@ -207,7 +296,10 @@ def test_a_search_in_a_huge_space_is_refused_and_lives_on(studio):
     space = SearchSpace.build({t: plan([8] * 320, [320]) for t in "ab"}, (other_task, not_deeper))
     assert len(space) > 100_000
     one = studio(FakeSearch(space=space, steps=2))
-    assert "candidate edges; a studio draws up to" in one.view.status["message"] and one.view.stage == {}
+    assert (
+        "candidate edges; a studio draws up to" in one.view.status["message"]
+        and one.view.stage == {}
+    )
     one.start()
     wait(lambda: one.view.status["mode"] == "finished")
     assert one.view.frame == b""
@@ -215,7 +307,9 @@ def test_a_search_in_a_huge_space_is_refused_and_lives_on(studio):
 
 def test_steps_of_other_edges_than_the_space_says_are_told(studio, tmp_path):
     other = viz_fakes.space(3).to_json()
-    one = studio(folder_of(tmp_path / "run", Started({}, other, {}, "", 1), *list(FakeSearch(steps=2))[1:]))
+    one = studio(
+        folder_of(tmp_path / "run", Started({}, other, {}, "", 1), *list(FakeSearch(steps=2))[1:])
+    )
     assert "48 edges, its space has 144" in one.view.status["message"] and one.view.frame == b""
 
 
@@ -224,7 +318,11 @@ def test_a_long_run_shows_its_beginning_first(studio, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "SLICE", 0.01)
     write_run(tmp_path / "run", FakeSearch(steps=600))
     one = studio(tmp_path / "run", rate=100)
-    assert one.view.status["mode"] == "reading" and 0 < one.view.status["step"] < 600 and one.view.frame
+    assert (
+        one.view.status["mode"] == "reading"
+        and 0 < one.view.status["step"] < 600
+        and one.view.frame
+    )
     one._watch()
     wait(lambda: one.view.status["mode"] == "finished")
     assert one.view.status["step"] == 600
@@ -232,7 +330,7 @@ def test_a_long_run_shows_its_beginning_first(studio, tmp_path, monkeypatch):
 
 def test_discretise_now_also_when_nothing_runs(studio):
     one = studio(FakeSearch(steps=30), rate=100)
-    assert "score" not in one.view.status["can"]             # nothing to score yet
+    assert "score" not in one.view.status["can"]  # nothing to score yet
     one.start()
     wait(lambda: one.view.status["mode"] == "finished")
     assert "score" in one.view.status["can"]
@@ -283,12 +381,23 @@ def test_headless_two_studios_leave_a_picture_each(monkeypatch, studio):
     monkeypatch.setenv("MTLNAS_LAB_LIVE", "0")
     monkeypatch.setattr(IPython.display, "display", lambda data, **options: shown.append(data))
     studio(FakeSearch(steps=10)).beside(studio(FakeSearch(steps=12))).show()
-    assert [data["text/plain"].split(":")[0] for data in shown] == ["Search, finished, step 10", "Search, finished, step 12"]
+    assert [data["text/plain"].split(":")[0] for data in shown] == [
+        "Search, finished, step 10",
+        "Search, finished, step 12",
+    ]
     assert all("image/png" in data for data in shown)
 
 
-@pytest.mark.parametrize("environment, alive", [({}, False), ({"JPY_SESSION_NAME": "a.ipynb"}, True), ({"VOILA_PREHEAT": "0"}, True),
-                                                ({"MTLNAS_LAB_LIVE": "0", "JPY_SESSION_NAME": "a"}, False), ({"MTLNAS_LAB_LIVE": "1"}, True)])
+@pytest.mark.parametrize(
+    "environment, alive",
+    [
+        ({}, False),
+        ({"JPY_SESSION_NAME": "a.ipynb"}, True),
+        ({"VOILA_PREHEAT": "0"}, True),
+        ({"MTLNAS_LAB_LIVE": "0", "JPY_SESSION_NAME": "a"}, False),
+        ({"MTLNAS_LAB_LIVE": "1"}, True),
+    ],
+)
 def test_who_can_be_at_the_other_end(monkeypatch, environment, alive):
     for name in ("JPY_SESSION_NAME", "MTLNAS_LAB_LIVE"):
         monkeypatch.delenv(name, raising=False)
@@ -308,7 +417,12 @@ def test_branching_is_left_to_the_source(studio):
     press(one, do="branch", step=10)
     [made] = one._others
     assert made.view in one.box.children and module._LATEST == [one]
-    assert made.log.steps[-1].step == 10 and made.view.other and made.view.marks["branched"] == 10 and made.source.mode == "ready"
+    assert (
+        made.log.steps[-1].step == 10
+        and made.view.other
+        and made.view.marks["branched"] == 10
+        and made.source.mode == "ready"
+    )
     made.turn(entropy_weight=0.0)
     made.run()
     assert set(made.log.column("entropy_weight")) == {0.0} and one.log.steps[-1].entropy_weight > 5
@@ -325,9 +439,15 @@ def test_branching_is_left_to_the_source(studio):
 def test_a_replay_page_holds_everything_and_no_name_becomes_markup(tmp_path):
     space = viz_fakes.space(3, names=viz_fakes.HOSTILE)
     page = replay_html(viz_fakes.log(space, steps=300), title="</script><script>alert(1)</script>")
-    assert len(page.encode()) < 2_000_000 and page.count("<script") == 2 and "http://" not in page.replace("http-equiv", "")
+    assert (
+        len(page.encode()) < 2_000_000
+        and page.count("<script") == 2
+        and "http://" not in page.replace("http-equiv", "")
+    )
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    assert data["stage"]["tasks"] == list(space.tasks) and data["stage"]["title"].startswith("</script>")
+    assert data["stage"]["tasks"] == list(space.tasks) and data["stage"]["title"].startswith(
+        "</script>"
+    )
     write_run(tmp_path / "run", FakeSearch(steps=10))
     assert "Search run" in replay_html(tmp_path / "run")
     with pytest.raises(RunError, match="nothing to replay"):
@@ -335,8 +455,9 @@ def test_a_replay_page_holds_everything_and_no_name_becomes_markup(tmp_path):
 
 
 def test_the_page_that_is_shipped_is_that_of_today():
-    assert (ROOT / "docs" / "replay.html").read_text(encoding="utf-8") == replay_html(ROOT / "data_samples" / "runs" / "entropy"), \
-        "make it again: mtlnas-lab replay data_samples/runs/entropy --html docs/replay.html"
+    assert (ROOT / "docs" / "replay.html").read_text(encoding="utf-8") == replay_html(
+        ROOT / "data_samples" / "runs" / "entropy"
+    ), "make it again: mtlnas-lab replay data_samples/runs/entropy --html docs/replay.html"
 
 
 def test_a_long_run_in_a_large_space_still_fits_a_page():
@@ -350,7 +471,12 @@ def test_a_second_studio_goes_on_with_the_same_search(studio):
     for _ in range(4):
         next(next_events)
     one = studio(search).run()
-    assert one.log.steps[0].step == 4 and one.view.frame and len(one.architecture.kept) == 48 and one.picture()
+    assert (
+        one.log.steps[0].step == 4
+        and one.view.frame
+        and len(one.architecture.kept) == 48
+        and one.picture()
+    )
 
 
 def test_the_package_shows_the_latest_studio_again(monkeypatch):

@@ -1,4 +1,5 @@
 """Backbones: what torchvision computes, cut in stages; and every kind of task set searched over every one of them."""
+
 import warnings
 from itertools import product
 
@@ -26,9 +27,14 @@ from mtlnas_lab.supernet import SuperNet
 
 NARROW = presets.PRESETS["tiny"].backbones
 MIXED = ("vgg16", "resnet18", "vit")
-TASKS = {("dense", 2): ("seg13", "normals"), ("dense", 3): ("seg13", "normals", "depth"),
-         ("classification", 2): ("master", "colour"), ("classification", 3): ("master", "colour", "usage"),
-         ("both", 2): ("seg13", "colour"), ("both", 3): ("seg13", "master", "depth")}
+TASKS = {
+    ("dense", 2): ("seg13", "normals"),
+    ("dense", 3): ("seg13", "normals", "depth"),
+    ("classification", 2): ("master", "colour"),
+    ("classification", 3): ("master", "colour", "usage"),
+    ("both", 2): ("seg13", "colour"),
+    ("both", 3): ("seg13", "master", "depth"),
+}
 
 
 def shaken(net: nn.Module) -> nn.Module:
@@ -51,7 +57,9 @@ def maps(backbone: Backbone, image):
 
 
 def given(backbone: Backbone, state) -> Backbone:
-    backbone.load_state_dict({name: state[there] for name, there in backbone.names.items()}, strict=False)
+    backbone.load_state_dict(
+        {name: state[there] for name, there in backbone.names.items()}, strict=False
+    )
     return backbone
 
 
@@ -60,8 +68,17 @@ def space_of(*backbones: Backbone) -> SearchSpace:
 
 
 # --- the networks -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name, edges", [("vgg16", 48), ("resnet18", 24), ("resnet50", 72), ("vit", 48),
-                                         ("mobilenet_v3", 62), ("convnext_tiny", 84)])
+@pytest.mark.parametrize(
+    "name, edges",
+    [
+        ("vgg16", 48),
+        ("resnet18", 24),
+        ("resnet50", 72),
+        ("vit", 48),
+        ("mobilenet_v3", 62),
+        ("convnext_tiny", 84),
+    ],
+)
 def test_outputs_plan_and_number_of_candidates(name, edges):
     image = torch.randn(2, 3, 64, 96)
     for dense in (True, False):
@@ -70,13 +87,19 @@ def test_outputs_plan_and_number_of_candidates(name, edges):
         assert [x.shape[1] for x in found] == [stage.channels for stage in backbone.plan]
         assert backbone.signed or min(x.min() for x in found) >= 0
         out, last = backbone(image), list(backbone.modules())[-1]
-        assert out.shape[:2] == (2, 5) and out.ndim == (4 if dense else 2) and len(space_of(backbone, backbone)) == edges
-        assert len(last.bias) == 5                             # which SuperNet.parameter_groups counts on
+        assert (
+            out.shape[:2] == (2, 5)
+            and out.ndim == (4 if dense else 2)
+            and len(space_of(backbone, backbone)) == edges
+        )
+        assert len(last.bias) == 5  # which SuperNet.parameter_groups counts on
 
 
 def test_dense_residual_networks_keep_an_eighth_of_the_side():
     image = torch.randn(1, 3, 64, 64)
-    sides = lambda dense: [x.shape[-1] for x in maps(NARROW["resnet18"](outputs=2, dense=dense), image)[0]]  # noqa: E731
+    sides = lambda dense: [
+        x.shape[-1] for x in maps(NARROW["resnet18"](outputs=2, dense=dense), image)[0]
+    ]  # noqa: E731
     assert sides(True) == [16, 16, 8, 8, 8, 8, 8, 8] and sides(False) == [16, 16, 8, 8, 4, 4, 2, 2]
 
 
@@ -95,9 +118,14 @@ def test_dilated_resnet50_is_torchvisions():
     net = shaken(torchvision().models.resnet50(replace_stride_with_dilation=[False, True, True]))
     image = torch.randn(1, 3, 96, 64)
     backbone = given(zoo.resnet50(3), net.state_dict())
-    x = net.layer4(net.layer3(net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(image))))))))
+    x = net.layer4(
+        net.layer3(net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(image)))))))
+    )
     assert torch.allclose(maps(backbone, image)[0][-1], x, atol=1e-4 * x.abs().max().item())
-    assert sum(p.numel() for p in backbone.stages.parameters()) == sum(p.numel() for p in net.parameters()) - 2_049_000
+    assert (
+        sum(p.numel() for p in backbone.stages.parameters())
+        == sum(p.numel() for p in net.parameters()) - 2_049_000
+    )
 
 
 def test_vit_is_torchvisions_with_its_class_token():
@@ -108,22 +136,42 @@ def test_vit_is_torchvisions_with_its_class_token():
     tokens = net.conv_proj(image).flatten(2).transpose(1, 2)
     tokens = net.encoder(torch.cat([net.class_token.expand(2, -1, -1), tokens], 1))
     assert torch.allclose(backbone.head.norm(token[:, 0]), tokens[:, 0], atol=1e-5)
-    assert torch.allclose(backbone.head.norm(last.permute(0, 2, 3, 1)).flatten(1, 2), tokens[:, 1:], atol=1e-5)
+    assert torch.allclose(
+        backbone.head.norm(last.permute(0, 2, 3, 1)).flatten(1, 2), tokens[:, 1:], atol=1e-5
+    )
     assert last.shape == (2, 48, 8, 8)
-    assert backbone(torch.randn(1, 3, 50, 75)).shape == (1, 3, 7, 10)           # sizes that patches do not fill
+    assert backbone(torch.randn(1, 3, 50, 75)).shape == (
+        1,
+        3,
+        7,
+        10,
+    )  # sizes that patches do not fill
     picture = NARROW["vit"](outputs=3, dense=False)
-    picture(image).sum().backward()                                               # the head hears map and token
+    picture(image).sum().backward()  # the head hears map and token
     assert all(p.grad is not None for p in picture.parameters())
 
 
-@pytest.mark.parametrize("name, make", [
-    ("mobilenet_v3", lambda models: models.mobilenet_v3_large(width_mult=0.25, dilated=True)),
-    ("convnext_tiny", lambda models: models.convnext.ConvNeXt([models.convnext.CNBlockConfig(*s) for s in (
-        (12, 24, 3), (24, 48, 3), (48, 96, 9), (96, None, 3))]))])
+@pytest.mark.parametrize(
+    "name, make",
+    [
+        ("mobilenet_v3", lambda models: models.mobilenet_v3_large(width_mult=0.25, dilated=True)),
+        (
+            "convnext_tiny",
+            lambda models: models.convnext.ConvNeXt(
+                [
+                    models.convnext.CNBlockConfig(*s)
+                    for s in ((12, 24, 3), (24, 48, 3), (48, 96, 9), (96, None, 3))
+                ]
+            ),
+        ),
+    ],
+)
 def test_staged_networks_are_torchvisions(name, make):
     net, image = shaken(make(torchvision().models)), torch.randn(2, 3, 64, 64)
     found, _ = maps(given(NARROW[name](outputs=2), net.state_dict()), image)
-    assert torch.allclose(found[-1], net.features(image), atol=1e-5) and len(found) == {"mobilenet_v3": 15}.get(name, 18)
+    assert torch.allclose(found[-1], net.features(image), atol=1e-5) and len(found) == {
+        "mobilenet_v3": 15
+    }.get(name, 18)
 
 
 def test_vgg_is_torchvisions_but_for_its_pooling():
@@ -131,10 +179,17 @@ def test_vgg_is_torchvisions_but_for_its_pooling():
     cfg = [4, 4, "M", 6, 6, "M", 8, 8, 8, "M", 8, 8, 8, "M", 8, 8, 8, "M"]
     net = models.vgg.VGG(models.vgg.make_layers(cfg, batch_norm=True), init_weights=False)
     backbone = vgg16(2, widths=(4, 6, 8, 8, 8), hidden=8, field=2)
-    convs = [f"features.{name}.weight" for name, part in net.features.named_children() if isinstance(part, nn.Conv2d)]
+    convs = [
+        f"features.{name}.weight"
+        for name, part in net.features.named_children()
+        if isinstance(part, nn.Conv2d)
+    ]
     assert [there for there in backbone.names.values() if there.endswith(".weight")][::2] == convs
-    assert all(backbone.get_parameter(name).shape == net.get_parameter(there).shape for name, there in backbone.names.items()
-               if "running" not in there and "tracked" not in there)
+    assert all(
+        backbone.get_parameter(name).shape == net.get_parameter(there).shape
+        for name, there in backbone.names.items()
+        if "running" not in there and "tracked" not in there
+    )
     assert maps(backbone, image)[0][1].shape == net.features[:6](image).shape
 
 
@@ -144,8 +199,16 @@ class Skips(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.c = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 1), nn.Conv2d(4, 6, 3, 2, 1)
-        self.relu, self.drop, self.scale = nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Parameter(torch.tensor(2.0))
+        self.a, self.b, self.c = (
+            nn.Conv2d(3, 4, 3, 2, 1),
+            nn.Conv2d(4, 4, 3, 1, 1),
+            nn.Conv2d(4, 6, 3, 2, 1),
+        )
+        self.relu, self.drop, self.scale = (
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+            nn.Parameter(torch.tensor(2.0)),
+        )
 
     def forward(self, image):
         first = self.a(image)
@@ -163,24 +226,41 @@ def test_any_module_in_stages():
     second = net.b(first).relu()
     third = second + first.mean((2, 3), keepdim=True) * 2
     for x, expected in zip(found, (first, second, third, net.c(third)), strict=True):
-        assert torch.allclose(x, expected, atol=1e-6)           # nothing changed the maps at the borders in place
-    assert beside == () and backbone.signed and [stage.group for stage in backbone.plan] == [0, 0, 0, 1]
+        assert torch.allclose(
+            x, expected, atol=1e-6
+        )  # nothing changed the maps at the borders in place
+    assert (
+        beside == ()
+        and backbone.signed
+        and [stage.group for stage in backbone.plan] == [0, 0, 0, 1]
+    )
     kinds = {type(module) for stage in backbone.stages for module in stage.modules()}
     assert Dropout in kinds and nn.Dropout not in kinds
     image = zoo.staged(Skips(), ["relu", "c"], outputs=3, dense=False, groups=(0, 1, 1))
-    assert image(torch.randn(2, 3, 32, 32)).shape == (2, 3) and [stage.group for stage in image.plan] == [1, 2]
+    assert image(torch.randn(2, 3, 32, 32)).shape == (2, 3) and [
+        stage.group for stage in image.plan
+    ] == [1, 2]
 
 
 def test_edges_read_what_a_stage_put_out_even_if_the_next_one_changes_it_in_place():
-    backbones = {name: zoo.staged(Skips(), ["a", "b", "relu", "c"], outputs=2, groups=(3, 1)).eval() for name in "ab"}
-    lab = SuperNet(backbones, SearchSpace.build({name: b.plan for name, b in backbones.items()}), ResidualFusion)
+    backbones = {
+        name: zoo.staged(Skips(), ["a", "b", "relu", "c"], outputs=2, groups=(3, 1)).eval()
+        for name in "ab"
+    }
+    lab = SuperNet(
+        backbones,
+        SearchSpace.build({name: b.plan for name, b in backbones.items()}),
+        ResidualFusion,
+    )
     image, none = torch.randn(1, 3, 32, 32), [False] * len(lab.space)
     for task, output in lab.eval()(image, none).items():
         assert torch.equal(output, backbones[task](image))
     for fusion in lab.fusion.values():
         nn.init.normal_(fusion.conv.weight)
     seen = {}
-    lab(image, [True] * len(lab.space), tap=seen.__setitem__)       # stage 2 begins with an in-place ReLU
+    lab(
+        image, [True] * len(lab.space), tap=seen.__setitem__
+    )  # stage 2 begins with an in-place ReLU
     into = [lab.space.edges[i].source for i in lab.space.into(Node("a", 2))]
     assert list(map(str, into)) == ["b:0", "b:1", "b:2"]
     features = [backbones["b"].stages[0](image)]
@@ -208,15 +288,19 @@ class Branches(nn.Module):
         return x * 2 if x.sum() > 0 else x
 
 
-@pytest.mark.parametrize("module, cuts, words", [
-    (Skips, ["relo"], "nothing to cut behind called .*relu"),
-    (Skips, [], "nothing to cut behind"),
-    (Skips, ["relu", "a"], "not in the order"),
-    (Skips, ["relu", "relu"], "not in the order|twice"),
-    (Skips, ["drop", "mean_1"], "no feature map .*torch.Size"),
-    (Moody, ["mul"], "Moody takes other paths in training"),
-    (Forgetful, ["dropout"], "Forgetful takes other paths in training"),
-    (Branches, ["mul"], "cannot trace Branches .*by hand")])
+@pytest.mark.parametrize(
+    "module, cuts, words",
+    [
+        (Skips, ["relo"], "nothing to cut behind called .*relu"),
+        (Skips, [], "nothing to cut behind"),
+        (Skips, ["relu", "a"], "not in the order"),
+        (Skips, ["relu", "relu"], "not in the order|twice"),
+        (Skips, ["drop", "mean_1"], "no feature map .*torch.Size"),
+        (Moody, ["mul"], "Moody takes other paths in training"),
+        (Forgetful, ["dropout"], "Forgetful takes other paths in training"),
+        (Branches, ["mul"], "cannot trace Branches .*by hand"),
+    ],
+)
 def test_what_cannot_be_cut_says_why(module, cuts, words):
     with pytest.raises(ConfigError, match=words):
         zoo.staged(module(), cuts, outputs=2)
@@ -225,12 +309,22 @@ def test_what_cannot_be_cut_says_why(module, cuts, words):
 # --- unlike backbones -------------------------------------------------------------------------------------------------
 def test_unlike_backbones_meet_where_papers_count_alike():
     vgg, resnet, vit = (NARROW[name](outputs=2) for name in MIXED)
-    pairs = lambda a, b: {(e.source.stage, e.target.stage) for e in space_of(a, b).edges if e.source.task == "t0"}  # noqa: E731
+    pairs = lambda a, b: {
+        (e.source.stage, e.target.stage) for e in space_of(a, b).edges if e.source.task == "t0"
+    }  # noqa: E731
     into_resnet = pairs(vgg, resnet)
-    assert {source for source, _ in into_resnet} == set(range(2, 13))              # VGG's first group stands alone
-    assert {target for source, target in into_resnet if source in (2, 3)} == {0, 1}    # conv2 meets conv2_x
+    assert {source for source, _ in into_resnet} == set(
+        range(2, 13)
+    )  # VGG's first group stands alone
+    assert {target for source, target in into_resnet if source in (2, 3)} == {
+        0,
+        1,
+    }  # conv2 meets conv2_x
     assert {source for source, target in into_resnet if target in (6, 7)} == {10, 11, 12}
-    assert {target for source, target in pairs(resnet, vit) if source in (0, 1)} == {1, 2}  # ½, 1 and ⅓, ⅔, 1
+    assert {target for source, target in pairs(resnet, vit) if source in (0, 1)} == {
+        1,
+        2,
+    }  # ½, 1 and ⅓, ⅔, 1
     for a, b in product((vgg, resnet, vit), repeat=2):
         space = space_of(a, b)
         assert SearchSpace.from_json(space.to_json()) == space and len(space) >= 24
@@ -242,13 +336,21 @@ def pack(tmp_path_factory):
     draw, count, side = np.random.default_rng(0), 24, 32
     normals = draw.normal(size=(count, side, side, 3))
     normals = np.round(127 * normals / np.linalg.norm(normals, axis=-1, keepdims=True))
-    arrays = {"image": draw.integers(0, 256, (count, side, side, 3)).astype(np.uint8),
-              "seg13": draw.integers(0, 14, (count, side, side)).astype(np.uint8), "normal": normals.astype(np.int8),
-              "normal_valid": np.ones((count, side, side), bool),
-              "depth_mm": draw.integers(500, 5000, (count, side, side)).astype(np.uint16),
-              "master": draw.integers(0, 4, count).astype(np.int16), "colour": draw.integers(0, 5, count).astype(np.int16),
-              "usage": draw.integers(-1, 3, count).astype(np.int16)}
-    arrays["seg13"][::3], arrays["depth_mm"][1::3], arrays["master"][::2] = 0, 0, -1     # images that lack a task's label
+    arrays = {
+        "image": draw.integers(0, 256, (count, side, side, 3)).astype(np.uint8),
+        "seg13": draw.integers(0, 14, (count, side, side)).astype(np.uint8),
+        "normal": normals.astype(np.int8),
+        "normal_valid": np.ones((count, side, side), bool),
+        "depth_mm": draw.integers(500, 5000, (count, side, side)).astype(np.uint16),
+        "master": draw.integers(0, 4, count).astype(np.int16),
+        "colour": draw.integers(0, 5, count).astype(np.int16),
+        "usage": draw.integers(-1, 3, count).astype(np.int16),
+    }
+    arrays["seg13"][::3], arrays["depth_mm"][1::3], arrays["master"][::2] = (
+        0,
+        0,
+        -1,
+    )  # images that lack a task's label
     path = tmp_path_factory.mktemp("zoo") / "pack.npz"
     np.savez(path, **arrays)
     return path
@@ -257,24 +359,44 @@ def pack(tmp_path_factory):
 def searched(pack, out, network, kind, count, steps):
     """Search, derive, prune, save, reopen: all on narrow networks. Returns the pruned network."""
     tasks = TASKS[kind, count]
-    backbone = ",".join(f"{task}={name}" for task, name in zip(tasks, MIXED)) if network == "mixed" else network
-    made = Experiment.of("tiny", str(pack), tasks=tasks, steps=steps, pretrain_steps=1, baselines=(), checkpoint_every=steps,
-                         threads=1, backbone=backbone)
+    backbone = (
+        ",".join(f"{task}={name}" for task, name in zip(tasks, MIXED))
+        if network == "mixed"
+        else network
+    )
+    made = Experiment.of(
+        "tiny",
+        str(pack),
+        tasks=tasks,
+        steps=steps,
+        pretrain_steps=1,
+        baselines=(),
+        checkpoint_every=steps,
+        threads=1,
+        backbone=backbone,
+    )
     run(made, out)
     folder = Run.open(out)
-    assert len(folder.log.steps) == steps and all(np.isfinite(loss).all() for loss in folder.log.loss.values())
+    assert len(folder.log.steps) == steps and all(
+        np.isfinite(loss).all() for loss in folder.log.loss.values()
+    )
     lab, architecture = reopen(out)
     assert tuple(lab.tasks) == tasks and architecture.space == folder.space
     batches = sequential(lab.data["test"], tasks, 32)
     for task, metrics in evaluate(lab.supernet, architecture.kept, lab.tasks, batches).items():
         assert metrics == pytest.approx(folder.scores()["hard"][task], abs=1e-6, nan_ok=True)
     image = lab.data["test"].batch(torch.arange(2), tasks)[0]
-    for dtype, close in ((torch.float64, 1e-9), (torch.float32, 1e-4)):      # the first tells rounding from mistakes
+    for dtype, close in (
+        (torch.float64, 1e-9),
+        (torch.float32, 1e-4),
+    ):  # the first tells rounding from mistakes
         with torch.no_grad():
             pruned = prune(lab.supernet.to(dtype), architecture)
             expected = lab.supernet.eval()(image.to(dtype), architecture.kept)
             for task, output in pruned(image.to(dtype)).items():
-                assert (output - expected[task]).abs().max() <= close * max(1.0, expected[task].abs().max().item())
+                assert (output - expected[task]).abs().max() <= close * max(
+                    1.0, expected[task].abs().max().item()
+                )
     assert not any(isinstance(module, nn.BatchNorm2d) for module in pruned.modules())
     return pruned
 
@@ -283,9 +405,9 @@ def exported(network, folder, onnx):
     """As files that need no lab, and back: the same outputs, also at another batch and image size."""
     if onnx:
         pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
-        to_onnx(network, folder / "network.onnx")                             # compares at three sizes itself
+        to_onnx(network, folder / "network.onnx")  # compares at three sizes itself
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                                                 # torch's own, while it loads
+        warnings.simplefilter("ignore")  # torch's own, while it loads
         program = torch.export.load(to_torch(network, folder / "network.pt2")).module()
     for shape in ((1, 3, 64, 64), (3, 3, 96, 48)):
         image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
@@ -295,9 +417,18 @@ def exported(network, folder, onnx):
             assert (found[task] - output).abs().max() <= 1e-4 * max(1.0, output.abs().max().item())
 
 
-@pytest.mark.parametrize("network, kind, count", [
-    ("vgg16", "both", 3), ("resnet18", "dense", 2), ("resnet18", "classification", 3), ("resnet50", "classification", 2),
-    ("vit", "both", 2), ("mobilenet_v3", "dense", 2), ("mixed", "both", 3)])
+@pytest.mark.parametrize(
+    "network, kind, count",
+    [
+        ("vgg16", "both", 3),
+        ("resnet18", "dense", 2),
+        ("resnet18", "classification", 3),
+        ("resnet50", "classification", 2),
+        ("vit", "both", 2),
+        ("mobilenet_v3", "dense", 2),
+        ("mixed", "both", 3),
+    ],
+)
 def test_a_short_search(pack, tmp_path, network, kind, count):
     searched(pack, tmp_path / "run", network, kind, count, steps=3)
 
@@ -306,7 +437,9 @@ def test_a_short_search(pack, tmp_path, network, kind, count):
 @pytest.mark.parametrize("kind, count", TASKS)
 @pytest.mark.parametrize("network", ["vgg16", "resnet18", "resnet50", "vit", "mixed"])
 def test_the_matrix(pack, tmp_path, network, kind, count):
-    exported(searched(pack, tmp_path / "run", network, kind, count, steps=20), tmp_path, onnx=count == 3)
+    exported(
+        searched(pack, tmp_path / "run", network, kind, count, steps=20), tmp_path, onnx=count == 3
+    )
 
 
 def test_baselines_take_the_class_token_along(pack):
@@ -317,13 +450,20 @@ def test_baselines_take_the_class_token_along(pack):
         out = made.supernet.eval()(image, gates.kept)
         assert out["seg13"].shape == (2, 13, 4, 4)
         if name == "single_task":
-            assert all(torch.allclose(out[task], lab.supernet.backbones[task].eval()(image), atol=1e-6) for task in out)
+            assert all(
+                torch.allclose(out[task], lab.supernet.backbones[task].eval()(image), atol=1e-6)
+                for task in out
+            )
 
 
 # --- partial labels ---------------------------------------------------------------------------------------------------
 def five(pack):
-    return presets.make_lab("tiny", presets.load_data(pack), ("seg13", "normals", "depth", "master", "usage"),
-                            backbone="resnet18")
+    return presets.make_lab(
+        "tiny",
+        presets.load_data(pack),
+        ("seg13", "normals", "depth", "master", "usage"),
+        backbone="resnet18",
+    )
 
 
 UNLABELLED = {"seg13": 255, "normals": 0, "depth": 0, "master": -1, "usage": -1}
@@ -344,20 +484,42 @@ class Fixed:
         return image, self.change(self.position, targets)
 
 
-@pytest.mark.parametrize("change", [
-    lambda number, targets: {task: torch.full_like(x, UNLABELLED[task]) for task, x in targets.items()},
-    lambda number, targets: {task: torch.full_like(x, UNLABELLED[task]) if task in ("seg13", "master") else x
-                             for task, x in targets.items()},
-    lambda number, targets: {task: x for i, (task, x) in enumerate(targets.items()) if i == number % 5},
-    lambda number, targets: {}], ids=["nothing labelled", "two tasks unlabelled", "one task a batch", "no targets"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda number, targets: {
+            task: torch.full_like(x, UNLABELLED[task]) for task, x in targets.items()
+        },
+        lambda number, targets: {
+            task: torch.full_like(x, UNLABELLED[task]) if task in ("seg13", "master") else x
+            for task, x in targets.items()
+        },
+        lambda number, targets: {
+            task: x for i, (task, x) in enumerate(targets.items()) if i == number % 5
+        },
+        lambda number, targets: {},
+    ],
+    ids=["nothing labelled", "two tasks unlabelled", "one task a batch", "no targets"],
+)
 def test_five_tasks_of_which_a_batch_has_only_some(pack, change):
     lab = five(pack)
-    search = Search(lab, presets.with_budget(presets.preset("tiny").search, 4), Fixed(lab, change), Fixed(lab, change))
+    search = Search(
+        lab,
+        presets.with_budget(presets.preset("tiny").search, 4),
+        Fixed(lab, change),
+        Fixed(lab, change),
+    )
     events = list(search)
     assert not any(isinstance(event, Failed) for event in events) and search.step_number == 4
     steps = [event for event in events if isinstance(event, Step)]
-    assert all(set(event.loss) == set(lab.tasks) and np.isfinite(list(event.loss.values())).all() for event in steps)
-    assert all(value.isfinite().all() for value in lab.supernet.state_dict().values()) and lab.alphas.alpha.isfinite().all()
+    assert all(
+        set(event.loss) == set(lab.tasks) and np.isfinite(list(event.loss.values())).all()
+        for event in steps
+    )
+    assert (
+        all(value.isfinite().all() for value in lab.supernet.state_dict().values())
+        and lab.alphas.alpha.isfinite().all()
+    )
 
 
 def test_an_image_without_a_label_teaches_the_others_and_counts_in_no_mean(pack):
@@ -382,7 +544,9 @@ def test_scores_of_tasks_without_a_label_are_nan_and_the_trivial_answer_too(pack
     bare = {task: torch.full_like(x, UNLABELLED[task]) for task, x in targets.items()}
     scores = evaluate(lab.supernet, [True] * len(lab.space), lab.tasks, [(image, bare)])
     assert all(np.isnan(value) for metrics in scores.values() for value in metrics.values())
-    lazy = trivial(lab.tasks, [(image, targets), (image, bare)], [(image, {"depth": targets["depth"]})])
+    lazy = trivial(
+        lab.tasks, [(image, targets), (image, bare)], [(image, {"depth": targets["depth"]})]
+    )
     assert np.isfinite(lazy["depth"]["absolute"]) and np.isnan(lazy["seg13"]["miou"])
 
 
@@ -392,5 +556,7 @@ def test_a_pack_that_labels_a_task_in_some_images_only(pack):
     arrays["normal_valid"][2:] = False
     made = Pack.from_arrays(arrays)
     targets = made.batch(torch.arange(4), ("normals", "seg13"))[1]
-    assert targets["normals"][:2].norm(dim=1).mean() > 0.99 and targets["normals"][2:].abs().sum() == 0
+    assert (
+        targets["normals"][:2].norm(dim=1).mean() > 0.99 and targets["normals"][2:].abs().sum() == 0
+    )
     assert (targets["seg13"][0] == 255).all() and (targets["seg13"][1] != 255).any()

@@ -1,4 +1,5 @@
 """`mtlnas-lab data …`: look at packs, and make what the lab ships."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,7 +17,9 @@ def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> Non
     print(make(out, seed))
 
 
-def make_backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
+def make_backbones(
+    out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0
+) -> None:
     """Make the shipped single-task backbones of the rooms again (renders the rooms to train on; some minutes)."""
     from ..samples import make_backbones as make
 
@@ -32,10 +35,16 @@ def make_runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
     with interruptible() as stopped, Progress(stopped) as progress:
         for path in make(out, seed, progress):
             finish(Run.open(path), path)
-            (path / "fusion_graph.png").unlink()                 # the others are smaller, and enough
+            (path / "fusion_graph.png").unlink()  # the others are smaller, and enough
 
 
-def import_nyuv2(mat: Positional[Path], out: Positional[Path], height: int = 96, width: int = 128, classes: Path | None = None) -> None:
+def import_nyuv2(
+    mat: Positional[Path],
+    out: Positional[Path],
+    height: int = 96,
+    width: int = 128,
+    classes: Path | None = None,
+) -> None:
     """Make a pack from nyu_depth_v2_labeled.mat, as the data set's authors publish it (needs the extra `nyuv2`).
 
     Args:
@@ -60,11 +69,23 @@ def show(data: Positional[str] = "rooms") -> None:
     from ..presets import load_data
 
     for split, pack in load_data(data).items():
-        print(f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}")
+        print(
+            f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}"
+        )
     for task, labels in pack.labels.items():
-        print(f"  {task}: {len(labels)} classes: {', '.join(labels if len(labels) <= 64 else (*labels[:3], '…', labels[-1]))}")
+        print(
+            f"  {task}: {len(labels)} classes: {', '.join(labels if len(labels) <= 64 else (*labels[:3], '…', labels[-1]))}"
+        )
     if isinstance(pack, LazyPack):
-        print(f"  {pack.about}; read as needed, up to {pack.cache.room / 2**30:.3g} GiB are kept (MTLNAS_LAB_MEMORY_GB)")
+        print(
+            f"  {pack.about}; read as needed, up to {pack.cache.room / 2**30:.3g} GiB are kept (MTLNAS_LAB_MEMORY_GB)"
+        )
 
 
-DATA = {"show": show, "make-rooms": make_rooms, "make-backbones": make_backbones, "make-runs": make_runs, "import-nyuv2": import_nyuv2}
+DATA = {
+    "show": show,
+    "make-rooms": make_rooms,
+    "make-backbones": make_backbones,
+    "make-runs": make_runs,
+    "import-nyuv2": import_nyuv2,
+}

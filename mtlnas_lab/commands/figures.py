@@ -1,4 +1,5 @@
 """`mtlnas-lab figure` and `mtlnas-lab explain`: pictures of one run or of hundreds, and an architecture in words."""
+
 from __future__ import annotations
 
 import glob
@@ -15,11 +16,30 @@ from ..console import Progress, interruptible
 from ..errors import ConfigError, LabError
 
 CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
-Kind = Literal["graph", "heat", "graph-and-heat", "film", "gif", "mp4", "overview", "curves", "entropy", "gates",
-               "losses", "scores", "gap", "collapse", "consensus", "difference", "multiples"]
+Kind = Literal[
+    "graph",
+    "heat",
+    "graph-and-heat",
+    "film",
+    "gif",
+    "mp4",
+    "overview",
+    "curves",
+    "entropy",
+    "gates",
+    "losses",
+    "scores",
+    "gap",
+    "collapse",
+    "consensus",
+    "difference",
+    "multiples",
+]
 TOGETHER = ("consensus", "difference", "multiples")  # one picture of all runs
-STYLES = {**dict.fromkeys(("graph-and-heat", "film", "multiples"), "paper-double"),
-          **dict.fromkeys(("overview", "gif", "mp4"), "web-light")}                       # the others: paper-single
+STYLES = {
+    **dict.fromkeys(("graph-and-heat", "film", "multiples"), "paper-double"),
+    **dict.fromkeys(("overview", "gif", "mp4"), "web-light"),
+}  # the others: paper-single
 
 
 def figure(
@@ -70,8 +90,14 @@ def figure(
 
     found, formats = expand(runs), tuple(format.split(","))
     look = {"style": style_named(style or STYLES.get(kind, "paper-single")), "title": title}
-    graph = {"dropped": dropped, "labels": None if labels == "none" else labels, "color": color, "threshold": threshold,
-             "width": width, "layout": layout}
+    graph = {
+        "dropped": dropped,
+        "labels": None if labels == "none" else labels,
+        "color": color,
+        "threshold": threshold,
+        "width": width,
+        "layout": layout,
+    }
     if kind in TOGETHER:
         sources, facts = _readable(found, step)
         made = _together(kind, sources, {**look, **graph}, split)
@@ -79,31 +105,48 @@ def figure(
         if len(sources) < len(found):
             raise SystemExit(1)
         return
-    draw = lambda source, folder, prefix: _each(source, kind, folder, prefix, formats, look, graph, split, step)  # noqa: E731
+    draw = lambda source, folder, prefix: _each(
+        source, kind, folder, prefix, formats, look, graph, split, step
+    )  # noqa: E731
     if len(found) == 1:
         return print(*draw(_open(found[0]), out or _home(found[0]), ""), sep="\n")
     for name in set(formats) - set(FORMATS):
         raise ConfigError(f"there is no format {name!r}; choose among {', '.join(FORMATS)}")
-    names, homes, done, failed, files = unique(found), [out or _home(path) for path in found], 0, 0, 0
+    names, homes, done, failed, files = (
+        unique(found),
+        [out or _home(path) for path in found],
+        0,
+        0,
+        0,
+    )
     with interruptible() as stopped, Progress(stopped) as progress:
         try:
             for path, home in progress.through(kind, list(zip(found, homes)), "run"):
                 try:
-                    files += len(draw(_open(path), home, f"{names[path]}-" * (homes.count(home) > 1)))
+                    files += len(
+                        draw(_open(path), home, f"{names[path]}-" * (homes.count(home) > 1))
+                    )
                     done += 1
-                except Exception as error:           # one damaged run among hundreds
+                except Exception as error:  # one damaged run among hundreds
                     failed += 1
                     _say(path, error)
         except KeyboardInterrupt:
             failed += len(found) - done - failed
-    print(f"{done} of {len(found)} runs drawn, {files} files in {out or 'their folders'}"
-          + f"; {failed} failed or were not reached" * bool(failed))
+    print(
+        f"{done} of {len(found)} runs drawn, {files} files in {out or 'their folders'}"
+        + f"; {failed} failed or were not reached" * bool(failed)
+    )
     if failed:
         raise SystemExit(130 if stopped else 1)
 
 
-def explain(run: Positional[Path], out: Path | None = None, eval_data: str | None = None, device: str = "auto",
-            every: bool = False) -> None:
+def explain(
+    run: Positional[Path],
+    out: Path | None = None,
+    eval_data: str | None = None,
+    device: str = "auto",
+    every: bool = False,
+) -> None:
     """Say what each kept edge is worth: take it away and score again; how many operations it costs.
 
     Leaves ablation.json (all numbers), explained.md (table and sentences) and explained.tex (a booktabs table). One
@@ -130,15 +173,26 @@ def explain(run: Positional[Path], out: Path | None = None, eval_data: str | Non
     batches = lambda: sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
     image, _ = next(iter(batches()))
     with interruptible() as stopped, Progress(stopped) as progress:
-        ablations = ablate(lab, architecture, batches, lambda edges: progress.through("edges", edges, "edge"))
+        ablations = ablate(
+            lab, architecture, batches, lambda edges: progress.through("edges", edges, "edge")
+        )
     costs = edge_costs(lab, architecture, image[:1])
-    record = {"meaning": "score without the edge minus score with it: shares from 0 to 1, degrees, metres",
-              "provenance": provenance(run), "images": len(pack), "split": split, "operations": costs,
-              "ablations": ablations, "scores": evaluate(lab.supernet, architecture.kept, lab.tasks, batches())}
+    record = {
+        "meaning": "score without the edge minus score with it: shares from 0 to 1, degrees, metres",
+        "provenance": provenance(run),
+        "images": len(pack),
+        "split": split,
+        "operations": costs,
+        "ablations": ablations,
+        "scores": evaluate(lab.supernet, architecture.kept, lab.tasks, batches()),
+    }
     rows = rows_of(architecture, ablations, costs, every=every)
     out.mkdir(parents=True, exist_ok=True)
-    texts = {"ablation.json": json.dumps(plain(record), indent=1, allow_nan=False) + "\n",
-             "explained.md": to_markdown(rows), "explained.tex": to_latex(rows)}
+    texts = {
+        "ablation.json": json.dumps(plain(record), indent=1, allow_nan=False) + "\n",
+        "explained.md": to_markdown(rows),
+        "explained.tex": to_latex(rows),
+    }
     for name, text in texts.items():
         replace(out / name, text.encode())
     print(*(row.sentence for row in rows), *(out / name for name in texts), sep="\n")
@@ -153,8 +207,12 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     found: dict[str, Path] = {}
     for pattern in patterns:
         matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        fitting = [path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")]
-        for run in [run for path in fitting or [Path(pattern)] for run in _runs(path)] or [Path(pattern)]:
+        fitting = [
+            path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")
+        ]
+        for run in [run for path in fitting or [Path(pattern)] for run in _runs(path)] or [
+            Path(pattern)
+        ]:
             found.setdefault(os.path.realpath(run), run)
     if not found:
         raise ConfigError("give at least one run folder, as in: mtlnas-lab figure runs/demo")
@@ -193,9 +251,11 @@ def _open(path: Path):
 
     if path.suffix == ".pth":
         from ..official import load_checkpoint
+
         return load_checkpoint(path).derive()
     if path.suffix == ".json":
         from ..files import read_json
+
         return Architecture.from_json(read_json(path))
     return Run.open(path)
 
@@ -205,8 +265,17 @@ def _home(path: Path) -> Path:
 
 
 # --- the pictures -----------------------------------------------------------------------------------------------------
-def _each(source, kind: str, out: Path, prefix: str, formats, look: dict, graph: dict, split: bool,
-          step: int | None) -> list[Path]:
+def _each(
+    source,
+    kind: str,
+    out: Path,
+    prefix: str,
+    formats,
+    look: dict,
+    graph: dict,
+    split: bool,
+    step: int | None,
+) -> list[Path]:
     """The pictures of one source, in `out`; returns their files."""
     from .. import viz
 
@@ -214,7 +283,9 @@ def _each(source, kind: str, out: Path, prefix: str, formats, look: dict, graph:
     facts = viz.provenance(source, **more)
     if kind == "graph":
         name = f"{prefix}fusion_graph"
-        return viz.save_fusion_graph(source, out, formats, name=name, split=split, **more, **look, **graph)
+        return viz.save_fusion_graph(
+            source, out, formats, name=name, split=split, **more, **look, **graph
+        )
     if kind in ("gif", "mp4"):
         out.mkdir(parents=True, exist_ok=True)
         return [viz.animate(source, out / f"{prefix}film.{kind}", style=look["style"], **graph)]
@@ -223,19 +294,29 @@ def _each(source, kind: str, out: Path, prefix: str, formats, look: dict, graph:
         there = [name for name in CURVES if _can_draw(log, name)] if kind == "curves" else [kind]
         made = {name: getattr(viz, f"plot_{name}")(source, **look) for name in there}
     else:
-        make: Callable = {"heat": lambda: viz.plot_heatmap(source, **more, **look),
-                          "graph-and-heat": lambda: viz.side_by_side(source, **look),
-                          "film": lambda: viz.filmstrip(source, style=look["style"], **graph),
-                          "overview": lambda: viz.overview(source, **look)}[kind]
+        make: Callable = {
+            "heat": lambda: viz.plot_heatmap(source, **more, **look),
+            "graph-and-heat": lambda: viz.side_by_side(source, **look),
+            "film": lambda: viz.filmstrip(source, style=look["style"], **graph),
+            "overview": lambda: viz.overview(source, **look),
+        }[kind]
         made = {kind.replace("-", "_"): make()}
-    return [file for name, one in made.items() for file in _save(one, out / f"{prefix}{name}", formats, facts)]
+    return [
+        file
+        for name, one in made.items()
+        for file in _save(one, out / f"{prefix}{name}", formats, facts)
+    ]
 
 
 def _can_draw(log, curve: str) -> bool:
     """Whether the log has what a curve needs; one that has nothing at all is left to the curve to complain about."""
     if not getattr(log, "steps", None):
         return True
-    return bool(log.evaluated) if curve in ("scores", "gap") else curve == "losses" or bool(log.alpha.shape[1])
+    return (
+        bool(log.evaluated)
+        if curve in ("scores", "gap")
+        else curve == "losses" or bool(log.alpha.shape[1])
+    )
 
 
 def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object], dict]:
@@ -265,7 +346,9 @@ def _together(kind: str, sources: dict[str, object], look: dict, split: bool):
     from .. import viz
 
     if kind == "difference" and len(sources) != 2:
-        raise ConfigError(f"a difference is of two runs, and there are {len(sources)}; give two run folders")
+        raise ConfigError(
+            f"a difference is of two runs, and there are {len(sources)}; give two run folders"
+        )
     title, all_of_them = look.pop("title"), list(sources.values())
     if kind == "multiples":
         return viz.small_multiples(sources, **look)
@@ -287,5 +370,9 @@ def _save(made, path: Path, formats: Sequence[str], facts: dict) -> list[Path]:
 def _say(path: Path, error: Exception) -> None:
     from tqdm import tqdm
 
-    line = f"{path}: {error}" if isinstance(error, LabError) else f"{path}: {type(error).__name__}: {error}"
+    line = (
+        f"{path}: {error}"
+        if isinstance(error, LabError)
+        else f"{path}: {type(error).__name__}: {error}"
+    )
     tqdm.write(" ".join(line.splitlines()), file=sys.stderr)

@@ -1,4 +1,5 @@
 """`mtlnas-lab search`: the main job."""
+
 from __future__ import annotations
 
 import os
@@ -84,22 +85,60 @@ def search(
     if resume:
         if out is None:
             raise ConfigError("--resume needs --out, the run folder to go on with")
-        settings = None                                      # those of the folder
-        turn = {name: value for name, value in (("entropy_weight", entropy_weight), ("weight_lr", weight_lr)) if value is not None}
+        settings = None  # those of the folder
+        turn = {
+            name: value
+            for name, value in (("entropy_weight", entropy_weight), ("weight_lr", weight_lr))
+            if value is not None
+        }
     else:
         turn = None
-        chosen = _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines,
-                             checkpoint_every, device, threads, released_config, backbone, weights, fusion)
+        chosen = _experiment(
+            preset,
+            data,
+            eval_data,
+            tasks,
+            entropy_weight,
+            steps,
+            pretrain_steps,
+            seed,
+            baselines,
+            checkpoint_every,
+            device,
+            threads,
+            released_config,
+            backbone,
+            weights,
+            fusion,
+        )
         every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        both = {"precision": precision, "compile": compile} | ({} if batch_size is None else {"batch_size": batch_size})
-        changes = both | {"evaluate_every": every} | ({} if weight_lr is None else {"weight_lr": weight_lr})
-        settings = replace(chosen, search=replace(chosen.search, **changes), pretrain=replace(chosen.pretrain, **both),
-                           graph=graph and _carried(graph))
+        both = {"precision": precision, "compile": compile} | (
+            {} if batch_size is None else {"batch_size": batch_size}
+        )
+        changes = (
+            both
+            | {"evaluate_every": every}
+            | ({} if weight_lr is None else {"weight_lr": weight_lr})
+        )
+        settings = replace(
+            chosen,
+            search=replace(chosen.search, **changes),
+            pretrain=replace(chosen.pretrain, **both),
+            graph=graph and _carried(graph),
+        )
         out = out or _new_folder(settings)
     together = _together(device)
-    out = together.agree(out)                                # its name holds the time
+    out = together.agree(out)  # its name holds the time
     with interruptible() as stopped, Progress(stopped, silent=not together.leads) as progress:
-        work.run(settings, out, resume, _also(progress, out / "tensorboard") if tensorboard and together.leads else progress, turn, tell=lambda text: print(text, file=sys.stderr), together=together)
+        work.run(
+            settings,
+            out,
+            resume,
+            _also(progress, out / "tensorboard") if tensorboard and together.leads else progress,
+            turn,
+            tell=lambda text: print(text, file=sys.stderr),
+            together=together,
+        )
     if together.leads:
         finish(Run.open(out), out)
 
@@ -113,6 +152,7 @@ def _also(progress, folder: Path):
     def listen(*what) -> None:
         board(*what)
         progress(*what)
+
     return listen
 
 
@@ -121,7 +161,9 @@ def _carried(graph: Path) -> dict:
     from ..architecture import Architecture
     from ..files import read_json
 
-    return Architecture.from_json(read_json(graph / "architecture.json" if graph.is_dir() else graph)).to_json()
+    return Architecture.from_json(
+        read_json(graph / "architecture.json" if graph.is_dir() else graph)
+    ).to_json()
 
 
 def _together(device: str):
@@ -135,25 +177,58 @@ def _together(device: str):
     return Together(device)
 
 
-def _experiment(preset, data, eval_data, tasks, entropy_weight, steps, pretrain_steps, seed, baselines, checkpoint_every,
-                device, threads, released_config, backbone, weights, fusion):
+def _experiment(
+    preset,
+    data,
+    eval_data,
+    tasks,
+    entropy_weight,
+    steps,
+    pretrain_steps,
+    seed,
+    baselines,
+    checkpoint_every,
+    device,
+    threads,
+    released_config,
+    backbone,
+    weights,
+    fusion,
+):
     from ..experiment import Experiment
 
-    settings = {"name": preset, "data": data, "seed": seed, "steps": steps, "pretrain_steps": pretrain_steps,
-                "entropy_weight": entropy_weight, "eval_data": eval_data, "tasks": tuple(filter(None, tasks.split(","))),
-                "baselines": () if baselines == "none" else tuple(baselines.split(",")),
-                "checkpoint_every": checkpoint_every, "device": device, "backbone": backbone, "weights": _files(weights),
-                "fusion": fusion} | ({} if threads is None else {"threads": threads})
+    settings = {
+        "name": preset,
+        "data": data,
+        "seed": seed,
+        "steps": steps,
+        "pretrain_steps": pretrain_steps,
+        "entropy_weight": entropy_weight,
+        "eval_data": eval_data,
+        "tasks": tuple(filter(None, tasks.split(","))),
+        "baselines": () if baselines == "none" else tuple(baselines.split(",")),
+        "checkpoint_every": checkpoint_every,
+        "device": device,
+        "backbone": backbone,
+        "weights": _files(weights),
+        "fusion": fusion,
+    } | ({} if threads is None else {"threads": threads})
     if checkpoint_every < 1:
         raise ConfigError(f"--checkpoint-every {checkpoint_every}: give 1 or more")
-    return Experiment.of(**settings) if released_config is None else Experiment.released(released_config, **settings)
+    return (
+        Experiment.of(**settings)
+        if released_config is None
+        else Experiment.released(released_config, **settings)
+    )
 
 
 def _files(text: str) -> dict[str, str]:
     """{task: file} of task=file,task=file; {"*": file} of one file for all tasks."""
     if "=" not in text:
         return {"*": text} if text else {}
-    return {task: path for task, _, path in (part.strip().partition("=") for part in text.split(","))}
+    return {
+        task: path for task, _, path in (part.strip().partition("=") for part in text.split(","))
+    }
 
 
 def finish(run, out: Path) -> None:
@@ -164,15 +239,29 @@ def finish(run, out: Path) -> None:
     found, scores = Architecture.from_json(run.read_json("architecture.json")), run.scores()
     last = run.log.steps[-1] if run.log.steps else None
     facts = f"{len(found)} of {len(found.space)} edges kept" + (
-        f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else "")
-    kept = "\n".join(f"- `{edge}`, p = {p:.3f}" for edge, p, keep in zip(found.space.edges, found.probability, found.kept) if keep)
-    (out / "summary.md").write_text(f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n", encoding="utf-8")
+        f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else ""
+    )
+    kept = "\n".join(
+        f"- `{edge}`, p = {p:.3f}"
+        for edge, p, keep in zip(found.space.edges, found.probability, found.kept)
+        if keep
+    )
+    (out / "summary.md").write_text(
+        f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n",
+        encoding="utf-8",
+    )
     drawn = save_fusion_graph(run, out, formats=("pdf", "svg", "png"))
-    print(table(scores), f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}", sep="\n")
+    print(
+        table(scores),
+        f"\n{facts}\nfusion graph: {next(path for path in drawn if path.suffix == '.pdf')}",
+        sep="\n",
+    )
 
 
 def _new_folder(settings) -> Path:
     import time
 
-    tasks = settings.tasks or (settings.data if settings.data == "rooms" else Path(settings.data).stem,)
+    tasks = settings.tasks or (
+        settings.data if settings.data == "rooms" else Path(settings.data).stem,
+    )
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{'-'.join(tasks)}"

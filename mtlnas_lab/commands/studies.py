@@ -1,4 +1,5 @@
 """`mtlnas-lab study` and `report`: many runs that answer one question."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,7 +9,13 @@ from tyro.conf import Positional
 from ..errors import ConfigError
 
 
-def study(file: Positional[str], size: str = "small", out: Path | None = None, jobs: int = 2, backend: str = "loky") -> None:
+def study(
+    file: Positional[str],
+    size: str = "small",
+    out: Path | None = None,
+    jobs: int = 2,
+    backend: str = "loky",
+) -> None:
     """Run a study: every row under every seed, in run folders; go on with what an earlier call left; write its report.
 
         mtlnas-lab study main                        # a shipped study, in its small size
@@ -38,10 +45,14 @@ def study(file: Positional[str], size: str = "small", out: Path | None = None, j
     if len(failed) < len(made.cells()):
         report(file, size, out)
     if failed:
-        raise ConfigError(f"{len(failed)} of {len(made.cells())} runs failed; the same command tries them again")
+        raise ConfigError(
+            f"{len(failed)} of {len(made.cells())} runs failed; the same command tries them again"
+        )
 
 
-def report(file: Positional[str], size: str = "small", out: Path | None = None, to: Path | None = None) -> None:
+def report(
+    file: Positional[str], size: str = "small", out: Path | None = None, to: Path | None = None
+) -> None:
     """Write a study's report again from what is finished.
 
     Args:

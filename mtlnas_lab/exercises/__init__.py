@@ -6,6 +6,7 @@
 
 The checks of one notebook are one file here, `n05.py` for notebook 05; `mtlnas-lab progress` shows what is solved.
 """
+
 from .book import Verdict, Wrong, check, exercise
 from .guesses import predict, reveal
 

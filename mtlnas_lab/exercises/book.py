@@ -1,4 +1,5 @@
 """An exercise and its check: a function that looks at an answer, draws, and says in one sentence what is wrong."""
+
 from __future__ import annotations
 
 import base64
@@ -42,6 +43,7 @@ def exercise(name: str) -> Callable:
     def register(function: Callable) -> Callable:
         EXERCISES[name] = Exercise(name, function)
         return function
+
     return register
 
 
@@ -69,44 +71,77 @@ class Verdict:
     picture: bytes = b""
 
     def __str__(self) -> str:
-        return f"{ {True: '✓ solved', False: '✗ not yet', None: '○ not filled in'}[self.solved]} · {self.name}: {self.message}"
+        return f"{ {True: '✓ solved', False: '✗ not yet', None: '○ not filled in'}[self.solved] } · {self.name}: {self.message}"
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, **_) -> dict:
-        colour, word = {True: ("#1b7837", "✓ solved"), False: ("#b35806", "✗ not yet"), None: ("#777777", "○ not filled in")}[self.solved]
-        drawn = (f'<img alt="your answer and what was expected" style="max-width:100%;background:white" '
-                 f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">' if self.picture else "")
-        return {"text/plain": str(self), "text/html": (
-            f'<div style="border-left:4px solid {colour};padding:4px 12px"><b style="color:{colour}">{word}</b> · '
-            f"{html.escape(self.name)}<br>{html.escape(self.message)}<br>{drawn}</div>")}
+        colour, word = {
+            True: ("#1b7837", "✓ solved"),
+            False: ("#b35806", "✗ not yet"),
+            None: ("#777777", "○ not filled in"),
+        }[self.solved]
+        drawn = (
+            f'<img alt="your answer and what was expected" style="max-width:100%;background:white" '
+            f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
+            if self.picture
+            else ""
+        )
+        return {
+            "text/plain": str(self),
+            "text/html": (
+                f'<div style="border-left:4px solid {colour};padding:4px 12px"><b style="color:{colour}">{word}</b> · '
+                f"{html.escape(self.name)}<br>{html.escape(self.message)}<br>{drawn}</div>"
+            ),
+        }
 
 
 def check(name: str, answer: object = ...) -> Verdict:
     """Looks at an answer (a function or a value) and says whether it is right. Never raises; remembers what was solved."""
     exercises = load()
     if name not in exercises:
-        close = difflib.get_close_matches(name, exercises, 3) or [known for known in exercises if known[:2] == str(name)[:2]]
-        return Verdict(str(name), False, f"there is no exercise of this name; did you mean {', '.join(close) or 'another'}?")
+        close = difflib.get_close_matches(name, exercises, 3) or [
+            known for known in exercises if known[:2] == str(name)[:2]
+        ]
+        return Verdict(
+            str(name),
+            False,
+            f"there is no exercise of this name; did you mean {', '.join(close) or 'another'}?",
+        )
     figure, ax = _paper()
     try:
         if _blank(answer):
             raise Unfilled
-        praise = exercises[name].check(_watched(answer) if callable(answer) and not inspect.isclass(answer) else answer, ax)
+        praise = exercises[name].check(
+            _watched(answer) if callable(answer) and not inspect.isclass(answer) else answer, ax
+        )
         solved, message = True, praise or "Right."
         progress.mark(name)
     except Unfilled:
-        return Verdict(name, None, "replace the … in the cell above and run it again; two hints are folded below.")
+        return Verdict(
+            name,
+            None,
+            "replace the … in the cell above and run it again; two hints are folded below.",
+        )
     except Wrong as wrong:
         solved, message = False, str(wrong)
-    except Exception as error:      # whatever an answer is made of, a check says something about it
+    except Exception as error:  # whatever an answer is made of, a check says something about it
         what = f"a {type(answer).__name__}" if not callable(answer) else "what it returns"
-        solved, message = False, f"the check cannot use {what} ({type(error).__name__}: {error}); compare its type and shape with the task"
+        solved, message = (
+            False,
+            f"the check cannot use {what} ({type(error).__name__}: {error}); compare its type and shape with the task",
+        )
     return Verdict(name, solved, message, _png(figure) if ax.has_data() else b"")
 
 
 def _blank(value: object) -> bool:
-    return value is ... or value is None or isinstance(value, (list, tuple)) and len(value) > 0 and all(part is ... for part in value)
+    return (
+        value is ...
+        or value is None
+        or isinstance(value, (list, tuple))
+        and len(value) > 0
+        and all(part is ... for part in value)
+    )
 
 
 def _watched(function: Callable) -> Callable:
@@ -121,7 +156,11 @@ def _watched(function: Callable) -> Callable:
         except NotImplementedError:
             raise Unfilled from None
         except Exception as error:
-            own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == function.__name__]
+            own = [
+                frame
+                for frame in traceback.extract_tb(error.__traceback__)
+                if frame.name == function.__name__
+            ]
             line = f" at “{own[-1].line}”" if own and own[-1].line else ""
             if "ellipsis" in str(error).lower():
                 raise Unfilled from None
@@ -129,6 +168,7 @@ def _watched(function: Callable) -> Callable:
         if _blank(value):
             raise Unfilled
         return value
+
     return call
 
 

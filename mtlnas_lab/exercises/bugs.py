@@ -5,6 +5,7 @@
 
 Do not read on before you have done notebook `bug_hunt`: what is wrong stands below, a method for each.
 """
+
 from __future__ import annotations
 
 import time
@@ -31,7 +32,9 @@ class Healthy(Search):
         self.prepare()
         pull = self.alpha_update()
         losses = self.weight_update()
-        report = self._report(losses, pull, self.current("entropy_weight"), self.current("l1_weight"), start)
+        report = self._report(
+            losses, pull, self.current("entropy_weight"), self.current("l1_weight"), start
+        )
         self.step_number += 1
         return report
 
@@ -43,9 +46,11 @@ class Healthy(Search):
         alpha = self.lab.alphas.alpha
         image, targets = self.alpha_batch()
         losses = self._losses(image, targets, self._gates("alpha_gates"))
-        alpha.grad, = torch.autograd.grad(self._total(losses) + self.penalty(alpha), [alpha])
+        (alpha.grad,) = torch.autograd.grad(self._total(losses) + self.penalty(alpha), [alpha])
         push = self.penalty(alpha)
-        pull = alpha.grad - torch.autograd.grad(push, [alpha])[0] if push.requires_grad else alpha.grad
+        pull = (
+            alpha.grad - torch.autograd.grad(push, [alpha])[0] if push.requires_grad else alpha.grad
+        )
         for group in self.alpha_optimizer.param_groups:
             group["lr"] = self.current("alpha_lr")
         self.alpha_optimizer.step()
@@ -116,16 +121,21 @@ class Patient6(Healthy):
     def _gates(self, update: str) -> Tensor:
         alpha = self.lab.alphas.alpha
         u = torch.rand(len(alpha), generator=self.generator).clamp(1e-6, 1 - 1e-6).to(alpha.device)
-        return torch.sigmoid((alpha + torch.logit(u)) / 0.5 ** self.step_number)
+        return torch.sigmoid((alpha + torch.logit(u)) / 0.5**self.step_number)
 
 
-PATIENTS = {int(kind.__name__[-1]): kind for kind in (Patient1, Patient2, Patient3, Patient4, Patient5, Patient6)}
+PATIENTS = {
+    int(kind.__name__[-1]): kind
+    for kind in (Patient1, Patient2, Patient3, Patient4, Patient5, Patient6)
+}
 
 
 def buggy(number: int, **settings) -> Search:
     """Patient 1 … 6: a short, hurried search on the rooms with one fault. settings: fields of its SearchConfig."""
     if number not in PATIENTS:
-        raise ConfigError(f"there is no patient {number!r}; there are {', '.join(map(str, PATIENTS))}")
+        raise ConfigError(
+            f"there is no patient {number!r}; there are {', '.join(map(str, PATIENTS))}"
+        )
     return _made(PATIENTS[number], settings)
 
 
@@ -136,19 +146,33 @@ def healthy(**settings) -> Search:
 
 def _made(kind: type[Healthy], settings: Mapping) -> Healthy:
     steps = presets.quick(60, 6)
-    config = replace(presets.preset("tiny").search, **{"steps": steps, "batch_size": 4, "alpha_lr": 0.1,
-                                                       "evaluate_every": steps // 3, **settings})
+    config = replace(
+        presets.preset("tiny").search,
+        **{
+            "steps": steps,
+            "batch_size": 4,
+            "alpha_lr": 0.1,
+            "evaluate_every": steps // 3,
+            **settings,
+        },
+    )
     return kind(presets.tiny(seed=0), config, evaluate=scores)
 
 
 def scores(search: Search, images: int = 40) -> dict[str, Scores]:
     """The discretization gap on a few validation images: quick, and good enough for large differences."""
     lab, kept = search.lab, search.architecture().kept
-    batches = {split: list(data.sequential(lab.data[split].subset(torch.arange(images)), tuple(lab.tasks), 20))
-               for split in ("train", "val")}
+    batches = {
+        split: list(
+            data.sequential(lab.data[split].subset(torch.arange(images)), tuple(lab.tasks), 20)
+        )
+        for split in ("train", "val")
+    }
     soft = deterministic(lab.alphas.alpha.detach())
-    gaps = {name: evaluate(lab.supernet, gates, lab.tasks, batches["val"])
-            for name, gates in (("soft", soft), ("hard", kept))}
+    gaps = {
+        name: evaluate(lab.supernet, gates, lab.tasks, batches["val"])
+        for name, gates in (("soft", soft), ("hard", kept))
+    }
     with recalibrated(lab.supernet, kept, batches["train"]) as network:
         return gaps | {"hard_recalibrated": evaluate(network, kept, lab.tasks, batches["val"])}
 
@@ -159,9 +183,16 @@ def run(search: Iterable[Event]) -> EventLog:
 
 
 # --- what can be seen -------------------------------------------------------------------------------------------------
-OBSERVATIONS = ("λ grows", "the entropy falls", "the gates leave ½", "the tasks' pull changes direction",
-                "the tasks pull to the end", "segmentation's loss is as usual", "normals' loss is as usual",
-                "recalibrating changes little")
+OBSERVATIONS = (
+    "λ grows",
+    "the entropy falls",
+    "the gates leave ½",
+    "the tasks' pull changes direction",
+    "the tasks pull to the end",
+    "segmentation's loss is as usual",
+    "normals' loss is as usual",
+    "recalibrating changes little",
+)
 SUSPECTS = {  # name, in the order of the alphabet: what is wrong, and which observations it spoils
     "dead penalty": ("the entropy term has no gradient", (1,)),
     "leak": ("test images are among the training images", ()),
@@ -172,7 +203,14 @@ SUSPECTS = {  # name, in the order of the alphabet: what is wrong, and which obs
     "stale statistics": ("batch norm's running statistics are stale", (7,)),
     "temperature": ("the gates' temperature falls to 0", (4,)),
 }
-GUILTY = {1: "ramp", 2: "same batch", 3: "learning rates", 4: "dead penalty", 5: "stale statistics", 6: "temperature"}
+GUILTY = {
+    1: "ramp",
+    2: "same batch",
+    3: "learning rates",
+    4: "dead penalty",
+    5: "stale statistics",
+    6: "temperature",
+}
 
 
 def expected(suspect: str) -> tuple[bool, ...]:
@@ -185,27 +223,50 @@ def measure(log: EventLog) -> dict[str, float]:
     pull, quarter = log.alpha_grad, max(1, len(log.steps) // 4)
     size = np.linalg.norm(pull, axis=1)
     turn = (pull[1:] * pull[:-1]).sum(1) / np.maximum(size[1:] * size[:-1], 1e-12)
-    angle = {gates: log.evaluated[-1].scores[gates]["normals"]["mean_angle"] for gates in ("hard", "hard_recalibrated")}
-    return {"λ": log.column("entropy_weight")[-1], "entropy": log.column("entropy_fraction")[-1],
-            "largest |α|": float(np.abs(log.alpha).max()), "cosine of successive pulls": float(turn.mean()),
-            "silent pulls": float((np.abs(pull[-quarter:]) < 1e-8).mean()),
-            **{f"loss of {task}": float(loss[:quarter].mean()) for task, loss in log.loss.items()},
-            "degrees by recalibrating": abs(angle["hard"] - angle["hard_recalibrated"])}
+    angle = {
+        gates: log.evaluated[-1].scores[gates]["normals"]["mean_angle"]
+        for gates in ("hard", "hard_recalibrated")
+    }
+    return {
+        "λ": log.column("entropy_weight")[-1],
+        "entropy": log.column("entropy_fraction")[-1],
+        "largest |α|": float(np.abs(log.alpha).max()),
+        "cosine of successive pulls": float(turn.mean()),
+        "silent pulls": float((np.abs(pull[-quarter:]) < 1e-8).mean()),
+        **{f"loss of {task}": float(loss[:quarter].mean()) for task, loss in log.loss.items()},
+        "degrees by recalibrating": abs(angle["hard"] - angle["hard_recalibrated"]),
+    }
 
 
 def symptoms(log: EventLog, reference: EventLog) -> tuple[bool, ...]:
     """Which OBSERVATIONS hold in `log`, beside the healthy `reference` of the same length."""
     m, right = measure(log), measure(reference)
     usual = [m[f"loss of {task}"] < 1.3 * right[f"loss of {task}"] for task in log.loss]
-    return tuple(map(bool, (m["λ"] > 0.5 * right["λ"], m["entropy"] < 0.5, m["largest |α|"] > 0.2,
-                            m["cosine of successive pulls"] < 0.5, m["silent pulls"] < 0.9, *usual,
-                            m["degrees by recalibrating"] < 2)))
+    return tuple(
+        map(
+            bool,
+            (
+                m["λ"] > 0.5 * right["λ"],
+                m["entropy"] < 0.5,
+                m["largest |α|"] > 0.2,
+                m["cosine of successive pulls"] < 0.5,
+                m["silent pulls"] < 0.9,
+                *usual,
+                m["degrees by recalibrating"] < 2,
+            ),
+        )
+    )
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
-PANELS = {"Entropy and λ": "entropy / ln 2,   λ / 10", "Gates": "σ(α)",
-          "The tasks' pull on five edges": "∂ losses / ∂α", "Loss: segmentation": "cross-entropy",
-          "Loss: normals": "1 − cosine", "Score: normals": "mean angle, degrees"}
+PANELS = {
+    "Entropy and λ": "entropy / ln 2,   λ / 10",
+    "Gates": "σ(α)",
+    "The tasks' pull on five edges": "∂ losses / ∂α",
+    "Loss: segmentation": "cross-entropy",
+    "Loss: normals": "1 − cosine",
+    "Score: normals": "mean angle, degrees",
+}
 
 
 def examine(log: EventLog, reference: EventLog, title: str):
@@ -213,7 +274,11 @@ def examine(log: EventLog, reference: EventLog, title: str):
     from ..widgets import SearchStudio
     from ..widgets.studio import live
 
-    return SearchStudio(log, title=title, compare=reference) if live() else panels(log, reference, title)
+    return (
+        SearchStudio(log, title=title, compare=reference)
+        if live()
+        else panels(log, reference, title)
+    )
 
 
 def panels(log: EventLog, reference: EventLog, title: str):
@@ -224,11 +289,13 @@ def panels(log: EventLog, reference: EventLog, title: str):
 
     look = replace(style("web-light"), width=228)
     blue, black, grey = look.task_colors[0], look.ink, "#a3a9b4"
-    handles = [Line2D([], [], color=blue, lw=2, label=title),
-               Line2D([], [], color=grey, lw=1, label="the healthy search"),
-               Line2D([], [], color=look.soft, ls=":", label="λ / 10"),
-               Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
-               Line2D([], [], color=black, ls="--", marker="^", ms=4, label="hard gates, recalibrated")]
+    handles = [
+        Line2D([], [], color=blue, lw=2, label=title),
+        Line2D([], [], color=grey, lw=1, label="the healthy search"),
+        Line2D([], [], color=look.soft, ls=":", label="λ / 10"),
+        Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
+        Line2D([], [], color=black, ls="--", marker="^", ms=4, label="hard gates, recalibrated"),
+    ]
     if log is reference:
         del handles[1]
     with look.context():
@@ -252,8 +319,16 @@ def _draw(log: EventLog, axes, color: str, other: str, width: float) -> None:
     axes[2].plot(steps, log.alpha_grad[:, busiest], color=color, lw=0.6 * width)
     for ax, loss in zip(axes[3:5], log.loss.values()):
         window = min(5, len(loss))
-        ax.plot(steps[window - 1:], np.convolve(loss, np.ones(window) / window, "valid"), color=color, lw=width)
-    for gates, line, mark, ink in (("hard", "-", "s", color), ("hard_recalibrated", "--", "^", other)):
+        ax.plot(
+            steps[window - 1 :],
+            np.convolve(loss, np.ones(window) / window, "valid"),
+            color=color,
+            lw=width,
+        )
+    for gates, line, mark, ink in (
+        ("hard", "-", "s", color),
+        ("hard_recalibrated", "--", "^", other),
+    ):
         angle = [event.scores[gates]["normals"]["mean_angle"] for event in log.evaluated]
         when = [event.step for event in log.evaluated]
         axes[5].plot(when, angle, line, marker=mark, ms=2.4 * width, lw=width, color=ink)

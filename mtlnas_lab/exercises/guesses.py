@@ -1,4 +1,5 @@
 """Predict first: a question before an experiment, whose answer is kept until the experiment has spoken."""
+
 from __future__ import annotations
 
 import html
@@ -10,7 +11,13 @@ from . import progress
 class Question:
     """A question with choices, or with a number between two ends; the committed guess survives a restart."""
 
-    def __init__(self, name: str, question: str, choices: Sequence[str] | None, between: tuple[float, float] | None):
+    def __init__(
+        self,
+        name: str,
+        question: str,
+        choices: Sequence[str] | None,
+        between: tuple[float, float] | None,
+    ):
         self.name, self.question, self.choices, self.between = name, question, choices, between
 
     def _ipython_display_(self) -> None:
@@ -31,12 +38,24 @@ class Question:
         kept = progress.read()["guesses"].get(self.name)
         wide = ipywidgets.Layout(width="auto")
         if self.choices:
-            field = ipywidgets.RadioButtons(options=list(self.choices), value=kept if kept in self.choices else None, layout=wide)
+            field = ipywidgets.RadioButtons(
+                options=list(self.choices),
+                value=kept if kept in self.choices else None,
+                layout=wide,
+            )
         else:
             low, high = self.between
-            inside = kept if isinstance(kept, (int, float)) and low <= kept <= high else (low + high) / 2
-            slider = ipywidgets.IntSlider if all(isinstance(end, int) for end in self.between) else ipywidgets.FloatSlider
-            field = slider(type(low)(inside), min=low, max=high, layout=ipywidgets.Layout(width="24em"))
+            inside = (
+                kept if isinstance(kept, (int, float)) and low <= kept <= high else (low + high) / 2
+            )
+            slider = (
+                ipywidgets.IntSlider
+                if all(isinstance(end, int) for end in self.between)
+                else ipywidgets.FloatSlider
+            )
+            field = slider(
+                type(low)(inside), min=low, max=high, layout=ipywidgets.Layout(width="24em")
+            )
         button = ipywidgets.Button(description="This is my guess", button_style="primary")
         said = ipywidgets.Label(f"Your guess: {kept}" if kept is not None else "")
 
@@ -46,8 +65,15 @@ class Question:
             else:
                 progress.guess(self.name, field.value)
                 said.value = f"Kept: {field.value}. Now look."
+
         button.on_click(commit)
-        return ipywidgets.VBox([ipywidgets.Label(f"Predict first: {self.question}"), field, ipywidgets.HBox([button, said])])
+        return ipywidgets.VBox(
+            [
+                ipywidgets.Label(f"Predict first: {self.question}"),
+                field,
+                ipywidgets.HBox([button, said]),
+            ]
+        )
 
 
 class Revealed:
@@ -63,7 +89,12 @@ class Revealed:
         return f'<div style="border-left:4px solid #4575b4;padding:4px 12px">{html.escape(self.text)}</div>'
 
 
-def predict(name: str, question: str, choices: Sequence[str] | None = None, between: tuple[float, float] | None = None) -> Question:
+def predict(
+    name: str,
+    question: str,
+    choices: Sequence[str] | None = None,
+    between: tuple[float, float] | None = None,
+) -> Question:
     """Asks before an experiment: one of `choices`, or a number `between` two ends. As the last line of a cell."""
     if (choices is None) == (between is None):
         raise ValueError("give either choices or between=(low, high)")

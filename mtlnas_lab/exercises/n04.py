@@ -1,4 +1,5 @@
 """Checks of notebook 04: 1×1 convolution, identity start, gates in the weight, cross-stitch, what fusion costs."""
+
 from __future__ import annotations
 
 import torch
@@ -31,9 +32,15 @@ def matrices(ax, right: torch.Tensor, yours: torch.Tensor) -> None:
     """Two weights as pictures, the right one above."""
     gap = torch.full((1, right.shape[1]), torch.nan, dtype=right.dtype)
     size = right.abs().max().item()
-    drawn = ax.imshow(torch.cat([right, gap, yours]).numpy(), cmap="PuOr", vmin=-size, vmax=size, aspect="auto")
+    drawn = ax.imshow(
+        torch.cat([right, gap, yours]).numpy(), cmap="PuOr", vmin=-size, vmax=size, aspect="auto"
+    )
     rows = len(right)
-    ax.set(xlabel="input channel", yticks=[rows / 2 - 0.5, 1.5 * rows + 0.5], yticklabels=["right", "yours"])
+    ax.set(
+        xlabel="input channel",
+        yticks=[rows / 2 - 0.5, 1.5 * rows + 0.5],
+        yticklabels=["right", "yours"],
+    )
     ax.figure.colorbar(drawn, ax=ax, label="weight")
 
 
@@ -41,21 +48,35 @@ def matrices(ax, right: torch.Tensor, yours: torch.Tensor) -> None:
 def pixelwise(answer, ax):
     """The 1×1 convolution as a matrix at every pixel."""
     draw = torch.Generator().manual_seed(0)
-    maps, square, wide = (torch.randn(size, generator=draw) for size in ((2, 4, 3, 5), (4, 4), (3, 4)))
+    maps, square, wide = (
+        torch.randn(size, generator=draw) for size in ((2, 4, 3, 5), (4, 4), (3, 4))
+    )
     right = F.conv2d(maps, square[:, :, None, None]).double()
     yours = tensor(answer(maps.clone(), square.clone()), (2, 4, 3, 5), "maps (B, C, H, W)")
-    curves(ax, right[0, 0].flatten(), yours[0, 0].flatten(), "pixel of the first output map", "value")
+    curves(
+        ax, right[0, 0].flatten(), yours[0, 0].flatten(), "pixel of the first output map", "value"
+    )
     if torch.allclose(yours, torch.einsum("co,bchw->bohw", square, maps).double(), atol=1e-4):
-        raise Wrong("this is the matrix transposed: weight[o, c] is what output channel o takes from input channel c")
+        raise Wrong(
+            "this is the matrix transposed: weight[o, c] is what output channel o takes from input channel c"
+        )
     if torch.allclose(yours, right.mean((2, 3), keepdim=True).expand_as(right), atol=1e-4):
         raise Wrong("you average over pixels; a 1×1 convolution looks at one pixel at a time")
     if not torch.allclose(yours, right, atol=1e-4):
-        raise Wrong("at each pixel the channels, a vector, should be multiplied by the matrix: "
-                    "out[b, o, y, x] = Σ_c weight[o, c]·maps[b, c, y, x]")
-    again = tensor(answer(maps.clone(), wide.clone()), (2, 3, 3, 5), "one output map for each row of the weight")
+        raise Wrong(
+            "at each pixel the channels, a vector, should be multiplied by the matrix: "
+            "out[b, o, y, x] = Σ_c weight[o, c]·maps[b, c, y, x]"
+        )
+    again = tensor(
+        answer(maps.clone(), wide.clone()),
+        (2, 3, 3, 5),
+        "one output map for each row of the weight",
+    )
     if not torch.allclose(again, F.conv2d(maps, wide[:, :, None, None]).double(), atol=1e-4):
         raise Wrong("right for a square matrix, but not for one that makes 3 maps from 4")
-    return "No pixel sees its neighbour: the fusion mixes channels, the stages around it mix places."
+    return (
+        "No pixel sees its neighbour: the fusion mixes channels, the stages around it mix places."
+    )
 
 
 @exercise("04.start")
@@ -65,22 +86,34 @@ def start(answer, ax):
     for number, (channels, sources, own, others) in enumerate(cases):
         right = identity_start(channels, sources, own, others)[:, :, 0, 0].double()
         yours = answer(channels, list(sources), own, others)
-        yours = tensor(yours, tuple(right.shape), f"{channels} rows, a column for each input channel")
+        yours = tensor(
+            yours, tuple(right.shape), f"{channels} rows, a column for each input channel"
+        )
         if number == 0:
             matrices(ax, right, yours)
         if torch.allclose(yours, right.roll(-channels, 1), atol=1e-5):
-            raise Wrong("the node's own features come first, so the large identity stands at the left")
+            raise Wrong(
+                "the node's own features come first, so the large identity stands at the left"
+            )
         shared = torch.cat([right[:, :channels], right[:, channels:] * len(sources)], 1)
         if torch.allclose(yours, shared, atol=1e-5):
-            raise Wrong(f"{others} is what all sources share: {len(sources)} of them get {others}/{len(sources)} each")
+            raise Wrong(
+                f"{others} is what all sources share: {len(sources)} of them get {others}/{len(sources)} each"
+            )
         if torch.allclose(yours, (right > 0).double(), atol=1e-5):
-            raise Wrong("identities stand at the right places; now weigh them, own·I and others/k·I")
+            raise Wrong(
+                "identities stand at the right places; now weigh them, own·I and others/k·I"
+            )
         if not torch.allclose(yours, right, atol=1e-5) and sources == [4, 8]:
-            raise Wrong("right for equal widths; but a block is as wide as its source, torch.eye(channels, c): 4 "
-                        "channels speak to the first 4 rows alone")
+            raise Wrong(
+                "right for equal widths; but a block is as wide as its source, torch.eye(channels, c): 4 "
+                "channels speak to the first 4 rows alone"
+            )
         if not torch.allclose(yours, right, atol=1e-5):
-            raise Wrong(f"for {channels} channels and sources of {list(sources)} it should be [own·I, others/k·I, …] "
-                        f"side by side; the first row then sums to {own + others:g}, yours to {yours[0].sum():.3g}")
+            raise Wrong(
+                f"for {channels} channels and sources of {list(sources)} it should be [own·I, others/k·I, …] "
+                f"side by side; the first row then sums to {own + others:g}, yours to {yours[0].sum():.3g}"
+            )
     return "Every row sums to 1 where the sources are as wide as the node: a mean of maps, mostly the node's own."
 
 
@@ -92,21 +125,35 @@ def fold(answer, ax):
     weight = torch.randn(4, sum(channels), generator=draw)
     each = lambda *factors: torch.tensor(factors).repeat_interleave(torch.tensor(channels))  # noqa: E731
     right = (weight * each(1.0, 0.2, 0.7)).double()
-    yours = tensor(answer(weight.clone(), gates.clone(), list(channels)), (4, 11), "the weight with its columns gated")
+    yours = tensor(
+        answer(weight.clone(), gates.clone(), list(channels)),
+        (4, 11),
+        "the weight with its columns gated",
+    )
     matrices(ax, right, yours)
     close = lambda other: torch.allclose(yours, other.double(), atol=1e-5)  # noqa: E731
     if close(weight):
         raise Wrong("nothing is gated yet")
     if close(weight * each(0.2, 0.7, 1.0)):
-        raise Wrong("the first gate fell on the node's own block; gates belong to sources, the own features have none")
+        raise Wrong(
+            "the first gate fell on the node's own block; gates belong to sources, the own features have none"
+        )
     if close(weight * each(0.2, 0.2, 0.7)) or close(weight * each(0.0, 0.2, 0.7)):
-        raise Wrong("the node's own columns must stay as they are: no gate closes a network's own stream")
+        raise Wrong(
+            "the node's own columns must stay as they are: no gate closes a network's own stream"
+        )
     if close(weight * each(1.0, 0.7, 0.2)):
-        raise Wrong("gates and sources stand in the same order: the first gate belongs to the second block of columns")
+        raise Wrong(
+            "gates and sources stand in the same order: the first gate belongs to the second block of columns"
+        )
     if torch.allclose(yours[:, 6:], weight[:, 6:].double(), atol=1e-5):
-        raise Wrong("a gate scales a whole block of columns, one for each channel of its source, not a single column")
+        raise Wrong(
+            "a gate scales a whole block of columns, one for each channel of its source, not a single column"
+        )
     if not close(right):
-        raise Wrong("the first 4 columns stay, the next 4 are multiplied by the first gate, the last 3 by the second")
+        raise Wrong(
+            "the first 4 columns stay, the next 4 are multiplied by the first gate, the last 3 by the second"
+        )
     return "The weight has hundreds of entries, the maps have thousands: the same function, and less to keep."
 
 
@@ -119,15 +166,27 @@ def cross_stitch(answer, ax):
     yours = answer(maps.clone(), mix.clone())
     if isinstance(yours, (list, tuple)) and all(isinstance(one, torch.Tensor) for one in yours):
         if len({one.shape for one in yours}) > 1:
-            raise Wrong(f"maps of all tasks have one shape; yours: {', '.join(str(tuple(m.shape)) for m in yours)}")
+            raise Wrong(
+                f"maps of all tasks have one shape; yours: {', '.join(str(tuple(m.shape)) for m in yours)}"
+            )
         yours = torch.stack(list(yours))
     if isinstance(yours, torch.Tensor) and yours.shape == maps.shape[1:]:
-        raise Wrong("one map for all tasks is the 1×T reading; each of the T tasks receives a mixture of its own")
+        raise Wrong(
+            "one map for all tasks is the 1×T reading; each of the T tasks receives a mixture of its own"
+        )
     yours = tensor(yours, tuple(maps.shape), "a map for each task, stacked")
-    curves(ax, right[:, 0, 0].flatten(), yours[:, 0, 0].flatten(), "pixel of channel 0, task after task", "value")
+    curves(
+        ax,
+        right[:, 0, 0].flatten(),
+        yours[:, 0, 0].flatten(),
+        "pixel of channel 0, task after task",
+        "value",
+    )
     close = lambda other: torch.allclose(yours, other.double(), atol=1e-4)  # noqa: E731
     if close(right[:1].expand_as(right)):
-        raise Wrong("all three tasks receive the same mixture: this is 1×T, one row. Row t makes the map of task t")
+        raise Wrong(
+            "all three tasks receive the same mixture: this is 1×T, one row. Row t makes the map of task t"
+        )
     if close(torch.einsum("st,sbchw->tbchw", mix, maps)):
         raise Wrong("rows and columns are exchanged: mix[t, s] is what task t takes from task s")
     if close(maps * mix.diagonal().view(3, 1, 1, 1, 1)):
@@ -136,7 +195,9 @@ def cross_stitch(answer, ax):
     for task in range(3):
         running[task] = torch.einsum("s,sbchw->bchw", mix[task], running)
     if close(running):
-        raise Wrong("a later task reads maps that you have already mixed: read the old maps, write into new ones")
+        raise Wrong(
+            "a later task reads maps that you have already mixed: read the old maps, write into new ones"
+        )
     if not close(right):
         raise Wrong("map t should be Σ_s mix[t, s]·maps[s]")
     return "T² numbers a stage. Search edges close single entries of this matrix; the diagonal has no gate."
@@ -154,24 +215,48 @@ def cost(answer, ax):
     for opened in cases.values():
         value = torch.as_tensor(answer(12, 20, 32, [32, 16], list(opened)), dtype=torch.float64)
         if value.numel() != 1:
-            raise Wrong(f"give one number, the multiply-adds for one image; yours has shape {tuple(value.shape)}")
+            raise Wrong(
+                f"give one number, the multiply-adds for one image; yours has shape {tuple(value.shape)}"
+            )
         yours.append(value.item())
     right = [count(opened) for opened in cases.values()]
-    for offset, values, colour, label in ((-0.2, right, RIGHT, "right"), (0.2, yours, YOURS, "yours")):
-        ax.bar([i + offset for i in range(3)], [value / 1000 for value in values], 0.36, color=colour, label=label)
+    for offset, values, colour, label in (
+        (-0.2, right, RIGHT, "right"),
+        (0.2, yours, YOURS, "yours"),
+    ):
+        ax.bar(
+            [i + offset for i in range(3)],
+            [value / 1000 for value in values],
+            0.36,
+            color=colour,
+            label=label,
+        )
     ax.set(xticks=range(3), ylabel="thousand multiply-adds")
     ax.set_xticklabels(cases)
     ax.legend(frameon=False, fontsize=8)
     if yours == right:
         return "Closed edges cost nothing; the node's own 32 × 32 block is left, also where nothing is fused."
     known = {
-        "closed edges are counted too; multiplying by 0 is work, leaving them out is none": [right[0]] * 3,
-        "the node's own channels enter the convolution, too: C + Σ C_k": [count(o, own=0) for o in cases.values()],
-        "this is the cost at one pixel; the same matrix is used at every one of H·W": [value // 240 for value in right],
-        "you count open maps, but a map has C_k channels": [240 * 32 * (32 + sum(o)) for o in cases.values()],
-        "these are twice as many: a multiplication and its addition count as one": [2 * value for value in right],
+        "closed edges are counted too; multiplying by 0 is work, leaving them out is none": [
+            right[0]
+        ]
+        * 3,
+        "the node's own channels enter the convolution, too: C + Σ C_k": [
+            count(o, own=0) for o in cases.values()
+        ],
+        "this is the cost at one pixel; the same matrix is used at every one of H·W": [
+            value // 240 for value in right
+        ],
+        "you count open maps, but a map has C_k channels": [
+            240 * 32 * (32 + sum(o)) for o in cases.values()
+        ],
+        "these are twice as many: a multiplication and its addition count as one": [
+            2 * value for value in right
+        ],
     }
     for message, values in known.items():
         if yours == [float(value) for value in values]:
             raise Wrong(message)
-    raise Wrong(f"with both sources open it should be {right[0]:,}: H·W·C·(C + Σ C_k), yours is {yours[0]:,.0f}")
+    raise Wrong(
+        f"with both sources open it should be {right[0]:,}: H·W·C·(C + Σ C_k), yours is {yours[0]:,.0f}"
+    )

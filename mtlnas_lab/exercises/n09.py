@@ -1,4 +1,5 @@
 """Checks of notebook 09: constants, a median over batches, labels that are made, a network cut in stages, a pack."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -20,26 +21,39 @@ def constant(answer, ax):
     mean, middle = targets.mean(), targets.median()
     given = torch.as_tensor(answer(targets.clone()), dtype=torch.float32)
     if given.numel() != 1:
-        raise Wrong(f"one output for all pictures is asked for, shape (1, 1); yours has {tuple(given.shape)}")
+        raise Wrong(
+            f"one output for all pictures is asked for, shape (1, 1); yours has {tuple(given.shape)}"
+        )
     said = given.flatten()[0].sigmoid()
     p = torch.linspace(0.01, 0.7, 80)
-    ax.plot(p, (targets - p[:, None]).square().mean(1), color=RIGHT, label="squared error of answering p")
+    ax.plot(
+        p,
+        (targets - p[:, None]).square().mean(1),
+        color=RIGHT,
+        label="squared error of answering p",
+    )
     ax.axvline(mean, color=RIGHT, lw=5, alpha=0.3, label="best")
     ax.axvline(said, color=YOURS, ls="--", label="yours, σ(output)")
     ax.set(xlabel="constant answer p", ylabel="mean squared error")
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.34, 1))
     near = lambda value: torch.allclose(given.flatten()[0], value, atol=1e-3)  # noqa: E731
     if near(mean) or near(middle):
-        raise Wrong(f"this is an answer, and an output is asked for: σ({given.item():.2f}) = {said:.2f}. The logit "
-                    "undoes σ")
+        raise Wrong(
+            f"this is an answer, and an output is asked for: σ({given.item():.2f}) = {said:.2f}. The logit "
+            "undoes σ"
+        )
     if near(middle.logit()):
         raise Wrong("the median is best for absolute errors; squares are smallest somewhere else")
     if near(targets.clamp(1e-6, 1 - 1e-6).logit().mean()):
-        raise Wrong("this is the mean of the logits; errors are counted in shares: take the mean of the shares first")
+        raise Wrong(
+            "this is the mean of the logits; errors are counted in shares: take the mean of the shares first"
+        )
     if not near(mean.logit()):
         raise Wrong(f"σ of yours is {said:.3f}, the best constant answer is {mean:.3f}")
     if given.shape != (1, 1):
-        raise Wrong(f"right, but in the shape {tuple(given.shape)}: an output of one head for one picture is (1, 1)")
+        raise Wrong(
+            f"right, but in the shape {tuple(given.shape)}: an output of one head for one picture is (1, 1)"
+        )
     return "Which answer is trivial depends on the loss: the mean for squares, the median for absolute errors."
 
 
@@ -48,10 +62,15 @@ def median(answer, ax):
     """A median over batches of unlike size."""
     generator = torch.Generator().manual_seed(1)
     output, target = torch.randn(31, 1, generator=generator), torch.rand(31, generator=generator)
-    output[25:] = torch.where(target[25:] > 0.5, -6.0, 6.0)[:, None]           # a last, short batch of bad answers
+    output[25:] = torch.where(target[25:] > 0.5, -6.0, 6.0)[
+        :, None
+    ]  # a last, short batch of bad answers
     batches = [(output[a:b], target[a:b]) for a, b in ((0, 10), (10, 25), (25, 31))]
     errors = (output.sigmoid()[:, 0] - target).abs()
-    yours, right = float(answer([(o.clone(), t.clone()) for o, t in batches])), errors.median().item()
+    yours, right = (
+        float(answer([(o.clone(), t.clone()) for o, t in batches])),
+        errors.median().item(),
+    )
     ax.hist(errors.numpy(), bins=20, color="#9aa2b1", label="errors of 31 pictures")
     ax.axvline(right, color=RIGHT, lw=5, alpha=0.4, label="median")
     ax.axvline(yours, color=YOURS, ls="--", label="yours")
@@ -59,12 +78,16 @@ def median(answer, ax):
     ax.legend(frameon=False)
     parts = torch.stack([(o.sigmoid()[:, 0] - t).abs().median() for o, t in batches])
     if any(abs(yours - value.item()) < 1e-5 for value in (parts.mean(), parts.median())):
-        raise Wrong("this joins the medians of the batches, so that six pictures of a short batch count as much as "
-                    "fifteen; collect all errors first")
+        raise Wrong(
+            "this joins the medians of the batches, so that six pictures of a short batch count as much as "
+            "fifteen; collect all errors first"
+        )
     if abs(yours - errors.mean().item()) < 1e-5:
         raise Wrong("this is the mean error; asked for is the median")
     if abs(yours - (output[:, 0] - target).abs().median().item()) < 1e-5:
-        raise Wrong("outputs are logits: bring them between 0 and 1 by .sigmoid() before you compare")
+        raise Wrong(
+            "outputs are logits: bring them between 0 and 1 by .sigmoid() before you compare"
+        )
     if abs(yours - right) > 1e-5:
         raise Wrong(f"the median of all 31 errors is {right:.3f}, yours is {yours:.3f}")
     return "Sums can be kept batch by batch, a median needs every error: that is why a meter may remember things."
@@ -77,21 +100,32 @@ def kinds(answer, ax):
     seg = torch.randint(0, 3, (12, 16, 16), generator=generator, dtype=torch.uint8)
     for picture, size in zip(seg, torch.randint(1, 8, (12,), generator=generator).tolist()):
         for number in range(5, 5 + size % 5):
-            picture[2 * (number - 5):2 * (number - 5) + 2, :size + 4] = number       # (size + 4) · 2 pixels: 10 to 22
+            picture[2 * (number - 5) : 2 * (number - 5) + 2, : size + 4] = (
+                number  # (size + 4) · 2 pixels: 10 to 22
+            )
     furniture, given = [5, 6, 7, 8, 9], None
     pixels = torch.stack([(seg == number).sum((1, 2)) for number in furniture])
     right = (pixels >= 20).sum(0)
     given = torch.as_tensor(answer(seg.clone(), list(furniture)))
     if given.shape != right.shape:
-        raise Wrong(f"give one count for each picture, shape {tuple(right.shape)}; yours has {tuple(given.shape)}"
-                    + (": this counts over all pictures at once" if given.ndim == 0 else ""))
-    for shift, values, color, label in ((-0.2, right, RIGHT, "right"), (0.2, given, YOURS, "yours")):
+        raise Wrong(
+            f"give one count for each picture, shape {tuple(right.shape)}; yours has {tuple(given.shape)}"
+            + (": this counts over all pictures at once" if given.ndim == 0 else "")
+        )
+    for shift, values, color, label in (
+        (-0.2, right, RIGHT, "right"),
+        (0.2, given, YOURS, "yours"),
+    ):
         ax.bar(np.arange(12) + shift, values.numpy().astype(float), 0.4, color=color, label=label)
     ax.set(xlabel="picture", ylabel="kinds of furniture")
     ax.legend(frameon=False)
     if torch.equal(given.long(), (pixels > 0).sum(0)):
-        raise Wrong("a kind of which a corner shows counts here; asked for are kinds with 20 pixels or more")
-    if torch.equal(given.long(), (pixels > 20).sum(0)) and not torch.equal(right, (pixels > 20).sum(0)):
+        raise Wrong(
+            "a kind of which a corner shows counts here; asked for are kinds with 20 pixels or more"
+        )
+    if torch.equal(given.long(), (pixels > 20).sum(0)) and not torch.equal(
+        right, (pixels > 20).sum(0)
+    ):
         raise Wrong("20 pixels are enough: >= 20")
     if torch.equal(given.long(), pixels.sum(0)):
         raise Wrong("these are pixels; asked for is the number of kinds")
@@ -108,9 +142,17 @@ def network() -> nn.Sequential:
     conv = lambda inputs, outputs: nn.Sequential(*conv_bn_relu(inputs, outputs))  # noqa: E731
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(conv(3, 8), conv(8, 8), nn.MaxPool2d(2), conv(8, 16), conv(16, 16), nn.MaxPool2d(2),
-                             conv(16, 32), nn.AdaptiveAvgPool2d(1),
-                             nn.Sequential(nn.Flatten(), nn.Linear(32, 4))).eval()
+        return nn.Sequential(
+            conv(3, 8),
+            conv(8, 8),
+            nn.MaxPool2d(2),
+            conv(8, 16),
+            conv(16, 16),
+            nn.MaxPool2d(2),
+            conv(16, 32),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Sequential(nn.Flatten(), nn.Linear(32, 4)),
+        ).eval()
 
 
 @exercise("09.cut")
@@ -121,7 +163,9 @@ def cut(answer, ax):
     if not isinstance(yours, Backbone):
         raise Wrong(f"give a Backbone(stages, plan, head); yours is a {type(yours).__name__}")
     if len(yours.stages) != 5:
-        raise Wrong(f"five stages are asked for, one for each convolution; yours are {len(yours.stages)}")
+        raise Wrong(
+            f"five stages are asked for, one for each convolution; yours are {len(yours.stages)}"
+        )
     maps, x, beside = [], image, ()
     with torch.no_grad():
         for stage in yours.stages:
@@ -129,26 +173,40 @@ def cut(answer, ax):
             maps.append(x)
         out = yours.head(x)
     sides, groups = [x.shape[-1] for x in maps], [stage.group for stage in yours.plan]
-    ax.bar(range(5), sides, color=[(RIGHT, "#f0a236", "#30a683", "#571b52", "#c9452f")[g % 5] for g in groups])
+    ax.bar(
+        range(5),
+        sides,
+        color=[(RIGHT, "#f0a236", "#30a683", "#571b52", "#c9452f")[g % 5] for g in groups],
+    )
     for i, (side, group) in enumerate(zip(sides, groups)):
         ax.text(i, side + 0.6, f"group {group}", ha="center", fontsize=8)
     ax.set(xlabel="your stage (colour: its group)", ylabel="side of its map (pixels)", ylim=(0, 39))
     if not torch.allclose(out, net(image), atol=1e-5):
-        raise Wrong("stages and head in a row give another answer than net: is a part left out, used twice, or out of "
-                    "order?")
+        raise Wrong(
+            "stages and head in a row give another answer than net: is a part left out, used twice, or out of "
+            "order?"
+        )
     for i in range(1, 5):
         if groups[i] == groups[i - 1] and sides[i] != sides[i - 1]:
-            raise Wrong(f"stages {i - 1} and {i} are of one group, but their maps have {sides[i - 1]} and {sides[i]} "
-                        "pixels a side: a pooling belongs to the first stage of the next group")
+            raise Wrong(
+                f"stages {i - 1} and {i} are of one group, but their maps have {sides[i - 1]} and {sides[i]} "
+                "pixels a side: a pooling belongs to the first stage of the next group"
+            )
     if sides != [32, 32, 16, 16, 8]:
-        raise Wrong(f"the maps should be 32, 32, 16, 16, 8 pixels wide, yours are {', '.join(map(str, sides))}: a "
-                    "pooling goes with the convolution behind it")
+        raise Wrong(
+            f"the maps should be 32, 32, 16, 16, 8 pixels wide, yours are {', '.join(map(str, sides))}: a "
+            "pooling goes with the convolution behind it"
+        )
     said, real = [stage.channels for stage in yours.plan], [x.shape[1] for x in maps]
     if said != real:
-        raise Wrong(f"the plan says {said} channels, the stages put out {real}; the supernet would make fusions of the "
-                    "wrong size")
+        raise Wrong(
+            f"the plan says {said} channels, the stages put out {real}; the supernet would make fusions of the "
+            "wrong size"
+        )
     if groups != [0, 0, 1, 1, 2]:
-        raise Wrong(f"groups of 2, 2 and 1 are asked for; yours give the stages the groups {groups}")
+        raise Wrong(
+            f"groups of 2, 2 and 1 are asked for; yours give the stages the groups {groups}"
+        )
     return "Edges inside a group then join maps of one size, and nothing has to be resized."
 
 
@@ -156,9 +214,16 @@ def cut(answer, ax):
 def pack(answer, ax):
     """From torch arrays to a pack."""
     random = np.random.default_rng(0)
-    image, seg = random.integers(0, 256, (3, 8, 10, 3), np.uint8), random.integers(0, 4, (3, 8, 10), np.uint8)
-    depth = np.where(random.random((3, 8, 10)) < 0.2, 0, random.integers(500, 6000, (3, 8, 10))).astype(np.uint16)
-    photos = ((image - 0.3) / 255).clip(0, 1).transpose(0, 3, 1, 2).astype(np.float32)      # as after a resize
+    image, seg = (
+        random.integers(0, 256, (3, 8, 10, 3), np.uint8),
+        random.integers(0, 4, (3, 8, 10), np.uint8),
+    )
+    depth = np.where(
+        random.random((3, 8, 10)) < 0.2, 0, random.integers(500, 6000, (3, 8, 10))
+    ).astype(np.uint16)
+    photos = (
+        ((image - 0.3) / 255).clip(0, 1).transpose(0, 3, 1, 2).astype(np.float32)
+    )  # as after a resize
     classes, metres = seg.astype(np.int64) - 1, np.where(depth == 0, np.nan, (depth - 0.3) / 1000)
     with np.errstate(invalid="ignore"):
         given = answer(photos.copy(), classes.copy(), metres.copy())
@@ -166,26 +231,41 @@ def pack(answer, ax):
         raise Wrong("give a dictionary with the keys image, seg and depth_mm")
     given = {key: np.asarray(array) for key, array in given.items()}
     if given["seg"].dtype == np.uint8 and given["seg"].max() == 255:
-        raise Wrong("−1 became 255, which is no class: shift the classes by 1 first, so that “no label” becomes 0")
+        raise Wrong(
+            "−1 became 255, which is no class: shift the classes by 1 first, so that “no label” becomes 0"
+        )
     try:
-        made = Pack.from_arrays({"seg_names": np.array(["unlabelled", "a", "b", "c"]), **given}, "your pack")
+        made = Pack.from_arrays(
+            {"seg_names": np.array(["unlabelled", "a", "b", "c"]), **given}, "your pack"
+        )
     except LabError as error:
         raise Wrong(str(error)) from None
-    off = {"image": np.abs(made.images.numpy().transpose(0, 2, 3, 1).astype(int) - image).max(),
-           "seg": np.abs(made.targets["segmentation"].numpy().astype(int) - seg).max(),
-           "depth_mm": np.abs(made.targets["depth"].numpy()[:, 0].astype(int) - depth.astype(int)).max()}
+    off = {
+        "image": np.abs(made.images.numpy().transpose(0, 2, 3, 1).astype(int) - image).max(),
+        "seg": np.abs(made.targets["segmentation"].numpy().astype(int) - seg).max(),
+        "depth_mm": np.abs(
+            made.targets["depth"].numpy()[:, 0].astype(int) - depth.astype(int)
+        ).max(),
+    }
     bars = ax.bar(list(off), list(off.values()), color=YOURS, label="your pack against the truth")
     ax.bar_label(bars)
     ax.set(ylabel="largest error\n(of 255, classes, mm)", ylim=(0, 1.3 * max(1, *off.values())))
     ax.legend(frameon=False)
     if off["image"] > 1:
         swapped = np.array_equal(given["image"][..., ::-1], image)
-        raise Wrong("red and blue have changed places" if swapped else
-                    "the picture is another one: are channels moved, not reshaped, and values multiplied by 255?")
+        raise Wrong(
+            "red and blue have changed places"
+            if swapped
+            else "the picture is another one: are channels moved, not reshaped, and values multiplied by 255?"
+        )
     if off["seg"]:
         raise Wrong("classes should go from 0 … C − 1 to 1 … C, and −1 to 0")
     if off["depth_mm"] > 1:
-        raise Wrong(f"depths are off by up to {off['depth_mm']} mm; a metre is 1000 mm, and NaN becomes 0")
+        raise Wrong(
+            f"depths are off by up to {off['depth_mm']} mm; a metre is 1000 mm, and NaN becomes 0"
+        )
     if off["image"] or off["depth_mm"]:
-        raise Wrong("nearly: astype cuts off what stands behind the point, so some values are 1 too small; round first")
+        raise Wrong(
+            "nearly: astype cuts off what stands behind the point, so some values are 1 too small; round first"
+        )
     return "This pack goes into `mtlnas-lab search --data` as it is."

@@ -1,4 +1,5 @@
 """What a reader has solved and guessed: one small file in the reader's Jupyter data folder (or MTLNAS_LAB_PROGRESS)."""
+
 from __future__ import annotations
 
 import json
@@ -25,7 +26,10 @@ def read() -> dict:
         kept = files.read_json(place())
     except (LabError, OSError):
         kept = {}
-    return {part: kept[part] if isinstance(kept.get(part), dict) else {} for part in ("solved", "guesses")}
+    return {
+        part: kept[part] if isinstance(kept.get(part), dict) else {}
+        for part in ("solved", "guesses")
+    }
 
 
 def mark(name: str) -> None:
@@ -66,7 +70,11 @@ def summary() -> str:
         if name.split(".")[0] != notebook:
             notebook = name.split(".")[0]
             own = [other for other in exercises if other.split(".")[0] == notebook]
-            lines.append(f"{'' if not lines else chr(10)}{notebook}   {sum(n in solved for n in own)} of {len(own)} solved")
-        lines.append(f"  {'✓' if name in solved else '·'} {name:26} {one.title}{'  (' + solved[name] + ')' if name in solved else ''}")
+            lines.append(
+                f"{'' if not lines else chr(10)}{notebook}   {sum(n in solved for n in own)} of {len(own)} solved"
+            )
+        lines.append(
+            f"  {'✓' if name in solved else '·'} {name:26} {one.title}{'  (' + solved[name] + ')' if name in solved else ''}"
+        )
     lines.append(f"\n{sum(name in solved for name in exercises)} of {len(exercises)} in all")
     return "\n".join(lines)

@@ -1,4 +1,5 @@
 """What all curves and tables share: a function of a source that draws on axes, and a figure that can be drawn again."""
+
 from __future__ import annotations
 
 import inspect
@@ -17,17 +18,17 @@ from .graph import opened
 from .style import MM, PT, FigureStyle, text_width
 from .style import style as style_named
 
-DRAWN: dict[str, Callable] = {}                      # what draws each kind of curve, by its name
+DRAWN: dict[str, Callable] = {}  # what draws each kind of curve, by its name
 
 
 @dataclass(frozen=True)
 class CurveFigure:
     """A curve or a table and how it should look; `plot()` draws it. What `refigure` finds in a file of one."""
 
-    curve: str                                       # its function without plot_, such as 'entropy'
-    data: Mapping                                    # the plain numbers and names it is drawn from
+    curve: str  # its function without plot_, such as 'entropy'
+    data: Mapping  # the plain numbers and names it is drawn from
     style: FigureStyle | str = "paper-single"
-    height: float | None = None                      # mm
+    height: float | None = None  # mm
     options: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
@@ -46,7 +47,10 @@ class CurveFigure:
         return ax
 
     def to_json(self) -> dict:
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "style": asdict(self.style)}
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "style": asdict(self.style),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping) -> CurveFigure:
@@ -70,18 +74,32 @@ def axes_level(take: Callable) -> Callable:
         DRAWN[name] = draw
 
         @wraps(draw)
-        def plot(source, *, ax=None, style: str | FigureStyle = "paper-single", height: float | None = None, **options):
+        def plot(
+            source,
+            *,
+            ax=None,
+            style: str | FigureStyle = "paper-single",
+            height: float | None = None,
+            **options,
+        ):
             source = opened(source)
-            data = take(source, **{p.name: options.pop(p.name) for p in wanted if p.name in options})
+            data = take(
+                source, **{p.name: options.pop(p.name) for p in wanted if p.name in options}
+            )
             drawn = CurveFigure(name, data, style, height, options).plot(ax)
             if ax is None:
                 drawn.figure.lab_facts = provenance(source)
             return drawn
+
         first, *shared, _ = inspect.signature(plot, follow_wrapped=False).parameters.values()
-        own = [p.replace(kind=p.KEYWORD_ONLY) for p in [*wanted, *inspect.signature(draw).parameters.values()]
-               if p.name not in ("data", "ax", "look")]
+        own = [
+            p.replace(kind=p.KEYWORD_ONLY)
+            for p in [*wanted, *inspect.signature(draw).parameters.values()]
+            if p.name not in ("data", "ax", "look")
+        ]
         plot.__signature__ = inspect.Signature([first, *shared, *own])
         return plot
+
     return decorate
 
 
@@ -90,13 +108,18 @@ def read_log(source) -> EventLog:
     source = opened(source)
     log = source.log if isinstance(source, Run) else source
     if not isinstance(log, EventLog):
-        raise RunError(f"a {type(source).__name__} is no log of a search; give an EventLog, a run or its folder")
+        raise RunError(
+            f"a {type(source).__name__} is no log of a search; give an EventLog, a run or its folder"
+        )
     return log
 
 
 def numbers(values, digits: int = 10) -> list:
     """Plain numbers for JSON, of so many digits that count; None for what is not finite."""
-    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, float).tolist()]
+    return [
+        float(f"{v:.{digits}g}") if np.isfinite(v) else None
+        for v in np.asarray(values, float).tolist()
+    ]
 
 
 def size_of(ax) -> tuple[float, float]:
@@ -112,8 +135,19 @@ def legend_above(ax, look, handles, title=None, rise: float = 0):
     columns = max(len(handles), 1)
     while columns > 1 and sum(max(part) for part in np.array_split(widths, columns)) > room:
         columns -= 1
-    ax.legend(handles=handles, loc="lower left", ncols=columns, labelcolor=look.ink, columnspacing=1.2,
-              handletextpad=0.5, bbox_to_anchor=(0, 1), borderaxespad=0, borderpad=0,
-              bbox_transform=ax.transAxes + ScaledTranslation(0, rise / 72, ax.figure.dpi_scale_trans))
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        ncols=columns,
+        labelcolor=look.ink,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+        borderpad=0,
+        bbox_transform=ax.transAxes + ScaledTranslation(0, rise / 72, ax.figure.dpi_scale_trans),
+    )
     if title:
-        ax.set_title(title, pad=rise + 1.5 * look.small * -(-len(handles) // columns) + 0.4 * look.small)
+        ax.set_title(
+            title, pad=rise + 1.5 * look.small * -(-len(handles) // columns) + 0.4 * look.small
+        )

@@ -1,4 +1,5 @@
 """A search as curves: axes-level functions of an event log, `(log, *, ax=None, style=…, …) -> Axes`."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,17 +11,37 @@ from ..events import EventLog
 from .axes import axes_level, legend_above, numbers, read_log, size_of
 from .style import text_width
 
-MOST = 1000          # lines of single edges have about so many points at most, more than a page can show
-KNOBS = {"entropy_weight": "λ", "l1_weight": "L1", "temperature": "τ", "alpha_lr": "α rate", "weight_lr": "w rate"}
+MOST = 1000  # lines of single edges have about so many points at most, more than a page can show
+KNOBS = {
+    "entropy_weight": "λ",
+    "l1_weight": "L1",
+    "temperature": "τ",
+    "alpha_lr": "α rate",
+    "weight_lr": "w rate",
+}
 METRICS = {  # name and unit, and whether more is better
-    "miou": ("mean IoU", 1), "pixel_accuracy": ("pixel accuracy", 1), "mean_angle": ("mean angle, degrees", -1),
-    "median_angle": ("median angle, degrees", -1), "rmse_angle": ("RMS angle, degrees", -1),
-    "within_11": ("share within 11.25°", 1), "within_22": ("share within 22.5°", 1),
-    "within_30": ("share within 30°", 1), "within_45": ("share within 45°", 1),
-    "absolute": ("absolute error, m", -1), "relative": ("relative error", -1), "delta1": ("share with δ < 1.25", 1),
-    "f1": ("F1", 1), "ap": ("average precision", 1), "top1": ("top-1 accuracy", 1), "top5": ("top-5 accuracy", 1)}
-GATES = {"soft": ("soft gates", "o", "--", 0.3), "hard": ("hard gates", "s", "-", 0.55),
-         "hard_recalibrated": ("hard gates, recalibrated", "^", "-", 0.9)}
+    "miou": ("mean IoU", 1),
+    "pixel_accuracy": ("pixel accuracy", 1),
+    "mean_angle": ("mean angle, degrees", -1),
+    "median_angle": ("median angle, degrees", -1),
+    "rmse_angle": ("RMS angle, degrees", -1),
+    "within_11": ("share within 11.25°", 1),
+    "within_22": ("share within 22.5°", 1),
+    "within_30": ("share within 30°", 1),
+    "within_45": ("share within 45°", 1),
+    "absolute": ("absolute error, m", -1),
+    "relative": ("relative error", -1),
+    "delta1": ("share with δ < 1.25", 1),
+    "f1": ("F1", 1),
+    "ap": ("average precision", 1),
+    "top1": ("top-1 accuracy", 1),
+    "top5": ("top-5 accuracy", 1),
+}
+GATES = {
+    "soft": ("soft gates", "o", "--", 0.3),
+    "hard": ("hard gates", "s", "-", 0.55),
+    "hard_recalibrated": ("hard gates, recalibrated", "^", "-", 0.9),
+}
 
 
 def _steps(source, edges: bool = True) -> EventLog:
@@ -28,19 +49,25 @@ def _steps(source, edges: bool = True) -> EventLog:
     if not log.steps:
         raise RunError("the log has no step yet, so there is no curve; wait for the first steps")
     if edges and not log.alpha.shape[1]:
-        raise RunError("the log has no edges (it is of a pretraining), so there are no gates to draw; use plot_losses")
+        raise RunError(
+            "the log has no edges (it is of a pretraining), so there are no gates to draw; use plot_losses"
+        )
     return log
 
 
 def _base(log) -> dict:
     """What every curve over the steps needs: the steps, and what was turned at which."""
-    say = lambda knob, value: KNOBS.get(knob, knob) + (f" = {value:g}" if isinstance(value, (int, float)) else "")  # noqa
-    turned = [[event.step, ", ".join(say(*knob) for knob in event.knobs.items())] for event in log.turned]
+    say = lambda knob, value: (
+        KNOBS.get(knob, knob) + (f" = {value:g}" if isinstance(value, (int, float)) else "")
+    )  # noqa
+    turned = [
+        [event.step, ", ".join(say(*knob) for knob in event.knobs.items())] for event in log.turned
+    ]
     return {"step": numbers(log.column("step")), "turned": turned}
 
 
 def _array(values) -> np.ndarray:
-    return np.array(values, float)                   # None becomes NaN
+    return np.array(values, float)  # None becomes NaN
 
 
 def gates(alpha: np.ndarray) -> np.ndarray:
@@ -74,8 +101,16 @@ def _turned_to(data, ax, look) -> float:
     for step, text in data["turned"]:
         room = text_width(text, look.small) / size_of(ax)[0] * data["step"][-1]
         if step - room / 2 > end:
-            ax.annotate(text, (step, 1), xycoords=("data", "axes fraction"), xytext=(0, 0.25 * look.small),
-                        textcoords="offset points", fontsize=look.small, color=look.soft, ha="center")
+            ax.annotate(
+                text,
+                (step, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 0.25 * look.small),
+                textcoords="offset points",
+                fontsize=look.small,
+                color=look.soft,
+                ha="center",
+            )
             end = step + 0.6 * room
     return 1.2 * look.small if data["turned"] else 0
 
@@ -84,22 +119,41 @@ def _entropy(source) -> dict:
     log = _steps(source)
     entropy = edge_entropy(log.alpha)
     low, high = np.quantile(entropy, (0.1, 0.9), axis=1)
-    return _base(log) | {"mean": numbers(entropy.mean(1)), "low": numbers(low), "high": numbers(high),
-                         "weight": numbers(log.column("entropy_weight"))}
+    return _base(log) | {
+        "mean": numbers(entropy.mean(1)),
+        "low": numbers(low),
+        "high": numbers(high),
+        "weight": numbers(log.column("entropy_weight")),
+    }
 
 
 @axes_level(_entropy)
 def plot_entropy(data, ax, look, *, weight: bool = True, title: str | None = None):
     """Mean entropy of the edges in nats, the band that holds 80 % of the edges, and λ on a thin axis of its own."""
     steps, strong = data["step"], look.ramp(0.62)
-    handles = ax.plot(steps, _array(data["mean"]), color=strong, linewidth=2 * look.line, label="mean over edges")
-    handles += [ax.fill_between(steps, _array(data["low"]), _array(data["high"]), color=look.ramp(0.3), alpha=0.35,
-                                linewidth=0, label="80 % of the edges"),
-                ax.axhline(np.log(2), color=look.soft, linewidth=look.line, linestyle="--", label="undecided: ln 2"),
-                *_turned(data, ax, look)]
+    handles = ax.plot(
+        steps, _array(data["mean"]), color=strong, linewidth=2 * look.line, label="mean over edges"
+    )
+    handles += [
+        ax.fill_between(
+            steps,
+            _array(data["low"]),
+            _array(data["high"]),
+            color=look.ramp(0.3),
+            alpha=0.35,
+            linewidth=0,
+            label="80 % of the edges",
+        ),
+        ax.axhline(
+            np.log(2), color=look.soft, linewidth=look.line, linestyle="--", label="undecided: ln 2"
+        ),
+        *_turned(data, ax, look),
+    ]
     if weight:
         twin, weights = ax.twinx(), _array(data["weight"])
-        handles += twin.plot(steps, weights, color=look.task_colors[5], linewidth=look.line, label="weight λ")
+        handles += twin.plot(
+            steps, weights, color=look.task_colors[5], linewidth=look.line, label="weight λ"
+        )
         twin.set(ylabel="entropy weight λ", ylim=(0, 1.12 * np.nanmax(weights, initial=0) or 1))
         twin.spines["right"].set_visible(True)
         twin.grid(False)
@@ -109,9 +163,14 @@ def plot_entropy(data, ax, look, *, weight: bool = True, title: str | None = Non
 
 def _gates(source) -> dict:
     log = _steps(source)
-    rows = np.unique(np.append(np.arange(0, len(log.steps), max(1, len(log.steps) // MOST)), len(log.steps) - 1))
-    return _base(log) | {"rows": numbers(log.column("step")[rows]), "kept": (log.alpha[-1] > 0).tolist(),
-                         "p": [numbers(row, 4) for row in gates(log.alpha[rows])]}
+    rows = np.unique(
+        np.append(np.arange(0, len(log.steps), max(1, len(log.steps) // MOST)), len(log.steps) - 1)
+    )
+    return _base(log) | {
+        "rows": numbers(log.column("step")[rows]),
+        "kept": (log.alpha[-1] > 0).tolist(),
+        "p": [numbers(row, 4) for row in gates(log.alpha[rows])],
+    }
 
 
 @axes_level(_gates)
@@ -120,7 +179,11 @@ def plot_gates(data, ax, look, *, title: str | None = None):
     p, kept, handles = _array(data["p"]), np.array(data["kept"]), []
     for keep, name, shade in ((False, "dropped", look.ramp(0.22)), (True, "kept", look.ramp(0.72))):
         lines = [np.column_stack([data["rows"], line]) for line in p[:, kept == keep].T]
-        ax.add_collection(LineCollection(lines, colors=[shade], linewidths=1.1 * look.line, alpha=0.8, zorder=2 + keep))
+        ax.add_collection(
+            LineCollection(
+                lines, colors=[shade], linewidths=1.1 * look.line, alpha=0.8, zorder=2 + keep
+            )
+        )
         label = f"{name} in the end ({len(lines)})"
         handles.insert(0, Line2D([], [], color=shade, linewidth=1.8 * look.line, label=label))
     ax.axhline(0.5, color=look.soft, linewidth=look.line, linestyle="--")
@@ -141,9 +204,14 @@ def plot_losses(data, ax, look, *, window: int | None = None, title: str | None 
     for (task, loss), color in zip(data["loss"].items(), look.colors(data["loss"]).values()):
         loss = _array(loss)
         ax.plot(steps, loss, color=color, linewidth=0.7 * look.line, alpha=0.35)
-        sums, counts = (np.convolve(x, np.ones(window), "valid") for x in (np.nan_to_num(loss), np.isfinite(loss)))
+        sums, counts = (
+            np.convolve(x, np.ones(window), "valid")
+            for x in (np.nan_to_num(loss), np.isfinite(loss))
+        )
         smooth = np.where(counts > 0.5, sums / np.maximum(counts, 1), np.nan)
-        handles += ax.plot(steps[window - 1:], smooth, color=color, linewidth=2 * look.line, label=task)
+        handles += ax.plot(
+            steps[window - 1 :], smooth, color=color, linewidth=2 * look.line, label=task
+        )
     _finish(ax, look, data, "loss of the task", handles + _turned(data, ax, look), title)
 
 
@@ -151,7 +219,9 @@ def _evaluations(source) -> dict:
     """The steps of the evaluations, and every score there: {gate: {task: {metric: list}}}."""
     log, found = read_log(source), {}
     if not log.evaluated:
-        raise RunError("the log has no evaluation, so there are no scores to draw; evaluate during the search")
+        raise RunError(
+            "the log has no evaluation, so there are no scores to draw; evaluate during the search"
+        )
     for place, event in enumerate(log.evaluated):
         for gate in GATES:
             for task, scores in event.scores.get(gate, {}).items():
@@ -176,7 +246,9 @@ def _score(data, gate: str, task: str, metric: str) -> np.ndarray:
 
 
 @axes_level(_evaluations)
-def plot_scores(data, ax, look, *, task: str | None = None, metric: str | None = None, title: str | None = None):
+def plot_scores(
+    data, ax, look, *, task: str | None = None, metric: str | None = None, title: str | None = None
+):
     """One metric of one task (the first by default) at every evaluation, under soft, hard and recalibrated gates."""
     there = _tasks(data)
     task = task or next(iter(there), None)
@@ -188,8 +260,16 @@ def plot_scores(data, ax, look, *, task: str | None = None, metric: str | None =
     for gate, (name, marker, line, shade) in GATES.items():
         values = _score(data, gate, task, metric)
         if np.isfinite(values).any():
-            handles += ax.plot(data["step"], values, marker=marker, markersize=4 * look.line, linestyle=line,
-                               color=look.ramp(shade), label=name, clip_on=False)
+            handles += ax.plot(
+                data["step"],
+                values,
+                marker=marker,
+                markersize=4 * look.line,
+                linestyle=line,
+                color=look.ramp(shade),
+                label=name,
+                clip_on=False,
+            )
     name, better = METRICS.get(metric, (metric, 0))
     _finish(ax, look, data, f"{task}\n{name}" + {1: " ↑", -1: " ↓", 0: ""}[better], handles, title)
 
@@ -205,37 +285,86 @@ def plot_gap(data, ax, look, *, title: str | None = None):
             with np.errstate(divide="ignore", invalid="ignore"):
                 gap = 100 * sign * (soft - _score(data, gate, task, metrics[0])) / np.abs(soft)
             if np.isfinite(gap).any():
-                ax.plot(data["step"], gap, line, marker=marker, markersize=3.5 * look.line, color=color,
-                        clip_on=False)
-                again = again or [Line2D([], [], color=look.soft, linestyle=line, marker=marker, label="recalibrated",
-                                         markersize=3.5 * look.line)] * (gate != "hard")
-        handles.append(Line2D([], [], color=color, linewidth=2 * look.line, label=f"{task}, {name.partition(',')[0]}"))
+                ax.plot(
+                    data["step"],
+                    gap,
+                    line,
+                    marker=marker,
+                    markersize=3.5 * look.line,
+                    color=color,
+                    clip_on=False,
+                )
+                again = again or [
+                    Line2D(
+                        [],
+                        [],
+                        color=look.soft,
+                        linestyle=line,
+                        marker=marker,
+                        label="recalibrated",
+                        markersize=3.5 * look.line,
+                    )
+                ] * (gate != "hard")
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=color,
+                linewidth=2 * look.line,
+                label=f"{task}, {name.partition(',')[0]}",
+            )
+        )
     ax.axhline(0, color=look.soft, linewidth=look.line)
     _finish(ax, look, data, "gap soft − hard, % of soft", handles + again, title)
 
 
 def _collapse(source, rows: int = 10) -> dict:
     log = _steps(source)
-    picked = np.unique(np.linspace(0, len(log.steps) - 1, min(rows, len(log.steps))).round().astype(int))
-    return {"step": numbers(log.column("step")[picked]), "p": [numbers(row) for row in gates(log.alpha[picked])]}
+    picked = np.unique(
+        np.linspace(0, len(log.steps) - 1, min(rows, len(log.steps))).round().astype(int)
+    )
+    return {
+        "step": numbers(log.column("step")[picked]),
+        "p": [numbers(row) for row in gates(log.alpha[picked])],
+    }
 
 
 @axes_level(_collapse)
 def plot_collapse(data, ax, look, *, title: str | None = None):
     """How the gates leave the middle: the distribution of σ(α) over the edges at `rows` steps, one ridge each."""
     steps = data["step"]
-    shades = [look.ramp(0.15 + 0.75 * place / max(len(steps) - 1, 1)) for place in range(len(steps))]
+    shades = [
+        look.ramp(0.15 + 0.75 * place / max(len(steps) - 1, 1)) for place in range(len(steps))
+    ]
     x, width = np.linspace(0, 1, 241), 0.035
     for place, (row, shade) in enumerate(zip(data["p"], shades)):
-        p = _array(row)[:, None]                     # mirrored at 0 and 1, so that no weight is lost outside
+        p = _array(row)[:, None]  # mirrored at 0 and 1, so that no weight is lost outside
         density = sum(np.exp(-0.5 * ((x - q) / width) ** 2) for q in (p, -p, 2 - p)).mean(0)
-        ax.fill_between(x, -place, -place + 1.9 * density / max(density.max(), 0.4), facecolor=shade, alpha=0.92,
-                        edgecolor=look.paper, linewidth=look.line, zorder=3 + 0.01 * place)
-    ax.set(xlim=(0, 1), ylim=(-len(steps) + 0.9, 2.0), xlabel="edge probability σ(α)", ylabel="search step",
-           yticks=-np.arange(len(steps)), yticklabels=[f"{step:g}" for step in steps])
+        ax.fill_between(
+            x,
+            -place,
+            -place + 1.9 * density / max(density.max(), 0.4),
+            facecolor=shade,
+            alpha=0.92,
+            edgecolor=look.paper,
+            linewidth=look.line,
+            zorder=3 + 0.01 * place,
+        )
+    ax.set(
+        xlim=(0, 1),
+        ylim=(-len(steps) + 0.9, 2.0),
+        xlabel="edge probability σ(α)",
+        ylabel="search step",
+        yticks=-np.arange(len(steps)),
+        yticklabels=[f"{step:g}" for step in steps],
+    )
     ax.grid(axis="y", visible=False)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    handles = [Line2D([], [], color=shades[place], linewidth=4 * look.line, label=f"{name}: share of edges")
-               for place, name in ((0, "early"), (-1, "late"))]
+    handles = [
+        Line2D(
+            [], [], color=shades[place], linewidth=4 * look.line, label=f"{name}: share of edges"
+        )
+        for place, name in ((0, "early"), (-1, "late"))
+    ]
     legend_above(ax, look, handles, title)

@@ -1,4 +1,5 @@
 """Where a picture comes from."""
+
 from __future__ import annotations
 
 import hashlib
@@ -20,8 +21,12 @@ def provenance(source=None, **more) -> dict:
     if isinstance(source, EventLog) and source.started:
         config = source.started.config
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-        found |= {"config": digest, "seed": config.get("seed"), "step": source.steps[-1].step if source.steps else 0,
-                  "versions": {**source.started.versions, **found["versions"]}}
+        found |= {
+            "config": digest,
+            "seed": config.get("seed"),
+            "step": source.steps[-1].step if source.steps else 0,
+            "versions": {**source.started.versions, **found["versions"]},
+        }
     return {**found, **more}
 
 

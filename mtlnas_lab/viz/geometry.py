@@ -1,4 +1,5 @@
 """What to draw and how: one specification, from which every format is written."""
+
 from __future__ import annotations
 
 import json
@@ -30,42 +31,65 @@ class GraphFigure:
 
     graph: nx.DiGraph
     style: FigureStyle | str = "paper-single"
-    width: float | None = None                                   # mm; otherwise as wide as the style
-    dropped: str = "faint"                                       # or 'hide'
-    labels: str | Mapping[str, str] | None = "stage"             # or 'channels', or {node: text}
-    color: str = "probability"                                   # or 'source': as the task an edge comes from
-    legend: bool = True                                          # what width, colour and dashes mean, on arrows
+    width: float | None = None  # mm; otherwise as wide as the style
+    dropped: str = "faint"  # or 'hide'
+    labels: str | Mapping[str, str] | None = "stage"  # or 'channels', or {node: text}
+    color: str = "probability"  # or 'source': as the task an edge comes from
+    legend: bool = True  # what width, colour and dashes mean, on arrows
     colorbar: bool = True
     title: str | None = None
-    threshold: float = 0.0                                       # edges with a smaller probability are left out
-    layout: Mapping[str, tuple[float, float]] | str | os.PathLike | None = None    # {node: (x, y)}, or a JSON file of
+    threshold: float = 0.0  # edges with a smaller probability are left out
+    layout: Mapping[str, tuple[float, float]] | str | os.PathLike | None = (
+        None  # {node: (x, y)}, or a JSON file of
+    )
     # that, in the units of ladder_layout; where that puts a node that is not named here, it stays
 
     def __post_init__(self):
         look, layout = style_named(self.style), read_layout(self.layout)
-        object.__setattr__(self, "style", look if self.width is None else replace(look, width=self.width))
+        object.__setattr__(
+            self, "style", look if self.width is None else replace(look, width=self.width)
+        )
         object.__setattr__(self, "layout", layout)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ConfigError(f"{name}={getattr(self, name)!r} is no choice; take one of {', '.join(choices)}")
+                raise ConfigError(
+                    f"{name}={getattr(self, name)!r} is no choice; take one of {', '.join(choices)}"
+                )
         if isinstance(self.labels, str) and self.labels not in ("stage", "channels"):
-            raise ConfigError(f"labels={self.labels!r} is no choice; take 'stage', 'channels', {{node: text}} or None")
+            raise ConfigError(
+                f"labels={self.labels!r} is no choice; take 'stage', 'channels', {{node: text}} or None"
+            )
         if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"threshold={self.threshold!r} is no probability; give a number from 0 to 1")
+            raise ConfigError(
+                f"threshold={self.threshold!r} is no probability; give a number from 0 to 1"
+            )
         if unknown := set(layout or ()) - set(self.graph):
-            raise ConfigError(f"the layout names {min(unknown)}, which is no node of this graph; give a layout of this "
-                              "space, with or without split as the graph is")
-        if not len(self.graph) or any(NODE_DATA - set(data) for _, data in self.graph.nodes(data=True)):
-            raise SpaceError(f"this graph has no nodes with {', '.join(sorted(NODE_DATA))}; make it with fusion_graph")
+            raise ConfigError(
+                f"the layout names {min(unknown)}, which is no node of this graph; give a layout of this "
+                "space, with or without split as the graph is"
+            )
+        if not len(self.graph) or any(
+            NODE_DATA - set(data) for _, data in self.graph.nodes(data=True)
+        ):
+            raise SpaceError(
+                f"this graph has no nodes with {', '.join(sorted(NODE_DATA))}; make it with fusion_graph"
+            )
         for a, b, data in self.graph.edges(data=True):
             p = data.get("probability", 0.0)
-            if data.get("kind") == "fusion" and not (isinstance(p, (int, float)) and 0 <= p <= 1 and "kept" in data):
-                raise SpaceError(f"edge {a} -> {b} has probability {p}; a fusion edge has one from 0 to 1, and kept")
+            if data.get("kind") == "fusion" and not (
+                isinstance(p, (int, float)) and 0 <= p <= 1 and "kept" in data
+            ):
+                raise SpaceError(
+                    f"edge {a} -> {b} has probability {p}; a fusion edge has one from 0 to 1, and kept"
+                )
 
     def edges(self) -> list[tuple[str, str, dict]]:
         """(source, target, data) of the fusion edges that are drawn; number i has the id `edge-i` in SVG and HTML."""
-        found = [(a, b, {**d, "task": self.graph.nodes[a]["task"]}) for a, b, d in self.graph.edges(data=True)
-                 if d["kind"] == "fusion" and (d["kept"] or self.dropped == "faint")]
+        found = [
+            (a, b, {**d, "task": self.graph.nodes[a]["task"]})
+            for a, b, d in self.graph.edges(data=True)
+            if d["kind"] == "fusion" and (d["kept"] or self.dropped == "faint")
+        ]
         return [edge for edge in found if edge[2]["probability"] >= self.threshold]
 
     @property
@@ -83,16 +107,23 @@ class GraphFigure:
         return Scene(page.width, page.height, tuple(page.items()), self.style, self)
 
     def to_json(self) -> dict:
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "style": asdict(self.style),
-                "graph": nx.node_link_data(self.graph, edges="edges")}
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "style": asdict(self.style),
+            "graph": nx.node_link_data(self.graph, edges="edges"),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping) -> GraphFigure:
         try:
-            graph = nx.node_link_graph(data["graph"], edges="edges", directed=True, multigraph=False)
-            look = {f.name: data[f.name] for f in fields(cls) if f.name in data}       # a later version may know more
+            graph = nx.node_link_graph(
+                data["graph"], edges="edges", directed=True, multigraph=False
+            )
+            look = {
+                f.name: data[f.name] for f in fields(cls) if f.name in data
+            }  # a later version may know more
             if not isinstance(look.get("layout") or {}, Mapping):
-                raise TypeError("layout")                                              # a file here names no other file
+                raise TypeError("layout")  # a file here names no other file
             return cls(**{**look, "graph": graph, "style": FigureStyle.from_json(data["style"])})
         except (KeyError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
             raise ConfigError(f"this describes no fusion graph: {error!r}") from None
@@ -104,12 +135,18 @@ def read_layout(layout) -> dict[str, tuple[float, float]] | None:
     try:
         if name != "the layout":
             layout = json.loads(Path(layout).read_text(encoding="utf-8"))
-        found = None if layout is None else {str(node): (float(x), float(y)) for node, (x, y) in dict(layout).items()}
+        found = (
+            None
+            if layout is None
+            else {str(node): (float(x), float(y)) for node, (x, y) in dict(layout).items()}
+        )
         if not all(map(math.isfinite, sum((found or {}).values(), ()))):
             raise ValueError("not finite")
         return found
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{name} is none ({type(error).__name__}); give {{node: (x, y)}} or a JSON file") from None
+        raise ConfigError(
+            f"{name} is none ({type(error).__name__}); give {{node: (x, y)}} or a JSON file"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -145,4 +182,6 @@ class GraphGrid:
 
     @classmethod
     def from_json(cls, data: Mapping) -> GraphGrid:
-        return cls(tuple(GraphFigure.from_json(figure) for figure in data["grid"]), int(data["columns"]))
+        return cls(
+            tuple(GraphFigure.from_json(figure) for figure in data["grid"]), int(data["columns"])
+        )

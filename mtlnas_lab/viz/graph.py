@@ -1,4 +1,5 @@
 """Fusion graphs as networkx graphs that other tools can read, where their nodes stand, and one call to draw them."""
+
 from __future__ import annotations
 
 import math
@@ -13,12 +14,13 @@ from ..events import EventLog
 from ..runs import Run
 from ..space import Edge, Node, SearchSpace
 
-GROUP_GAP = 0.55     # between two groups of stages, in distances of two stages
-SPLIT = 0.72         # from the features of a stage to its fused features, in the same unit
+GROUP_GAP = 0.55  # between two groups of stages, in distances of two stages
+SPLIT = 0.72  # from the features of a stage to its fused features, in the same unit
 
 
-def read_source(source, alpha: Sequence[float] | None = None,
-                step: int | None = None) -> tuple[SearchSpace, tuple | None, tuple | None]:
+def read_source(
+    source, alpha: Sequence[float] | None = None, step: int | None = None
+) -> tuple[SearchSpace, tuple | None, tuple | None]:
     """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder.
 
     `step`: as it was after that step of the search, where the source is a log or a run.
@@ -31,16 +33,22 @@ def read_source(source, alpha: Sequence[float] | None = None,
         try:
             source = Architecture.from_json(source.architecture()) if alpha is None else source.log
         except RunError:
-            source = source.log                       # a run that is not finished: its latest α
+            source = source.log  # a run that is not finished: its latest α
     if isinstance(source, EventLog):
         if alpha is None and source.alpha.size:
             alpha = source.alpha[-1]
         source = source.space
     if isinstance(source, Architecture) and alpha is None:
-        return source.space, None if source.alpha is None else _probabilities(source.alpha), source.kept
+        return (
+            source.space,
+            None if source.alpha is None else _probabilities(source.alpha),
+            source.kept,
+        )
     if not isinstance(source, (SearchSpace, Architecture)):
-        raise SpaceError(f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
-                         "an event log, a run or its folder")
+        raise SpaceError(
+            f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
+            "an event log, a run or its folder"
+        )
     return getattr(source, "space", source), None if alpha is None else _probabilities(alpha), None
 
 
@@ -62,12 +70,20 @@ def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
     values = [float(a) for a in alpha]
     if any(math.isnan(a) for a in values):
         place = next(i for i, a in enumerate(values) if math.isnan(a))
-        raise SpaceError(f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint")
+        raise SpaceError(
+            f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint"
+        )
     return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
 
 
-def fusion_graph(source, alpha: Sequence[float] | None = None, *, step: int | None = None, split: bool = False,
-                 dropped: bool = True) -> nx.DiGraph:
+def fusion_graph(
+    source,
+    alpha: Sequence[float] | None = None,
+    *,
+    step: int | None = None,
+    split: bool = False,
+    dropped: bool = True,
+) -> nx.DiGraph:
     """The graph of a search space, an architecture, an event log or a run: nodes `normals:3`, lane by lane.
 
     Node data: task, stage, lane, group, index, size, channels, kind ('stage'), label. Edge data: kind ('backbone' or
@@ -83,11 +99,15 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, step: int | No
         return source
     space, probability, kept = read_source(source, alpha, step)
     if len(space.tasks) < 2:
-        raise SpaceError(f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two "
-                         "tasks or more")
+        raise SpaceError(
+            f"there is only the task {', '.join(space.tasks)}, and edges run between tasks; give two "
+            "tasks or more"
+        )
     if probability is not None and len(probability) != len(space):
-        raise SpaceError(f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the "
-                         "order of space.edges")
+        raise SpaceError(
+            f"{len(probability)} values of α for {len(space)} candidate edges; give one for each, in the "
+            "order of space.edges"
+        )
     graph = nx.DiGraph(weights="none" if probability is None and kept is None else "alpha")
     kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
     probability = probability or tuple(float(keep) for keep in kept)
@@ -95,9 +115,19 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, step: int | No
     for lane, (task, stages) in enumerate(space.plans.items()):
         for number, stage in enumerate(stages):
             node = str(Node(task, number))
-            data = {"task": task, "stage": number, "lane": lane, "group": stage.group, "index": stage.index,
-                    "size": stage.size, "channels": stage.channels, "label": f"{task} {number}"}
-            for part, kind in ((before, "features"), (behind, "fused")) if split else (("", "stage"),):
+            data = {
+                "task": task,
+                "stage": number,
+                "lane": lane,
+                "group": stage.group,
+                "index": stage.index,
+                "size": stage.size,
+                "channels": stage.channels,
+                "label": f"{task} {number}",
+            }
+            for part, kind in (
+                ((before, "features"), (behind, "fused")) if split else (("", "stage"),)
+            ):
                 graph.add_node(node + part, kind=kind, **data)
             if split:
                 graph.add_edge(node + before, node + behind, kind="backbone")
@@ -111,7 +141,11 @@ def fusion_graph(source, alpha: Sequence[float] | None = None, *, step: int | No
 
 def ends(edge: Edge, split: bool = False) -> tuple[str, str]:
     """The two nodes of the graph that an edge of the space joins; networkx gives edges in an order of its own."""
-    return (f"{edge.source}/features", f"{edge.target}/fused") if split else (str(edge.source), str(edge.target))
+    return (
+        (f"{edge.source}/features", f"{edge.target}/fused")
+        if split
+        else (str(edge.source), str(edge.target))
+    )
 
 
 def plain(node: str) -> str:
@@ -133,12 +167,26 @@ def ladder_layout(graph: nx.DiGraph) -> dict[str, tuple[float, float]]:
     for group in sorted(widths):
         starts[group] = x
         x += widths[group] * step + GROUP_GAP
-    return {node: (starts[d["group"]] + ((d["index"] + 1) / d["size"] * widths[d["group"]] - 1) * step
-                   + (SPLIT if d["kind"] == "fused" else 0.0), -float(d["lane"])) for node, d in graph.nodes(data=True)}
+    return {
+        node: (
+            starts[d["group"]]
+            + ((d["index"] + 1) / d["size"] * widths[d["group"]] - 1) * step
+            + (SPLIT if d["kind"] == "fused" else 0.0),
+            -float(d["lane"]),
+        )
+        for node, d in graph.nodes(data=True)
+    }
 
 
-def plot_fusion_graph(source, ax=None, *, alpha: Sequence[float] | None = None, step: int | None = None,
-                      split: bool = False, **look):
+def plot_fusion_graph(
+    source,
+    ax=None,
+    *,
+    alpha: Sequence[float] | None = None,
+    step: int | None = None,
+    split: bool = False,
+    **look,
+):
     """Draw a fusion graph and return the axes; `source` is whatever `fusion_graph` takes, or a graph it made.
 
     look: style='paper-single', width=None (mm), dropped='faint' | 'hide', labels='stage' | 'channels' | {node: text} |

@@ -1,4 +1,5 @@
 """The gates as tables, source × target; beside the graph; and one still picture of a whole search."""
+
 from __future__ import annotations
 
 from matplotlib.cm import ScalarMappable
@@ -13,15 +14,20 @@ from .graph import opened, plot_fusion_graph, read_source
 from .style import FigureStyle, shorten, text_width
 from .style import style as style_named
 
-GAP = 1.5            # between two blocks, in cells
+GAP = 1.5  # between two blocks, in cells
 
 
 def _heatmap(source, alpha=None, step: int | None = None) -> dict:
     space, probability, kept = read_source(source, alpha, step)
     kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
-    return {"depth": {task: len(stages) for task, stages in space.plans.items()}, "kept": [bool(keep) for keep in kept],
-            "edges": [[e.source.task, e.source.stage, e.target.task, e.target.stage] for e in space.edges],
-            "p": numbers(probability or [float(keep) for keep in kept], 6)}
+    return {
+        "depth": {task: len(stages) for task, stages in space.plans.items()},
+        "kept": [bool(keep) for keep in kept],
+        "edges": [
+            [e.source.task, e.source.stage, e.target.task, e.target.stage] for e in space.edges
+        ],
+        "p": numbers(probability or [float(keep) for keep in kept], 6),
+    }
 
 
 @axes_level(_heatmap)
@@ -41,24 +47,53 @@ def plot_heatmap(data, ax, look, *, colorbar: bool = True, title: str | None = N
     for a in tasks:
         for b in tasks:
             if a != b:
-                ax.add_patch(Rectangle((left[b], top[a]), depth[b], depth[a], facecolor=look.shade, linewidth=0))
+                ax.add_patch(
+                    Rectangle(
+                        (left[b], top[a]), depth[b], depth[a], facecolor=look.shade, linewidth=0
+                    )
+                )
     for i, ((a, start, b, end), p, keep) in enumerate(zip(data["edges"], data["p"], data["kept"])):
         x, y = left[b] + end, top[a] + start
         color = look.ramp(p)
         text = f"{a}:{start} -> {b}:{end}, σ(α) = {p:.3f}, {'kept' if keep else 'dropped'}"
-        ax.add_patch(Rectangle((x, y), 1, 1, facecolor=color, edgecolor=look.paper, linewidth=0.5 * look.line,
-                               gid=f"cell-{i}", label=text))
+        ax.add_patch(
+            Rectangle(
+                (x, y),
+                1,
+                1,
+                facecolor=color,
+                edgecolor=look.paper,
+                linewidth=0.5 * look.line,
+                gid=f"cell-{i}",
+                label=text,
+            )
+        )
         if keep:
             ax.plot(x + 0.5, y + 0.5, ".", markersize=2.6 * look.line, color=look.on(to_hex(color)))
     room = size_of(ax)
-    cell = 0.9 * min(room[0] / width, room[1] / height)            # mm
-    every = next(n for n in (1, 2, 3, 4, 6, 12, 10**9) if n * cell > text_width("99", look.small) + 1)
+    cell = 0.9 * min(room[0] / width, room[1] / height)  # mm
+    every = next(
+        n for n in (1, 2, 3, 4, 6, 12, 10**9) if n * cell > text_width("99", look.small) + 1
+    )
     columns = [(left[t] + s + 0.5, s) for t in tasks for s in range(0, depth[t], every)]
-    rows = [(top[t] + s + 0.5, s) for t in (max(depth, key=depth.get),) if two for s in range(0, depth[t], every)]
+    rows = [
+        (top[t] + s + 0.5, s)
+        for t in (max(depth, key=depth.get),)
+        if two
+        for s in range(0, depth[t], every)
+    ]
     rows = rows or [(top[t] + s + 0.5, s) for t in tasks for s in range(0, depth[t], every)]
-    ax.set(xlim=(0, width), xlabel="stage of the target", xticks=[x for x, _ in columns], aspect="equal",
-           ylim=(height, 0), ylabel="stage of the source", yticks=[y for y, _ in rows],
-           xticklabels=[s for _, s in columns], yticklabels=[s for _, s in rows])
+    ax.set(
+        xlim=(0, width),
+        xlabel="stage of the target",
+        xticks=[x for x, _ in columns],
+        aspect="equal",
+        ylim=(height, 0),
+        ylabel="stage of the source",
+        yticks=[y for y, _ in rows],
+        xticklabels=[s for _, s in columns],
+        yticklabels=[s for _, s in rows],
+    )
     ax.grid(False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -69,7 +104,9 @@ def plot_heatmap(data, ax, look, *, colorbar: bool = True, title: str | None = N
         name = fitting[0] if fitting else shorten(names[-1], look.small, wide)
         ax.text(middle, -0.4, name, ha="center", va="bottom", fontsize=look.small)
         if not two:
-            ax.text(width + 0.5, middle, name, rotation=-90, ha="left", va="center", fontsize=look.small)
+            ax.text(
+                width + 0.5, middle, name, rotation=-90, ha="left", va="center", fontsize=look.small
+            )
     if title:
         ax.set_title(title, pad=2.2 * look.font)
     if colorbar:
@@ -80,13 +117,21 @@ def plot_heatmap(data, ax, look, *, colorbar: bool = True, title: str | None = N
 
 
 def _must_fit(look: FigureStyle, letters: int, what: str) -> None:
-    if look.width < letters * look.font:             # mm for each point of the font
-        raise ConfigError(f"{what} does not fit on {look.name}, {look.width:g} mm wide at {look.font:g} pt; take "
-                          "paper-double or web-light")
+    if look.width < letters * look.font:  # mm for each point of the font
+        raise ConfigError(
+            f"{what} does not fit on {look.name}, {look.width:g} mm wide at {look.font:g} pt; take "
+            "paper-double or web-light"
+        )
 
 
-def side_by_side(source, *, alpha=None, style: str | FigureStyle = "paper-double", title: str | None = None,
-                 figure=None):
+def side_by_side(
+    source,
+    *,
+    alpha=None,
+    style: str | FigureStyle = "paper-double",
+    title: str | None = None,
+    figure=None,
+):
     """The fusion graph beside its heat map, on a new figure (or on the sub-figure `figure`), which is returned."""
     look, source = style_named(style), opened(source)
     with look.context():
@@ -96,11 +141,18 @@ def side_by_side(source, *, alpha=None, style: str | FigureStyle = "paper-double
             figure.lab_facts = provenance(source)
         left, right = figure.subfigures(1, 2, width_ratios=(1.75, 1))
         table = right.add_subplot()
-        plot_heatmap(source, alpha=alpha, ax=table, style=look, colorbar=False, title="Gates, source × target")
+        plot_heatmap(
+            source,
+            alpha=alpha,
+            ax=table,
+            style=look,
+            colorbar=False,
+            title="Gates, source × target",
+        )
         graph = left.add_axes((0, 0, 1, 1))
         for part in (left, right):
             part.set_facecolor(look.paper)
-        figure.canvas.draw()                         # places the sub-figures, whose size the graph needs
+        figure.canvas.draw()  # places the sub-figures, whose size the graph needs
         plot_fusion_graph(source, graph, alpha=alpha, style=look, title=title)
     return figure
 
@@ -113,7 +165,9 @@ def overview(source, *, style: str | FigureStyle = "web-light", title: str | Non
     look, source = style_named(style), opened(source)
     log = read_log(source)
     if not log.steps:
-        raise RunError("the log has no step yet, so there is nothing to see; wait for the first steps")
+        raise RunError(
+            "the log has no step yet, so there is nothing to see; wait for the first steps"
+        )
     if not log.alpha.shape[1]:
         return plot_losses(log, style=look, title=title or "Losses").figure
     _must_fit(look, 20, "the overview")
@@ -133,5 +187,7 @@ def overview(source, *, style: str | FigureStyle = "web-light", title: str | Non
         last(log, ax=axes[1, 1], style=look, title=name)
         for part in (above, below):
             part.set_facecolor(look.paper)
-        side_by_side(log, style=look, title=f"Fusion graph after {log.steps[-1].step} steps", figure=below)
+        side_by_side(
+            log, style=look, title=f"Fusion graph after {log.steps[-1].step} steps", figure=below
+        )
     return figure

@@ -1,4 +1,5 @@
 """How an edge looks by its data, and the legend that says so."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,16 @@ from .scene import Box, Curve, Text
 from .style import PT, FigureStyle, shorten, text_width
 
 CAPTIONS = {"alpha": "edge probability σ(α)", "frequency": "kept: share of the runs"}
-MARKS = {True: {0.0: "0", 0.25: "dropped", 0.5: "0.5", 0.75: "kept", 1.0: "1"},    # with dropped edges, without
-         False: {0.5: "0.5", 0.75: "0.75", 1.0: "1"}}
+MARKS = {
+    True: {
+        0.0: "0",
+        0.25: "dropped",
+        0.5: "0.5",
+        0.75: "kept",
+        1.0: "1",
+    },  # with dropped edges, without
+    False: {0.5: "0.5", 0.75: "0.75", 1.0: "1"},
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,11 @@ class Pen:
         p = d["probability"]
         if self.weights == "difference":
             soft = self.style.soft
-            color, width, opacity = {"first": (self.style.task_colors[5], 1.9, 0.95), "both": (soft, 0.8, 0.7),
-                                     "second": (self.style.ink, 1.9, 0.95)}.get(d["where"], (soft, 0.5, 0.35))
+            color, width, opacity = {
+                "first": (self.style.task_colors[5], 1.9, 0.95),
+                "both": (soft, 0.8, 0.7),
+                "second": (self.style.ink, 1.9, 0.95),
+            }.get(d["where"], (soft, 0.5, 0.35))
             return color, width * self.line, opacity, not d["kept"]
         color = self.colors[d["task"]] if self.by_source else to_hex(self.style.ramp(p))
         if self.weights == "none":
@@ -61,10 +73,16 @@ def samples(spec, tasks) -> list[tuple[str, dict]]:
     facts, edge = spec.graph.graph, {"probability": 1.0, "kept": True}
     faint = {"probability": 0.1, "kept": False}
     if facts.get("weights") == "difference":
-        found = [(f"only {facts['first']}", edge | {"where": "first"}), ("both", edge | {"where": "both"}),
-                 (f"only {facts['second']}", edge | {"where": "second"}), ("neither", faint | {"where": "neither"})]
+        found = [
+            (f"only {facts['first']}", edge | {"where": "first"}),
+            ("both", edge | {"where": "both"}),
+            (f"only {facts['second']}", edge | {"where": "second"}),
+            ("neither", faint | {"where": "neither"}),
+        ]
     elif spec.color == "source":
-        found = [(f"from {task}", edge | {"task": task}) for task in tasks] + [("dropped", faint | {"task": tasks[0]})]
+        found = [(f"from {task}", edge | {"task": task}) for task in tasks] + [
+            ("dropped", faint | {"task": tasks[0]})
+        ]
     else:
         found = [("candidate edge", edge)] * (facts.get("weights") == "none")
     return [(text, d) for text, d in found if d["kept"] or spec.faint]
@@ -73,16 +91,22 @@ def samples(spec, tasks) -> list[tuple[str, dict]]:
 def legend_height(spec) -> float:
     """mm below the lanes."""
     arrows = spec.legend and (has_scale(spec) or samples(spec, [""]))
-    return (1.2 + 1.3 * bool(arrows) + 2.0 * (spec.colorbar and has_scale(spec))) * spec.style.small * PT
+    return (
+        (1.2 + 1.3 * bool(arrows) + 2.0 * (spec.colorbar and has_scale(spec)))
+        * spec.style.small
+        * PT
+    )
 
 
 def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Curve | Box | Text]:
     """What width, colour and dashes mean, between x = left and right, below y = top."""
     style, em, small = spec.style, spec.style.font * PT, spec.style.small * PT
-    label = lambda x, y, text, color, anchor: Text(x, y - 0.365 * small, text, style.small, color, anchor)  # noqa: E731
+    label = lambda x, y, text, color, anchor: Text(
+        x, y - 0.365 * small, text, style.small, color, anchor
+    )  # noqa: E731
     y = middle = top - 1.25 * small
     if spec.legend and (found := samples(spec, list(pen.colors))):
-        x, space = left, right - left - 3.4 * em * len(found)      # for the texts
+        x, space = left, right - left - 3.4 * em * len(found)  # for the texts
         if sum(text_width(text, style.small) for text, _ in found) > space:
             found = [(shorten(text, style.small, space / len(found)), data) for text, data in found]
         for text, data in found:
@@ -99,7 +123,9 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
             yield pen.straight(x - 0.065 * long, x + 0.065 * long, y, edge)
         y -= 1.15 * small
     if spec.colorbar:
-        for p in np.linspace(low, 1, 41)[:-1]:       # each strip reaches to the end, so that no seam shows
+        for p in np.linspace(low, 1, 41)[
+            :-1
+        ]:  # each strip reaches to the end, so that no seam shows
             color = to_hex(style.ramp(p + 0.0125))
             yield Box((place(p) + right) / 2, y, right - place(p), 0.5 * small, 0, color)
         middle, y = y, y - 0.95 * small
@@ -112,7 +138,14 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
 def describe(source: str, target: str, data: Mapping, weights: str) -> str:
     """One line on an edge, for tool tips."""
     name = f"{plain(source)} → {plain(target)}"
-    where = {"both": "in both", "neither": "in neither"}.get(data.get("where"), f"only in the {data.get('where')}")
-    value = {"alpha": f"σ(α) = {data['probability']:.3f}", "frequency": f"in {data['probability']:.0%} of the runs",
-             "difference": where}.get(weights, "candidate")
-    return f"{name}, {value}" + (f", {'kept' if data['kept'] else 'dropped'}" if weights in CAPTIONS else "")
+    where = {"both": "in both", "neither": "in neither"}.get(
+        data.get("where"), f"only in the {data.get('where')}"
+    )
+    value = {
+        "alpha": f"σ(α) = {data['probability']:.3f}",
+        "frequency": f"in {data['probability']:.0%} of the runs",
+        "difference": where,
+    }.get(weights, "candidate")
+    return f"{name}, {value}" + (
+        f", {'kept' if data['kept'] else 'dropped'}" if weights in CAPTIONS else ""
+    )

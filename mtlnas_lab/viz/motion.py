@@ -1,4 +1,5 @@
 """A search as a moving picture."""
+
 from __future__ import annotations
 
 import io
@@ -19,7 +20,9 @@ from .scene import draw
 from .style import FigureStyle
 
 
-def frames(source, count: int = 60, *, style: str | FigureStyle = "web-light", pixels: int = 1000, **look) -> Iterator:
+def frames(
+    source, count: int = 60, *, style: str | FigureStyle = "web-light", pixels: int = 1000, **look
+) -> Iterator:
     """`count` Pillow images, `pixels` wide, of the fusion graph along a search, in one layout."""
     from PIL import Image
 
@@ -27,14 +30,24 @@ def frames(source, count: int = 60, *, style: str | FigureStyle = "web-light", p
     for i in moments(log, count):
         step, on = log.steps[i], int((log.alpha[i] > 0).sum())
         title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
-        scene = GraphFigure(fusion_graph(log.space, log.alpha[i]), style, title=title, **look).scene()
+        scene = GraphFigure(
+            fusion_graph(log.space, log.alpha[i]), style, title=title, **look
+        ).scene()
         stream = io.BytesIO()
         draw(scene).figure.savefig(stream, format="png", dpi=pixels * 25.4 / scene.width)
         yield Image.open(stream).convert("RGB")
 
 
-def animate(source, path: str | os.PathLike, *, count: int = 60, fps: float = 12, pixels: int = 1000,
-            style: str | FigureStyle = "web-light", **look) -> Path:
+def animate(
+    source,
+    path: str | os.PathLike,
+    *,
+    count: int = 60,
+    fps: float = 12,
+    pixels: int = 1000,
+    style: str | FigureStyle = "web-light",
+    **look,
+) -> Path:
     """Write the graph along a search as `path`: .gif (by Pillow) or .mp4 (by ffmpeg, if it is installed).
 
     The last picture stays for two seconds; the comment of the file says where it comes from. Raises ConfigError for
@@ -42,11 +55,18 @@ def animate(source, path: str | os.PathLike, *, count: int = 60, fps: float = 12
     """
     path, ffmpeg = Path(path), shutil.which("ffmpeg")
     if path.suffix not in (".gif", ".mp4"):
-        raise ConfigError(f"{path.name} is neither .gif nor .mp4; name the file after what it should be")
+        raise ConfigError(
+            f"{path.name} is neither .gif nor .mp4; name the file after what it should be"
+        )
     if path.suffix == ".mp4" and not ffmpeg:
-        raise ConfigError("an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif")
+        raise ConfigError(
+            "an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif"
+        )
     source = opened(source)
-    pictures, note = list(frames(source, count, style=style, pixels=pixels, **look)), json.dumps(provenance(source))
+    pictures, note = (
+        list(frames(source, count, style=style, pixels=pixels, **look)),
+        json.dumps(provenance(source)),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         palette = pictures[len(pictures) // 2].quantize(128)
@@ -55,10 +75,34 @@ def animate(source, path: str | os.PathLike, *, count: int = 60, fps: float = 12
         first.save(path, save_all=True, append_images=others, duration=times, loop=0, comment=note)
         return path
     width, height = (size // 2 * 2 for size in pictures[0].size)
-    raw = b"".join(p.crop((0, 0, width, height)).tobytes() for p in pictures + pictures[-1:] * round(2 * fps))
-    command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-               "-r", f"{fps:g}", "-i", "-", "-pix_fmt", "yuv420p", "-fflags", "+bitexact", "-map_metadata", "-1",
-               "-metadata", f"comment={note}", str(path.resolve())]
+    raw = b"".join(
+        p.crop((0, 0, width, height)).tobytes() for p in pictures + pictures[-1:] * round(2 * fps)
+    )
+    command = [
+        ffmpeg,
+        "-y",
+        "-loglevel",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{fps:g}",
+        "-i",
+        "-",
+        "-pix_fmt",
+        "yuv420p",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+        "-metadata",
+        f"comment={note}",
+        str(path.resolve()),
+    ]
     done = subprocess.run(command, input=raw, capture_output=True)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

@@ -1,4 +1,5 @@
 """What the networks see and say: image, truth and prediction side by side."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,8 +11,15 @@ from .style import PT, FigureStyle
 from .style import style as style_named
 
 
-def plot_predictions(image, targets: Mapping, outputs: Mapping, tasks: Mapping, *, scores: Mapping | None = None,
-                     style: str | FigureStyle = "paper-double"):
+def plot_predictions(
+    image,
+    targets: Mapping,
+    outputs: Mapping,
+    tasks: Mapping,
+    *,
+    scores: Mapping | None = None,
+    style: str | FigureStyle = "paper-double",
+):
     """A figure with one row for each image: the image, then truth and prediction of each task.
 
     image (B, 3, H, W) or (3, H, W), values 0…1; targets and outputs {task: batch}; tasks {task: object with
@@ -19,8 +27,10 @@ def plot_predictions(image, targets: Mapping, outputs: Mapping, tasks: Mapping, 
     """
     look, names = style_named(style), [name for name in tasks if name in outputs]
     if not names:
-        raise TaskError(f"outputs are of {', '.join(outputs) or 'nothing'}, tasks are {', '.join(tasks) or 'none'}; "
-                        "give outputs of a task that is in tasks")
+        raise TaskError(
+            f"outputs are of {', '.join(outputs) or 'nothing'}, tasks are {', '.join(tasks) or 'none'}; "
+            "give outputs of a task that is in tasks"
+        )
     image = np.asarray(image)
     rows = (lambda x: x[None]) if image.ndim == 3 else (lambda x: x)
     image = (np.clip(rows(image), 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
@@ -30,7 +40,10 @@ def plot_predictions(image, targets: Mapping, outputs: Mapping, tasks: Mapping, 
             shown.append((f"{name}: truth", rows(targets[name]), tasks[name].picture))
         score = f"\n{scores[name]}" if scores and name in scores else ""
         shown.append((f"{name}: prediction{score}", rows(outputs[name]), tasks[name].picture))
-    height = look.width / len(shown) * image.shape[1] / image.shape[2] * len(image) + 3.2 * look.font * PT
+    height = (
+        look.width / len(shown) * image.shape[1] / image.shape[2] * len(image)
+        + 3.2 * look.font * PT
+    )
     with look.context():
         figure = look.figure(height, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, hspace=0.01, wspace=0.01)

@@ -1,4 +1,5 @@
 """A fusion graph as one HTML file that answers the mouse and the keyboard. It loads nothing and may load nothing."""
+
 from __future__ import annotations
 
 import base64
@@ -80,15 +81,34 @@ PAGE = """<!DOCTYPE html>
 def to_html(scene: Scene, note: str = "", facts: Mapping | None = None) -> str:
     """The scene with a threshold for σ(α), the edges of a node on hover or focus, and a table. Names are text only."""
     spec, weights = scene.spec, scene.spec.graph.graph.get("weights", "alpha")
-    data = {"edges": [{"source": plain(a), "target": plain(b), "probability": d["probability"], "kept": d["kept"],
-                       "title": describe(a, b, d, weights)} for a, b, d in spec.edges()],
-            "nodes": {f"node-{d['lane']}-{d['stage']}": plain(node) for node, d in spec.graph.nodes(data=True)}}
+    data = {
+        "edges": [
+            {
+                "source": plain(a),
+                "target": plain(b),
+                "probability": d["probability"],
+                "kept": d["kept"],
+                "title": describe(a, b, d, weights),
+            }
+            for a, b, d in spec.edges()
+        ],
+        "nodes": {
+            f"node-{d['lane']}-{d['stage']}": plain(node) for node, d in spec.graph.nodes(data=True)
+        },
+    }
     style = STYLE.replace("PAPER", scene.style.paper).replace("INK", scene.style.ink)
     title = clean(spec.title or "Fusion graph")
-    return PAGE.format(title=escape(title), style=style, css=_hash(style), script=SCRIPT, js=_hash(SCRIPT),
-                       svg=to_svg(scene, note, title), facts=escape(json.dumps(facts or {}, sort_keys=True)),
-                       caption="share of the runs" if weights == "frequency" else "σ(α)",
-                       data=json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"))
+    return PAGE.format(
+        title=escape(title),
+        style=style,
+        css=_hash(style),
+        script=SCRIPT,
+        js=_hash(SCRIPT),
+        svg=to_svg(scene, note, title),
+        facts=escape(json.dumps(facts or {}, sort_keys=True)),
+        caption="share of the runs" if weights == "frequency" else "σ(α)",
+        data=json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"),
+    )
 
 
 def _hash(text: str) -> str:

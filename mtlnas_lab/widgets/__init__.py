@@ -5,6 +5,7 @@ small explorers, each for one idea.
     studio = SearchStudio(search)                    # or an EventLog, a Run, the path of a run folder
     studio                                           # shows it; Start is a button, or studio.start()
 """
+
 from .driver import Controls, Driver, Pulse
 from .explorers import (
     EdgeMicroscope,
@@ -19,6 +20,17 @@ from .replay import replay_html
 from .studio import SearchStudio, show
 
 __all__ = [
-    "Controls", "Driver", "EdgeMicroscope", "EdgeToggler", "FigureStudio", "PredictionBrowser", "Pulse",
-    "RelaxationExplorer", "ReplayScrubber", "SearchStudio", "SpaceExplorer", "replay_html", "show",
+    "Controls",
+    "Driver",
+    "EdgeMicroscope",
+    "EdgeToggler",
+    "FigureStudio",
+    "PredictionBrowser",
+    "Pulse",
+    "RelaxationExplorer",
+    "ReplayScrubber",
+    "SearchStudio",
+    "SpaceExplorer",
+    "replay_html",
+    "show",
 ]

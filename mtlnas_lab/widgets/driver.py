@@ -1,9 +1,10 @@
 """Runs a search in a thread of its own, between steps obedient to whoever holds the controls. Knows no Jupyter.
 
-    driver = Driver(search).start()
-    driver.controls.run(); driver.controls.pause(); driver.controls.step(); driver.controls.stop()
-    driver.take()                                    # the events since the last call
+driver = Driver(search).start()
+driver.controls.run(); driver.controls.pause(); driver.controls.step(); driver.controls.stop()
+driver.take()                                    # the events since the last call
 """
+
 from __future__ import annotations
 
 import atexit
@@ -16,15 +17,17 @@ from collections.abc import Callable, Hashable, Iterable
 from ..errors import LabError
 from ..events import Event, Failed, Step
 
-PATIENCE = 60.0       # seconds that a new driver waits for the last step of the one it replaces
-FAREWELL = 2.0        # seconds that a process which ends waits for them all: a kernel is killed after 2.5
+PATIENCE = 60.0  # seconds that a new driver waits for the last step of the one it replaces
+FAREWELL = 2.0  # seconds that a process which ends waits for them all: a kernel is killed after 2.5
 
 
 class Controls:
     """What the person wants of a search; every method is safe from any thread and from signal handlers."""
 
     def __init__(self, running: bool = False):
-        self._changed = threading.Condition()        # its lock may be taken again by the thread that holds it
+        self._changed = (
+            threading.Condition()
+        )  # its lock may be taken again by the thread that holds it
         self._running, self._due, self._stopped, self._asked = running, 0, False, deque()
 
     @property
@@ -52,7 +55,9 @@ class Controls:
             self._asked.append(work)
             self._changed.notify_all()
 
-    def _set(self, running: bool | None = None, due: int | None = None, stopped: bool = False) -> None:
+    def _set(
+        self, running: bool | None = None, due: int | None = None, stopped: bool = False
+    ) -> None:
         with self._changed:
             self._running = self._running if running is None else running
             self._due = self._due if due is None else due
@@ -62,7 +67,9 @@ class Controls:
     def wait(self) -> Callable[[], object] | bool:
         """Waits until there is something to do: work that was asked for, True for a step, False for the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._asked or self._running or self._due)
+            self._changed.wait_for(
+                lambda: self._stopped or self._asked or self._running or self._due
+            )
             if self._stopped:
                 return False
             return self._asked.popleft() if self._asked else True
@@ -81,10 +88,21 @@ class Driver:
     over: the source has no more events. ended: called by its thread at the end.
     """
 
-    def __init__(self, source: Iterable[Event], running: bool = True, ended: Callable[[], object] = lambda: None):
+    def __init__(
+        self,
+        source: Iterable[Event],
+        running: bool = True,
+        ended: Callable[[], object] = lambda: None,
+    ):
         self._ended = ended
-        self.source, self.controls, self.error, self.refused, self.over = source, Controls(running), "", "", False
-        self._events: deque[Event] = deque()         # its append and popleft are atomic
+        self.source, self.controls, self.error, self.refused, self.over = (
+            source,
+            Controls(running),
+            "",
+            "",
+            False,
+        )
+        self._events: deque[Event] = deque()  # its append and popleft are atomic
         self._thread = threading.Thread(target=self._work, name="search", daemon=True)
 
     @property
@@ -131,7 +149,7 @@ class Driver:
             if hasattr(events, "close"):
                 events.close()
             self._pass_on(getattr(self.source, "left", None))
-        except Exception as error:                   # a thread has nobody to raise to: the viewer shows it
+        except Exception as error:  # a thread has nobody to raise to: the viewer shows it
             self.error = told(error)
         finally:
             self.controls.stop()
@@ -167,8 +185,16 @@ class Pulse:
     half that time, for two threads that want the interpreter at once wait for each other.
     """
 
-    def __init__(self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None):
-        self._beat, self._lull, self._over, self._hurry, self._held = beat, lull, False, threading.Event(), None
+    def __init__(
+        self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None
+    ):
+        self._beat, self._lull, self._over, self._hurry, self._held = (
+            beat,
+            lull,
+            False,
+            threading.Event(),
+            None,
+        )
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
 
     def start(self) -> Pulse:
@@ -181,7 +207,9 @@ class Pulse:
 
     def hurry(self) -> None:
         self._hurry.set()
-        if held := self._held:                       # the lull that it may be waiting for: a search in a pause names none
+        if (
+            held := self._held
+        ):  # the lull that it may be waiting for: a search in a pause names none
             held.set()
 
     def join(self, timeout: float | None = None) -> None:
@@ -196,7 +224,9 @@ class Pulse:
             self._hurry.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
             if lull:
                 lull.clear()
-            if lull and not self._hurry.is_set():    # asked behind `clear`: who hurries sets the lull last
+            if (
+                lull and not self._hurry.is_set()
+            ):  # asked behind `clear`: who hurries sets the lull last
                 lull.wait(max(due + 0.5 * pause - time.monotonic(), 0))
             if self._hurry.is_set():
                 due = time.monotonic()
@@ -226,7 +256,10 @@ def _at_the_end() -> None:
 def stop_on_interrupt() -> None:
     """From now on an interrupt (Ctrl-C, the kernel's stop button) also stops the searches. For the main thread only."""
     before = signal.getsignal(signal.SIGINT)
-    if getattr(before, "stops_searches", False) or threading.current_thread() is not threading.main_thread():
+    if (
+        getattr(before, "stops_searches", False)
+        or threading.current_thread() is not threading.main_thread()
+    ):
         return
 
     def interrupted(number, frame):

@@ -1,4 +1,5 @@
 """A log as the bytes and the small JSON that the canvas draws. Pure functions of data."""
+
 from __future__ import annotations
 
 import math
@@ -12,12 +13,16 @@ from ..events import Checkpoint, EventLog
 from ..space import Edge, SearchSpace
 
 VERSION = 1
-TASKS, STAGES, EDGES = 16, 1_000, 2_000     # what a canvas can draw ten times a second, and a person tell apart
+TASKS, STAGES, EDGES = (
+    16,
+    1_000,
+    2_000,
+)  # what a canvas can draw ten times a second, and a person tell apart
 GATES = ("soft", "hard", "hard_recalibrated")
 COLUMNS = ("step", "entropy", "entropy_weight", "temperature", "l1_weight", "alpha_lr")
-TAIL = 1_750                           # how many values of α the steps behind a frame hold before a new one is due
-LIVE, RECORDED = 7_000, 60_000         # how many values of σ(α) a frame holds: 10 times a second, or once
-MARKS = 200                            # events on the time axis, the latest ones
+TAIL = 1_750  # how many values of α the steps behind a frame hold before a new one is due
+LIVE, RECORDED = 7_000, 60_000  # how many values of σ(α) a frame holds: 10 times a second, or once
+MARKS = 200  # events on the time axis, the latest ones
 
 
 def rows(steps: int, edges: int, values: int) -> np.ndarray:
@@ -38,18 +43,37 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
     """
     if not log.steps:
         return b""
-    alpha = log.alpha                                 # first: another thread may append while this one reads
+    alpha = log.alpha  # first: another thread may append while this one reads
     steps, edges = alpha.shape
     grad, picked = log.alpha_grad[:steps], rows(steps, edges, values)
     starts = np.append(0, picked[:-1] + 1)
-    columns = [log.column(name)[picked] for name in COLUMNS] + [_means(loss[:steps], starts) for loss in log.loss.values()]
-    with np.errstate(all="ignore"):                   # a file may hold any number
-        p, g = 0.5 * (1 + np.tanh(alpha[picked] / 2)), np.nan_to_num(grad[picked], posinf=0, neginf=0)
+    columns = [log.column(name)[picked] for name in COLUMNS] + [
+        _means(loss[:steps], starts) for loss in log.loss.values()
+    ]
+    with np.errstate(all="ignore"):  # a file may hold any number
+        p, g = (
+            0.5 * (1 + np.tanh(alpha[picked] / 2)),
+            np.nan_to_num(grad[picked], posinf=0, neginf=0),
+        )
         largest = float(np.abs(g).max(initial=0)) or 1.0
-        head = (VERSION, len(picked), edges, len(log.loss), len(COLUMNS), largest, steps, picked[0] + 1)
-        parts = [np.array(head, "<f4"), np.array(columns, "<f4"), alpha[-1].astype("<f4"), grad[-1].astype("<f4"),
-                 np.nan_to_num(p * 65535).round().astype("<u2"),
-                 (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1")]
+        head = (
+            VERSION,
+            len(picked),
+            edges,
+            len(log.loss),
+            len(COLUMNS),
+            largest,
+            steps,
+            picked[0] + 1,
+        )
+        parts = [
+            np.array(head, "<f4"),
+            np.array(columns, "<f4"),
+            alpha[-1].astype("<f4"),
+            grad[-1].astype("<f4"),
+            np.nan_to_num(p * 65535).round().astype("<u2"),
+            (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1"),
+        ]
     return b"".join(part.tobytes() for part in parts)
 
 
@@ -65,17 +89,29 @@ def tail(log: EventLog, first: int) -> bytes:
 def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Mean of the finite values of each part; NaN where there is none."""
     fine = np.isfinite(values)
-    sums, counts = np.add.reduceat(np.where(fine, values, 0), starts), np.add.reduceat(fine, starts, dtype=float)
+    sums, counts = (
+        np.add.reduceat(np.where(fine, values, 0), starts),
+        np.add.reduceat(fine, starts, dtype=float),
+    )
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def stage(space: SearchSpace, title: str = "") -> dict:
     """What never changes: tasks, their stages as (channels, group, index, size), edges as four indices, and as text."""
     number = {task: i for i, task in enumerate(space.tasks)}
-    return {"title": title[:200], "tasks": list(space.tasks),
-            "plans": [[[s.channels if _number(s.channels) else 0, s.group, s.index, s.size] for s in stages] for stages in space.plans.values()],
-            "edges": [[number[e.source.task], e.source.stage, number[e.target.task], e.target.stage] for e in space.edges],
-            "names": [str(edge) for edge in space.edges]}
+    return {
+        "title": title[:200],
+        "tasks": list(space.tasks),
+        "plans": [
+            [[s.channels if _number(s.channels) else 0, s.group, s.index, s.size] for s in stages]
+            for stages in space.plans.values()
+        ],
+        "edges": [
+            [number[e.source.task], e.source.stage, number[e.target.task], e.target.stage]
+            for e in space.edges
+        ],
+        "names": [str(edge) for edge in space.edges],
+    }
 
 
 def staged(log: EventLog, space: SearchSpace | None, title: str) -> tuple[dict, str]:
@@ -92,8 +128,13 @@ def marks(log: EventLog) -> dict:
     """What happened at single steps: knobs that were turned, edges forced, evaluations, checkpoints to branch from."""
     turned = [[event.step, short_knobs(event.knobs)] for event in log.turned[-MARKS:]]
     evaluated = [[event.step, _scores(event.scores)] for event in log.evaluated[-MARKS:]]
-    return {"turned": turned, "evaluated": evaluated, "checkpoints": sorted({e.step for e in log.of(Checkpoint)})[-MARKS:],
-            "forced": _forces(log), "losses": list(log.loss)[:TASKS]}
+    return {
+        "turned": turned,
+        "evaluated": evaluated,
+        "checkpoints": sorted({e.step for e in log.of(Checkpoint)})[-MARKS:],
+        "forced": _forces(log),
+        "losses": list(log.loss)[:TASKS],
+    }
 
 
 def _forces(log: EventLog) -> list:
@@ -113,11 +154,21 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
     """
     config = log.started.config if log.started else {}
     config = config["search"] if isinstance(config.get("search"), Mapping) else config
-    gates = lambda told: {n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)}  # noqa: E731
-    knobs, forced, weight, last = gates(config), {}, config.get("entropy_weight"), log.steps[-1] if log.steps else None
+    gates = lambda told: {
+        n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)
+    }  # noqa: E731
+    knobs, forced, weight, last = (
+        gates(config),
+        {},
+        config.get("entropy_weight"),
+        log.steps[-1] if log.steps else None,
+    )
     end = weight.get("end") if isinstance(weight, Mapping) else weight
     knobs["most"] = min(max(20.0, 2 * end), 1e6) if _number(end) else 20.0
-    told, later = [event.knobs for event in log.turned], [e.knobs for e in log.turned[-MARKS:] if not last or e.step > last.step]
+    told, later = (
+        [event.knobs for event in log.turned],
+        [e.knobs for e in log.turned[-MARKS:] if not last or e.step > last.step],
+    )
     for one in told:
         knobs |= gates(one)
     for one in (*told, *asked):
@@ -127,7 +178,9 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
         knobs |= {name: _finite(getattr(last, name)) for name in COLUMNS[2:]}
     knobs |= now
     for one in (*later, *asked):
-        knobs |= gates(one) | {name: float(one[name]) for name in COLUMNS[2:] if _number(one.get(name))}
+        knobs |= gates(one) | {
+            name: float(one[name]) for name in COLUMNS[2:] if _number(one.get(name))
+        }
     steps = config.get("steps")
     return knobs, int(min(max(steps, 0), 1e9)) if _number(steps) else 0
 
@@ -135,7 +188,11 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
 def _force(knobs: Mapping) -> dict:
     """{edge as a space writes it: True, False or None}, also where a person wrote it in another way."""
     force = knobs.get("force")
-    return {_written(str(edge)): to for edge, to in list(force.items())[:EDGES]} if isinstance(force, Mapping) else {}
+    return (
+        {_written(str(edge)): to for edge, to in list(force.items())[:EDGES]}
+        if isinstance(force, Mapping)
+        else {}
+    )
 
 
 @lru_cache(4096)
@@ -151,7 +208,11 @@ def unfit(log: EventLog, edges: int) -> str:
     theirs, losses = log.alpha.shape[1], len(log.loss)
     if theirs and theirs != edges:
         return f"the steps of this run have {theirs} edges, its space has {edges}"
-    return f"the steps of this run have losses of {losses:,} tasks; a studio draws up to {TASKS}" if losses > TASKS else ""
+    return (
+        f"the steps of this run have losses of {losses:,} tasks; a studio draws up to {TASKS}"
+        if losses > TASKS
+        else ""
+    )
 
 
 def pace(log: EventLog) -> float:
@@ -168,8 +229,12 @@ def size_of(log: EventLog) -> tuple[int, int, int]:
 def drawable(*sizes: int) -> None:
     """Raises SpaceError for a space of more tasks, stages and edges than a studio can draw."""
     if any(size > most for size, most in zip(sizes, (TASKS, STAGES, EDGES))):
-        raise SpaceError("this space has {:,} tasks, {:,} stages and {:,} candidate edges; a studio ".format(*sizes)
-                         + f"draws up to {TASKS:,}, {STAGES:,} and {EDGES:,}; build it with rules that leave fewer")
+        raise SpaceError(
+            "this space has {:,} tasks, {:,} stages and {:,} candidate edges; a studio ".format(
+                *sizes
+            )
+            + f"draws up to {TASKS:,}, {STAGES:,} and {EDGES:,}; build it with rules that leave fewer"
+        )
 
 
 def space_of(log: EventLog) -> SearchSpace | None:
@@ -184,7 +249,9 @@ def space_of(log: EventLog) -> SearchSpace | None:
         told = str(error) if isinstance(error, LabError) else f"this is no search space: {error!r}"
         raise SpaceError(told[:300]) from None
     if not len(space):
-        raise SpaceError("this run has no candidate edges, so there is no graph to watch; was it a pretraining or a baseline?")
+        raise SpaceError(
+            "this run has no candidate edges, so there is no graph to watch; was it a pretraining or a baseline?"
+        )
     return space
 
 
@@ -193,8 +260,15 @@ def _number(value: object) -> bool:
 
 
 def short_knobs(knobs: Mapping) -> str:
-    names = {"entropy_weight": "λ", "l1_weight": "L1", "temperature": "τ", "alpha_lr": "α rate", "weight_lr": "w rate",
-             "alpha_gates": "α gates", "weight_gates": "w gates"}
+    names = {
+        "entropy_weight": "λ",
+        "l1_weight": "L1",
+        "temperature": "τ",
+        "alpha_lr": "α rate",
+        "weight_lr": "w rate",
+        "alpha_gates": "α gates",
+        "weight_gates": "w gates",
+    }
     parts = []
     for knob, value in knobs.items():
         if knob == "force" and isinstance(value, Mapping):
@@ -209,8 +283,14 @@ def short_knobs(knobs: Mapping) -> str:
 def _scores(scores: object) -> dict:
     """{gates: {task: {metric: number or null}}}, the first three metrics of each task."""
     parts = lambda value, most: list(value.items())[:most] if isinstance(value, Mapping) else []  # noqa: E731
-    return {gates: {str(task): {str(metric)[:100]: _finite(value) for metric, value in parts(metrics, 3)}
-                    for task, metrics in parts(scores.get(gates), TASKS) if parts(metrics, 1)} for gates in GATES}
+    return {
+        gates: {
+            str(task): {str(metric)[:100]: _finite(value) for metric, value in parts(metrics, 3)}
+            for task, metrics in parts(scores.get(gates), TASKS)
+            if parts(metrics, 1)
+        }
+        for gates in GATES
+    }
 
 
 def _finite(value: object) -> float | None:

@@ -1,4 +1,5 @@
 """What a widget has to know of the kernel that it lives in."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """What a studio's page holds, and the messages that keep it true to the search."""
+
 from __future__ import annotations
 
 from ..events import EventLog, Resumed
@@ -7,7 +8,12 @@ from .frame import LIVE, RECORDED, TAIL, frame, marks, pace, settings, size_of, 
 from .sources import Driven, Followed, Recorded
 from .view import StudioView
 
-MOVING = ("running", "followed", "waiting", "reading")     # modes in which the page gets ten frames a second, so smaller ones
+MOVING = (
+    "running",
+    "followed",
+    "waiting",
+    "reading",
+)  # modes in which the page gets ten frames a second, so smaller ones
 
 
 class Page:
@@ -17,12 +23,21 @@ class Page:
     answer: what is told of what a person asked for. refusal: why the log cannot be drawn; "" where it can.
     """
 
-    def __init__(self, view: StudioView, source: Recorded | Followed | Driven, title: str, compare: EventLog | None = None):
+    def __init__(
+        self,
+        view: StudioView,
+        source: Recorded | Followed | Driven,
+        title: str,
+        compare: EventLog | None = None,
+    ):
         self.view, self.source, self.title, self.compare = view, source, title, compare
         self.branched, self.closes, self.answer, self.refusal = -1, False, "", ""
-        self._holds: dict = {}                       # what the page was told last, by trait
-        self._of: dict = {}                          # of what that was made
-        self._framed, self._calm = 0, None           # steps in its frame; `_beside` of its last whole message
+        self._holds: dict = {}  # what the page was told last, by trait
+        self._of: dict = {}  # of what that was made
+        self._framed, self._calm = (
+            0,
+            None,
+        )  # steps in its frame; `_beside` of its last whole message
 
     @property
     def size(self) -> tuple | None:
@@ -42,13 +57,16 @@ class Page:
     def refresh(self) -> bool:
         """Bring the page up to date by one message: what is slow here, the search waits for. True where only steps came."""
         log = self.source.log
-        if self._calm == self._beside() is not None and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]:
+        if (
+            self._calm == self._beside() is not None
+            and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]
+        ):
             self.view.follow(tail(log, self._framed))
             return True
         try:
             with self.view.hold_sync():
                 self._tell()
-        except Exception:                            # what was noted as told may not have been
+        except Exception:  # what was noted as told may not have been
             self.forget()
             raise
         return False
@@ -62,12 +80,29 @@ class Page:
     def _beside(self) -> tuple | None:
         """Changes with everything but the steps that a page shows; None where they alone would not do."""
         log, source = self.source.log, self.source
-        return None if not self._framed or source.mode not in MOVING or source.asked() else (
-            source.mode, source.message, log, log.column("step")[self._framed - 1], len(log.seqs) - len(log.steps), len(log.of(Resumed)),
-            self.answer, size_of(self.compare) if self.compare else 0)
+        return (
+            None
+            if not self._framed or source.mode not in MOVING or source.asked()
+            else (
+                source.mode,
+                source.message,
+                log,
+                log.column("step")[self._framed - 1],
+                len(log.seqs) - len(log.steps),
+                len(log.of(Resumed)),
+                self.answer,
+                size_of(self.compare) if self.compare else 0,
+            )
+        )
 
     def _tell(self) -> None:
-        source, log, mode, can, message = self.source, self.source.log, self.source.mode, self.source.can, self.source.message
+        source, log, mode, can, message = (
+            self.source,
+            self.source.log,
+            self.source.mode,
+            self.source.can,
+            self.source.message,
+        )
         values = LIVE if mode in MOVING else RECORDED
         if self._changed("frame", *size_of(log), values):
             if self._changed("stage", log.started):
@@ -76,7 +111,13 @@ class Page:
             shown = log.started and self._holds["stage"]
             if shown and (wrong := unfit(log, len(shown["edges"]))):
                 shown, self.refusal = {}, wrong
-            if self._changed("marks", id(log), len(log.events) - len(log.steps), len(log.of(Resumed)), self.branched):
+            if self._changed(
+                "marks",
+                id(log),
+                len(log.events) - len(log.steps),
+                len(log.of(Resumed)),
+                self.branched,
+            ):
                 happened = marks(log)
                 if "branch" in can:
                     happened["checkpoints"] = source.checkpoints()
@@ -91,10 +132,20 @@ class Page:
         knobs, steps = settings(log, source.knobs() if mode != "finished" else {}, source.asked())
         if isinstance(source, Driven):
             steps = steps or getattr(getattr(source.search, "config", None), "steps", 0)
-        self._put("status", {"mode": mode, "step": int(log.column("step")[-1]) if log.steps else 0, "knobs": knobs | {"steps": steps},
-                             "message": (self.answer or self.refusal or message)[:500], "pace": pace(log),
-                             "can": [*can, *(["close"] if self.closes else [])]})
-        self._calm = now if (now := self._beside()) and now[:2] == (mode, message) else None      # not what changed meanwhile
+        self._put(
+            "status",
+            {
+                "mode": mode,
+                "step": int(log.column("step")[-1]) if log.steps else 0,
+                "knobs": knobs | {"steps": steps},
+                "message": (self.answer or self.refusal or message)[:500],
+                "pace": pace(log),
+                "can": [*can, *(["close"] if self.closes else [])],
+            },
+        )
+        self._calm = (
+            now if (now := self._beside()) and now[:2] == (mode, message) else None
+        )  # not what changed meanwhile
 
     def _changed(self, name: str, *of) -> bool:
         """Whether a trait is made of something else than it was."""

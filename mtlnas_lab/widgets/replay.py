@@ -1,4 +1,5 @@
 """One HTML file with the studio's canvas and a recorded run: no kernel, no network, nothing to install."""
+
 from __future__ import annotations
 
 import base64
@@ -13,7 +14,7 @@ from ..runs import Run
 from .frame import RECORDED, frame, marks, settings, space_of, stage, unfit
 from .view import HERE, page_script
 
-LARGEST = 2_000_000   # bytes
+LARGEST = 2_000_000  # bytes
 STYLE = """
 :root { color-scheme: light dark; --jp-layout-color0: #ffffff; --jp-layout-color2: #f0f1f4; --jp-ui-font-color0: #1b1f27;
   --jp-ui-font-color2: #5c6370; --jp-border-color2: #d9dce2; --jp-brand-color1: #2262ad;
@@ -45,7 +46,9 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def replay_html(source: Run | EventLog | str | os.PathLike, *, title: str = "", compare: EventLog | None = None) -> str:
+def replay_html(
+    source: Run | EventLog | str | os.PathLike, *, title: str = "", compare: EventLog | None = None
+) -> str:
     """The page as text, at most 2 MB. source: a run, its folder, or a log; compare: another log, drawn behind.
 
     Raises RunError for a run without steps or without edges.
@@ -54,20 +57,41 @@ def replay_html(source: Run | EventLog | str | os.PathLike, *, title: str = "", 
     log = run if isinstance(run, EventLog) else run.log
     space = space_of(log)
     if not log.steps or space is None:
-        raise RunError("this run has no step of a search, so there is nothing to replay; pass the folder of a search")
+        raise RunError(
+            "this run has no step of a search, so there is nothing to replay; pass the folder of a search"
+        )
     if told := unfit(log, len(space)):
         raise RunError(told)
     title = title or (f"Search {run.path.name}" if isinstance(run, Run) else "Recorded search")
     knobs, steps = settings(log)
-    data = {"stage": stage(space, title), "marks": marks(log), "frame": _text(frame(log, RECORDED)),
-            "other": _text(frame(compare, RECORDED)) if compare else "",
-            "status": {"mode": "recorded", "step": log.steps[-1].step, "knobs": knobs | {"steps": steps}, "message": "",
-                       "can": [], "pace": 0}}
+    data = {
+        "stage": stage(space, title),
+        "marks": marks(log),
+        "frame": _text(frame(log, RECORDED)),
+        "other": _text(frame(compare, RECORDED)) if compare else "",
+        "status": {
+            "mode": "recorded",
+            "step": log.steps[-1].step,
+            "knobs": knobs | {"steps": steps},
+            "message": "",
+            "can": [],
+            "pace": 0,
+        },
+    }
     style, script = STYLE + (HERE / "studio.css").read_text(encoding="utf-8"), page_script() + START
     shown = json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026")
-    page = PAGE.format(title=html.escape(title), style=style, css=_hash(style), script=script, js=_hash(script), data=shown)
+    page = PAGE.format(
+        title=html.escape(title),
+        style=style,
+        css=_hash(style),
+        script=script,
+        js=_hash(script),
+        data=shown,
+    )
     if len(page.encode()) > LARGEST:
-        raise RunError(f"the page would have {len(page.encode())} bytes, {LARGEST} at most; the space has too many edges")
+        raise RunError(
+            f"the page would have {len(page.encode())} bytes, {LARGEST} at most; the space has too many edges"
+        )
     return page
 
 

@@ -3,6 +3,7 @@
 All three have `log`, `poll() -> bool` (is there anything new?), `mode`, `message`, `can`, `turn`, `knobs` and `asked`; a viewer
 needs no more.
 """
+
 from __future__ import annotations
 
 import os
@@ -17,14 +18,24 @@ from ..runs import Run
 from ..space import SearchSpace
 from .driver import Driver
 
-KNOBS = ("entropy_weight", "temperature", "l1_weight", "alpha_lr", "alpha_gates", "weight_gates")     # that are shown
-PIECE, SLICE = 2**19, 0.15     # of a long log: bytes that are read at a time, and seconds before what was read is shown
+KNOBS = (
+    "entropy_weight",
+    "temperature",
+    "l1_weight",
+    "alpha_lr",
+    "alpha_gates",
+    "weight_gates",
+)  # that are shown
+PIECE, SLICE = (
+    2**19,
+    0.15,
+)  # of a long log: bytes that are read at a time, and seconds before what was read is shown
 
 
 class Steered:
     """What the three have in common: knobs that a person turns and that show as asked until a step tells of them."""
 
-    _asked: list[tuple[int, dict]] = []              # the step at which it was asked, and what
+    _asked: list[tuple[int, dict]] = []  # the step at which it was asked, and what
 
     def turn(self, **knobs) -> None:
         """From the next step on. Raises LabError for what cannot be."""
@@ -37,9 +48,17 @@ class Steered:
     def asked(self) -> list[dict]:
         """Knobs that were turned and that no step has used yet, the oldest first."""
         last = self.log.steps[-1].step if self._asked and self.log.steps else 0
-        self._asked = [(step, knobs) for step, knobs in self._asked if last < step + 2 and not any(
-            event.step > step and event.knobs == knobs for event in self.log.turned[-50:])]
-        return [knobs for _, knobs in self._asked]       # two steps later it was used in other words, or refused elsewhere
+        self._asked = [
+            (step, knobs)
+            for step, knobs in self._asked
+            if last < step + 2
+            and not any(
+                event.step > step and event.knobs == knobs for event in self.log.turned[-50:]
+            )
+        ]
+        return [
+            knobs for _, knobs in self._asked
+        ]  # two steps later it was used in other words, or refused elsewhere
 
     def knobs(self) -> dict:
         """The knobs of the next step, where the source knows more than its log."""
@@ -58,7 +77,9 @@ class Recorded(Steered):
         return False
 
     def _turn(self, knobs: dict) -> None:
-        raise ConfigError("this search was recorded, so its knobs stay as they were; branch from it, or start one of your own")
+        raise ConfigError(
+            "this search was recorded, so its knobs stay as they were; branch from it, or start one of your own"
+        )
 
 
 class Followed(Steered):
@@ -84,7 +105,9 @@ class Followed(Steered):
             return "reading"
         if not log.events:
             return "waiting"
-        return "failed" if log.events[-1] is log.failed else "finished" if log.finished else "followed"
+        return (
+            "failed" if log.events[-1] is log.failed else "finished" if log.finished else "followed"
+        )
 
     def poll(self) -> bool:
         before, new, end = (self.message, self.reading), False, time.monotonic() + SLICE
@@ -113,12 +136,16 @@ class Driven(Steered):
     """
 
     reading, _shown = False, ""
-    ended: Callable[[], object] = staticmethod(lambda: None)     # called when the search ends or is stopped
+    ended: Callable[[], object] = staticmethod(
+        lambda: None
+    )  # called when the search ends or is stopped
 
-    def __init__(self, search=None, make: Callable | None = None, key: Hashable = None, turn: Hashable = None):
+    def __init__(
+        self, search=None, make: Callable | None = None, key: Hashable = None, turn: Hashable = None
+    ):
         self.make, self.search = make, make() if search is None else search
         self.log, self.driver, self._odd, self._key = _begun(self.search), None, "", (key, turn)
-        self._lock = threading.Lock()                # events are put into the log of their own search
+        self._lock = threading.Lock()  # events are put into the log of their own search
 
     @property
     def alive(self) -> bool:
@@ -128,18 +155,29 @@ class Driven(Steered):
     def mode(self) -> str:
         if self.alive:
             return self.driver.controls.mode
-        over = self.log.finished and self.log.finished.step >= (self.log.steps[-1].step if self.log.steps else 0)
+        over = self.log.finished and self.log.finished.step >= (
+            self.log.steps[-1].step if self.log.steps else 0
+        )
         if self.driver is None:
             return "failed" if self._failed else "finished" if over else "ready"
-        return "failed" if self.driver.error else "finished" if self.driver.over or over else "stopped"
+        return (
+            "failed" if self.driver.error else "finished" if self.driver.over or over else "stopped"
+        )
 
     @property
     def can(self) -> tuple[str, ...]:
-        able = {"turn": hasattr(self.search, "turn") and self.mode != "finished",
-                "score": hasattr(self.search, "score_now") and self.mode != "failed" and bool(self.log.steps),
-                "branch": hasattr(self.search, "branch"), "reset": self.make is not None,
-                "run": self.mode in ("ready", "paused", "stopped"), "pause": self.mode == "running",
-                "step": self.mode in ("ready", "paused", "stopped"), "stop": self.mode in ("running", "paused")}
+        able = {
+            "turn": hasattr(self.search, "turn") and self.mode != "finished",
+            "score": hasattr(self.search, "score_now")
+            and self.mode != "failed"
+            and bool(self.log.steps),
+            "branch": hasattr(self.search, "branch"),
+            "reset": self.make is not None,
+            "run": self.mode in ("ready", "paused", "stopped"),
+            "pause": self.mode == "running",
+            "step": self.mode in ("ready", "paused", "stopped"),
+            "stop": self.mode in ("running", "paused"),
+        }
         return tuple(name for name, can in able.items() if can)
 
     @property
@@ -149,7 +187,11 @@ class Driven(Steered):
     @property
     def message(self) -> str:
         driver = self.driver
-        return driver and (driver.error or driver.refused) or (self.log.failed.message if self._failed else self._odd)
+        return (
+            driver
+            and (driver.error or driver.refused)
+            or (self.log.failed.message if self._failed else self._odd)
+        )
 
     def poll(self) -> bool:
         with self._lock:
@@ -175,7 +217,9 @@ class Driven(Steered):
 
     def _begin(self, space: SearchSpace) -> Started:
         config = getattr(self.search, "config", None)
-        return Started(config.to_json() if hasattr(config, "to_json") else {}, space.to_json(), {}, "", 0)
+        return Started(
+            config.to_json() if hasattr(config, "to_json") else {}, space.to_json(), {}, "", 0
+        )
 
     def knobs(self) -> dict:
         """The knobs as they will be in the next step, of a search that says it (`search.current(knob)`)."""
@@ -190,7 +234,9 @@ class Driven(Steered):
     def branch(self, step: int, **knobs) -> Driven:
         """A search from the checkpoint of `step` under other knobs; its log begins with what had happened until then."""
         if not hasattr(self.search, "branch"):
-            raise ConfigError("this source cannot branch; give a search that is recorded in a run folder with checkpoints")
+            raise ConfigError(
+                "this source cannot branch; give a search that is recorded in a run folder with checkpoints"
+            )
         made = Driven(self.search.branch(step, **knobs), None, *self._key)
         for event in list(self.log.events):
             if getattr(event, "step", 0) <= step and not isinstance(event, Checkpoint):
@@ -202,7 +248,9 @@ class Driven(Steered):
     @property
     def space(self) -> SearchSpace | None:
         """The space of a search that has not begun, where it says it: `search.space` or `search.lab.space`."""
-        space = getattr(self.search, "space", None) or getattr(getattr(self.search, "lab", None), "space", None)
+        space = getattr(self.search, "space", None) or getattr(
+            getattr(self.search, "lab", None), "space", None
+        )
         return space if isinstance(space, SearchSpace) and len(space) else None
 
     def start(self, running: bool = True) -> None:
@@ -232,16 +280,26 @@ class Driven(Steered):
 
     def reset(self) -> None:
         if self.make is None:
-            raise ConfigError("this search was given as it is; to be able to reset, give a function that makes one")
+            raise ConfigError(
+                "this search was given as it is; to be able to reset, give a function that makes one"
+            )
         self.stop()
         made = self.make()
         with self._lock:
-            self.search, self.log, self.driver, self._odd, self._asked = made, _begun(made), None, "", []
+            self.search, self.log, self.driver, self._odd, self._asked = (
+                made,
+                _begun(made),
+                None,
+                "",
+                [],
+            )
 
     def score(self) -> None:
         """What the network is worth with its gates cut now; afterwards a search that stood still does so again."""
         if not hasattr(self.search, "score_now"):
-            raise ConfigError("this source of events has no score_now, so nothing says what it is worth")
+            raise ConfigError(
+                "this source of events has no score_now, so nothing says what it is worth"
+            )
         if asleep := not self.alive:
             self.start(running=False)
         self.driver.controls.ask(self.search.score_now)
@@ -260,9 +318,9 @@ def _begun(search) -> EventLog:
     if path is None:
         return log
     try:
-        run = Run.open(path)                         # the search's own one belongs to the thread that writes it
+        run = Run.open(path)  # the search's own one belongs to the thread that writes it
         kept, points = run.log, run.checkpoints()
-    except LabError:                                 # the search itself will say it
+    except LabError:  # the search itself will say it
         return log
     over = kept.finished and points and points[-1].step == kept.finished.step
     until = kept.seqs[-1] if over else points[-1].seq if points else 0
@@ -286,4 +344,6 @@ def source_of(given, key: Hashable = None, turn: Hashable = None) -> Recorded | 
         return Driven(given, None, key, turn)
     if callable(given):
         return Driven(None, given, key, turn)
-    raise ConfigError(f"a {type(given).__name__} is nothing a studio can show; give a search, an EventLog, a run or its folder")
+    raise ConfigError(
+        f"a {type(given).__name__} is nothing a studio can show; give a search, an EventLog, a run or its folder"
+    )

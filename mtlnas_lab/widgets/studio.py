@@ -1,4 +1,5 @@
 """The live search studio: one canvas that is redrawn in place, and the controls of the search behind it."""
+
 from __future__ import annotations
 
 import base64
@@ -20,8 +21,17 @@ from .sources import Driven, source_of
 from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
-KNOBS = ("entropy_weight", "l1_weight", "temperature", "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
-FRAMES = 4                                           # of one message, while only steps come (studio.js)
+KNOBS = (
+    "entropy_weight",
+    "l1_weight",
+    "temperature",
+    "alpha_lr",
+    "weight_lr",
+    "alpha_gates",
+    "weight_gates",
+    "force",
+)
+FRAMES = 4  # of one message, while only steps come (studio.js)
 
 
 class SearchStudio:
@@ -33,22 +43,46 @@ class SearchStudio:
     `a.beside(b)` shows two studios that stay in step.
     """
 
-    def __init__(self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0):
+    def __init__(
+        self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0
+    ):
         self._cell = _cell()
-        for earlier in list(_MADE):                  # a cell that is run again replaces what it began before
-            if self._cell[0] is not None and earlier._cell[0] == self._cell[0] and earlier._cell[1] != self._cell[1]:
+        for earlier in list(_MADE):  # a cell that is run again replaces what it began before
+            if (
+                self._cell[0] is not None
+                and earlier._cell[0] == self._cell[0]
+                and earlier._cell[1] != self._cell[1]
+            ):
                 earlier._leave()
-        self.source, self.title, self.rate, self.view = source_of(source, *self._cell), title, rate, StudioView()
+        self.source, self.title, self.rate, self.view = (
+            source_of(source, *self._cell),
+            title,
+            rate,
+            StudioView(),
+        )
         self.page = Page(self.view, self.source, title, compare)
-        self._lock, self._pulse, self._pause, self._handle, self._drawn = threading.RLock(), None, 1 / rate, None, None
-        self.box = GridBox([self.view], layout=Layout(grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
-                                                      grid_gap="12px"))
-        self._others: list[SearchStudio] = []        # that are shown beside this one
-        self._above: SearchStudio | None = None      # of a branch: the studio it is shown in
+        self._lock, self._pulse, self._pause, self._handle, self._drawn = (
+            threading.RLock(),
+            None,
+            1 / rate,
+            None,
+            None,
+        )
+        self.box = GridBox(
+            [self.view],
+            layout=Layout(
+                grid_template_columns="repeat(auto-fit, minmax(min(100%, 620px), 1fr))",
+                grid_gap="12px",
+            ),
+        )
+        self._others: list[SearchStudio] = []  # that are shown beside this one
+        self._above: SearchStudio | None = None  # of a branch: the studio it is shown in
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
         self.source.poll()
-        while self.source.reading and not live():    # a page shows what was read so far, a program waits
+        while (
+            self.source.reading and not live()
+        ):  # a page shows what was read so far, a program waits
             self.source.poll()
         self.refresh()
         _LATEST[:] = [self]
@@ -81,7 +115,9 @@ class SearchStudio:
     def turn(self, **knobs) -> SearchStudio:
         """Change knobs from the next step on. Raises LabError for a knob or a value that there is not."""
         if unknown := set(knobs) - set(KNOBS):
-            raise ConfigError(f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(KNOBS)}")
+            raise ConfigError(
+                f"there is no knob {', '.join(sorted(unknown))}; there are {', '.join(KNOBS)}"
+            )
         with self._lock:
             self.source.turn(**knobs)
         return self._answer()
@@ -92,15 +128,21 @@ class SearchStudio:
         It waits for its Start, so that more knobs can be turned; the two stay in step.
         """
         if not isinstance(self.source, Driven):
-            raise ConfigError("this search runs elsewhere or is over, so it cannot branch here; branch from its Recorded search")
+            raise ConfigError(
+                "this search runs elsewhere or is over, so it cannot branch here; branch from its Recorded search"
+            )
         what, latest = (f", {short_knobs(knobs)}" if knobs else ""), list(_LATEST)
-        made = SearchStudio(self.source.branch(step, **knobs), title=f"{self.title or 'Search'}, from step {step}{what}",
-                            compare=self.log, rate=self.rate)
+        made = SearchStudio(
+            self.source.branch(step, **knobs),
+            title=f"{self.title or 'Search'}, from step {step}{what}",
+            compare=self.log,
+            rate=self.rate,
+        )
         _LATEST[:], made._above, made.page.branched, made.page.closes = latest, self, step, True
         self.beside(made)
         made.page.forget()
         made.refresh()
-        made._watch() if self._pulse else None       # this one goes on behind it
+        made._watch() if self._pulse else None  # this one goes on behind it
         return made
 
     def beside(self, other: SearchStudio) -> SearchStudio:
@@ -118,7 +160,9 @@ class SearchStudio:
 
     def _do(self, what: str, *values) -> SearchStudio:
         if not isinstance(self.source, Driven):
-            raise ConfigError(f"this search runs elsewhere or is over, so there is nothing to {what}")
+            raise ConfigError(
+                f"this search runs elsewhere or is over, so there is nothing to {what}"
+            )
         getattr(self.source, what)(*values)
         self._watch()
         return self._answer()
@@ -143,11 +187,13 @@ class SearchStudio:
         if not log.steps or space is None:
             raise ConfigError("the search has taken no step yet, so it has found nothing; start it")
         forced, alpha = settings(log)[0]["force"], log.steps[-1].alpha
-        return Architecture(space, tuple(forced.get(str(e), a > 0) for e, a in zip(space.edges, alpha)), alpha)
+        return Architecture(
+            space, tuple(forced.get(str(e), a > 0) for e, a in zip(space.edges, alpha)), alpha
+        )
 
     def refresh(self) -> None:
         """Bring the page up to date with the log."""
-        with self._lock:                             # what a message of steps only brings is drawn bit by bit
+        with self._lock:  # what a message of steps only brings is drawn bit by bit
             self._pause = (FRAMES if self.page.refresh() else 1) / self.rate
 
     # --- threads ------------------------------------------------------------------------------------------------------
@@ -157,7 +203,7 @@ class SearchStudio:
             if self._pulse is None:
                 self._pulse = Pulse(self._beat, lambda: self.source.lull).start()
         for other in self._others:
-            if other._above is self:                 # it shows this run behind its own
+            if other._above is self:  # it shows this run behind its own
                 other._watch()
 
     def _beat(self) -> float:
@@ -166,7 +212,7 @@ class SearchStudio:
             try:
                 if self.source.poll() or self.page.behind():
                     self.refresh()
-            except Exception as error:               # a log can hold anything: the panel says it and lives on
+            except Exception as error:  # a log can hold anything: the panel says it and lives on
                 self.page.fail(error)
             if alive:
                 return self._pause
@@ -201,7 +247,9 @@ class SearchStudio:
             other.close()
         if self._above is not None:
             self._above._others.remove(self)
-            self._above.box.children = [view for view in self._above.box.children if view is not self.view]
+            self._above.box.children = [
+                view for view in self._above.box.children if view is not self.view
+            ]
         if self._pulse is not None:
             self._pulse.stop()
         if isinstance(self.source, Driven):
@@ -225,7 +273,7 @@ class SearchStudio:
                     getattr(self, what)()
             if before:
                 self.refresh()
-        except Exception as error:                   # nobody else would hear of it
+        except Exception as error:  # nobody else would hear of it
             with self._lock:
                 self.page.answer = self.page.fail(error)
 
@@ -236,12 +284,20 @@ class SearchStudio:
 
         stream = io.BytesIO()
         if self.log.steps and not self.page.refusal:
-            overview(EventLog(self.log.events), style="web-light", title=self.title or None).savefig(stream, format="png", dpi=72)
+            overview(
+                EventLog(self.log.events), style="web-light", title=self.title or None
+            ).savefig(stream, format="png", dpi=72)
         return stream.getvalue() or None
 
     def _bundle(self, picture: bytes | None) -> dict:
-        found = f"{sum(self.architecture.kept)} of {len(self.architecture.kept)} edges open" if picture and self.view.stage else ""
-        caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}" + (f": {found}" if found else "")
+        found = (
+            f"{sum(self.architecture.kept)} of {len(self.architecture.kept)} edges open"
+            if picture and self.view.stage
+            else ""
+        )
+        caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}" + (
+            f": {found}" if found else ""
+        )
         data = {**self.box._repr_mimebundle_(), "text/plain": caption}
         return data | ({"image/png": base64.b64encode(picture).decode()} if picture else {})
 
@@ -253,12 +309,14 @@ class SearchStudio:
         if not here:
             self.run()
         self._drawn, number = None, uuid.uuid4().hex
-        self._handle = display(self._bundle(None if here else self.picture()), raw=True, display_id=number)
+        self._handle = display(
+            self._bundle(None if here else self.picture()), raw=True, display_id=number
+        )
         if here:
             _interruptible()
         for one in (self, *self._others):
             if here:
-                one._watch()                         # and leaves a picture when nothing moves any more
+                one._watch()  # and leaves a picture when nothing moves any more
             elif one is not self:
                 one.show()
 
@@ -272,7 +330,7 @@ class SearchStudio:
         try:
             self._drawn = self.page.size
             self._handle.update(self._bundle(self.picture()), raw=True)
-        except Exception:                            # what a file holds may be no picture; the panel has said so
+        except Exception:  # what a file holds may be no picture; the panel has said so
             pass
 
 

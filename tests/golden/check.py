@@ -5,6 +5,7 @@
 Prints the worst error of every key and exits with 1 when one is out of tolerance. Everything runs in float64 through the
 library's public functions; what the keys mean is told in README.md beside this file.
 """
+
 from __future__ import annotations
 
 import json
@@ -28,7 +29,11 @@ def check(npz: str, yaml: str) -> dict[str, tuple[float, float]]:
     """{key: (worst error, tolerance)} for every key of the file."""
     file = np.load(npz, allow_pickle=False)
     golden = {key: file[key] for key in file.files}
-    state = {key.removeprefix("state/"): value for key, value in golden.items() if key.startswith("state/")}
+    state = {
+        key.removeprefix("state/"): value
+        for key, value in golden.items()
+        if key.startswith("state/")
+    }
     released = official.read_released(yaml)
     errors: dict[str, tuple[float, float]] = {}
 
@@ -36,9 +41,14 @@ def check(npz: str, yaml: str) -> dict[str, tuple[float, float]]:
         lab = official.from_released(state, dropout=0.0)
         lab.supernet.to(dtype)
         lab.alphas.to(dtype)
-        lab.tasks = {"segmentation": replace(lab.tasks["segmentation"], absent="zero"),
-                     "normals": replace(lab.tasks["normals"], weight=released.normals_weight,
-                                        thresholds=(11.25, 22.5, 30.0, 45.0))}
+        lab.tasks = {
+            "segmentation": replace(lab.tasks["segmentation"], absent="zero"),
+            "normals": replace(
+                lab.tasks["normals"],
+                weight=released.normals_weight,
+                thresholds=(11.25, 22.5, 30.0, 45.0),
+            ),
+        }
         return lab
 
     def compare(key: str, mine, tolerance: float = 1e-8, relative: bool = True):
@@ -55,12 +65,17 @@ def check(npz: str, yaml: str) -> dict[str, tuple[float, float]]:
             connectivity[edge.target.stage, edge.source.stage] = 1
     compare("connectivity", connectivity, 0.0)
 
-    for dtype, prefix, tolerance in ((torch.float64, "eval", 1e-8), (torch.float32, "eval32", 1e-4)):
+    for dtype, prefix, tolerance in (
+        (torch.float64, "eval", 1e-8),
+        (torch.float32, "eval32", 1e-4),
+    ):
         lab = fresh(dtype)
         lab.supernet.eval()
         for gates in {key.split("/")[1] for key in golden if key.startswith(f"{prefix}/")}:
             with torch.no_grad():
-                outputs = lab.supernet(torch.tensor(golden["image"], dtype=dtype), GATES[gates](lab.alphas.alpha))
+                outputs = lab.supernet(
+                    torch.tensor(golden["image"], dtype=dtype), GATES[gates](lab.alphas.alpha)
+                )
             for out, task in OUTPUTS.items():
                 compare(f"{prefix}/{gates}/{out}", outputs[task], tolerance)
 
@@ -75,7 +90,8 @@ def batch(golden, place: str, step: str = ""):
     normal = torch.tensor(normal, dtype=torch.float64)
     return torch.tensor(image, dtype=torch.float64), {
         "segmentation": torch.tensor(seg[:, 0].astype(np.int64)),
-        "normals": normal.masked_fill((normal == 255).all(1, keepdim=True), 0.0)}
+        "normals": normal.masked_fill((normal == 255).all(1, keepdim=True), 0.0),
+    }
 
 
 def matrix(space, values, task: str, shape) -> np.ndarray:
@@ -94,7 +110,10 @@ def _train(lab, config: SearchConfig, golden, compare):
     lab.supernet.train()
     outputs = lab.supernet(image, deterministic(alpha))
     losses = lab.loss(outputs, targets)
-    weights = {"entropy": config.entropy_weight(1, config.steps), "l1": config.l1_weight(1, config.steps)}
+    weights = {
+        "entropy": config.entropy_weight(1, config.steps),
+        "l1": config.l1_weight(1, config.steps),
+    }
     costs = torch.tensor(lab.space.costs, dtype=torch.float64) if config.l1_by_cost else 1.0
     terms = {"entropy": entropy(alpha), "l1": l1(alpha, costs)}
     total = sum(lab.tasks[task].weight * loss for task, loss in losses.items())
@@ -122,26 +141,49 @@ def _train(lab, config: SearchConfig, golden, compare):
 
 def _trajectory(lab, config: SearchConfig, golden, compare):
     """The real search, fed with the recorded batches; then the metrics of the final network under hard gates."""
-    steps = 1 + max(int(key.rsplit("/", 1)[1]) for key in golden if key.startswith("traj/net1_alphas/"))
-    batches = {place: [batch(golden, f"traj/{place}/", f"/{t}") for t in range(steps)] for place in ("search", "train")}
-    search = Search(lab, replace(config, alpha_gates="deterministic", weight_gates="deterministic", evaluate_every=0),
-                    weight_batches=iter(batches["train"]), alpha_batches=iter(batches["search"]))
+    steps = 1 + max(
+        int(key.rsplit("/", 1)[1]) for key in golden if key.startswith("traj/net1_alphas/")
+    )
+    batches = {
+        place: [batch(golden, f"traj/{place}/", f"/{t}") for t in range(steps)]
+        for place in ("search", "train")
+    }
+    search = Search(
+        lab,
+        replace(
+            config, alpha_gates="deterministic", weight_gates="deterministic", evaluate_every=0
+        ),
+        weight_batches=iter(batches["train"]),
+        alpha_batches=iter(batches["search"]),
+    )
     seen = []
     for t in range(steps):
         event = search.step()
         loss1, loss2 = event.loss["segmentation"], event.loss["normals"]
-        seen.append([search.objective.item(), loss1 + lab.tasks["normals"].weight * loss2, loss1, loss2])
+        seen.append(
+            [search.objective.item(), loss1 + lab.tasks["normals"].weight * loss2, loss1, loss2]
+        )
         for net, task in official.NETS.items():
             key, edges = f"traj/{net}_alphas/{t}", golden["connectivity"] != 0
             golden[key] = np.where(edges, golden[key], 0.0)
             compare(key, matrix(lab.space, event.alpha, task, edges.shape), relative=False)
     compare("traj/losses", seen)
     theirs = json.loads(str(golden["metrics"]))
-    scores = evaluate(lab.supernet, lab.derive().kept, lab.tasks, batches["search"] + batches["train"])
+    scores = evaluate(
+        lab.supernet, lab.derive().kept, lab.tasks, batches["search"] + batches["train"]
+    )
     seg, normals = scores["segmentation"], scores["normals"]
-    mine = {"Mean IoU": seg["miou"], "Pixel Acc": seg["pixel_accuracy"], "Mean": normals["mean_angle"],
-            "Median": normals["median_angle"], "RMSE": normals["rmse_angle"], "11.25": 100 * normals["within_11"],
-            "22.5": 100 * normals["within_22"], "30": 100 * normals["within_30"], "45": 100 * normals["within_45"]}
+    mine = {
+        "Mean IoU": seg["miou"],
+        "Pixel Acc": seg["pixel_accuracy"],
+        "Mean": normals["mean_angle"],
+        "Median": normals["median_angle"],
+        "RMSE": normals["rmse_angle"],
+        "11.25": 100 * normals["within_11"],
+        "22.5": 100 * normals["within_22"],
+        "30": 100 * normals["within_30"],
+        "45": 100 * normals["within_45"],
+    }
     for name, value in theirs.items():
         golden[f"metrics/{name}"] = value
         compare(f"metrics/{name}", mine[name], 1e-6)
@@ -154,9 +196,13 @@ def main(arguments: list[str]) -> int:
     errors = check(*arguments)
     width = max(map(len, errors))
     for key, (error, tolerance) in errors.items():
-        print(f"{key:{width}}  {error:8.1e}  {'ok' if error <= tolerance else f'ABOVE {tolerance:g}'}")
+        print(
+            f"{key:{width}}  {error:8.1e}  {'ok' if error <= tolerance else f'ABOVE {tolerance:g}'}"
+        )
     bad = [key for key, (error, tolerance) in errors.items() if not error <= tolerance]
-    print(f"{len(errors)} keys, {len(bad)} out of tolerance" + (f": {', '.join(bad)}" if bad else ""))
+    print(
+        f"{len(errors)} keys, {len(bad)} out of tolerance" + (f": {', '.join(bad)}" if bad else "")
+    )
     return bool(bad)
 
 

@@ -1,4 +1,5 @@
 """Small explorers, each a page for one idea, alone in a cell. What reacts at once is computed in the page."""
+
 from .browser import PredictionBrowser
 from .microscope import EdgeMicroscope, descend, phase, tipping
 from .relaxed import RelaxationExplorer, concrete, uniform
@@ -7,6 +8,16 @@ from .spaces import SpaceExplorer, fusion_weights
 from .toggler import EdgeToggler
 
 __all__ = [
-    "EdgeMicroscope", "EdgeToggler", "PredictionBrowser", "RelaxationExplorer", "ReplayScrubber", "SpaceExplorer",
-    "concrete", "descend", "fusion_weights", "phase", "tipping", "uniform",
+    "EdgeMicroscope",
+    "EdgeToggler",
+    "PredictionBrowser",
+    "RelaxationExplorer",
+    "ReplayScrubber",
+    "SpaceExplorer",
+    "concrete",
+    "descend",
+    "fusion_weights",
+    "phase",
+    "tipping",
+    "uniform",
 ]

@@ -1,4 +1,5 @@
 """What the explorers share: a small page, its state in synced traits, and a still twin where no widget can live."""
+
 from __future__ import annotations
 
 import base64
@@ -25,8 +26,10 @@ def page(name: str) -> str:
 class Explorer(anywidget.AnyWidget):
     """A page that is its own widget. Handlers may run in any thread and hold `_lock` while they change state."""
 
-    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("../studio.css", "explorers.css"))
-    message = traitlets.Unicode("").tag(sync=True)   # one line, for what went wrong
+    _css = "\n".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("../studio.css", "explorers.css")
+    )
+    message = traitlets.Unicode("").tag(sync=True)  # one line, for what went wrong
 
     def __init__(self, **state):
         self._lock = threading.RLock()
@@ -49,7 +52,9 @@ class Explorer(anywidget.AnyWidget):
             figure.set_dpi(DPI)
             figure.canvas.draw()
         pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        return _png((pixels / 17).round().astype(np.uint8) * 17)       # 16 levels a channel: half the bytes
+        return _png(
+            (pixels / 17).round().astype(np.uint8) * 17
+        )  # 16 levels a channel: half the bytes
 
     def _repr_mimebundle_(self, **options):
         data, *metadata = super()._repr_mimebundle_(**options)
@@ -63,7 +68,9 @@ def colours(image) -> np.ndarray:
     """`image` as it must be, (H, W, 3) uint8, or a ConfigError."""
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise ConfigError(f"a picture of shape {array.shape}, {array.dtype}; give (height, width, 3) of uint8")
+        raise ConfigError(
+            f"a picture of shape {array.shape}, {array.dtype}; give (height, width, 3) of uint8"
+        )
     return array
 
 

@@ -1,4 +1,5 @@
 """Image, truth, prediction and error of each task, before and after: one image at a time."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,10 @@ class PredictionBrowser(Explorer):
 
     def __init__(self, items: Sequence[Mapping], at: int = 0):
         if not hasattr(items, "__getitem__") or not hasattr(items, "__len__") or not len(items):
-            raise ConfigError(f"a {type(items).__name__} without items cannot be browsed; give a list of "
-                              '{"image": …, "tasks": {task: {"truth": …, "prediction": …}}}')
+            raise ConfigError(
+                f"a {type(items).__name__} without items cannot be browsed; give a list of "
+                '{"image": …, "tasks": {task: {"truth": …, "prediction": …}}}'
+            )
         if not (isinstance(at, int) and 0 <= at < len(items)):
             raise ConfigError(f"there is no item {at!r}; items are 0 to {len(items) - 1}")
         self.items = items
@@ -36,32 +39,61 @@ class PredictionBrowser(Explorer):
     def _read(self, at: int) -> tuple[dict, dict]:
         """(what the page shows, {task: {column: (picture or None, text)}}) of an item."""
         item = self.items[at]
-        if not isinstance(item, Mapping) or not isinstance(item.get("tasks"), Mapping) or "image" not in item:
-            raise ConfigError(f'item {at} is no {{"image": …, "tasks": {{task: {{column: picture}}}}}}')
-        cells = {str(task): {str(column): _cell(value) for column, value in row.items()}
-                 for task, row in item["tasks"].items()}
-        shown = [[task, [[column, "" if picture is None else address(picture), text]
-                         for column, (picture, text) in row.items()]] for task, row in cells.items()]
+        if (
+            not isinstance(item, Mapping)
+            or not isinstance(item.get("tasks"), Mapping)
+            or "image" not in item
+        ):
+            raise ConfigError(
+                f'item {at} is no {{"image": …, "tasks": {{task: {{column: picture}}}}}}'
+            )
+        cells = {
+            str(task): {str(column): _cell(value) for column, value in row.items()}
+            for task, row in item["tasks"].items()
+        }
+        shown = [
+            [
+                task,
+                [
+                    [column, "" if picture is None else address(picture), text]
+                    for column, (picture, text) in row.items()
+                ],
+            ]
+            for task, row in cells.items()
+        ]
         self._image = colours(item["image"])
-        return {"title": str(item.get("title", f"image {at}")), "image": address(self._image), "tasks": shown}, cells
+        return {
+            "title": str(item.get("title", f"image {at}")),
+            "image": address(self._image),
+            "tasks": shown,
+        }, cells
 
     def _changed(self, change) -> None:
         with self._lock:
             try:
                 if not 0 <= self.at < len(self.items):
-                    raise ConfigError(f"there is no item {self.at}; items are 0 to {len(self.items) - 1}")
+                    raise ConfigError(
+                        f"there is no item {self.at}; items are 0 to {len(self.items) - 1}"
+                    )
                 (self.item, self._cells), self.message = self._read(self.at), ""
             except LabError as error:
                 self.message = str(error)[:500]
-            except Exception as error:                # items may be computed by anybody
+            except Exception as error:  # items may be computed by anybody
                 self.message = f"{type(error).__name__}: {error}"[:500]
 
     def caption(self) -> str:
         return f"{self.item['title']} ({self.at + 1} of {self.count}): " + ", ".join(
-            f"{task} {column} {text}" for task, row in self._cells.items() for column, (_, text) in row.items() if text)
+            f"{task} {column} {text}"
+            for task, row in self._cells.items()
+            for column, (_, text) in row.items()
+            if text
+        )
 
     def figure(self, look):
-        count, columns = len(self._cells), 1 + max((len(row) for row in self._cells.values()), default=0)
+        count, columns = (
+            len(self._cells),
+            1 + max((len(row) for row in self._cells.values()), default=0),
+        )
         figure = look.figure(count * (look.width / columns + 10), layout="constrained")
         for i, (task, row) in enumerate(self._cells.items()):
             cells = [("image", (self._image, "") if i == 0 else (None, "")), *row.items()]
@@ -71,7 +103,11 @@ class PredictionBrowser(Explorer):
                 if picture is not None:
                     ax.imshow(picture, interpolation="nearest")
                 if k or i == 0:
-                    ax.set_title(f"{task}\n{column} {text}" if k else column, fontsize=look.small, weight="normal")
+                    ax.set_title(
+                        f"{task}\n{column} {text}" if k else column,
+                        fontsize=look.small,
+                        weight="normal",
+                    )
         return figure
 
 

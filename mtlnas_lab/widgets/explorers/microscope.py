@@ -1,4 +1,5 @@
 """One candidate edge under the microscope: two forces on its α, and the point from which it tips to 0 or to 1."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +10,7 @@ from ...viz.curves import edge_entropy, gates, read_log
 from ..frame import frame, space_of, stage
 from .base import Explorer, page
 
-EDGES, STEPS = 48, 300       # without a log: the edges of the paper's VGG-16 space
+EDGES, STEPS = 48, 300  # without a log: the edges of the paper's VGG-16 space
 
 
 def phase(alpha, gradient: float, weight: float, edges: int = 1) -> dict[str, np.ndarray]:
@@ -22,8 +23,13 @@ def phase(alpha, gradient: float, weight: float, edges: int = 1) -> dict[str, np
     alpha = np.asarray(alpha, dtype=float)
     p = gates(alpha)
     tasks, entropy = gradient * p * (1 - p), -weight / max(edges, 1) * alpha * p * (1 - p)
-    return {"p": p, "entropy": edge_entropy(alpha), "tasks": tasks, "entropy_gradient": entropy,
-            "speed": -(tasks + entropy)}
+    return {
+        "p": p,
+        "entropy": edge_entropy(alpha),
+        "tasks": tasks,
+        "entropy_gradient": entropy,
+        "speed": -(tasks + entropy),
+    }
 
 
 def tipping(gradient: float, weight: float, edges: int = 1) -> float | None:
@@ -31,7 +37,9 @@ def tipping(gradient: float, weight: float, edges: int = 1) -> float | None:
     return gradient * edges / weight if weight > 0 else None
 
 
-def descend(alpha: float, gradient: float, weight: float, rate: float, steps: int, edges: int = 1) -> np.ndarray:
+def descend(
+    alpha: float, gradient: float, weight: float, rate: float, steps: int, edges: int = 1
+) -> np.ndarray:
     """(steps + 1,) α under plain gradient descent with learning rate `rate`."""
     path = np.empty(steps + 1)
     path[0] = alpha
@@ -49,17 +57,17 @@ class EdgeMicroscope(Explorer):
     """
 
     _esm = page("microscope")
-    alpha = traitlets.Float(0.8).tag(sync=True)           # where it starts
-    gradient = traitlets.Float(0.1).tag(sync=True)        # ∂L/∂z
-    weight = traitlets.Float(10.0).tag(sync=True)         # λ
+    alpha = traitlets.Float(0.8).tag(sync=True)  # where it starts
+    gradient = traitlets.Float(0.1).tag(sync=True)  # ∂L/∂z
+    weight = traitlets.Float(10.0).tag(sync=True)  # λ
     rate = traitlets.Float(2.0).tag(sync=True)
-    begin = traitlets.Int(0).tag(sync=True)               # the descent goes from this step
-    steps = traitlets.Int(STEPS).tag(sync=True)           # to this one
-    edges = traitlets.Int(EDGES).tag(sync=True)           # E
-    edge = traitlets.Int(-1).tag(sync=True)               # of the log
+    begin = traitlets.Int(0).tag(sync=True)  # the descent goes from this step
+    steps = traitlets.Int(STEPS).tag(sync=True)  # to this one
+    edges = traitlets.Int(EDGES).tag(sync=True)  # E
+    edge = traitlets.Int(-1).tag(sync=True)  # of the log
     stage = traitlets.Dict().tag(sync=True)
     frame = traitlets.Bytes(b"").tag(sync=True)
-    known = traitlets.List().tag(sync=True)               # each edge's [α at `begin`, ∂L/∂z fitted to its log]
+    known = traitlets.List().tag(sync=True)  # each edge's [α at `begin`, ∂L/∂z fitted to its log]
 
     def __init__(self, log_or_run=None, edge=None, *, edges: int = EDGES):
         self.history = None
@@ -71,21 +79,32 @@ class EdgeMicroscope(Explorer):
         self.history = log = read_log(log_or_run)
         space = space_of(log)
         if not log.steps or space is None:
-            raise RunError("this log has no step with edges, so there is no edge to look at; give the log of a search")
+            raise RunError(
+                "this log has no step with edges, so there is no edge to look at; give the log of a search"
+            )
         slope = np.nan_to_num(gates(log.alpha) * (1 - gates(log.alpha)))
         grad = np.nan_to_num(log.alpha_grad, posinf=0, neginf=0)
         fitted = (grad * slope).sum(0) / np.maximum((slope * slope).sum(0), 1e-12)
         weight = np.nan_to_num(log.column("entropy_weight"))
-        row = int(np.argmax(weight > 0))                     # 0 where λ never comes on
-        super().__init__(edges=len(space), stage=stage(space), frame=frame(log), rate=1.0, weight=float(weight.max()),
-                         begin=int(log.steps[row].step), steps=int(log.steps[-1].step),
-                         known=np.stack([np.nan_to_num(log.alpha[row]), fitted], 1).round(8).tolist())
+        row = int(np.argmax(weight > 0))  # 0 where λ never comes on
+        super().__init__(
+            edges=len(space),
+            stage=stage(space),
+            frame=frame(log),
+            rate=1.0,
+            weight=float(weight.max()),
+            begin=int(log.steps[row].step),
+            steps=int(log.steps[-1].step),
+            known=np.stack([np.nan_to_num(log.alpha[row]), fitted], 1).round(8).tolist(),
+        )
         self.choose(int(np.abs(fitted).argmax()) if edge is None else edge)
 
     def choose(self, edge) -> EdgeMicroscope:
         """Look at another edge of the log."""
         if self.history is None:
-            raise ConfigError("there is no log to choose an edge of; give one: EdgeMicroscope(log, edge)")
+            raise ConfigError(
+                "there is no log to choose an edge of; give one: EdgeMicroscope(log, edge)"
+            )
         space, number = self.history.space, edge
         if not isinstance(edge, int):
             number = space.index(edge)
@@ -97,14 +116,22 @@ class EdgeMicroscope(Explorer):
 
     def path(self) -> np.ndarray:
         """(steps − begin + 1,) α as it is shown."""
-        return descend(self.alpha, self.gradient, self.weight, self.rate, self.steps - self.begin, self.edges)
+        return descend(
+            self.alpha, self.gradient, self.weight, self.rate, self.steps - self.begin, self.edges
+        )
 
     def caption(self) -> str:
         tip = tipping(self.gradient, self.weight, self.edges)
         name = f"Edge {self.stage['names'][self.edge]}" if self.stage else "One edge"
-        return (f"{name}: from α = {self.alpha:.2f} (σ = {gates(self.alpha):.2f}) under λ = {self.weight:.3g} the gate "
-                f"is {gates(self.path()[-1]):.2f} after {self.steps - self.begin} steps of gradient descent; "
-                + ("without the entropy term nothing tips" if tip is None else f"it tips at α = {tip:.2f}"))
+        return (
+            f"{name}: from α = {self.alpha:.2f} (σ = {gates(self.alpha):.2f}) under λ = {self.weight:.3g} the gate "
+            f"is {gates(self.path()[-1]):.2f} after {self.steps - self.begin} steps of gradient descent; "
+            + (
+                "without the entropy term nothing tips"
+                if tip is None
+                else f"it tips at α = {tip:.2f}"
+            )
+        )
 
     def figure(self, look):
         figure = look.figure(0.32 * look.width, layout="constrained")
@@ -115,7 +142,13 @@ class EdgeMicroscope(Explorer):
         found = phase(alpha, self.gradient, self.weight, self.edges)
         left.plot(alpha, found["speed"], color=look.ink, label="sum, dα/dt")
         left.plot(alpha, -found["tasks"], "--", color=look.task_colors[0], label="tasks −∂L/∂α")
-        left.plot(alpha, -found["entropy_gradient"], ":", color=look.task_colors[5], label="entropy −∂(λH)/∂α")
+        left.plot(
+            alpha,
+            -found["entropy_gradient"],
+            ":",
+            color=look.task_colors[5],
+            label="entropy −∂(λH)/∂α",
+        )
         tip = tipping(self.gradient, self.weight, self.edges)
         if tip is not None and abs(tip) <= end:
             left.plot(tip, 0, "o", mfc=look.paper, mec=look.ink, label="tips here")
@@ -124,9 +157,13 @@ class EdgeMicroscope(Explorer):
         left.set(xlabel="α", ylabel="pull on α", title="Forces on one α")
         left.legend()
         if self.history:
-            right.plot(self.history.column("step"), gates(journey), "--", color=look.soft, label="recorded")
+            right.plot(
+                self.history.column("step"), gates(journey), "--", color=look.soft, label="recorded"
+            )
         path = self.path()
-        right.plot(self.begin + np.arange(len(path)), gates(path), color=look.ink, label="gradient descent")
+        right.plot(
+            self.begin + np.arange(len(path)), gates(path), color=look.ink, label="gradient descent"
+        )
         right.set(xlabel="step", ylabel="gate σ(α)", ylim=(-0.03, 1.03), title="Where it goes")
         right.legend()
         return figure

@@ -1,4 +1,5 @@
 """Open and shut edges of a trained supernet by hand: what does each one bring to both tasks?"""
+
 from __future__ import annotations
 
 import math
@@ -32,21 +33,30 @@ class EdgeToggler(Explorer):
     stage = traitlets.Dict().tag(sync=True)
     gates = traitlets.List(traitlets.Bool()).tag(sync=True)
     start = traitlets.List(traitlets.Bool()).tag(sync=True)
-    rows = traitlets.List().tag(sync=True)                # [task, metric, value, difference or None, verdict]
-    pictures = traitlets.List().tag(sync=True)            # [name, address]
-    told = traitlets.Unicode("").tag(sync=True)           # what was changed since the state before
+    rows = traitlets.List().tag(sync=True)  # [task, metric, value, difference or None, verdict]
+    pictures = traitlets.List().tag(sync=True)  # [name, address]
+    told = traitlets.Unicode("").tag(sync=True)  # what was changed since the state before
     note = traitlets.Unicode("").tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
-    seconds = traitlets.Float(0.0).tag(sync=True)         # that a look takes
+    seconds = traitlets.Float(0.0).tag(sync=True)  # that a look takes
 
     def __init__(self, look: Look, space: SearchSpace, start: Sequence[bool] | None = None):
         if not callable(look):
-            raise ConfigError(f"look is a {type(look).__name__}; give a function of the gates, as look_at(lab)")
+            raise ConfigError(
+                f"look is a {type(look).__name__}; give a function of the gates, as look_at(lab)"
+            )
         if not isinstance(space, SearchSpace) or not len(space):
-            raise ConfigError(f"{space!r:.80} has no edges to open and shut; give the supernet's search space")
-        gates = [bool(gate) for gate in ((True,) * len(space) if start is None else getattr(start, "kept", start))]
+            raise ConfigError(
+                f"{space!r:.80} has no edges to open and shut; give the supernet's search space"
+            )
+        gates = [
+            bool(gate)
+            for gate in ((True,) * len(space) if start is None else getattr(start, "kept", start))
+        ]
         if len(gates) != len(space):
-            raise ConfigError(f"{len(gates)} gates to start with for {len(space)} edges; give one for each edge")
+            raise ConfigError(
+                f"{len(gates)} gates to start with for {len(space)} edges; give one for each edge"
+            )
         self.look, self.space, self._shown, self._thread = look, space, None, None
         super().__init__(stage=stage(space), gates=gates, start=gates)
         self._show(gates, self._asked(gates))
@@ -55,7 +65,9 @@ class EdgeToggler(Explorer):
     @traitlets.validate("gates")
     def _right_length(self, proposal):
         if len(proposal["value"]) != len(self.space):
-            raise traitlets.TraitError(f"{len(proposal['value'])} gates for {len(self.space)} edges; give one for each")
+            raise traitlets.TraitError(
+                f"{len(proposal['value'])} gates for {len(self.space)} edges; give one for each"
+            )
         return proposal["value"]
 
     def _asked(self, gates: list[bool]) -> Mapping:
@@ -63,14 +75,24 @@ class EdgeToggler(Explorer):
         begun = time.perf_counter()
         found = self.look(list(gates))
         try:
-            scores = {str(task): {str(metric): float(value) for metric, value in values.items()}
-                      for task, values in found["scores"].items()}
-            pictures = {str(name): colours(array) for name, array in found.get("pictures", {}).items()}
+            scores = {
+                str(task): {str(metric): float(value) for metric, value in values.items()}
+                for task, values in found["scores"].items()
+            }
+            pictures = {
+                str(name): colours(array) for name, array in found.get("pictures", {}).items()
+            }
         except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError('look gave no scores; it must return {"scores": {task: {metric: value}}, '
-                              f'"pictures": {{name: array}}}}, not this ({error!r:.80})') from None
-        return {"scores": scores, "pictures": pictures, "caption": str(found.get("caption", "")),
-                "seconds": time.perf_counter() - begun}
+            raise ConfigError(
+                'look gave no scores; it must return {"scores": {task: {metric: value}}, '
+                f'"pictures": {{name: array}}}}, not this ({error!r:.80})'
+            ) from None
+        return {
+            "scores": scores,
+            "pictures": pictures,
+            "caption": str(found.get("caption", "")),
+            "seconds": time.perf_counter() - begun,
+        }
 
     def _changed(self, change) -> None:
         if not live():
@@ -88,10 +110,10 @@ class EdgeToggler(Explorer):
                 found, wrong = self._asked(gates), ""
             except LabError as error:
                 found, wrong = None, str(error)
-            except Exception as error:                    # look can be anybody's
+            except Exception as error:  # look can be anybody's
                 found, wrong = None, f"{type(error).__name__}: {error}"
             with self._lock:
-                if gates != list(self.gates):             # clicked meanwhile
+                if gates != list(self.gates):  # clicked meanwhile
                     continue
                 self.message = wrong[:500]
                 if found:
@@ -107,27 +129,47 @@ class EdgeToggler(Explorer):
 
     def _show(self, gates: list[bool], found: Mapping) -> None:
         before = self._shown or (gates, found)
-        self.rows = [row(task, metric, value, before[1]["scores"].get(task, {}).get(metric))
-                     for task, values in found["scores"].items() for metric, value in values.items()]
+        self.rows = [
+            row(task, metric, value, before[1]["scores"].get(task, {}).get(metric))
+            for task, values in found["scores"].items()
+            for metric, value in values.items()
+        ]
         self.pictures = [[name, address(array)] for name, array in found["pictures"].items()]
-        flipped = [f"{'opened' if gates[i] else 'shut'} {edge}" for i, edge in enumerate(self.space.edges)
-                   if gates[i] != before[0][i]]
-        self.told = ", ".join(flipped[:3]) + (f" and {len(flipped) - 3} more" if len(flipped) > 3 else "")
-        self.note, self.seconds, self._shown = found["caption"], round(found["seconds"], 3), (gates, found)
+        flipped = [
+            f"{'opened' if gates[i] else 'shut'} {edge}"
+            for i, edge in enumerate(self.space.edges)
+            if gates[i] != before[0][i]
+        ]
+        self.told = ", ".join(flipped[:3]) + (
+            f" and {len(flipped) - 3} more" if len(flipped) > 3 else ""
+        )
+        self.note, self.seconds, self._shown = (
+            found["caption"],
+            round(found["seconds"], 3),
+            (gates, found),
+        )
 
     def caption(self) -> str:
         return f"{sum(self.gates)} of {len(self.gates)} edges open: {', '.join(self._lines())}"
 
     def _lines(self) -> list[str]:
-        return [f"{task} {metric} {value:.3g}" for task, metric, value, *_ in self.rows if value is not None]
+        return [
+            f"{task} {metric} {value:.3g}"
+            for task, metric, value, *_ in self.rows
+            if value is not None
+        ]
 
     def figure(self, look):
         pictures = self._shown[1]["pictures"]
         figure = look.figure((0.55 if pictures else 0.42) * look.width, layout="constrained")
         above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1))
         figure.canvas.draw()
-        plot_fusion_graph(Architecture(self.space, tuple(self.gates)), above.add_axes((0, 0, 1, 1)), style=STYLE,
-                          title=f"{sum(self.gates)} of {len(self.gates)} edges open")
+        plot_fusion_graph(
+            Architecture(self.space, tuple(self.gates)),
+            above.add_axes((0, 0, 1, 1)),
+            style=STYLE,
+            title=f"{sum(self.gates)} of {len(self.gates)} edges open",
+        )
         axes = below.subplots(1, len(pictures) + 1, squeeze=False)[0]
         for ax, (name, array) in zip(axes, pictures.items()):
             ax.imshow(array, interpolation="nearest")
@@ -146,5 +188,13 @@ def row(task: str, metric: str, value: float, before: float | None) -> list:
     if before is None or not math.isfinite(before):
         return [task, name, value, None, ""]
     change = value - before
-    verdict = "same" if abs(change) < 1e-9 else "better" if change * better > 0 else "worse" if better else ""
+    verdict = (
+        "same"
+        if abs(change) < 1e-9
+        else "better"
+        if change * better > 0
+        else "worse"
+        if better
+        else ""
+    )
     return [task, name, value, change, verdict]
