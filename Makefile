@@ -37,7 +37,9 @@ demo: $(READY)  ## a short search without a browser, into runs/demo (removes the
 	@if [ -e runs/demo ]; then echo "removing the earlier runs/demo"; rm -rf runs/demo; fi
 	$(BIN)/mtlnas-lab search --out runs/demo --steps $(STEPS) $(ARGS)
 
-test: $(READY)  ## the tests and every notebook in its fast mode
+test: $(READY)  ## style, the tests and every notebook in its fast mode
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
 	$(PYTEST) -m "not slow" --nbmake --nbmake-timeout=300 $(ARGS) tests notebooks
 
 test-slow: $(READY)  ## the tests that take longer

@@ -193,11 +193,10 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
                     time.sleep(2e-4) or real(args[0], args[1][cut:])
                 )
 
-            with Faulty(lambda count: pieces, in_pieces):
-                with Run.resume(path) as run:
-                    for number in range(first, first + 200):
-                        os.write(ack, struct.pack("<QQ", run.append(step(number)), number))
-                        time.sleep(own.random() * 4e-4)
+            with Faulty(lambda count: pieces, in_pieces), Run.resume(path) as run:
+                for number in range(first, first + 200):
+                    os.write(ack, struct.pack("<QQ", run.append(step(number)), number))
+                    time.sleep(own.random() * 4e-4)
 
         return write
 
@@ -222,7 +221,7 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
             tally.hit("torn tails", bool(data) and not data.endswith(b"\n"))
         with Run.resume(path) as run:
             last = run.append(step(100_000))
-        found = {seq: event for seq, event in read_lines((path / "events.jsonl").read_bytes())[0]}
+        found = dict(read_lines((path / "events.jsonl").read_bytes())[0])
         missing = [
             seq for seq, number in acked.items() if getattr(found.get(seq), "step", None) != number
         ]

@@ -3,6 +3,7 @@
 Searches are the two recorded ones of data_samples/runs, where they are; else, and for spaces that nobody has searched
 here, α is made up, and the caption says so.
 """
+
 import inspect
 import sys
 from pathlib import Path
@@ -58,19 +59,40 @@ def made_up_search(space, steps=400, weight=10.0):
     for step in range(1, steps + 1):
         now = weight * min(max(step / steps - 0.3, 0) / 0.4, 1)
         p = 1 / (1 + np.exp(-alpha))
-        alpha = alpha + drift + random.normal(0, 0.02, len(space)) + 0.008 * now * alpha * p * (1 - p)
+        alpha = (
+            alpha + drift + random.normal(0, 0.02, len(space)) + 0.008 * now * alpha * p * (1 - p)
+        )
         p = 1 / (1 + np.exp(-alpha))
         entropy = float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
         if step == round(0.3 * steps):
             events.append(Turned(step, {"entropy_weight": weight}))
-        loss = {task: float((1.5 + i) * (0.4 + np.exp(-4 * step / steps)) + random.normal(0, 0.1))
-                for i, task in enumerate(space.tasks)}
-        events.append(Step(step, tuple(alpha), (0.0,) * len(alpha), loss, entropy, entropy / np.log(2), now,
-                           0, 1, 0, 0))
+        loss = {
+            task: float((1.5 + i) * (0.4 + np.exp(-4 * step / steps)) + random.normal(0, 0.1))
+            for i, task in enumerate(space.tasks)
+        }
+        events.append(
+            Step(
+                step,
+                tuple(alpha),
+                (0.0,) * len(alpha),
+                loss,
+                entropy,
+                entropy / np.log(2),
+                now,
+                0,
+                1,
+                0,
+                0,
+            )
+        )
         if step % (steps // 8) == 0:
-            score = {gates: {"segmentation": {"miou": 0.05 + 0.12 * step / steps - cost * entropy},
-                             "normals": {"mean_angle": 40 - 8 * step / steps + 20 * cost * entropy}}
-                     for gates, cost in (("soft", 0), ("hard", 0.05), ("hard_recalibrated", 0.02))}
+            score = {
+                gates: {
+                    "segmentation": {"miou": 0.05 + 0.12 * step / steps - cost * entropy},
+                    "normals": {"mean_angle": 40 - 8 * step / steps + 20 * cost * entropy},
+                }
+                for gates, cost in (("soft", 0), ("hard", 0.05), ("hard_recalibrated", 0.02))
+            }
             events.append(Evaluated(step, score))
     return EventLog(events)
 
@@ -111,13 +133,17 @@ def three_tasks():
 def three_tasks_by_source():
     """The same, coloured by the task an edge comes from."""
     three = space("segmentation normals depth")
-    return GraphFigure(fusion_graph(three, late(three, share=0.35)), style="paper-double", color="source")
+    return GraphFigure(
+        fusion_graph(three, late(three, share=0.35)), style="paper-double", color="source"
+    )
 
 
 def five_tasks():
     """Five tasks × 16 stages, 720 candidate edges, the kept ones shown. Made-up α."""
     five = space("segmentation normals depth edges room", RESNET)
-    return GraphFigure(fusion_graph(five, late(five, share=0.15)), style="paper-double", dropped="hide")
+    return GraphFigure(
+        fusion_graph(five, late(five, share=0.15)), style="paper-double", dropped="hide"
+    )
 
 
 def resnet50():
@@ -136,7 +162,9 @@ def released():
     """From a state dict of the released implementation (the narrow one of the golden tests; α as they are there)."""
     with np.load(ROOT / "tests" / "golden" / "mtlnas_vgg16_narrow.npz", allow_pickle=False) as file:
         lab = from_released({key[6:]: file[key] for key in file.files if key.startswith("state/")})
-    return GraphFigure(fusion_graph(lab.space, lab.alphas.alpha.tolist()), title="Released names, narrow VGG-16")
+    return GraphFigure(
+        fusion_graph(lab.space, lab.alphas.alpha.tolist()), title="Released names, narrow VGG-16"
+    )
 
 
 def dark():
@@ -146,30 +174,47 @@ def dark():
 
 def dragged():
     """Nodes where somebody put them: a layout, as the figure studio saves it, is one argument of every export."""
-    layout = {"segmentation:12": (15.6, 0.25), "normals:12": (15.6, -1.25), "segmentation:0": (-0.4, 0.25)}
+    layout = {
+        "segmentation:12": (15.6, 0.25),
+        "normals:12": (15.6, -1.25),
+        "segmentation:0": (-0.4, 0.25),
+    }
     return GraphFigure(fusion_graph(recorded()), layout=layout, dropped="hide", color="source")
 
 
 def threshold():
     """Halfway through a search, only what is above ⅔."""
-    return GraphFigure(fusion_graph(recorded(), step=250), threshold=2 / 3, title="after 250 of 500 steps, σ(α) > ⅔")
+    return GraphFigure(
+        fusion_graph(recorded(), step=250),
+        threshold=2 / 3,
+        title="after 250 of 500 steps, σ(α) > ⅔",
+    )
 
 
 def consensus():
     """Five runs: the share of them that keep an edge as width. Made-up α."""
-    runs = [derive(space(), late(space()) + np.random.default_rng(seed).normal(0, 2.5, 48)) for seed in range(5)]
-    return GraphFigure(consensus_graph(runs), title=f"5 runs, stability {stability(runs)['stability']:.2f}")
+    runs = [
+        derive(space(), late(space()) + np.random.default_rng(seed).normal(0, 2.5, 48))
+        for seed in range(5)
+    ]
+    return GraphFigure(
+        consensus_graph(runs), title=f"5 runs, stability {stability(runs)['stability']:.2f}"
+    )
 
 
 def difference():
     """What two searches keep differently. Made-up α."""
-    first, second = (derive(space(), late(space()) + np.random.default_rng(s).normal(0, 2.5, 48)) for s in (0, 1))
+    first, second = (
+        derive(space(), late(space()) + np.random.default_rng(s).normal(0, 2.5, 48)) for s in (0, 1)
+    )
     return GraphFigure(difference_graph(first, second, ("λ = 10", "λ = 0")))
 
 
 def multiples():
     """Small multiples in one layout. Made-up α."""
-    return small_multiples({f"seed {seed}": derive(space(), late(space(), seed)) for seed in range(4)})
+    return small_multiples(
+        {f"seed {seed}": derive(space(), late(space(), seed)) for seed in range(4)}
+    )
 
 
 def film():
@@ -181,7 +226,9 @@ def hostile_names():
     """Whatever the tasks are called."""
     names = r"50%_of_$x^2$_&_#1 <script>alert(1)</script> 😀 שלום " + "a" * 60
     five = space(names)
-    return GraphFigure(fusion_graph(five, late(five, share=0.1)), style="paper-double", dropped="hide")
+    return GraphFigure(
+        fusion_graph(five, late(five, share=0.1)), style="paper-double", dropped="hide"
+    )
 
 
 def nothing_kept():
@@ -219,11 +266,36 @@ def words():
     return "\n".join(to_markdown(explain(derive(space(), late(space())))).splitlines()[:8])
 
 
-SVG = (vgg16, vgg16_undecided, candidates, split, three_tasks, three_tasks_by_source, five_tasks, resnet50,
-       unlike_backbones, released, dark, dragged, threshold, consensus, difference, multiples, film, hostile_names,
-       nothing_kept)
-PICTURES = {**dict.fromkeys(SVG, "svg"), search: "png", graph_and_heat_map: "png", heat: "png", collapse: "png",
-            moving: "gif", words: "md"}
+SVG = (
+    vgg16,
+    vgg16_undecided,
+    candidates,
+    split,
+    three_tasks,
+    three_tasks_by_source,
+    five_tasks,
+    resnet50,
+    unlike_backbones,
+    released,
+    dark,
+    dragged,
+    threshold,
+    consensus,
+    difference,
+    multiples,
+    film,
+    hostile_names,
+    nothing_kept,
+)
+PICTURES = {
+    **dict.fromkeys(SVG, "svg"),
+    search: "png",
+    graph_and_heat_map: "png",
+    heat: "png",
+    collapse: "png",
+    moving: "gif",
+    words: "md",
+}
 
 
 def draw(make, end: str) -> None:
@@ -231,27 +303,40 @@ def draw(make, end: str) -> None:
     if end in ("svg", "png"):
         save_figure(figure, HERE / make.__name__, (end,), FACTS)
         file.with_suffix(".json").unlink()
-    if end == "png":                                 # 256 colours: a third of the size
+    if end == "png":  # 256 colours: a third of the size
         with Image.open(file) as picture:
             note = PngInfo()
             note.add_text("mtlnas_lab", picture.text["mtlnas_lab"])
-            picture.convert("RGB").quantize(256, method=1, dither=0).save(file, optimize=True, pnginfo=note)
+            picture.convert("RGB").quantize(256, method=1, dither=0).save(
+                file, optimize=True, pnginfo=note
+            )
     if end != "md":
         print(file.name, file.stat().st_size // 1000, "kB")
 
 
 def main(chosen) -> None:
     HERE.mkdir(exist_ok=True)
-    page = ["# Gallery", "", "Made by `python docs/make_gallery.py`; each picture with the code that draws it. Files",
-            "hold what they show: `refigure(file)` draws a graph, a table or a curve again, in any style or format.",
-            "The command draws all kinds too, for one run or for hundreds: `mtlnas-lab figure RUNS --kind …`.",
-            "By hand, with the mouse: `FigureStudio(run)` in a notebook.", ""]
+    page = [
+        "# Gallery",
+        "",
+        "Made by `python docs/make_gallery.py`; each picture with the code that draws it. Files",
+        "hold what they show: `refigure(file)` draws a graph, a table or a curve again, in any style or format.",
+        "The command draws all kinds too, for one run or for hundreds: `mtlnas-lab figure RUNS --kind …`.",
+        "By hand, with the mouse: `FigureStudio(run)` in a notebook.",
+        "",
+    ]
     for make, end in PICTURES.items():
         if not chosen or make.__name__ in chosen:
             draw(make, end)
         source = inspect.cleandoc(inspect.getsource(make).split('"""')[-1])
-        page += [f"## {make.__doc__}", "", words() if end == "md" else f"![{make.__doc__}]({make.__name__}.{end})", "",
-                 f"```python\n{source}\n```", ""]
+        page += [
+            f"## {make.__doc__}",
+            "",
+            words() if end == "md" else f"![{make.__doc__}]({make.__name__}.{end})",
+            "",
+            f"```python\n{source}\n```",
+            "",
+        ]
     (HERE / "README.md").write_text("\n".join(page), encoding="utf-8")
 
 

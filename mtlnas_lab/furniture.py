@@ -429,17 +429,17 @@ def draw_scene(size, seed, number):
     ]
     sensor = [u(0.18, 0.4), u(0.85, 1.15), 1, u(0.85, 1.15), u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
     lens = [focal, focal, *((size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2))]
-    arrays = dict(
-        boxes=boxes,
-        rounds=np.reshape(rounds, (-1, 33)),
-        faces=faces,
-        camera=[eye, *axes],
-        lens=lens,
-        lamps=lamps,
-        light=light,
-        sensor=sensor,
-        grain=generator.random(1024),
-        room=kind,
-        noise=generator.standard_normal((3, size, size), np.float32),
-    )
+    arrays = {
+        "boxes": boxes,
+        "rounds": np.reshape(rounds, (-1, 33)),
+        "faces": faces,
+        "camera": [eye, *axes],
+        "lens": lens,
+        "lamps": lamps,
+        "light": light,
+        "sensor": sensor,
+        "grain": generator.random(1024),
+        "room": kind,
+        "noise": generator.standard_normal((3, size, size), np.float32),
+    }
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}

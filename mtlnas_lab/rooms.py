@@ -161,16 +161,16 @@ def paint(scenes, size):
     edge[:, :, :-1] = piece[:, :, :-1] != piece[:, :, 1:]
     edge[:, :-1] |= piece[:, :-1] != piece[:, 1:]
     seen = torch.stack([dot(normal, axis) for axis in axes], -1).view(*grid, 3)
-    pack = dict(
-        image=image,
-        seg=label.view(grid).byte(),
-        depth_mm=(depth * 1000).round().view(grid).to(torch.uint16),
-        normal=(seen * 127).round().to(torch.int8),
-        normal_valid=(facing > 0.02).view(grid),
-        edge=edge,
-        room=room.view(n).to(torch.int8),
-        intrinsics=lens.view(4, n).T,
-    )
+    pack = {
+        "image": image,
+        "seg": label.view(grid).byte(),
+        "depth_mm": (depth * 1000).round().view(grid).to(torch.uint16),
+        "normal": (seen * 127).round().to(torch.int8),
+        "normal_valid": (facing > 0.02).view(grid),
+        "edge": edge,
+        "room": room.view(n).to(torch.int8),
+        "intrinsics": lens.view(4, n).T,
+    }
     return {key: value.numpy() for key, value in pack.items()}
 
 

@@ -94,7 +94,7 @@ def test_the_recipe_of_the_check_is_that_of_the_backbone():
         for stage in vgg16(2, widths=(2,) * 5, hidden=2).stages
     ]
     first = lambda value: value[0] if isinstance(value, tuple) else value  # noqa: E731
-    assert n02.VGG16 == [
+    assert [
         [tuple(map(first, (m.kernel_size, m.stride, m.dilation))) for m in stage]
         for stage in layers
-    ]
+    ] == n02.VGG16

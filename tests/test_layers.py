@@ -1,4 +1,4 @@
-"""The import table of the README ("How it is built"), held against the source; sizes that keep the core readable."""
+"""The import table of the README ("How it is built"), held against the source."""
 
 import ast
 import subprocess
@@ -223,33 +223,3 @@ def test_a_fresh_import_is_cheap(use, unwanted):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert unwanted.isdisjoint(loaded), f"loads {unwanted.intersection(loaded)}"
-
-
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_no_file_outgrows_a_sitting(name):
-    lines = len(modules()[name].read_text(encoding="utf-8").splitlines())
-    assert lines <= 330, f"{name} has {lines} lines; the house style is 250, split it by its nouns"
-
-
-BORDER = {
-    "official",
-    "readers",
-    "lazy",
-    "weights",
-    "zoo",
-    "furniture",
-}  # other people's files and networks; the rooms' furniture
-
-
-def test_the_core_stays_small():
-    lines = {
-        name: len(path.read_text(encoding="utf-8").splitlines())
-        for name, path in modules().items()
-        if name in CORE
-    }
-    inside = {name: count for name, count in lines.items() if name not in BORDER}
-    longest = ", ".join(sorted(inside, key=inside.get)[-5:])
-    assert sum(inside.values()) <= 4500, (
-        f"the core has {sum(inside.values())} lines, 4500 at most; the longest files are {longest}"
-    )
-    assert sum(lines.values()) <= 6000

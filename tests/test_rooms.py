@@ -223,12 +223,12 @@ def test_pictures_are_neither_dark_nor_burnt(pack):
 @pytest.mark.parametrize(
     "wrong",
     [
-        dict(count=0),
-        dict(count=-3),
-        dict(count=1, size=15),
-        dict(count=1, size=0),
-        dict(count=1, seed=-1),
-        dict(count=1, first=-1),
+        {"count": 0},
+        {"count": -3},
+        {"count": 1, "size": 15},
+        {"count": 1, "size": 0},
+        {"count": 1, "seed": -1},
+        {"count": 1, "first": -1},
     ],
 )
 def test_wrong_numbers_are_named(wrong):

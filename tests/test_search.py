@@ -117,9 +117,10 @@ def test_same_seed_same_events_whatever_else_runs(gates):
 
 def test_resumed_equals_never_stopped_in_a_chain():
     config = replace(CONFIG, steps=6, weight_gates="stochastic", evaluate_every=2)
-    make = lambda: search_of(
-        small_lab(dropout=0.5), config, evaluate=lambda s: {"n": s.step_number}
-    )  # noqa: E731
+
+    def make():
+        return search_of(small_lab(dropout=0.5), config, evaluate=lambda s: {"n": s.step_number})
+
     whole = make()
     whole.turn(entropy_weight=2.0, force={"normals:0 -> segmentation:0": True})
     expected = without_time(e for e in whole if not isinstance(e, Started))

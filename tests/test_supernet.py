@@ -70,9 +70,9 @@ def test_tap_visits_every_node_with_its_fused_features():
 
 
 def test_unlike_backbones_are_resized_and_matched():
-    convs = lambda widths, strides: [
-        torch.nn.Conv2d(i, o, 3, s, 1) for i, o, s in zip([3, *widths], widths, strides)
-    ]  # noqa: E731
+    def convs(widths, strides):
+        return [torch.nn.Conv2d(i, o, 3, s, 1) for i, o, s in zip([3, *widths], widths, strides)]  # noqa: E731
+
     backbones = {
         "a": Backbone(
             convs([4, 4, 8, 8], [1, 1, 2, 1]), plan([4, 4, 8, 8], [2, 2]), torch.nn.Conv2d(8, 2, 1)
@@ -148,7 +148,7 @@ def test_sizes_of_the_paper():
         backbone = vgg16(40)
         count = lambda module, size: sum(p.numel() for p in module.parameters() if p.ndim == size)  # noqa: E731
         assert count(backbone.stages, 4) == 14_710_464
-        space = SearchSpace.build({task: backbone.plan for task in ("segmentation", "normals")})
+        space = SearchSpace.build(dict.fromkeys(("segmentation", "normals"), backbone.plan))
         fusion = [
             NDDR(
                 space.stage(node).channels,

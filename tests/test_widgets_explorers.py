@@ -115,7 +115,7 @@ def test_hostile_names_are_only_text():
         EdgeMicroscope(log, 0),
         ReplayScrubber(log, title="<b>$x^2$"),
         EdgeToggler(lambda gates: hostile, space),
-        SpaceExplorer({name: viz_fakes.VGG for name in viz_fakes.HOSTILE[:2]}),
+        SpaceExplorer(dict.fromkeys(viz_fakes.HOSTILE[:2], viz_fakes.VGG)),
     )
     assert all(one.picture().startswith(b"\x89PNG") for one in made)
     assert made[2].rows[0][:2] == [space.tasks[1], "<b>"] and made[1].stage["tasks"] == list(
@@ -558,7 +558,7 @@ def test_predictions_before_and_after(lab):
     assert rows["normals"][1][2].startswith("mean angle ") and rows["normals"][3][2].endswith(
         (", better", ", worse")
     )
-    assert [column for column in browse(lab, lab.derive())[0]["tasks"]["depth"]] == [
+    assert list(browse(lab, lab.derive())[0]["tasks"]["depth"]) == [
         "truth",
         "prediction",
         "error",

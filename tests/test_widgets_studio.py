@@ -416,7 +416,7 @@ def test_branching_is_left_to_the_source(studio):
     one = studio(Branching(steps=20)).run()
     press(one, do="branch", step=10)
     [made] = one._others
-    assert made.view in one.box.children and module._LATEST == [one]
+    assert made.view in one.box.children and [one] == module._LATEST
     assert (
         made.log.steps[-1].step == 10
         and made.view.other

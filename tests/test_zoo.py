@@ -97,9 +97,10 @@ def test_outputs_plan_and_number_of_candidates(name, edges):
 
 def test_dense_residual_networks_keep_an_eighth_of_the_side():
     image = torch.randn(1, 3, 64, 64)
-    sides = lambda dense: [
-        x.shape[-1] for x in maps(NARROW["resnet18"](outputs=2, dense=dense), image)[0]
-    ]  # noqa: E731
+
+    def sides(dense):
+        return [x.shape[-1] for x in maps(NARROW["resnet18"](outputs=2, dense=dense), image)[0]]  # noqa: E731
+
     assert sides(True) == [16, 16, 8, 8, 8, 8, 8, 8] and sides(False) == [16, 16, 8, 8, 4, 4, 2, 2]
 
 
@@ -309,9 +310,12 @@ def test_what_cannot_be_cut_says_why(module, cuts, words):
 # --- unlike backbones -------------------------------------------------------------------------------------------------
 def test_unlike_backbones_meet_where_papers_count_alike():
     vgg, resnet, vit = (NARROW[name](outputs=2) for name in MIXED)
-    pairs = lambda a, b: {
-        (e.source.stage, e.target.stage) for e in space_of(a, b).edges if e.source.task == "t0"
-    }  # noqa: E731
+
+    def pairs(a, b):
+        return {
+            (e.source.stage, e.target.stage) for e in space_of(a, b).edges if e.source.task == "t0"
+        }  # noqa: E731
+
     into_resnet = pairs(vgg, resnet)
     assert {source for source, _ in into_resnet} == set(
         range(2, 13)

@@ -18,7 +18,7 @@ HOSTILE = (
 
 
 def space(tasks=2, plan=VGG, limit=3, names=NAMES) -> SearchSpace:
-    return SearchSpace.build({name: plan for name in names[:tasks]}, paper_rules(limit))
+    return SearchSpace.build(dict.fromkeys(names[:tasks], plan), paper_rules(limit))
 
 
 def alphas(space, kind="late", seed=0) -> np.ndarray:

@@ -105,9 +105,10 @@ def figure(
         if len(sources) < len(found):
             raise SystemExit(1)
         return
-    draw = lambda source, folder, prefix: _each(
-        source, kind, folder, prefix, formats, look, graph, split, step
-    )  # noqa: E731
+
+    def draw(source, folder, prefix):
+        return _each(source, kind, folder, prefix, formats, look, graph, split, step)
+
     if len(found) == 1:
         return print(*draw(_open(found[0]), out or _home(found[0]), ""), sep="\n")
     for name in set(formats) - set(FORMATS):

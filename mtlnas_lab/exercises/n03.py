@@ -128,7 +128,7 @@ def count(answer, ax):
     ways = [tasks for _, tasks, _ in cases.values()]
     if yours == [number / 2 for number in right]:
         raise Wrong("each pair of tasks is joined both ways: A reads B, and B reads A")
-    if yours == [one for one in inside.values()]:
+    if yours == list(inside.values()):
         raise Wrong(
             "these are the edges of one direction; from each task to each other one there are as many"
         )

@@ -57,9 +57,10 @@ def _steps(source, edges: bool = True) -> EventLog:
 
 def _base(log) -> dict:
     """What every curve over the steps needs: the steps, and what was turned at which."""
-    say = lambda knob, value: (
-        KNOBS.get(knob, knob) + (f" = {value:g}" if isinstance(value, (int, float)) else "")
-    )  # noqa
+
+    def say(knob, value):
+        return KNOBS.get(knob, knob) + (f" = {value:g}" if isinstance(value, (int, float)) else "")
+
     turned = [
         [event.step, ", ".join(say(*knob) for knob in event.knobs.items())] for event in log.turned
     ]

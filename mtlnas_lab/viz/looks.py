@@ -101,9 +101,10 @@ def legend_height(spec) -> float:
 def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Curve | Box | Text]:
     """What width, colour and dashes mean, between x = left and right, below y = top."""
     style, em, small = spec.style, spec.style.font * PT, spec.style.small * PT
-    label = lambda x, y, text, color, anchor: Text(
-        x, y - 0.365 * small, text, style.small, color, anchor
-    )  # noqa: E731
+
+    def label(x, y, text, color, anchor):
+        return Text(x, y - 0.365 * small, text, style.small, color, anchor)
+
     y = middle = top - 1.25 * small
     if spec.legend and (found := samples(spec, list(pen.colors))):
         x, space = left, right - left - 3.4 * em * len(found)  # for the texts

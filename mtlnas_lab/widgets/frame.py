@@ -154,9 +154,10 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
     """
     config = log.started.config if log.started else {}
     config = config["search"] if isinstance(config.get("search"), Mapping) else config
-    gates = lambda told: {
-        n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)
-    }  # noqa: E731
+
+    def gates(told):
+        return {n: told[n] for n in ("alpha_gates", "weight_gates") if isinstance(told.get(n), str)}  # noqa: E731
+
     knobs, forced, weight, last = (
         gates(config),
         {},

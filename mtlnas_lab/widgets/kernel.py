@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 from .driver import stop_on_interrupt
@@ -36,7 +37,5 @@ def _hear_always(comm) -> None:
 
 def _interruptible() -> None:
     """Once the cell is over (the kernel has its own handler in cells), let the kernel's stop button reach the search."""
-    try:
+    with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop().call_later(0.2, stop_on_interrupt)
-    except RuntimeError:
-        pass
