@@ -78,7 +78,9 @@ class SearchConfig:
     def from_json(cls, settings: Mapping) -> SearchConfig:
         names = [field.name for field in fields(cls)]
         if not isinstance(settings, Mapping):
-            raise ConfigError(f"{told(settings)} is not the settings of a search; give {{name: value}}")
+            raise ConfigError(
+                f"{told(settings)} is not the settings of a search; give {{name: value}}"
+            )
         unknown = [told(name).strip("'\"") for name in settings if name not in names]
         if unknown:
             raise ConfigError(

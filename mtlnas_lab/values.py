@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import reprlib
 from collections.abc import Sequence
@@ -55,9 +54,9 @@ def whole(
     error: type[LabError] = ConfigError,
 ) -> int:
     """`value` as an int from `least` to `most`; 500.0 and a NumPy integer count as whole. Raises `error`."""
-    if isinstance(value, numbers.Real) and not _is_flag(value) and least <= value <= most:
-        if value == int(value):
-            return int(value)
+    counts = isinstance(value, numbers.Real) and not _is_flag(value) and least <= value <= most
+    if counts and value == int(value):
+        return int(value)
     raise error(
         f"{name} = {told(value)} is too small, too large or not a whole number; "
         f"give {least} or more, at most {most}"
@@ -80,4 +79,3 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # NumPy's, too
-

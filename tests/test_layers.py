@@ -40,6 +40,7 @@ CORE = (
     "evaluate",
     "config",
     "together",
+    "randomness",
     "search",
     "calibrate",
     "runs",
