@@ -47,7 +47,14 @@ from .space import SearchSpace
 from .values import told as told_value
 
 SEALED = ("config.json", "space.json")  # written once, with a checksum
-JSON = (*SEALED, "architecture.json", "scores.json", "ablation.json", "fusion_graph.json")
+JSON = {  # the files in JSON, and how many bytes each may have
+    "config.json": 2**22,
+    "space.json": 2**22,
+    "architecture.json": 2**22,
+    "scores.json": 2**22,
+    "ablation.json": 2**22,
+    "fusion_graph.json": 2**24,
+}
 FILES = (
     *JSON,
     "summary.md",
@@ -65,6 +72,7 @@ class Run:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.notices: list[str] = []  # what was damaged and passed over
+        self._tell: Callable[[str], None] = lambda text: None
         self.requests_read = 0  # bytes of controls.jsonl that `requests` has been through
         self.loaded: Manifest | None = None  # the checkpoint that was loaded last
         self._tail = Tail(self.path / "events.jsonl")
@@ -183,7 +191,7 @@ class Run:
     def read_json(self, name: str) -> dict:
         """One of the files in JSON. Raises RunError for another name, a missing file or a damaged one."""
         path = self._path(name, JSON)
-        value = read_json(path)
+        value = read_json(path, JSON[name])
         if name in SEALED and value.pop("crc", None) != seal(value):
             raise RunError(f"{path} is damaged: its crc does not match, or it was changed by hand")
         return value
@@ -215,6 +223,13 @@ class Run:
     def notice(self, text: str) -> None:
         if len(self.notices) < NOTICES and text not in self.notices:
             self.notices.append(text)
+            self._tell(text)
+
+    def hear(self, tell: Callable[[str], None]) -> None:
+        """`tell` hears of each notice from now on, and of those that there are."""
+        self._tell = tell
+        for text in self.notices:
+            tell(text)
 
     def _must_write(self) -> None:
         if self._lock is None:
@@ -279,12 +294,7 @@ class Run:
     # --- checkpoints --------------------------------------------------------------------------------------------------
     def checkpoints(self) -> list[Manifest]:
         """The checkpoints that count, oldest first: not those of a history that a later `resumed` left behind."""
-        log = self.log
-        left = [
-            (event.from_seq, seq)
-            for event, seq in zip(log.events, log.seqs)
-            if isinstance(event, Resumed)
-        ]
+        left = self.log.resumptions
         return [
             manifest
             for manifest in self._checkpoints.manifests()

@@ -25,7 +25,7 @@ from .together import Alone
 
 READ, WRITTEN = (
     ("checkpoints", "load_checkpoint"),
-    ("append", "resumed", "notice", "write_json", "save_weights", "write", "sync"),
+    ("append", "resumed", "notice", "hear", "write_json", "save_weights", "write", "sync"),
 )
 
 

@@ -142,7 +142,8 @@ def test_requests_of_viewers_reach_the_search(pack, tmp_path):
     def listen(name, search, event):
         if name == "search" and isinstance(event, Step) and event.step == 2:
             Run.request(out, entropy_weight=3.5, force={"normals:0 -> segmentation:0": True})
-            Run.request(out, nonsense=1)
+            with open(out / "controls.jsonl", "ab") as stream:
+                stream.write(b'{"nonsense": 1}\n')
 
     run(replace(small(pack), baselines=()), out, listen=listen)
     log = Run.open(out).log

@@ -754,10 +754,13 @@ def test_settings_that_were_damaged_or_changed_by_hand_are_told(run):
 def test_requests_reach_the_search_once_and_in_order(run):
     assert run.requests() == []
     Run.request(run.path, entropy_weight=3.0)
-    Run.request(run.path, force={"a:0 -> b:0": None}, temperature=float("inf"))
+    Run.request(run.path, force={"a:0 -> b:0": None}, temperature=0.5)
+    with open(run.path / "controls.jsonl", "ab") as out:
+        out.write(b'{"temperature": "Infinity"}\n')  # which `request` refuses
     assert run.requests() == [
         {"entropy_weight": 3.0},
-        {"force": {"a:0 -> b:0": None}, "temperature": float("inf")},
+        {"force": {"a:0 -> b:0": None}, "temperature": 0.5},
+        {"temperature": float("inf")},
     ]
     assert run.requests() == []
     Run.request(run.path, alpha_lr=0.1)
@@ -768,7 +771,7 @@ def test_requests_reach_the_search_once_and_in_order(run):
         again.requests_read = read
         assert again.requests() == [{"alpha_lr": 0.1}] and again.requests() == []
     with Run.resume(run.path) as again:
-        assert len(again.requests()) == 3
+        assert len(again.requests()) == 4
 
 
 def test_half_a_request_is_left_alone_until_it_is_whole_or_passed_over(run):
