@@ -314,7 +314,8 @@ class Search:
         entropy_weight, l1_weight, temperature: number or Schedule · alpha_lr, weight_lr: number · alpha_gates,
         weight_gates: name of a relaxation · force: {edge: True | False | None}, None sets the edge free again.
         """
-        asked = copy.deepcopy(_plain(knobs)), turned(knobs, self.lab.space)
+        checked = turned(knobs, self.lab.space)
+        asked = copy.deepcopy(_plain(knobs)), checked
         with self._lock:
             self._turned.append(asked)
 
@@ -573,6 +574,9 @@ def _moments(
             else torch.empty_like(parameter, requires_grad=False).copy_(value)  # in its layout
             for entry, value in found.items()
         }
+    if state and isinstance(optimizer, torch.optim.SGD):  # which needs all or none; 0 is as none
+        for i, parameter in enumerate(parameters):
+            state.setdefault(i, {"momentum_buffer": torch.zeros_like(parameter.detach())})
     return state
 
 
