@@ -61,8 +61,8 @@ class Recorded:
 
     def branch(self, step: int, /, **knobs) -> Search:
         """Another search from the checkpoint of `step`, with the same seed and other knobs. Raises RunError, ConfigError."""
+        turned(knobs, self.lab.space)  # refused before anything is made
         search = Search(self.lab.copy(), self.config, evaluate=self.search.evaluate)
-        turned(knobs, self.lab.space)  # refused before anything is loaded
         run = Run.open(self.folder.path)
         _, tensors, meta = run.load_checkpoint(step, search.refusal)
         for notice in search.load_state(tensors, meta):
