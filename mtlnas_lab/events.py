@@ -309,6 +309,9 @@ class EventLog:
             self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
             self._shown, self._odd, self._sorted = 0, False, True
             self._live.clear()
+        late = [task for task in step.loss if task not in self._tasks]
+        if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
+            self._widen(late)
         if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
             self._tasks
         ):
@@ -339,6 +342,14 @@ class EventLog:
         self._numbers.append(number)
         self._rows = row + 1
         return row
+
+    def _widen(self, late: list[str]) -> None:
+        """Columns for tasks of the run that no step has said anything of: their first batches had no label."""
+        first = len(self.SCALARS) + len(self._tasks)
+        self._table = np.insert(self._table, [first] * len(late), np.nan, axis=1)
+        self._tasks, self._shown = self._tasks + tuple(late), 0
+        for row in range(self._rows):
+            self._silent.setdefault(row, set()).update(late)
 
     def _take_row(self, row: int) -> None:
         """Takes the last row away again; the record of the same step before it counts then."""

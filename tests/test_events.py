@@ -439,6 +439,19 @@ def test_twenty_thousand_steps_of_48_edges_are_no_burden():
     assert appended < 5 and time.perf_counter() - begin < 0.5
 
 
+def test_a_task_of_the_run_may_be_told_of_late():
+    """Its first batches had no label."""
+    log = EventLog([STARTED, step(1, loss={"a": 1.0})])
+    before = log.alpha
+    log.append(step(2))
+    assert log.steps == [step(1, loss={"a": 1.0}), step(2)]
+    assert np.isnan(log.loss["b"][0]) and log.loss["b"][1] == 2.0
+    assert np.array_equal(before, [step(1).alpha])
+    log.append(Resumed(1, 2))
+    log.append(step(2, entropy=3.0))
+    assert log.steps == [step(1, loss={"a": 1.0}), step(2, entropy=3.0)]
+
+
 def plainly(records):
     """What a log holds by its definition, without any haste: (events, seqs, {step: its last record})."""
     kept = []
