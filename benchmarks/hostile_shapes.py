@@ -218,16 +218,16 @@ def shapes(folder: Path, chance: random.Random, quick: bool) -> Tally:
     """Every tensor of a checkpoint, every field of its notes, of a space, an architecture, the settings: changed."""
     tally = Tally()
     kinds = {
-        "tensors": (tensors_cases(folder, chance), 60),
-        "notes": (meta_cases(folder), 60),
-        "fields": (json_cases(), 300),
+        "tensors": (tensors_cases(folder, chance), 30),
+        "notes": (meta_cases(folder), 30),
+        "fields": (json_cases(), 150),
     }
     for kind, (cases, few) in kinds.items():
         cases = list(cases)
         if quick:
             cases = chance.sample(cases, few)
         elif kind == "tensors":
-            cases = chance.sample(cases, min(len(cases), 4_000))
+            cases = chance.sample(cases, min(len(cases), 2_500))
         for start in range(0, len(cases), CHUNK):
             in_a_child(tally, kind, cases[start : start + CHUNK])
     return tally
