@@ -850,9 +850,11 @@ CAMPAIGNS = (
 
 
 def main() -> int:
-    from search_faults import searches  # real searches; it uses this file's tools
+    from hostile_requests import requests  # these use this file's tools
+    from hostile_shapes import shapes
+    from search_faults import searches  # real searches
 
-    campaigns = (*CAMPAIGNS, searches)
+    campaigns = (*CAMPAIGNS, searches, requests, shapes)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

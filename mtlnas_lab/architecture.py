@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,9 @@ from .fusion import NDDR, FoldedNDDR
 from .relaxation import discretize
 from .space import Edge, Node, SearchSpace
 from .supernet import SuperNet
+from .values import number, told
+
+ALPHA = 1e38  # how far α may lie from 0: what float32 holds
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Architecture:
     def __post_init__(self):
         object.__setattr__(self, "kept", tuple(bool(keep) for keep in self.kept))
         if self.alpha is not None:
-            object.__setattr__(self, "alpha", tuple(float(a) for a in self.alpha))
+            object.__setattr__(self, "alpha", _logits(self.alpha))
         for name, values in (("gates", self.kept), ("α", self.alpha)):
             if values is not None and len(values) != len(self.space):
                 raise SpaceError(
@@ -72,13 +75,27 @@ class Architecture:
     @classmethod
     def from_json(cls, data: Mapping) -> Architecture:
         try:
-            space, alpha = SearchSpace.from_json(data["space"]), data["alpha"]
-            kept = {space.index(edge) for edge in data["kept"]}
+            space, edges, alpha = data["space"], data["kept"], data["alpha"]
         except (KeyError, TypeError) as error:
             raise SpaceError(
                 f"this is no architecture: {error!r}; it has space, kept and alpha"
             ) from None
-        return cls(space, tuple(i in kept for i in range(len(space))), alpha and tuple(alpha))
+        for name, value in {"kept": edges, "alpha": alpha}.items():
+            if not isinstance(value, list | tuple) and (name == "kept" or value is not None):
+                raise SpaceError(f"this is no architecture: {name} is {told(value)}, not a list")
+        space = SearchSpace.from_json(space)
+        kept = {space.index(edge) for edge in edges}
+        return cls(space, tuple(i in kept for i in range(len(space))), alpha)
+
+
+def _logits(values: Sequence[float]) -> tuple[float, ...]:
+    """α as floats. Raises SpaceError for the first that is no finite number."""
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise SpaceError(f"α = {told(values)} is not a list of numbers; give one for each edge")
+    listed = values.tolist() if isinstance(values, Tensor) else values
+    return tuple(
+        number(f"α of edge {i}", value, -ALPHA, ALPHA, SpaceError) for i, value in enumerate(listed)
+    )
 
 
 def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:

@@ -20,7 +20,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .errors import RunError
-from .files import LINE, decode, encode, parse_object, plain, read, replace, told
+from .files import LINE, RECORDS, decode, encode, parse_object, plain, read, replace, told
+from .values import MOST, whole
+from .values import told as told_value
 
 FILE, HEADER, NAME, TENSORS = (
     8 * 2**30,
@@ -28,6 +30,7 @@ FILE, HEADER, NAME, TENSORS = (
     255,
     20_000,
 )  # bytes of a file, its header, a name; tensors
+SHA256 = re.compile(r"[0-9a-f]{64}")
 OWN = re.compile(r"(\d{8,12}-[0-9a-f]{16})\.(json|safetensors)(\.tmp)?")
 FOREIGN = {
     b"PK": "a zip file, as torch.save writes",
@@ -80,6 +83,21 @@ def _notes(path: str | os.PathLike, data: bytes) -> dict[str, str]:
     return header.get("__metadata__") or {}
 
 
+def misfit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """The first thing in which tensors are not those that are expected: a name, a shape, a type; "" where they are."""
+    for name, like in expected.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name].shape != like.shape:
+            return f"{name} has the shape {tuple(found[name].shape)} instead of {tuple(like.shape)}"
+        if found[name].dtype != like.dtype:
+            return f"{name} is of {found[name].dtype} instead of {like.dtype}"
+    for name in found:
+        if name not in expected:
+            return f"{told_value(name)} is not known"
+    return ""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What vouches for a checkpoint. `seq` is that of its event: so far the log belongs to it."""
@@ -91,8 +109,14 @@ class Manifest:
     sha256: str
 
     def __post_init__(self):
+        for name, most in {"seq": RECORDS, "step": MOST, "size": FILE}.items():
+            if type(getattr(self, name)) is not int:
+                raise RunError(f"its {name} is {told_value(getattr(self, name))}, not an integer")
+            whole(f"its {name}", getattr(self, name), most=most, error=RunError)
+        if not isinstance(self.sha256, str) or not SHA256.fullmatch(self.sha256):
+            raise RunError("it vouches for no checkpoint")
         name = f"{self.step:08d}-{self.sha256[:16]}.safetensors"
-        if not OWN.fullmatch(name) or self.file != name or type(self.size) is not int:
+        if not OWN.fullmatch(name) or self.file != name:
             raise RunError("it vouches for no checkpoint")
 
 

@@ -8,10 +8,24 @@ from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 
 from . import __version__
-from .errors import ConfigError
+from .errors import ConfigError, SpaceError
 from .relaxation import Schedule, relaxation
+from .space import Edge, SearchSpace
+from .values import LARGEST, MOST, choice, flag, number, pair, told, whole
 
 SCHEDULES = ("entropy_weight", "l1_weight", "temperature")
+RELAXED = ("alpha_gates", "weight_gates")
+KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", *RELAXED, "force")
+CHOICES = {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16", "auto")}
+FLAGS = ("l1_by_cost", "redraw", "augment")
+WHOLE = {
+    "steps": (0, MOST),
+    "batch_size": (1, MOST),
+    "seed": (-(2**63), 2**64 - 2),  # what a generator takes, and one more for the noise
+    "warm_up": (0, MOST),
+    "evaluate_every": (0, MOST),
+}
+BELOW_ONE = 1 - 2**-53  # the largest float below 1
 
 
 @dataclass(frozen=True)
@@ -54,52 +68,97 @@ class SearchConfig:
     )
 
     def __post_init__(self):
-        for name in SCHEDULES:
-            value = getattr(self, name)
-            if not isinstance(value, Schedule):
-                object.__setattr__(
-                    self,
-                    name,
-                    Schedule(**value) if isinstance(value, Mapping) else Schedule.constant(value),
-                )
-        object.__setattr__(self, "alpha_betas", tuple(self.alpha_betas))
-        relaxation(self.alpha_gates), relaxation(self.weight_gates)
-        for name, least in {
-            "steps": 0,
-            "batch_size": 1,
-            "warm_up": 0,
-            "alpha_lr": 0,
-            "weight_lr": 0,
-            "evaluate_every": 0,
-        }.items():
-            if not getattr(self, name) >= least:
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)} is too small; give {least} or more"
-                )
-        for name, choices in {
-            "optimizer": ("adam", "sgd"),
-            "precision": ("float32", "bf16", "auto"),
-        }.items():
-            if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)!r} is none of the choices {', '.join(choices)}"
-                )
-        if not 0 < self.weight_share < 1:
-            raise ConfigError(
-                f"weight_share = {self.weight_share}: both w and α need data; give a share between 0 and 1"
-            )
+        for field in fields(self):
+            object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name)))
 
     def to_json(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_json(cls, settings: Mapping) -> SearchConfig:
-        unknown = set(settings) - {f.name for f in fields(cls)}
+        names = [field.name for field in fields(cls)]
+        if not isinstance(settings, Mapping):
+            raise ConfigError(
+                f"{told(settings)} is not the settings of a search; give {{name: value}}"
+            )
+        unknown = [told(name).strip("'\"") for name in settings if name not in names]
         if unknown:
             raise ConfigError(
-                f"a search has no setting {', '.join(sorted(unknown))}; it has {', '.join(f.name for f in fields(cls))}"
+                f"a search has no setting {', '.join(sorted(unknown)[:5])}; it has {', '.join(names)}"
             )
         return cls(**settings)
+
+
+def _checked(name: str, value: object) -> object:
+    """A setting of `SearchConfig`, in its own type and range. Raises ConfigError."""
+    if name in SCHEDULES:
+        return Schedule.of(name, value)
+    if name in RELAXED:
+        relaxation(value)
+        return value
+    if name in CHOICES:
+        return choice(name, value, CHOICES[name])
+    if name in FLAGS:
+        return flag(name, value)
+    if name in WHOLE:
+        return whole(name, value, *WHOLE[name])
+    if name == "compile":
+        return _backend(value)
+    if name == "weight_share":
+        share = number(name, value)
+        if not 0 < share < 1:
+            raise ConfigError(
+                f"weight_share = {share}: both w and α need data; give a share between 0 and 1"
+            )
+        return share
+    if name == "alpha_betas":
+        return pair(name, value, most=BELOW_ONE)
+    return number(name, value, 0.0, 1.0 if name == "momentum" else LARGEST)
+
+
+def _backend(name: object) -> str:
+    """A backend of torch.compile, "" for none. Raises ConfigError."""
+    if isinstance(name, str) and name in ("", "inductor", "eager", "aot_eager"):
+        return name  # the others are looked up, which imports the compiler
+    import torch._dynamo
+
+    there = sorted({"inductor", *torch._dynamo.list_backends()})
+    return choice("compile", name, there)
+
+
+def turned(knobs: Mapping, space: SearchSpace | None = None) -> dict:
+    """What `Search.turn` is asked for, checked: schedules as such, `force` as {index of an edge: True, False or None}.
+
+    Without a space, edges are only read ({edge: …}). Raises ConfigError for whatever a search would not take.
+    """
+    checked = {}
+    for name, value in knobs.items():
+        if name == "force":
+            checked[name] = _forced(value, space)
+        elif name in KNOBS:
+            checked[name] = _checked(name, value)
+        else:
+            raise ConfigError(f"a search has no knob {told(name)}; it has {', '.join(KNOBS)}")
+    return checked
+
+
+def _forced(value: object, space: SearchSpace | None) -> dict:
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"force = {told(value)}: give {{edge: True, False or None}}, as in "
+            "{'segmentation:2 -> normals:3': True}"
+        )
+    forced = {}
+    for edge, to in value.items():
+        if not isinstance(edge, str | Edge):
+            raise ConfigError(f"force: {told(edge)} is not an edge; give text, as str(edge) is")
+        try:
+            known = Edge.parse(edge) if isinstance(edge, str) else edge
+            place = known if space is None else space.index(known)
+        except SpaceError as error:
+            raise ConfigError(f"force: {error}") from None
+        forced[place] = None if to is None else flag(f"force of {known}", to)
+    return forced
 
 
 def versions() -> dict[str, str]:

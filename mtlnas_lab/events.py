@@ -6,7 +6,6 @@ import math
 import operator
 import os
 import reprlib
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -191,7 +190,9 @@ class _View(Sequence):
 class EventLog:
     """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later.
 
-    Steps are kept as rows of one table (some 1 kB each for 48 edges): a log grows for as long as somebody watches.
+    Steps are kept as rows of one table (some 1 kB each for 48 edges): a log grows for as long as somebody watches. A row
+    is added at the end, and only what a `Resumed` leaves behind is taken from there again: each record costs the same,
+    however often a run went on and in whatever order its steps are told.
     """
 
     SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
@@ -203,21 +204,41 @@ class EventLog:
             self.append(event)
 
     def _clear(self) -> None:
-        self._events: list[Event | int] = []  # a step is its number
-        self.seqs: list[int] = []
-        self._steps: list[int] = []  # numbers of the steps, ascending
-        self._silent: dict[int, set[str]] = {}  # steps that say nothing of a task
+        self._events: list[Event | int | None] = []  # a step is its row; None: left behind
+        self._seqs: list[int] = []
+        self._undoable: list[int] = []  # places in `_events` of what a `Resumed` may leave behind
+        self._holes = False  # whether `_events` has a None
         self._of: dict[type, list[Event | int]] = {}
-        self._table, self._tasks, self._edges = np.empty((0, len(self.SCALARS))), (), 0
+        self._resumptions: list[tuple[int, int]] = []
+        self._tasks, self._edges = (), 0
+        self._table, self._rows = np.empty((0, len(self.SCALARS))), 0
+        self._shown = 0  # rows of the table that were handed out: they stay as they are
+        self._numbers: list[int] = []  # the step of each row
+        self._silent: dict[int, set[str]] = {}  # rows that say nothing of a task
+        self._latest: dict[int, int] = {}  # {step: its last row}
+        self._earlier: dict[int, int] = {}  # {row: the row of the same step before it}
+        self._live: list[int] = []  # the last row of each step, ascending by step
+        self._odd = False  # whether the rows are not `_live`: a step was told twice, or late
+        self._sorted = True  # whether `_live` is up to date
 
-    events = property(lambda self: _View(self, self._events))
+    events = property(lambda self: _View(self, self._whole_events()))
     table = property(
         lambda self: self._columns(0, self._table.shape[1]),
         doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.",
     )
     steps = property(
-        lambda self: _View(self, self._steps), doc="The last record of each step, ascending."
+        lambda self: _View(self, self._ascending()), doc="The last record of each step, ascending."
     )
+    resumptions = property(
+        lambda self: self._resumptions,
+        doc="(from_seq, seq) of each `Resumed`: what lies between does not count.",
+    )
+
+    @property
+    def seqs(self) -> list[int]:
+        """The seq of each event."""
+        self._whole_events()
+        return self._seqs
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> EventLog:
@@ -230,32 +251,48 @@ class EventLog:
 
     def append(self, event: Event, seq: int | None = None) -> None:
         """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are others."""
-        seq = seq or (self.seqs[-1] if self.seqs else 0) + 1
+        seq = seq or (self._seqs[-1] if self._seqs else 0) + 1
         if isinstance(event, Resumed):
-            records = list(zip(self.events, self.seqs))
-            self._clear()
-            for earlier, number in records:
-                if number <= event.from_seq or isinstance(earlier, (Resumed, Recovered)):
-                    self._add(earlier, number)
-        self._add(event, seq)
-
-    def _add(self, event: Event, seq: int) -> None:
-        if isinstance(event, Step):
-            self._add_step(event)
-        kept = event.step if isinstance(event, Step) else event
+            while self._undoable and self._seqs[self._undoable[-1]] > event.from_seq:
+                self._leave_behind(self._undoable.pop())
+            self._resumptions.append((event.from_seq, seq))
+        kept = self._add_step(event) if isinstance(event, Step) else event
+        if not isinstance(event, (Resumed, Recovered)):
+            self._undoable.append(len(self._events))
         self._events.append(kept)
-        self.seqs.append(seq)
+        self._seqs.append(seq)
         self._of.setdefault(type(event), []).append(kept)
+
+    def _leave_behind(self, place: int) -> None:
+        item, self._events[place] = self._events[place], None
+        self._holes = True
+        self._of[Step if isinstance(item, int) else type(item)].pop()
+        if isinstance(item, int):
+            self._take_row(item)
+
+    def _whole_events(self) -> list[Event | int]:
+        """`_events` without holes, closed when somebody asks: not each time that the run went on."""
+        if self._holes:
+            there = [place for place, item in enumerate(self._events) if item is not None]
+            self._events[:] = [self._events[place] for place in there]
+            self._seqs[:] = [self._seqs[place] for place in there]
+            self._undoable = [
+                place
+                for place, item in enumerate(self._events)
+                if not isinstance(item, (Resumed, Recovered))
+            ]
+            self._holes = False
+        return self._events
 
     def _whole(self, item: Event | int) -> Event:
         """A step from its row; every other event is kept as it is."""
         if not isinstance(item, int):
             return item
-        first, row = len(self.SCALARS), self._table[bisect_left(self._steps, item)].tolist()
+        first, row = len(self.SCALARS), self._table[item].tolist()
         split = first + len(self._tasks)
         silent = self._silent.get(item, ())
         return Step(
-            **dict(zip(self.SCALARS, row)) | {"step": item},
+            **dict(zip(self.SCALARS, row)) | {"step": self._numbers[item]},
             alpha=tuple(row[split : split + self._edges]),
             alpha_grad=tuple(row[split + self._edges :]),
             loss={
@@ -265,10 +302,16 @@ class EventLog:
             },
         )
 
-    def _add_step(self, step: Step) -> None:
-        if not self._steps:
+    def _add_step(self, step: Step) -> int:
+        """The row of a step, at the end of the table."""
+        if not self._rows:
             self._tasks, self._edges = tuple(step.loss), len(step.alpha)
             self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
+            self._shown, self._odd, self._sorted = 0, False, True
+            self._live.clear()
+        late = [task for task in step.loss if task not in self._tasks]
+        if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
+            self._widen(late)
         if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
             self._tasks
         ):
@@ -276,28 +319,67 @@ class EventLog:
                 f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
                 f"the log has {self._edges} and {list(self._tasks)}"
             )
-        n, place = len(self._steps), bisect_left(self._steps, step.step)
-        again = place < n and self._steps[place] == step.step
-        if place < n or n == len(self._table):  # rows that were handed out stay as they are
-            table = np.empty((2 * n + 8, self._table.shape[1]))
-            table[:place], table[place + 1 : n + 1 - again] = (
-                self._table[:place],
-                self._table[place + again : n],
-            )
-            self._table = table
-        self._table[place] = [
+        row, number = self._rows, step.step
+        if row == len(self._table) or row < self._shown:
+            table = np.empty((2 * row + 8, self._table.shape[1]))
+            table[:row] = self._table[:row]
+            self._table, self._shown = table, 0
+        self._table[row] = [
             *(getattr(step, name) for name in self.SCALARS),
             *(step.loss.get(task, math.nan) for task in self._tasks),
             *step.alpha,
             *step.alpha_grad,
         ]
-        self._steps[place : place + again] = [step.step]
-        self._silent.pop(step.step, None)
         if silent := set(self._tasks) - set(step.loss):
-            self._silent[step.step] = silent
+            self._silent[row] = silent
+        if number in self._latest:
+            self._earlier[row] = self._latest[number]
+        if self._odd or (row and number <= self._numbers[-1]):
+            self._odd, self._sorted = True, False
+        else:
+            self._live.append(row)
+        self._latest[number] = row
+        self._numbers.append(number)
+        self._rows = row + 1
+        return row
+
+    def _widen(self, late: list[str]) -> None:
+        """Columns for tasks of the run that no step has said anything of: their first batches had no label."""
+        first = len(self.SCALARS) + len(self._tasks)
+        self._table = np.insert(self._table, [first] * len(late), np.nan, axis=1)
+        self._tasks, self._shown = self._tasks + tuple(late), 0
+        for row in range(self._rows):
+            self._silent.setdefault(row, set()).update(late)
+
+    def _take_row(self, row: int) -> None:
+        """Takes the last row away again; the record of the same step before it counts then."""
+        number = self._numbers.pop()
+        self._silent.pop(row, None)
+        if row in self._earlier:
+            self._latest[number] = self._earlier.pop(row)
+        else:
+            del self._latest[number]
+        if self._odd:
+            self._sorted = False
+        else:
+            self._live.pop()
+        self._rows = row
+
+    def _ascending(self) -> list[int]:
+        """The last row of each step, in the order of steps."""
+        if not self._sorted:
+            self._live[:] = [self._latest[number] for number in sorted(self._latest)]
+            self._odd = self._live != list(range(self._rows))
+            self._sorted = True
+        return self._live
 
     def _columns(self, first: int, count: int) -> np.ndarray:
-        columns = self._table[: len(self._steps), first : first + count]
+        rows = self._ascending()
+        if self._odd:
+            columns = self._table[rows, first : first + count]
+        else:
+            self._shown = max(self._shown, self._rows)
+            columns = self._table[: self._rows, first : first + count]
         columns.flags.writeable = False
         return columns
 

@@ -14,6 +14,7 @@ from . import data as data_module
 from .architecture import Architecture
 from .baselines import BASELINES, baseline, without_candidates
 from .calibrate import calibrate
+from .checkpoints import misfit
 from .config import SearchConfig
 from .errors import ConfigError, RunError
 from .evaluate import Scores, discretization_gap, evaluate, trivial
@@ -233,6 +234,7 @@ def run(
     with together.folder(
         lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)
     ) as folder:
+        folder.hear(tell)
         if experiment.pretrain.steps:
             pretrain(
                 experiment,
@@ -399,8 +401,13 @@ def reopen(
         raise ConfigError(
             f"{path}: its architecture is of another space than its settings give ({lab.space!r})"
         )
-    lab.supernet.load_state_dict(
-        {n.removeprefix("supernet."): t for n, t in weights.items() if n.startswith("supernet.")}
-    )
+    own = lab.supernet.state_dict()
+    expected = {"alpha": lab.alphas.alpha} | {f"supernet.{n}": t for n, t in own.items()}
+    if problem := misfit(weights, expected):
+        raise RunError(
+            f"{folder.path / 'weights.safetensors'} is not of this run, for {problem}; "
+            "take the file that belongs to it, or search again"
+        )
+    lab.supernet.load_state_dict({name: weights[f"supernet.{name}"] for name in own})
     lab.alphas.load_state_dict({"alpha": weights["alpha"]})
     return lab, architecture

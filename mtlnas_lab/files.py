@@ -29,6 +29,10 @@ except ImportError:  # Windows
     fcntl = None
 
 LINE, DEPTH = 2**20, 64  # bytes of a line, brackets around a value
+BRACKETS, COMMAS = (
+    100_000,
+    2_000_000,
+)  # lists and objects of a JSON text, and values: small ones take memory
 LOG, RECORDS, NOTES = 2**32, 5_000_000, 1_000  # of a log: bytes, records, problems that are listed
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 FULL, CLOSED = "make room and go on with --resume", "pass an --out that you may write to"
@@ -40,6 +44,10 @@ ADVICE = {
     errno.EROFS: CLOSED,
     errno.ENOENT: "is this a whole run folder, and still there?",
 }
+
+
+MARK = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.S)
+STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -69,18 +77,20 @@ def revive(value: object) -> object:
 
 
 def parse_object(data: bytes) -> dict:
-    """An object in standard JSON and UTF-8, at most 64 brackets deep. Raises RunError."""
-    depth, inside = 0, False
-    for mark in re.finditer(rb'\\.|["\[\]{}]', data, re.S) if _brackets(data) > DEPTH else ():
-        inside ^= mark[0] == b'"'
-        depth += 0 if inside else (mark[0] in b"[{") - (mark[0] in b"]}")
+    """An object in standard JSON and UTF-8, at most 64 brackets deep. Raises RunError, before it makes anything of
+    one that is deeper or has more values."""
+    if _brackets(data) > BRACKETS or data.count(b",") > COMMAS:
+        raise RunError(f"JSON of more than {BRACKETS} lists and objects, or {COMMAS} values")
+    depth = 0
+    for mark in MARK.finditer(data) if _brackets(data) > DEPTH else ():
+        depth += STEPS.get(mark[0], 0)  # a text is one mark, and no step
         if depth > DEPTH:
             raise RunError(f"JSON of more than {DEPTH} brackets' depth")
     try:
         value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise RunError(f"no JSON: {reprlib.repr(str(error))}") from None
     if not isinstance(value, dict):
         raise RunError("no JSON object")

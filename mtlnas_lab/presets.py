@@ -21,6 +21,7 @@ from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import FusionMaker, SuperNet
+from .values import number
 from .zoo import convnext_tiny, mobilenet_v3, resnet18, resnet50, vit
 
 
@@ -258,5 +259,7 @@ def with_budget(
     if steps is not None:
         changes["steps"] = steps
     if entropy_weight is not None:
-        changes["entropy_weight"] = replace(config.entropy_weight, end=float(entropy_weight))
+        changes["entropy_weight"] = replace(
+            config.entropy_weight, end=number("entropy_weight", entropy_weight)
+        )
     return replace(config, **changes)

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
+from .checkpoints import OWN
+from .config import turned
 from .errors import LabError, RunError
 from .events import Checkpoint, Evaluated, Event, Failed, Started, Step
 from .runs import Run
 from .search import Search
+from .values import whole
 
 
 class Recorded:
@@ -22,12 +25,8 @@ class Recorded:
     def __init__(
         self, search: Search, folder: Run, checkpoint_every: int = 100, keyframes: int = 5
     ):
-        self.search, self.folder, self.checkpoint_every, self.keyframes = (
-            search,
-            folder,
-            checkpoint_every,
-            keyframes,
-        )
+        self.search, self.folder = search, folder
+        self.checkpoint_every, self.keyframes = _often(checkpoint_every, keyframes)
         self.lab, self.config, self.turn, self.current = (
             search.lab,
             search.config,
@@ -57,18 +56,17 @@ class Recorded:
 
     def checkpoints(self) -> list[int]:
         """The steps it can branch from: those of the last two checkpoints and of the keyframes. Safe from any thread."""
-        return sorted(
-            {
-                int(path.name.split("-")[0])
-                for path in (self.folder.path / "checkpoints").glob("*-*.json")
-            }
-        )
+        names = (path.name for path in (self.folder.path / "checkpoints").glob("*-*.json"))
+        return sorted({int(name.split("-")[0]) for name in names if OWN.fullmatch(name)})
 
-    def branch(self, step: int, **knobs) -> Search:
+    def branch(self, step: int, /, **knobs) -> Search:
         """Another search from the checkpoint of `step`, with the same seed and other knobs. Raises RunError, ConfigError."""
-        _, tensors, meta = Run.open(self.folder.path).load_checkpoint(step)
+        turned(knobs, self.lab.space)  # refused before anything is made
         search = Search(self.lab.copy(), self.config, evaluate=self.search.evaluate)
-        search.load_state(tensors, meta)
+        run = Run.open(self.folder.path)
+        _, tensors, meta = run.load_checkpoint(step, search.refusal)
+        for notice in search.load_state(tensors, meta):
+            self.folder.notice(notice)
         search.turn(**knobs)
         return search
 
@@ -103,6 +101,8 @@ def record(
     Starts from the folder's newest checkpoint, if there is one: the events then are those of a search never stopped.
     Closed between two events, it saves where the search stands.
     """
+    _often(checkpoint_every, keyframes)
+    turned(turn or {}, search.lab.space)  # refused before the folder says that it goes on
     if resume(search, folder):
         if turn:
             search.turn(**turn)
@@ -110,28 +110,35 @@ def record(
 
 
 def resume(search: Search, folder: Run) -> bool:
-    """Take the search to the folder's newest checkpoint, if there is one. False: the folder's search is finished."""
+    """Take the search to the folder's newest checkpoint, if there is one. False: the folder's search is finished.
+
+    A checkpoint that is not a state of this search is refused, and one of an earlier step taken. Raises RunError where
+    all are; the folder then stays as it is.
+    """
     if folder.checkpoints():
-        step, tensors, meta = folder.load_checkpoint()
-        search.load_state(tensors, meta)
+        step, tensors, meta = folder.load_checkpoint(None, search.refusal)
+        for notice in search.load_state(tensors, meta):
+            folder.notice(notice)
         if step == search.config.steps and folder.log.finished:
             return False
-        folder.requests_read = meta["requests_read"]
+        folder.requests_read = meta.get("requests_read", 0)
         folder.resumed(step)
     elif folder.log.events:
         folder.resumed(0)
     return True
 
 
+def _often(checkpoint_every: int, keyframes: int) -> tuple[int, int]:
+    """How often checkpoints are made and how many are kept, checked. Raises ConfigError."""
+    return whole("checkpoint_every", checkpoint_every, 1), whole("keyframes", keyframes)
+
+
 def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) -> Iterator[Event]:
     parts = (
         search.config.steps * i / keyframes / checkpoint_every for i in range(1, keyframes + 1)
     )
-    event, saved, keep = (
-        None,
-        search.step_number,
-        {round(part) * checkpoint_every for part in parts},
-    )  # from those it can branch
+    keep = {round(part) * checkpoint_every for part in parts}  # from those it can branch
+    event, saved, told = None, search.step_number, search.step_number
     try:
         if search.evaluates_now() and all(
             e.step != search.step_number for e in folder.log.evaluated[-2:]
@@ -149,6 +156,8 @@ def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) ->
                     event, config=folder.config
                 )  # the log then tells the whole experiment
             folder.append(event)
+            if isinstance(event, Step):
+                told = event.step
             yield event
             settled = (
                 isinstance(event, Evaluated)
@@ -158,17 +167,24 @@ def _keep(search: Search, folder: Run, checkpoint_every: int, keyframes: int) ->
             if settled and (
                 event.step % checkpoint_every == 0 or event.step == search.config.steps
             ):
+                checkpoint = save(search, folder, keep)
                 saved = event.step
-                yield save(search, folder, keep)
-            for knobs in folder.requests():
-                try:
-                    search.turn(**knobs)
-                except LabError as error:
-                    folder.notice(f"a request was refused: {error}")
-    except GeneratorExit:  # asked to stop, between two events
-        if search.step_number != saved and not isinstance(event, Failed):
+                yield checkpoint
+            _heed(search, folder)
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):  # asked to stop
+        whole_step = search.between_steps and search.step_number == told
+        if whole_step and search.step_number != saved and not isinstance(event, Failed):
             save(search, folder, keep)
         raise
+
+
+def _heed(search: Search, folder: Run) -> None:
+    """Turn what viewers asked for. What cannot be is refused with a notice: no request ends a search."""
+    for knobs in folder.requests():
+        try:
+            search.turn(**knobs)
+        except LabError as error:
+            folder.notice(f"a request was refused: {error}")
 
 
 def save(search: Search, folder: Run, keep=()) -> Checkpoint:

@@ -7,14 +7,15 @@ Bernoulli variable with probability p = σ(α), there is no softmax across edges
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import ConfigError
+from .values import number, pair, told
 
 TEMPERATURE_FLOOR = (
     0.05  # the released schedule ends at exactly 0, where the concrete distribution has no gradient
@@ -84,9 +85,9 @@ RELAXATIONS: dict[str, Relaxation] = {
 
 
 def relaxation(name: str) -> Relaxation:
-    if name not in RELAXATIONS:
+    if not isinstance(name, str) or name not in RELAXATIONS:
         raise ConfigError(
-            f"there is no relaxation {name!r}; choose one of {', '.join(RELAXATIONS)}"
+            f"there is no relaxation {told(name)}; choose one of {', '.join(RELAXATIONS)}"
         )
     return RELAXATIONS[name]
 
@@ -142,6 +143,7 @@ class Schedule:
 
     At its start and before, `start`; at its end and later, `end` (`after`, where given, once the end is passed).
     With the period (0, 0) the value is `start` at step 0 and `end` from step 1 on, as in the released code.
+    All numbers are finite and not negative: λ, the weight of L1 and τ are. Raises ConfigError.
     """
 
     end: float
@@ -151,15 +153,37 @@ class Schedule:
     after: float | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "period", tuple(float(share) for share in self.period))
-        if not 0 <= self.period[0] <= self.period[1]:
+        for name in ("end", "start", "power", "after"):
+            value = getattr(self, name)
+            if name != "after" or value is not None:
+                object.__setattr__(self, name, number(f"a schedule's {name}", value))
+        period = pair("a schedule's period", self.period)
+        object.__setattr__(self, "period", period)
+        if period[0] > period[1]:
             raise ConfigError(
-                f"a schedule over {self.period} runs backwards; give shares of the run as in (0.3, 1.0)"
+                f"a schedule over {period} runs backwards; give shares of the run as in (0.3, 1.0)"
             )
 
     @classmethod
+    def of(cls, name: str, value: Schedule | Mapping | float) -> Schedule:
+        """The schedule of a setting: itself, one from its fields as JSON has them, or a constant. Raises ConfigError."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            return cls.constant(number(name, value))
+        names = [field.name for field in fields(cls)]
+        unknown = [key for key in value if key not in names]
+        if unknown or "end" not in value:
+            what = f"has no {told(unknown[0])}" if unknown else "needs an end"
+            raise ConfigError(f"{name}: a schedule {what}; it has {', '.join(names)}")
+        try:
+            return cls(**value)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+
+    @classmethod
     def constant(cls, value: float) -> Schedule:
-        return cls(float(value), start=float(value))
+        return cls(value, start=value)
 
     def __call__(self, step: int, steps: int) -> float:
         """The value for the update number `step` (from 0) of `steps`."""

@@ -18,14 +18,16 @@ import errno
 import json
 import os
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor
 
 from . import events
 from .checkpoints import FILE, Checkpoints, Manifest, pack, unpack
-from .errors import RunError
+from .config import turned
+from .errors import ConfigError, LabError, RunError
 from .events import Checkpoint, Event, EventLog, Recovered, Resumed, Tail
 from .files import (
     open_plain,
@@ -40,10 +42,19 @@ from .files import (
     take_lock,
     told,
 )
+from .relaxation import Schedule
 from .space import SearchSpace
+from .values import told as told_value
 
 SEALED = ("config.json", "space.json")  # written once, with a checksum
-JSON = (*SEALED, "architecture.json", "scores.json", "ablation.json", "fusion_graph.json")
+JSON = {  # the files in JSON, and how many bytes each may have
+    "config.json": 2**22,
+    "space.json": 2**22,
+    "architecture.json": 2**22,
+    "scores.json": 2**22,
+    "ablation.json": 2**22,
+    "fusion_graph.json": 2**24,
+}
 FILES = (
     *JSON,
     "summary.md",
@@ -51,7 +62,8 @@ FILES = (
     "explained.tex",
     *(f"fusion_graph.{kind}" for kind in ("pdf", "svg", "png", "tex", "tikz", "html")),
 )
-REQUESTS = 2**24  # bytes that are read at a time
+REQUESTS, REQUEST, AT_ONCE = 2**20, 2**16, 1_000  # bytes and lines read at a time, bytes of a line
+NOTICES = 1_000  # that are kept
 
 
 class Run:
@@ -60,6 +72,7 @@ class Run:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         self.notices: list[str] = []  # what was damaged and passed over
+        self._tell: Callable[[str], None] = lambda text: None
         self.requests_read = 0  # bytes of controls.jsonl that `requests` has been through
         self.loaded: Manifest | None = None  # the checkpoint that was loaded last
         self._tail = Tail(self.path / "events.jsonl")
@@ -178,7 +191,7 @@ class Run:
     def read_json(self, name: str) -> dict:
         """One of the files in JSON. Raises RunError for another name, a missing file or a damaged one."""
         path = self._path(name, JSON)
-        value = read_json(path)
+        value = read_json(path, JSON[name])
         if name in SEALED and value.pop("crc", None) != seal(value):
             raise RunError(f"{path} is damaged: its crc does not match, or it was changed by hand")
         return value
@@ -208,8 +221,15 @@ class Run:
         return unpack(path, read(path, FILE))[0]
 
     def notice(self, text: str) -> None:
-        if text not in self.notices:
+        if len(self.notices) < NOTICES and text not in self.notices:
             self.notices.append(text)
+            self._tell(text)
+
+    def hear(self, tell: Callable[[str], None]) -> None:
+        """`tell` hears of each notice from now on, and of those that there are."""
+        self._tell = tell
+        for text in self.notices:
+            tell(text)
 
     def _must_write(self) -> None:
         if self._lock is None:
@@ -274,12 +294,7 @@ class Run:
     # --- checkpoints --------------------------------------------------------------------------------------------------
     def checkpoints(self) -> list[Manifest]:
         """The checkpoints that count, oldest first: not those of a history that a later `resumed` left behind."""
-        log = self.log
-        left = [
-            (event.from_seq, seq)
-            for event, seq in zip(log.events, log.seqs)
-            if isinstance(event, Resumed)
-        ]
+        left = self.log.resumptions
         return [
             manifest
             for manifest in self._checkpoints.manifests()
@@ -304,15 +319,35 @@ class Run:
         self._checkpoints.prune(self.checkpoints(), keep)
         return event
 
-    def load_checkpoint(self, step: int | None = None) -> tuple[int, dict[str, Tensor], dict]:
+    def load_checkpoint(
+        self,
+        step: int | None = None,
+        refusal: Callable[[Mapping[str, Tensor], Mapping], str] = lambda tensors, meta: "",
+    ) -> tuple[int, dict[str, Tensor], dict]:
         """(step, tensors, meta) of the newest good checkpoint (of that step); `notices` says which ones were damaged.
 
-        Raises RunError where there is none.
+        refusal: says of a whole checkpoint why it cannot be used, if so; then one of an earlier step is tried. Raises
+        RunError where there is none, with what was said of the newest.
         """
+        refused = {}  # {step: why}
         for manifest in reversed(self.checkpoints()):
-            if step in (None, manifest.step) and (state := self._checkpoints.load(manifest)):
+            if step not in (None, manifest.step) or manifest.step in refused:
+                continue
+            state = self._checkpoints.load(manifest)
+            if not state:
+                continue
+            problem = refusal(*state)
+            if not problem and state[1].get("step", manifest.step) != manifest.step:
+                problem = f"it says that it is of step {told_value(state[1]['step'])}"
+            if not problem:
                 self.loaded = manifest
+                for number, why in refused.items():
+                    self.notice(f"the checkpoint of step {number} is passed over: {why}")
                 return manifest.step, *state
+            refused[manifest.step] = problem
+        if refused:
+            number, why = next(iter(refused.items()))
+            raise RunError(f"{self.path}: the checkpoint of step {number} is refused: {why}")
         there = ", ".join(str(manifest.step) for manifest in self.checkpoints()) or "none"
         raise RunError(
             "; ".join(
@@ -326,17 +361,34 @@ class Run:
 
     # --- requests -----------------------------------------------------------------------------------------------------
     @classmethod
-    def request(cls, path: str | os.PathLike, **knobs) -> None:
-        """Asks the search that writes the run to turn knobs; anybody who looks at the run may."""
-        path = cls.open(path).path / "controls.jsonl"
-        line = json.dumps(plain(knobs), allow_nan=False).encode() + b"\n"
+    def request(cls, path: str | os.PathLike, /, **knobs) -> None:
+        """Asks the search that writes the run to turn knobs; anybody who looks at the run may.
+
+        Raises ConfigError for what no search would take, RunError where there is no run or no place for a request.
+        """
+        run = cls.open(path)
+        path = run.path / "controls.jsonl"
+        turned(knobs, run._space_or_none() if "force" in knobs else None)
+        said = {name: asdict(v) if isinstance(v, Schedule) else v for name, v in knobs.items()}
+        line = json.dumps(plain(said), allow_nan=False).encode() + b"\n"
+        if len(line) > REQUEST:
+            raise ConfigError(f"a request of {len(line)} bytes is too long; ask for less at a time")
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         with told(path), os.fdopen(open_plain(path, flags), "r+b", buffering=0) as stream:
             stream.seek(max(stream.seek(0, os.SEEK_END) - 1, 0))
             stream.write(line if stream.read(1) in (b"", b"\n") else b"\n" + line)
 
+    def _space_or_none(self) -> SearchSpace | None:
+        try:
+            return self.space
+        except LabError:  # a damaged run: the search itself will say what it has no edge for
+            return None
+
     def requests(self) -> list[dict]:
-        """What was asked for since the last call, oldest first. What is no request is passed over with a notice."""
+        """What was asked for since the last call, oldest first. What is no request is passed over with a notice.
+
+        At most AT_ONCE lines; the next call goes on with the rest.
+        """
         path, asked = self.path / "controls.jsonl", []
         if not os.path.lexists(path):
             return asked
@@ -349,10 +401,15 @@ class Run:
         except RunError as error:
             self.notice(str(error))
             return asked
-        whole = data[: data.rfind(b"\n") + 1] or data * (len(data) == REQUESTS)
-        self.requests_read += len(whole)
-        for line in filter(None, whole.split(b"\n")):
+        *lines, rest = data.split(b"\n")
+        if not lines and len(rest) == REQUESTS:  # a line without end: passed over in portions
+            lines = [rest[:-1]]
+        lines = lines[:AT_ONCE]
+        self.requests_read += sum(len(line) + 1 for line in lines)
+        for line in filter(None, lines):
             try:
+                if len(line) > REQUEST:
+                    raise RunError(f"a request of more than {REQUEST} bytes")
                 asked.append(revive(parse_object(line)))
             except RunError as error:
                 self.notice(f"{path}: a line is passed over: {error}")

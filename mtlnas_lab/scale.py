@@ -18,14 +18,14 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from .errors import ConfigError, RunError
+from .errors import ConfigError, LabError, RunError
 from .events import Checkpoint
 from .lab import Lab
 from .together import Alone
 
 READ, WRITTEN = (
     ("checkpoints", "load_checkpoint"),
-    ("append", "resumed", "notice", "write_json", "save_weights", "write", "sync"),
+    ("append", "resumed", "notice", "hear", "write_json", "save_weights", "write", "sync"),
 )
 
 
@@ -85,7 +85,21 @@ class Together(Alone):
         return Part(batches, self.rank, self.world)
 
     def folder(self, make: Callable) -> Folder:
-        return Folder(make() if self.leads else None, self)
+        return Folder(self.led(make, tell=False), self)
+
+    def led(self, act: Callable, tell: bool = True):
+        """What the leader gets from `act`, for every process (tell=False: for the leader alone). A LabError that it
+        meets, all raise, so that none of them waits for an answer."""
+        value = error = None
+        if self.leads:
+            try:
+                value = act()
+            except LabError as met:
+                error = met
+        told, error = self.agree((value if tell else None, error))
+        if error is not None:
+            raise error
+        return told if tell else value
 
     def settle(self, lab: Lab, settings=None) -> Lab:
         """Batch norm over all processes where there are GPUs (torch has none on CPU). Raises ConfigError where the
@@ -174,7 +188,7 @@ class Folder:
         if name in WRITTEN:
             return getattr(self._run, name) if self._run else lambda *_, **__: None
         if name in READ:
-            return lambda *args: self._together.agree(self._run and getattr(self._run, name)(*args))
+            return lambda *args: self._together.led(lambda: getattr(self._run, name)(*args))
         raise AttributeError(name)
 
     @property

@@ -10,6 +10,7 @@ and the baselines.
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -23,14 +24,18 @@ from torch import Tensor
 from . import data
 from .architecture import Architecture
 from .backbones import Dropout
-from .config import SCHEDULES, SearchConfig, versions
+from .checkpoints import misfit
+from .config import KNOBS, SearchConfig, turned, versions
 from .errors import ConfigError, RunError
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
+from .files import revive
 from .lab import Lab
+from .randomness import drawn_by, fits, may_draw
 from .relaxation import Schedule, entropy, entropy_gradient, l1, l1_gradient, relaxation
 from .together import ALONE, Alone
+from .values import told, whole
 
-KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", "alpha_gates", "weight_gates", "force")
+__all__ = ["KNOBS", "Search"]
 
 
 class Search:
@@ -94,12 +99,15 @@ class Search:
             torch.compile(lab.supernet, backend=config.compile) if config.compile else lab.supernet
         )
         self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
+        self.between_steps = True  # α and w are of one step, and may be kept
+        self._may_draw, self._passes = may_draw(lab.supernet), (0, 0)
         self.objective: Tensor | None = None  # of the last α-update, for those who compare
 
     # --- one step -----------------------------------------------------------------------------------------------------
     def step(self) -> Step:
         """One α-update on one half of the data, one w-update on the other."""
         start, alpha, grad = time.perf_counter(), self.lab.alphas.alpha, None
+        self.between_steps = False
         entropy_weight, l1_weight = self.current("entropy_weight"), self.current("l1_weight")
         self.lab.supernet.train()
         if self.fixed_gates is None and self.step_number >= self.config.warm_up:
@@ -135,6 +143,7 @@ class Search:
         self.weight_optimizer.step()
         report = self._report(losses, grad, entropy_weight, l1_weight, start)
         self.step_number += 1
+        self.between_steps = True
         return report
 
     def _gates(self, update: str) -> Tensor:
@@ -160,10 +169,20 @@ class Search:
         with torch.autocast(
             image.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
         ):
-            outputs = self.forward(image, gates)
+            outputs = self._outputs(image, gates)
         if self.config.precision == "bf16":
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)
+
+    def _outputs(self, image: Tensor, gates) -> dict[str, Tensor]:
+        """A pass of the networks. What they draw from global generators follows from the seed, the step and the pass."""
+        if not self._may_draw:
+            return self.forward(image, gates)
+        step, count = self._passes
+        count = count + 1 if step == self.step_number else 1
+        self._passes = (self.step_number, count)
+        with drawn_by(self.lab.device, self.config.seed, self.step_number, count):
+            return self.forward(image, gates)
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
@@ -289,15 +308,16 @@ class Search:
         )
 
     # --- knobs --------------------------------------------------------------------------------------------------------
-    def turn(self, **knobs) -> None:
+    def turn(self, /, **knobs) -> None:
         """Change knobs from the next step on; safe from any thread. Raises ConfigError, and then changes nothing.
 
         entropy_weight, l1_weight, temperature: number or Schedule · alpha_lr, weight_lr: number · alpha_gates,
         weight_gates: name of a relaxation · force: {edge: True | False | None}, None sets the edge free again.
         """
-        self._checked(knobs)
+        checked = turned(knobs, self.lab.space)
+        asked = copy.deepcopy(_plain(knobs)), checked
         with self._lock:
-            self._turned.append(knobs)
+            self._turned.append(asked)
 
     def current(self, knob: str):
         """The value of a knob for the step that comes next."""
@@ -309,45 +329,16 @@ class Search:
         """Edges that are forced, by their index: open (True) or shut (False)."""
         return self.knobs.get("force", {})
 
-    def _checked(self, knobs: Mapping) -> dict:
-        checked = {}
-        for name, value in knobs.items():
-            if name not in KNOBS:
-                raise ConfigError(f"a search has no knob {name!r}; it has {', '.join(KNOBS)}")
-            if name == "force":
-                checked[name] = {
-                    self.lab.space.index(edge): None if to is None else bool(to)
-                    for edge, to in value.items()
-                }
-            elif name in ("alpha_gates", "weight_gates"):
-                relaxation(value)
-                checked[name] = value
-            elif isinstance(value, Schedule | Mapping) and name in SCHEDULES:
-                checked[name] = Schedule(**value) if isinstance(value, Mapping) else value
-            elif (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-                or value < 0
-            ):
-                raise ConfigError(
-                    f"{name} = {value!r} is no setting; give a finite number from 0 up"
-                )
-            else:
-                checked[name] = Schedule.constant(value) if name in SCHEDULES else float(value)
-        return checked
-
     def _apply_turned(self) -> list[dict]:
         with self._lock:
-            turned, self._turned = self._turned, []
-        turned = self.together.agree(turned)
-        for knobs in turned:
-            checked = self._checked(knobs)
+            asked, self._turned = self._turned, []
+        asked = self.together.agree(asked)
+        for _, checked in asked:
             if "force" in checked:
                 forced = {**self.forced, **checked["force"]}
                 checked["force"] = {i: to for i, to in forced.items() if to is not None}
             self.knobs.update(checked)
-        return [_plain(knobs) for knobs in turned]
+        return [plain for plain, _ in asked]
 
     # --- parts --------------------------------------------------------------------------------------------------------
     def _batches(self) -> tuple[Iterator, Iterator | None]:
@@ -422,49 +413,189 @@ class Search:
             ],
         }
 
-    def load_state(self, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
-        """Go back to a `state`. Raises RunError for the state of another space or network, and then changes nothing."""
-        expected, _ = self.state()
-        of_model = lambda names: {n for n in names if "_optimizer." not in n}  # noqa: E731
-        if of_model(expected) != of_model(tensors) or any(
-            expected[n].shape != tensors[n].shape for n in of_model(tensors)
-        ):
-            raise RunError(
-                f"this checkpoint is of another network than {self.lab.space!r}; resume with the settings it was made with"
-            )
+    def load_state(self, tensors: Mapping[str, Tensor], meta: Mapping) -> list[str]:
+        """Go back to a `state`. Returns notices: what could not be taken over as it was.
+
+        Raises RunError for the state of another space or network, and for one that is none; then nothing changes.
+        """
+        step, knobs, positions, state, renewed, moments = self._fitting(tensors, meta)
+        self._go_to(positions)  # the only part that others wrote, and which may refuse
         self.lab.supernet.load_state_dict(
-            {
-                n.removeprefix("supernet."): t
-                for n, t in tensors.items()
-                if n.startswith("supernet.")
-            }
+            {n.removeprefix("supernet."): t for n, t in state.items() if n.startswith("supernet.")}
         )
         with torch.no_grad():
             self.lab.alphas.alpha.copy_(tensors["alpha"])
         self.generator.set_state(tensors["generator"].cpu())
-        self.noise.set_state(tensors["noise"].cpu())
-        for name in ("weight_optimizer", "alpha_optimizer"):
-            optimizer, entries = getattr(self, name), {}
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            for key, value in tensors.items():
-                if key.startswith(f"{name}."):
-                    _, i, entry = key.split(".")
-                    like = (
-                        parameters[int(i)] if value.shape == parameters[int(i)].shape else value
-                    )  # and in its layout
-                    entries.setdefault(int(i), {})[entry] = torch.empty_like(
-                        like, requires_grad=False
-                    ).copy_(value)
+        if renewed:
+            self.noise.manual_seed((self.config.seed + 1 + step) % 2**64)
+        else:
+            self.noise.set_state(tensors["noise"].cpu())
+        for name, entries in moments.items():
+            optimizer = getattr(self, name)
             optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
-        self.step_number, self.knobs, self._turned = (
-            meta["step"],
-            {},
-            [meta["knobs"]] if meta["knobs"] else [],
-        )
-        self._apply_turned()
-        for batches, position in zip((self.weight_batches, self.alpha_batches), meta["positions"]):
-            if position is not None:
+        self.step_number, self.knobs, self._turned, self._passes = step, knobs, [], (step, 0)
+        self.between_steps = True
+        return renewed
+
+    def refusal(self, tensors: Mapping[str, Tensor], meta: Mapping) -> str:
+        """Why this is not a state that the search can go back to; "" where it is. Changes nothing."""
+        try:
+            step, _, positions, *_ = self._fitting(tensors, meta)
+            self._check_positions(positions)
+            read = meta.get("requests_read", 0)
+            if type(read) is not int or not 0 <= read < 2**53:
+                return f"requests_read = {told(read)} is not a number of bytes"
+        except RunError as error:
+            return str(error)
+        return ""
+
+    def _fitting(self, tensors: Mapping[str, Tensor], meta: Mapping) -> tuple:
+        """(step, knobs, positions, tensors of the networks, notices, moments) of a state. Raises RunError."""
+        step, knobs, positions = self._meta(meta)
+        state, others = {}, {}
+        for name, value in tensors.items():
+            optimizer = name.startswith(("weight_optimizer.", "alpha_optimizer."))
+            (others if optimizer or name in ("generator", "noise") else state)[name] = value
+        if problem := misfit(state, self._model()):
+            raise RunError(
+                f"this checkpoint is of another network than {self.lab.space!r} ({problem}); "
+                "resume with the settings it was made with"
+            )
+        renewed = self._generators_fit(others)
+        moments = {
+            name: _moments(name, getattr(self, name), others)
+            for name in ("weight_optimizer", "alpha_optimizer")
+        }
+        if others:
+            raise RunError(f"this checkpoint has a tensor {told(min(others))}, which no search has")
+        return step, knobs, positions, state, renewed, moments
+
+    def _model(self) -> dict[str, Tensor]:
+        """The tensors of a state that are of the networks and of α."""
+        weights = self.lab.supernet.state_dict()
+        return {"alpha": self.lab.alphas.alpha.detach()} | {
+            f"supernet.{name}": value for name, value in weights.items()
+        }
+
+    def _meta(self, meta: Mapping) -> tuple[int, dict, list]:
+        """(step, knobs, positions) of a state, checked. Raises RunError."""
+        try:
+            step, knobs, positions = (meta[name] for name in ("step", "knobs", "positions"))
+            if type(step) is not int:
+                raise ConfigError(f"step = {told(step)} is not an integer")
+            whole("step", step, most=self.config.steps)
+            if not isinstance(knobs, Mapping):
+                raise ConfigError(f"knobs = {told(knobs)} are not {{name: value}}")
+            knobs = turned(revive(dict(knobs)), self.lab.space)
+            if not isinstance(positions, list | tuple) or len(positions) != 2:
+                raise ConfigError(f"positions = {told(positions)} are not two")
+        except (KeyError, TypeError, ConfigError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else error
+            raise RunError(
+                f"this checkpoint is not of a search of {self.config.steps} steps: {what}"
+            ) from None
+        if "force" in knobs:
+            knobs["force"] = {i: to for i, to in knobs["force"].items() if to is not None}
+        return step, knobs, list(positions)
+
+    def _generators_fit(self, others: dict[str, Tensor]) -> list[str]:
+        """Takes the generators' states out of `others`; notices where the noise has to begin anew. Raises RunError."""
+        for name in ("generator", "noise"):
+            if name not in others:
+                raise RunError(f"this checkpoint has no tensor {name!r}, which every search has")
+        generator, noise = others.pop("generator"), others.pop("noise")
+        if not fits(self.generator, generator):
+            raise RunError("the generator in this checkpoint is not the state of one")
+        if fits(self.noise, noise):
+            return []
+        own = self.noise.get_state()
+        if noise.dtype != own.dtype or noise.ndim != 1 or noise.shape == own.shape:
+            raise RunError("the noise in this checkpoint is not the state of a generator")
+        return [
+            f"this checkpoint was made on another kind of device than {self.lab.device}: dropout begins anew, "
+            "from the seed and the step, so the steps that follow are not those the other device would have done"
+        ]
+
+    def _check_positions(self, positions: Sequence) -> None:
+        """Raises RunError for what cannot be a position of these batches."""
+        for batches, position in zip((self.weight_batches, self.alpha_batches), positions):
+            at = getattr(batches, "position", None)
+            wrong = type(position) is not type(at) or (
+                type(at) is int and not 0 <= position < 2**53
+            )
+            if position is not None and wrong:
+                raise RunError(
+                    f"this checkpoint's position in the batches is {told(position)}; "
+                    f"these batches are at {told(at)}"
+                )
+
+    def _go_to(self, positions: Sequence) -> None:
+        """Take the batches to these positions. Raises RunError, and then leaves them where they are."""
+        self._check_positions(positions)
+        before = []
+        for batches, position in zip((self.weight_batches, self.alpha_batches), positions):
+            if position is None:
+                continue
+            before.append((batches, batches.position))
+            try:
                 batches.position = position
+            except Exception as error:
+                for moved, at in before[:-1]:
+                    moved.position = at
+                raise RunError(
+                    f"the batches do not go to position {told(position)}: {told(str(error))}"
+                ) from None
+
+
+def _moments(
+    name: str, optimizer: torch.optim.Optimizer, others: dict[str, Tensor]
+) -> dict[int, dict[str, Tensor]]:
+    """Takes what is an optimizer's out of `others`: {parameter: entries}, each like its parameter. Raises RunError.
+
+    A parameter has all of its entries or none, as before its first update.
+    """
+    if isinstance(optimizer, torch.optim.SGD):
+        entries = ("momentum_buffer",)
+    else:
+        entries = ("exp_avg", "exp_avg_sq", "step")
+    state = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for i, parameter in enumerate(parameters):
+        found = {entry: others.pop(f"{name}.{i}.{entry}", None) for entry in entries}
+        if all(value is None for value in found.values()):
+            continue
+        for entry, value in found.items():
+            problem = _wrong(entry, value, parameter)
+            if problem:
+                raise RunError(f"this checkpoint does not fit: {name}.{i}.{entry} {problem}")
+        state[i] = {
+            entry: value.clone()
+            if entry == "step"
+            else torch.empty_like(parameter, requires_grad=False).copy_(value)  # in its layout
+            for entry, value in found.items()
+        }
+    if state and isinstance(optimizer, torch.optim.SGD):  # which needs all or none; 0 is as none
+        for i, parameter in enumerate(parameters):
+            state.setdefault(i, {"momentum_buffer": torch.zeros_like(parameter.detach())})
+    return state
+
+
+def _wrong(entry: str, value: Tensor | None, parameter: Tensor) -> str:
+    """What is wrong with an entry of an optimizer's state; "" where it fits its parameter."""
+    if value is None:
+        return "is missing"
+    if entry == "step":
+        if value.shape != () or value.dtype not in (torch.float32, torch.float64):
+            return f"is {tuple(value.shape)} of {value.dtype} instead of one count"
+        count = float(value)
+        fine = math.isfinite(count) and count >= 0 and count == int(count)
+        return "" if fine else f"counts {count} updates"
+    if value.shape != parameter.shape or value.dtype != parameter.dtype:
+        return (
+            f"is {tuple(value.shape)} of {value.dtype} instead of {tuple(parameter.shape)} "
+            f"of {parameter.dtype}"
+        )
+    return ""
 
 
 def _plain(knobs: Mapping) -> dict:

@@ -9,11 +9,15 @@ candidate edge; the space is all pairs that every rule allows, in a fixed order 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from .errors import SpaceError
+from .values import told, whole
+
+STAGES, WIDEST, DIGITS = 10_000, 2**31 - 1, 9  # stages of a plan, channels, digits of a stage
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
 
     A size of 0 is a group that this backbone lacks: [0, 3, 4] lines its groups up with the second and third of another.
     """
+    channels, groups = _counts("channels", channels, 1), _counts("groups", groups, 0)
     if len(channels) != sum(groups):
         raise SpaceError(
             f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
@@ -48,10 +53,26 @@ def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
     return tuple(Stage(width, *place) for width, place in zip(channels, places))
 
 
+def _counts(name: str, values: Sequence[int], least: int) -> list[int]:
+    """Whole numbers of a plan, checked before anything is made of them."""
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise SpaceError(f"{name} = {told(values)} is not a list of whole numbers, as in [2, 2, 3]")
+    listed = list(values)
+    if len(listed) > STAGES:
+        raise SpaceError(f"{len(listed)} {name} are too many; a plan has at most {STAGES}")
+    return [whole(name, value, least, WIDEST, SpaceError) for value in listed]
+
+
 def group_sizes(stages: Plan) -> list[int]:
     """The sizes that `plan` was given: how many stages each group has, 0 for one that is not there."""
-    groups = [stage.group for stage in stages]
-    return [groups.count(group) for group in range(max(groups, default=-1) + 1)]
+    groups = Counter(stage.group for stage in stages)
+    return [groups[group] for group in range(max(groups, default=-1) + 1)]
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise SpaceError(f"{told(value)} is no {what}, for it is not text")
+    return value
 
 
 @dataclass(frozen=True, order=True)
@@ -66,9 +87,11 @@ class Node:
 
     @classmethod
     def parse(cls, text: str) -> Node:
-        task, colon, stage = text.strip().rpartition(":")
-        if not (colon and task and stage.isdecimal()):
-            raise SpaceError(f"{text!r} is no node; write a task and a stage, as in 'normals:3'")
+        task, colon, stage = _text(text, "node").strip().rpartition(":")
+        if not (colon and task and stage.isdecimal() and len(stage) <= DIGITS):
+            raise SpaceError(
+                f"{told(text)} is no node; write a task and a stage, as in 'normals:3'"
+            )
         return cls(task, int(stage))
 
 
@@ -84,10 +107,10 @@ class Edge:
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        source, arrow, target = text.partition("->")
+        source, arrow, target = _text(text, "edge").partition("->")
         if not arrow:
             raise SpaceError(
-                f"{text!r} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'"
+                f"{told(text)} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'"
             )
         return cls(Node.parse(source), Node.parse(target))
 
@@ -179,13 +202,14 @@ class SearchSpace:
         )
         for task in self.plans:
             if (
-                not task
+                not isinstance(task, str)
+                or not task
                 or len(task) > 100
                 or any(mark in task for mark in (".", ":", "->"))
                 or not task.isprintable()
             ):
                 raise SpaceError(
-                    f"{task!r} cannot name a task; use at most 100 printable characters without '.', ':' and '->'"
+                    f"{told(task)} cannot name a task; use at most 100 printable characters without '.', ':' and '->'"
                 )
         known = set(self.nodes)
         for edge in self.edges:
@@ -227,18 +251,17 @@ class SearchSpace:
     @cached_property
     def order(self) -> tuple[tuple[Node, ...], ...]:
         """Nodes in the order of computation: those of one position run, then fuse, before the next position runs."""
-        positions = sorted({self.stage(node).position for node in self.nodes})
-        return tuple(
-            tuple(n for n in self.nodes if self.stage(n).position == position)
-            for position in positions
-        )
+        at = defaultdict(list)
+        for node in self.nodes:
+            at[self.stage(node).position].append(node)
+        return tuple(tuple(at[position]) for position in sorted(at))
 
     @cached_property
     def _into(self) -> dict[Node, tuple[int, ...]]:
-        return {
-            node: tuple(i for i, edge in enumerate(self.edges) if edge.target == node)
-            for node in self.nodes
-        }
+        into = {node: [] for node in self.nodes}
+        for i, edge in enumerate(self.edges):
+            into[edge.target].append(i)
+        return {node: tuple(indices) for node, indices in into.items()}
 
     @cached_property
     def _index(self) -> dict[Edge, int]:
@@ -253,7 +276,7 @@ class SearchSpace:
 
     def index(self, edge: Edge | str) -> int:
         """Where `edge` stands in α; raises SpaceError for an edge that is no candidate."""
-        edge = Edge.parse(edge) if isinstance(edge, str) else edge
+        edge = edge if isinstance(edge, Edge) else Edge.parse(edge)
         if edge not in self._index:
             raise SpaceError(
                 f"{edge} is no candidate edge of this space; into {edge.target} run: "
@@ -299,8 +322,11 @@ class SearchSpace:
     def from_json(cls, data: Mapping) -> SearchSpace:
         try:
             plans = {task: plan(p["channels"], p["groups"]) for task, p in data["plans"].items()}
-            return cls(plans, tuple(Edge.parse(text) for text in data["edges"]))
+            edges = data["edges"]
         except (KeyError, TypeError, AttributeError) as error:
             raise SpaceError(
                 f"this is no search space: {error!r}; a space has plans (channels, groups) and edges"
             ) from None
+        if not isinstance(edges, list | tuple):
+            raise SpaceError(f"this is no search space: its edges are {told(edges)}, not a list")
+        return cls(plans, tuple(Edge.parse(text) for text in edges))

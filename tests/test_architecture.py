@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from helpers import Stream, batch, small_lab
@@ -81,6 +83,61 @@ def test_agreement():
 def test_errors(make, words):
     with pytest.raises((SpaceError, ConfigError), match=words):
         make(small_lab().space)
+
+
+SPACE = {
+    "plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
+    "edges": ["b:0 -> a:0", "a:0 -> b:0"],
+}
+GOOD = {"space": SPACE, "kept": ["a:0 -> b:0"], "alpha": [0.5, -0.5]}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"alpha": ["x", 0.5]},
+        {"alpha": 5},
+        {"alpha": "ab"},
+        {"alpha": {"0": 1, "1": 2}},
+        {"alpha": [0.5]},
+        {"alpha": []},
+        {"alpha": [None, 0.5]},
+        {"alpha": [True, 0.5]},
+        {"alpha": [[0.5], 0.5]},
+        {"alpha": [10**400, 0.5]},
+        {"alpha": [math.nan, 0.5]},
+        {"alpha": ["NaN", 0.5]},
+        {"alpha": [math.inf, 0.5]},
+        {"alpha": False},
+        {"kept": [5]},
+        {"kept": 5},
+        {"kept": None},
+        {"kept": "a:0 -> b:0"},
+        {"kept": {"a:0 -> b:0": True}},
+        {"kept": [[]]},
+        {"kept": ["a:" + "9" * 5_000 + " -> b:0"]},
+        {"kept": ["a:1 -> b:0"]},
+        {"kept": [True, False]},
+        {"space": None},
+        {"space": []},
+        {"space": {**SPACE, "edges": [5]}},
+    ],
+    ids=lambda wrong: repr(wrong)[:40],
+)
+def test_an_architecture_of_the_wrong_shape_is_a_space_error_of_one_line(wrong):
+    assert len(Architecture.from_json(GOOD)) == 1
+    assert Architecture.from_json({**GOOD, "alpha": None}).alpha is None
+    without = {name: value for name, value in GOOD.items() if name not in wrong}
+    for data in ({**GOOD, **wrong}, without):
+        with pytest.raises(SpaceError) as caught:
+            Architecture.from_json(data)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("data", [None, 5, "x", [], [GOOD]])
+def test_what_is_no_architecture_is_refused(data):
+    with pytest.raises(SpaceError, match="no architecture"):
+        Architecture.from_json(data)
 
 
 # --- baselines --------------------------------------------------------------------------------------------------------

@@ -439,6 +439,91 @@ def test_twenty_thousand_steps_of_48_edges_are_no_burden():
     assert appended < 5 and time.perf_counter() - begin < 0.5
 
 
+def test_a_task_of_the_run_may_be_told_of_late():
+    """Its first batches had no label."""
+    log = EventLog([STARTED, step(1, loss={"a": 1.0})])
+    before = log.alpha
+    log.append(step(2))
+    assert log.steps == [step(1, loss={"a": 1.0}), step(2)]
+    assert np.isnan(log.loss["b"][0]) and log.loss["b"][1] == 2.0
+    assert np.array_equal(before, [step(1).alpha])
+    log.append(Resumed(1, 2))
+    log.append(step(2, entropy=3.0))
+    assert log.steps == [step(1, loss={"a": 1.0}), step(2, entropy=3.0)]
+
+
+def plainly(records):
+    """What a log holds by its definition, without any haste: (events, seqs, {step: its last record})."""
+    kept = []
+    for seq, event in records:
+        if isinstance(event, Resumed):
+            kept = [
+                (number, earlier)
+                for number, earlier in kept
+                if number <= event.from_seq or isinstance(earlier, (Resumed, Recovered))
+            ]
+        kept.append((seq, event))
+    last = {event.step: event for _, event in kept if isinstance(event, Step)}
+    return [event for _, event in kept], [seq for seq, _ in kept], last
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_a_log_is_what_its_definition_says(chance):
+    """Steps in any order and told twice, resumptions to anywhere, looked at or not in between."""
+    log, records, handed = EventLog(), [], []
+    for seq in range(1, chance.randrange(2, 60)):
+        number = chance.randrange(1, 12)
+        event = chance.choice(
+            [
+                step(number, entropy=float(seq)),
+                step(seq, entropy=float(seq)),
+                step(seq, entropy=float(seq), loss={"a": 0.5}),
+                Turned(number, {"at": seq}),
+                Recovered(seq),
+                Resumed(number, chance.randrange(0, seq + 1)),
+            ]
+        )
+        if not records and isinstance(event, Step) and len(event.loss) == 1:
+            continue  # the first step says which tasks there are
+        try:
+            log.append(event, seq)
+        except RunError:
+            continue  # all steps were left behind, and then came one that lacks a task
+        records.append((seq, event))
+        events, seqs, last = plainly(records)
+        if chance.random() < 0.3:
+            handed.append((log.alpha, log.alpha.copy()))
+            assert log.seqs == seqs and list(log.events) == events
+        assert log.resumptions == [(e.from_seq, s) for s, e in records if isinstance(e, Resumed)]
+    events, seqs, last = plainly(records)
+    ascending = [last[number] for number in sorted(last)]
+    assert log.seqs == seqs and list(log.events) == events and list(log.steps) == ascending
+    assert np.array_equal(log.column("entropy"), [event.entropy for event in ascending])
+    assert list(log.turned) == [event for event in events if isinstance(event, Turned)]
+    assert all(np.array_equal(array, kept) for array, kept in handed)
+
+
+@pytest.mark.parametrize("back", ["to the same checkpoint", "further each time", "steps backwards"])
+def test_a_log_of_many_resumptions_is_read_in_one_pass(tmp_path, back):
+    """2,000 steps and 4,000 resumptions take seconds; minutes where each resumption goes through the log again."""
+    events = [STARTED, *(step(number) for number in range(1, 2_001)), Checkpoint(2_000, "f", "h")]
+    count = len(events)
+    if back == "to the same checkpoint":
+        for _ in range(4_000):
+            events += [step(2_001), Resumed(2_000, count)]
+    elif back == "further each time":
+        events += [Resumed(1, max(2, count - number)) for number in range(4_000)]
+    else:
+        events += [step(number) for number in range(9_000, 3_000, -1)]
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(lines(events))
+    begin = time.perf_counter()
+    log = EventLog.read(path)
+    assert len(log.steps) == {"t": 2_000, "f": 1, "s": 8_000}[back[0]] and not log.problems
+    assert time.perf_counter() - begin < 60  # a guard against hanging
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 def test_a_log_is_read_from_its_file(tmp_path):
     path = tmp_path / "events.jsonl"

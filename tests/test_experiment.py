@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,7 +143,8 @@ def test_requests_of_viewers_reach_the_search(pack, tmp_path):
     def listen(name, search, event):
         if name == "search" and isinstance(event, Step) and event.step == 2:
             Run.request(out, entropy_weight=3.5, force={"normals:0 -> segmentation:0": True})
-            Run.request(out, nonsense=1)
+            with open(out / "controls.jsonl", "ab") as stream:
+                stream.write(b'{"nonsense": 1}\n')
 
     run(replace(small(pack), baselines=()), out, listen=listen)
     log = Run.open(out).log
@@ -448,3 +450,22 @@ def test_the_trivial_answer_of_many_images_is_made_of_some_evenly_spread(monkeyp
     for room, kept in ((7, [0, 1, 2, 3, 4, 5, 6]), (6, [0, 2, 4, 6]), (3, [0, 3, 6]), (1, [0])):
         monkeypatch.setattr(work, "AT_ONCE", room * one)
         assert torch.equal(work.final_scores(lab, None)["trivial"], normals[kept])
+
+
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda w: {n: t for n, t in w.items() if n != "alpha"}, "alpha is missing"),
+        (lambda w: {**w, "alpha": w["alpha"][:3]}, r"alpha has the shape \(3,\) instead of"),
+        (lambda w: {**w, "alpha": w["alpha"].double()}, "float64 instead of torch.float32"),
+        (lambda w: dict(list(w.items())[:4]), "is missing"),
+        (lambda w: {**w, "more": w["alpha"]}, "'more' is not known"),
+        (lambda w: {}, "alpha is missing"),
+    ],
+)
+def test_weights_of_another_run_are_refused_by_name(finished, tmp_path, spoil, words):
+    shutil.copytree(finished, tmp_path / "run")
+    with Run.resume(tmp_path / "run") as folder:
+        folder.save_weights(spoil(folder.load_weights()))
+    with pytest.raises(RunError, match=f"weights.safetensors is not of this run, for .*{words}"):
+        reopen(tmp_path / "run")

@@ -12,6 +12,7 @@ import mtlnas_lab
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = (
     "errors",
+    "values",
     "_torchvision",
     "files",
     "checkpoints",
@@ -39,6 +40,7 @@ CORE = (
     "evaluate",
     "config",
     "together",
+    "randomness",
     "search",
     "calibrate",
     "runs",

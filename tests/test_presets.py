@@ -244,3 +244,11 @@ def test_a_device_that_is_absent_is_one_line_with_those_there_are(gpus, name, th
     ) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "x", [], 10**400, True])
+def test_a_weight_that_is_none_is_refused_where_it_enters(value):
+    with pytest.raises(ConfigError, match="entropy_weight"):
+        presets.with_budget(presets.preset("tiny").search, entropy_weight=value)
+    with pytest.raises(ConfigError, match="steps"):
+        presets.with_budget(presets.preset("tiny").search, steps=-1)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 
 from mtlnas_lab import checkpoints, events, files, runs
 from mtlnas_lab.checkpoints import HEADER, TENSORS
-from mtlnas_lab.errors import RunError
+from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.events import (
     Checkpoint,
     Evaluated,
@@ -28,6 +29,7 @@ from mtlnas_lab.events import (
     Step,
     Turned,
 )
+from mtlnas_lab.relaxation import Schedule
 from mtlnas_lab.runs import Run
 from mtlnas_lab.space import SearchSpace
 
@@ -644,6 +646,42 @@ def test_what_is_no_safetensors_file_is_refused_by_name(run, tmp_path, data, mat
     assert time.perf_counter() - begin < 2
 
 
+def test_small_lists_that_would_take_much_memory_are_refused_before_they_are_made(run):
+    (run.path / "fusion_graph.json").write_bytes(b'{"x": [' + b"[]," * 5_500_000 + b"0]}")
+    tracemalloc.start()
+    one_line(run.read_json, "fusion_graph.json", match="more than 100000 lists")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**26
+    for name in ("config.json", "space.json", "architecture.json"):
+        (run.path / name).write_bytes(b'{"x": 1}' + b" " * 2**22)
+        one_line(run.read_json, name, match=f"at most {2**22} are expected")
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("seq", 2**63),
+        ("seq", -1),
+        ("step", 1.5),
+        ("step", "1"),
+        ("step", True),
+        ("step", 10**400),
+        ("size", -1),
+        ("size", 2**62),
+        ("size", None),
+        ("sha256", ["0"] * 64),
+        ("sha256", 5),
+        ("file", None),
+    ],
+)
+def test_a_manifest_that_can_vouch_for_nothing_is_refused(field, value):
+    good = {"seq": 1, "step": 1, "size": 1, "sha256": "0" * 64}
+    good["file"] = f"00000001-{'0' * 16}.safetensors"
+    assert checkpoints.Manifest(**good)
+    one_line(lambda: checkpoints.Manifest(**{**good, field: value}))
+
+
 @posix
 @pytest.mark.parametrize(
     "name, act",
@@ -728,6 +766,8 @@ def test_architecture_and_scores_may_be_missing(run):
         b'{"x": NaN}',
         b'{"x": "\\ud800"}',
         b'{"x":' * 70 + b"1" + b"}" * 70,
+        b'{"x": [' + b"[]," * 200_000 + b"0]}",
+        b'{"x": [' + b"0," * 2_000_001 + b"0]}",
         b'{"x": ' + b"9" * 5_000 + b"}",
     ],
 )
@@ -754,10 +794,13 @@ def test_settings_that_were_damaged_or_changed_by_hand_are_told(run):
 def test_requests_reach_the_search_once_and_in_order(run):
     assert run.requests() == []
     Run.request(run.path, entropy_weight=3.0)
-    Run.request(run.path, force={"a:0 -> b:0": None}, temperature=float("inf"))
+    Run.request(run.path, force={"a:0 -> b:0": None}, temperature=0.5)
+    with open(run.path / "controls.jsonl", "ab") as out:
+        out.write(b'{"temperature": "Infinity"}\n')  # which `request` refuses
     assert run.requests() == [
         {"entropy_weight": 3.0},
-        {"force": {"a:0 -> b:0": None}, "temperature": float("inf")},
+        {"force": {"a:0 -> b:0": None}, "temperature": 0.5},
+        {"temperature": float("inf")},
     ]
     assert run.requests() == []
     Run.request(run.path, alpha_lr=0.1)
@@ -768,7 +811,7 @@ def test_requests_reach_the_search_once_and_in_order(run):
         again.requests_read = read
         assert again.requests() == [{"alpha_lr": 0.1}] and again.requests() == []
     with Run.resume(run.path) as again:
-        assert len(again.requests()) == 3
+        assert len(again.requests()) == 4
 
 
 def test_half_a_request_is_left_alone_until_it_is_whole_or_passed_over(run):
@@ -803,6 +846,39 @@ def test_a_link_in_the_place_of_requests_stops_no_search(run, tmp_path):
     one_line(lambda: Run.request(run.path, alpha_lr=1), match="link")
     one_line(lambda: Run.request(tmp_path, alpha_lr=1), match="no run folder")
     assert not (tmp_path / "secret").exists()
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"force": 5},
+        {"force": {"a:9 -> b:0": True}},
+        {"force": {"a:0 -> b:0": "x"}},
+        {"nonsense": 1},
+        {"self": 1},
+        {"path": 1},
+        {"cls": 1},
+        {"temperature": float("inf")},
+        {"entropy_weight": {"x": 1}},
+        {"alpha_lr": 10**400},
+        {"alpha_gates": ["a"]},
+        {"alpha_lr": object()},
+    ],
+    ids=lambda knobs: repr(knobs)[:40],
+)
+def test_what_no_search_would_take_is_not_asked_for(run, knobs):
+    with pytest.raises(ConfigError) as caught:
+        Run.request(run.path, **knobs)
+    assert "\n" not in str(caught.value) and not (run.path / "controls.jsonl").exists()
+
+
+def test_a_request_may_hold_a_schedule_and_needs_no_whole_space(run):
+    Run.request(run.path, entropy_weight=Schedule(3.0, period=(0.1, 0.9)))
+    (run.path / "space.json").write_text("{")
+    Run.request(run.path, force={"x:0 -> y:9": True})
+    first, second = run.requests()
+    assert Schedule(**first["entropy_weight"]) == Schedule(3.0, period=(0.1, 0.9))
+    assert second == {"force": {"x:0 -> y:9": True}}
 
 
 # --- everything together ----------------------------------------------------------------------------------------------
@@ -862,5 +938,8 @@ def test_the_quick_fault_campaigns(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = {line.split()[0]: line for line in done.stdout.splitlines() if " lost · " in line}
-    for name in ("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile"):
+    for name in (
+        *("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile"),
+        *("requests", "shapes"),
+    ):
         assert re.match(rf"{name} +ok +0 lost · [1-9]", said[name]), said[name]

@@ -1,7 +1,10 @@
+import json
 import math
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from helpers import Stream, batch, small_lab
@@ -9,6 +12,7 @@ from helpers import Stream, batch, small_lab
 from mtlnas_lab.config import SearchConfig
 from mtlnas_lab.errors import ConfigError, RunError, SpaceError
 from mtlnas_lab.events import Evaluated, Failed, Finished, Started, Step, Turned
+from mtlnas_lab.randomness import may_draw
 from mtlnas_lab.relaxation import Schedule, deterministic, entropy
 from mtlnas_lab.search import Search
 
@@ -352,3 +356,324 @@ def test_a_step_says_where_it_leaves_the_interpreter_alone():
         assert len(at) == often and at[-1] == len(
             list(lab.supernet.parameters())
         )  # before the gradients, not behind them
+
+
+# --- what comes from outside ------------------------------------------------------------------------------------------
+HUGE = 10**400
+WRONG_KNOBS = [
+    {"entropy_weight": {"x": 1}},
+    {"entropy_weight": {"end": -1}},
+    {"entropy_weight": {"end": 1, "period": 5}},
+    {"entropy_weight": {"end": 1, "self": 1}},
+    {"entropy_weight": [1]},
+    {"entropy_weight": "3"},
+    {"l1_weight": -math.inf},
+    {"temperature": math.nan},
+    {"temperature": {}},
+    {"weight_lr": HUGE},
+    {"weight_lr": None},
+    {"alpha_lr": {"end": 1}},
+    {"alpha_lr": "1"},
+    {"alpha_gates": ["a"]},
+    {"alpha_gates": {}},
+    {"weight_gates": None},
+    {"force": 5},
+    {"force": None},
+    {"force": ["normals:0 -> segmentation:0"]},
+    {"force": {"": True}},
+    {"force": {5: True}},
+    {"force": {"normals:" + "9" * 5_000 + " -> segmentation:0": True}},
+    {"force": {"normals:0 -> segmentation:0": "yes"}},
+    {"force": {"normals:0 -> segmentation:0": 2}},
+    {"force": {"normals:0 -> segmentation:0": []}},
+    {"self": 1},
+    {"knobs": {}},
+    {"": 1},
+    {"\x1b[31m\n": 1},
+]
+
+
+@pytest.mark.parametrize("knobs", WRONG_KNOBS, ids=lambda knobs: repr(knobs)[:40])
+def test_what_cannot_be_turned_is_a_config_error_of_one_line(knobs):
+    search = search_of()
+    with pytest.raises(ConfigError) as caught:
+        search.turn(**knobs)
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500 and not search._turned
+
+
+def test_what_was_turned_is_kept_as_it_was_then():
+    search = search_of()
+    force = {str(search.lab.space.edges[3]): True}
+    search.turn(force=force)
+    force["nonsense"] = object()
+    assert [event.knobs for event in search if isinstance(event, Turned)] == [
+        {"force": {str(search.lab.space.edges[3]): True}}
+    ]
+
+
+def without(state, name):
+    return {key: value for key, value in state.items() if key != name}
+
+
+def first(state, start):
+    return next(name for name in state if name.startswith(start) and state[name].ndim)
+
+
+def narrow(tensors, start):
+    """The state with one value instead of the tensor whose name begins so."""
+    name = first(tensors, start)
+    return {**tensors, name: tensors[name].reshape(-1)[:1].clone()}
+
+
+def outside(tensors):
+    """A generator that torch takes, though its next number lies behind those that it has."""
+    state = tensors["generator"].clone()
+    state[8:24] = torch.frombuffer(
+        bytearray(
+            (600).to_bytes(4, "little") + (1).to_bytes(4, "little") + (600).to_bytes(8, "little")
+        ),
+        dtype=torch.uint8,
+    )
+    return {**tensors, "generator": state}
+
+
+WRONG_STATES = {
+    "moments of another shape": lambda t: narrow(t, "weight_optimizer"),
+    "moments of alpha": lambda t: narrow(t, "alpha_optimizer"),
+    "moments of another type": lambda t: {
+        **t,
+        "alpha_optimizer.0.exp_avg": t["alpha_optimizer.0.exp_avg"].long(),
+    },
+    "half of the moments": lambda t: without(t, "weight_optimizer.0.exp_avg_sq"),
+    "count that is no number": lambda t: {
+        **t,
+        "weight_optimizer.0.step": torch.tensor(math.nan),
+    },
+    "count below 0": lambda t: {**t, "weight_optimizer.0.step": torch.tensor(-1.0)},
+    "count of parts": lambda t: {**t, "weight_optimizer.0.step": torch.tensor(1.5)},
+    "two counts": lambda t: {**t, "weight_optimizer.0.step": torch.ones(2)},
+    "parameter that is not there": lambda t: {**t, "weight_optimizer.9999.step": torch.tensor(1.0)},
+    "number that is none": lambda t: {**t, "weight_optimizer.x.step": torch.tensor(1.0)},
+    "unknown entry": lambda t: {**t, "weight_optimizer.0.more": torch.ones(1)},
+    "unknown tensor": lambda t: {**t, "more": torch.ones(1)},
+    "alpha of another shape": lambda t: {**t, "alpha": t["alpha"][:3]},
+    "alpha of another type": lambda t: {**t, "alpha": t["alpha"].double()},
+    "weights of another shape": lambda t: narrow(t, "supernet."),
+    "weights that are missing": lambda t: without(t, first(t, "supernet.")),
+    "generator cut short": lambda t: {**t, "generator": t["generator"][:100]},
+    "generator that is none": lambda t: {**t, "generator": torch.full_like(t["generator"], 255)},
+    "generator that reads outside": outside,
+    "no generator": lambda t: without(t, "generator"),
+    "noise that is none": lambda t: {**t, "noise": torch.full_like(t["noise"], 255)},
+    "noise of another type": lambda t: {**t, "noise": t["noise"].float()},
+}
+
+
+OF_ADAM = [wrong for wrong in WRONG_STATES if "count" in wrong or "half" in wrong]
+
+
+@pytest.mark.parametrize(
+    "optimizer, wrong",
+    [("adam", wrong) for wrong in WRONG_STATES]
+    + [("sgd", wrong) for wrong in WRONG_STATES if wrong not in OF_ADAM],
+)
+def test_a_state_with_a_wrong_tensor_is_refused_and_changes_nothing(optimizer, wrong):
+    config = replace(CONFIG, optimizer=optimizer)
+    other = search_of(config=config)
+    other.step()
+    tensors, meta = other.state()
+    search = search_of(config=config)
+    before = {name: value.clone() for name, value in search.state()[0].items()}
+    with pytest.raises(RunError) as caught:
+        search.load_state(WRONG_STATES[wrong](tensors), meta)
+    assert "\n" not in str(caught.value) and search.refusal(WRONG_STATES[wrong](tensors), meta)
+    after = search.state()[0]
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert search.step_number == 0 and not search.refusal(tensors, meta)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": -1},
+        {"step": 1.0},
+        {"step": True},
+        {"step": "1"},
+        {"step": None},
+        {"step": 5},
+        {"step": HUGE},
+        {"knobs": 5},
+        {"knobs": None},
+        {"knobs": ["alpha_lr"]},
+        {"knobs": {"force": 5}},
+        {"knobs": {"nonsense": 1}},
+        {"knobs": {"entropy_weight": "NaN"}},
+        {"positions": 5},
+        {"positions": None},
+        {"positions": [1]},
+        {"positions": ["1", 1]},
+        {"positions": [-1, 1]},
+        {"positions": [1, 2.5]},
+        {"positions": [HUGE, 1]},
+        {"positions": {"a": 1, "b": 2}},
+    ],
+    ids=lambda wrong: repr(wrong)[:40],
+)
+def test_a_state_with_wrong_notes_is_refused_and_changes_nothing(wrong):
+    other = search_of()
+    other.step()
+    tensors, meta = other.state()
+    search = search_of()
+    before = search.lab.alphas.alpha.clone()
+    for notes in ({**meta, **wrong}, without(meta, next(iter(wrong)))):
+        with pytest.raises(RunError, match="this checkpoint"):
+            search.load_state(tensors, notes)
+    assert torch.equal(before, search.lab.alphas.alpha) and search.step_number == 0
+    assert search.weight_batches.position == search.alpha_batches.position == 0
+
+
+def test_a_state_from_before_the_first_update_is_whole():
+    for optimizer in ("adam", "sgd"):
+        config = replace(CONFIG, optimizer=optimizer, warm_up=2)
+        for steps in (0, 1):
+            other, search = search_of(config=config), search_of(config=config)
+            for _ in range(steps):
+                other.step()
+            assert search.load_state(*other.state()) == [] and search.step_number == steps
+            assert search.step().loss == other.step().loss
+
+
+def test_noise_of_another_device_begins_anew_and_says_so():
+    other = search_of(small_lab(dropout=0.5))
+    other.step()
+    tensors, meta = other.state()
+    tensors["noise"] = torch.zeros(16, dtype=torch.uint8)  # as a CUDA generator has it
+    searches = [search_of(small_lab(dropout=0.5)) for _ in range(2)]
+    for search in searches:
+        (notice,) = search.load_state(tensors, meta)
+        assert "another kind of device than cpu" in notice
+    first_events, second_events = ([search.step() for _ in range(2)] for search in searches)
+    assert without_time(first_events) == without_time(second_events)
+
+
+class Careless(torch.nn.Module):
+    """A layer that draws without asking for a generator, as networks from elsewhere do."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if self.how == "F.dropout":
+            return torch.nn.functional.dropout(x, 0.3)
+        if self.how == "stochastic depth":
+            return x * (torch.rand(len(x), 1, 1, 1) < 0.7)
+        draw = random.random() if self.how == "python" else np.random.rand()
+        return x * draw
+
+
+CARELESS = {
+    "Dropout2d": lambda: torch.nn.Dropout2d(0.3),
+    "Dropout": lambda: torch.nn.Dropout(0.3),
+    "RReLU": torch.nn.RReLU,
+    **{
+        how: lambda how=how: Careless(how)
+        for how in ("F.dropout", "stochastic depth", "python", "numpy")
+    },
+}
+
+
+@pytest.mark.parametrize("how", CARELESS)
+def test_resumed_equals_never_stopped_whatever_a_network_draws_from(how):
+    def make():
+        lab = small_lab()
+        for backbone in lab.supernet.backbones.values():
+            backbone.stages[2].append(CARELESS[how]())
+        return search_of(lab)
+
+    expected = without_time(make())
+    start, found = make(), []
+    for event in start:
+        found.append(event)
+        if start.step_number == 2 and isinstance(event, Step):
+            break
+    kept = {name: value.clone() for name, value in start.state()[0].items()}, start.state()[1]
+    torch.rand(7), random.random(), np.random.rand(3)  # somebody else draws, too
+    again = make()
+    again.load_state(*kept)
+    before = torch.get_rng_state(), random.getstate()
+    found += again
+    assert without_time(found) == expected
+    assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
+    assert len({event.loss["normals"] for event in expected if isinstance(event, Step)}) == 4
+
+
+def test_the_layers_of_the_lab_draw_from_no_global_generator():
+    """So nothing of their searches touches the generators of whoever runs one beside his own work."""
+    assert not may_draw(small_lab(dropout=0.5).supernet) and not search_of()._may_draw
+    for layer in (torch.nn.Dropout(0.1), torch.nn.RReLU(), Careless("python")):
+        assert may_draw(torch.nn.Sequential(torch.nn.ReLU(), layer))
+
+
+WRONG_SETTINGS = {
+    "entropy_weight": [math.nan, math.inf, -1, -50.0, "1", None, [], {}, {"end": math.nan}, HUGE],
+    "l1_weight": [math.nan, -0.1, True, {"end": 1, "start": "x"}, {"end": 1, "power": -1}],
+    "temperature": [math.inf, -1, {"end": 1, "period": [0.5]}, {"end": 1, "after": "x"}, "x"],
+    "steps": [-1, 1.5, math.nan, math.inf, "500", None, True, [], HUGE],
+    "batch_size": [0, -1, 2.5, "8", None, math.nan, False],
+    "seed": [10**30, -(10**30), 0.5, "0", None, HUGE],
+    "warm_up": [-1, 0.5, "x"],
+    "evaluate_every": [-1, 0.5, None],
+    "weight_lr": [math.nan, math.inf, -1e-9, "0.1", None, True, [1], HUGE],
+    "alpha_lr": [math.nan, math.inf, -1, "x"],
+    "weight_decay": [math.nan, -1, "x"],
+    "alpha_weight_decay": [math.inf, -1, None],
+    "momentum": [math.nan, 1.5, -0.1, None],
+    "lr_power": [math.nan, -1, "x"],
+    "fusion_lr_factor": [math.nan, -1],
+    "last_weight_lr_factor": [math.inf, []],
+    "last_bias_lr_factor": [-math.inf, {}],
+    "alpha_betas": [5, "ab", [0.5], [0.5, 1.0], [0.5, math.nan], [-0.1, 0.9], None],
+    "alpha_gates": [None, 5, ["a"], {}, "softmax"],
+    "weight_gates": [[], ""],
+    "optimizer": [None, [], "lion", 5],
+    "precision": [None, {}, "fp8"],
+    "compile": [None, 5, [], "zz", "inductor\n"],
+    "weight_share": [0, 1, math.nan, -1, "x", None, 2],
+    "redraw": ["no", None, 2, []],
+    "augment": ["yes", None],
+    "l1_by_cost": [3, "x"],
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SETTINGS)
+def test_every_setting_is_checked_where_settings_are_made(name):
+    for value in WRONG_SETTINGS[name]:
+        for make in (
+            lambda value=value: SearchConfig(**{name: value}),
+            lambda value=value: replace(CONFIG, **{name: value}),
+            lambda value=value: SearchConfig.from_json({**CONFIG.to_json(), name: value}),
+        ):
+            with pytest.raises(ConfigError) as caught:
+                make()
+            assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def test_there_is_a_wrong_value_for_every_setting():
+    assert set(WRONG_SETTINGS) == set(CONFIG.to_json())
+
+
+@pytest.mark.parametrize("settings", [5, None, "x", [], {5: 1}, {"\x1b[31m": 1}])
+def test_what_are_no_settings_are_refused(settings):
+    with pytest.raises(ConfigError):
+        SearchConfig.from_json(settings if settings != [] else [1])
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    config = SearchConfig(steps=np.int64(3), entropy_weight=np.float32(0.5), weight_lr=1, seed=5.0)
+    assert (config.steps, config.seed) == (3, 5) and type(config.steps) is type(config.seed) is int
+    assert config.entropy_weight == Schedule(0.5, 0.5) and json.dumps(config.to_json())

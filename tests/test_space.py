@@ -1,3 +1,4 @@
+import time
 from itertools import product
 
 import pytest
@@ -144,3 +145,78 @@ def test_costs_have_mean_one_and_follow_the_target():
 def test_errors_say_what_would_be_right(make, words):
     with pytest.raises((SpaceError, ValueError), match=words):
         make()
+
+
+PLANS = {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}}
+WRONG_PLANS = [
+    {"channels": [4], "groups": [2]},
+    {"channels": [4, 4.5], "groups": [2]},
+    {"channels": [4, True], "groups": [2]},
+    {"channels": [4, 0], "groups": [2]},
+    {"channels": [4, 10**400], "groups": [2]},
+    {"channels": ["4", "4"], "groups": [2]},
+    {"channels": "44", "groups": [2]},
+    {"channels": {"4": 4}, "groups": [1]},
+    {"channels": None, "groups": [2]},
+    {"channels": [4, 4], "groups": [10**12, 2 - 10**12]},
+    {"channels": [4, 4], "groups": [3, -1]},
+    {"channels": [4, 4], "groups": "2"},
+    {"channels": [4, 4], "groups": [None]},
+    {"channels": [4, 4], "groups": [[2]]},
+    {"channels": [4] * 10_001, "groups": [10_001]},
+    {"channels": [4, 4]},
+    [4, 4],
+    None,
+]
+WRONG_SPACES = [
+    None,
+    5,
+    "x",
+    [],
+    {},
+    {"plans": PLANS},
+    {"plans": [], "edges": []},
+    *({"plans": {**PLANS, "a": wrong}, "edges": []} for wrong in WRONG_PLANS),
+    *({"plans": PLANS, "edges": wrong} for wrong in (None, 5, "a:0 -> b:0", {"a:0 -> b:0": 1})),
+    *(
+        {"plans": PLANS, "edges": [wrong]}
+        for wrong in (
+            None,
+            5,
+            [],
+            "",
+            "a:0",
+            "a:0 -> b:2",
+            "a:x -> b:0",
+            "a:" + "9" * 5_000 + " -> b:0",
+        )
+    ),
+    {"plans": {**PLANS, "": PLANS["a"]}, "edges": []},
+    {"plans": {**PLANS, "\x1b": PLANS["a"]}, "edges": []},
+    {"plans": {**PLANS, 5: PLANS["a"]}, "edges": []},
+    {"plans": PLANS, "edges": ["a:0 -> b:0"] * 2},
+]
+
+
+@pytest.mark.parametrize("data", WRONG_SPACES, ids=lambda data: repr(data)[:50])
+def test_a_space_of_the_wrong_shape_is_a_space_error_of_one_line(data):
+    with pytest.raises(SpaceError) as caught:
+        SearchSpace.from_json(data)
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_large_space_is_read_in_one_pass():
+    """10,000 stages a task and as many edges: minutes where each stage or edge goes through all the others."""
+    count = 10_000
+    sizes = [1] * count
+    data = {
+        "plans": {task: {"channels": [4] * count, "groups": sizes} for task in "ab"},
+        "edges": [f"a:{i} -> b:{i}" for i in range(count)],
+    }
+    begin = time.perf_counter()
+    space = SearchSpace.from_json(data)
+    assert space.to_json() == data and len(space.order) == count
+    with pytest.raises(SpaceError, match="no candidate"):
+        space.index("a:0 -> b:1")
+    assert time.perf_counter() - begin < 60  # a guard against hanging
