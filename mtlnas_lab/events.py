@@ -269,6 +269,9 @@ class EventLog:
         if not self._steps:
             self._tasks, self._edges = tuple(step.loss), len(step.alpha)
             self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
+        late = [task for task in step.loss if task not in self._tasks]
+        if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
+            self._widen(late)
         if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
             self._tasks
         ):
@@ -295,6 +298,14 @@ class EventLog:
         self._silent.pop(step.step, None)
         if silent := set(self._tasks) - set(step.loss):
             self._silent[step.step] = silent
+
+    def _widen(self, late: list[str]) -> None:
+        """Columns for tasks of the run that no step has said anything of: their first batches had no label."""
+        first = len(self.SCALARS) + len(self._tasks)
+        self._table = np.insert(self._table, [first] * len(late), np.nan, axis=1)
+        self._tasks += tuple(late)
+        for number in self._steps:
+            self._silent.setdefault(number, set()).update(late)
 
     def _columns(self, first: int, count: int) -> np.ndarray:
         columns = self._table[: len(self._steps), first : first + count]
