@@ -6,10 +6,11 @@ reader wait, or make it allocate more than the limits below.
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,7 +95,7 @@ def _told(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{shown(path)}: no such file") from None
+        raise DataError(f"{shown(path)}: cannot be read, there is no such file") from None
     except Exception as error:
         raise DataError(
             f"{shown(path)}: cannot be read, cut off or of another kind ({reason(error)})"
@@ -185,10 +186,12 @@ def read_array(path: Path) -> np.ndarray:
         return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def files_below(folder: Path, pattern: str = "*") -> Iterable[Path]:
+def files_below(folder: Path, pattern: str = "*") -> list[Path]:
     """Files below a folder whose names fit the pattern, sorted; without junk and what lies in folders that are junk."""
-    for path in sorted(folder.rglob(pattern)):
-        below = path.relative_to(folder)
-        parts = [Path(part) for part in below.parts]
-        if not any(is_junk(part) for part in parts) and not is_dir(path):
-            yield path
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_junk(Path(name))]
+        for name in names:
+            if fnmatch.fnmatchcase(name, pattern) and not is_junk(Path(name)):
+                found.append(Path(place, name))
+    return sorted(found)
