@@ -7,9 +7,11 @@ reader wait, or make it allocate more than the limits below.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import math
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +87,12 @@ def is_dir(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+@functools.cache
+def say_once(line: str) -> None:
+    """Something that a user should know of their data, on stderr; each line once in a process."""
+    print(line, file=sys.stderr)
 
 
 @contextmanager

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from . import stored
-from .data import Batch, Pack
+from .data import Batch, Pack, sequential
 from .errors import DataError
-from .inputs import PIXELS
+from .inputs import PIXELS, say_once
 from .stored import Raw, handed_over
-from .tasks import IGNORE, KINDS, UNKNOWN, Classification, Edges, Segmentation
+from .tasks import IGNORE, KINDS, UNKNOWN, Classification, Edges, Segmentation, Task
 
 HEIGHT, STEP = 96, 16  # of images, unless a size is asked for; widths are multiples
 LOOKED_AT = 64  # items that may have no edge before their 255 is taken for the edges
@@ -230,6 +230,24 @@ def from_dataset(
     return LazyPack.of(
         name, len(dataset), open, {"image": 0} | examples, labels, size, memory_gb, workers
     )
+
+
+def tell_of_missing_labels(packs: Mapping[str, Pack], tasks: Mapping[str, Task]) -> None:
+    """Say, before anything is trained, which split has no label for which task: its scores would be NaN. Raises DataError
+    where that split is "train". A pack is gone through until each task has a label, most often with the first images."""
+    for split, pack in packs.items():
+        missing = {name: task for name, task in tasks.items() if name in pack.targets}
+        for _, targets in sequential(pack, missing, 16) if missing else ():
+            for name in [name for name, task in missing.items() if task.labelled(targets[name])]:
+                del missing[name]
+            if not missing:
+                break
+        if not missing:
+            continue
+        line = f"{pack.name}: none of its {len(pack)} images has a label for {', '.join(missing)}"
+        if split == "train":
+            raise DataError(f"{line}, so there is nothing to learn it from; leave it out")
+        say_once(f"{line}, so its scores of {split} will be NaN; give other images for that")
 
 
 def _nothing(key: str, x: Tensor) -> int:

@@ -11,7 +11,6 @@ import functools
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,9 +183,9 @@ def _decode_cityscapes(task: str, path: Path) -> Callable:
     camera = path.parents[3] / "camera" / path.relative_to(path.parents[2])
     camera = camera.with_name(camera.name.replace("disparity.png", "camera.json"))
     factor = BASELINE_FOCAL
-    if camera.is_file():
+    if inputs.is_file(camera):
         try:
-            read = json.loads(inputs.read_text(camera))
+            read = json.loads(inputs.read_text(inputs.inside(path.parents[3], camera)))
             factor = float(read["extrinsic"]["baseline"] * read["intrinsic"]["fx"])
             if not 0 < factor < 1e9:
                 raise ValueError(f"baseline · fx is {factor}")
@@ -381,7 +380,7 @@ def open_folder(
         about += [f"{lacking} of {len(records)} images lack {key}"] * bool(lacking)
     if left_out:
         about.append(f"{len(left_out)} of {len(records)} images are left out for damaged files")
-        print(f"{root}: {about[-1]}", file=sys.stderr)
+        inputs.say_once(f"{root}: {about[-1]}")
     return {
         name: replace(whole.subset(index[name]), name=f"{root} ({name})", about="; ".join(about))
         for name in ("train", "val", "test")
