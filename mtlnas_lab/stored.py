@@ -155,9 +155,9 @@ def _directions(x: np.ndarray, raw: Raw, labels: Sequence[str]) -> Tensor:
                 f"has a direction of length {length.max():.4g}, but their length is 1, or 0 for none; colours c of "
                 "8 bits stand for c / 127.5 - 1"
             )
-        crooked = (abs(length - 1) > 0.1)[there].mean()
+        shifted = x.min() >= 0  # seldom true of directions, always of what lies from 0 to 1
+        crooked = (abs(length - 1) > (0.02 if shifted else 0.1))[there].mean()
         if crooked > CROOKED:
-            shifted = x.min() >= 0
             advice = "numbers y from 0 to 1 stand for 2 y - 1" if shifted else "normalise them"
             raise ValueError(
                 f"has {100 * crooked:.0f} % of directions with a length far from 1 (their mean is "
