@@ -73,22 +73,6 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(text.split())[:100]}"
 
 
-def is_file(path: Path) -> bool:
-    """As Path.is_file, but False for names that no system takes."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def is_dir(path: Path) -> bool:
-    """As Path.is_dir, but False for names that no system takes."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
 @functools.cache
 def say_once(line: str) -> None:
     """Something that a user should know of their data, on stderr; each line once in a process."""

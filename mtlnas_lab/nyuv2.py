@@ -127,9 +127,9 @@ def import_nyuv2(
 
 
 def _check_options(out: Path, size: tuple[int, int], frequent: int, window: int) -> None:
-    if not inputs.is_dir(out.parent):
+    if not os.path.isdir(out.parent):
         raise DataError(f"{out}: there is no such folder to write to")
-    if inputs.is_dir(out):
+    if os.path.isdir(out):
         raise DataError(f"{out}: is a folder; name the file to write, as in {out / 'nyuv2.npz'}")
     if min(size) < 1 or size[0] * size[1] > inputs.PIXELS:
         raise DataError(
@@ -275,20 +275,18 @@ def _opened(path):
     import h5py
 
     try:
-        if inputs.is_dir(Path(path)):
-            raise OSError("a folder")
-        if inputs.is_file(Path(path)) is False and os.path.lexists(path):
-            raise OSError("a pipe, a device or a link to nothing")
+        if not os.path.isfile(path):  # HDF5 would wait for a pipe
+            raise OSError("there is no such file, or it is not a regular one")
         if not h5py.is_hdf5(path):
             raise OSError("no HDF5 inside")
         with h5py.File(path, "r") as file:
             yield file
-    except DataError:
-        raise
     except ImportError as error:
         raise DataError(
             "this file is read by h5py, which is missing: pip install 'mtlnas-lab[nyuv2]'"
         ) from error
+    except DataError:
+        raise
     except Exception as error:  # whatever h5py says of a damaged file
         raise DataError(
             f"{inputs.shown(path)}: not readable ({inputs.reason(error)}); give nyu_depth_v2_labeled.mat as published"

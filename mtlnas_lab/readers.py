@@ -120,7 +120,7 @@ def _taskonomy(root: Path) -> dict[str, list[Record]]:
 
     records = {key: {"image": path} for key, path in files("rgb").items()}
     for task, names in TASKONOMY.items():
-        there = next((name for name in names if inputs.is_dir(root / name)), None)
+        there = next((name for name in names if os.path.isdir(root / name)), None)
         for key, path in files(there).items() if there else ():
             if key in records:
                 records[key][task] = path
@@ -143,9 +143,9 @@ def _cityscapes(root: Path) -> dict[str, list[Record]]:
 
     def records(split: str) -> list[Record]:
         for kind in ("leftImg8bit", "gtFine"):
-            if not inputs.is_dir(root / kind / split):
+            if not os.path.isdir(root / kind / split):
                 raise DataError(f"{root / kind / split}: no such folder; Cityscapes needs it")
-        found, depth = [], inputs.is_dir(root / "disparity")
+        found, depth = [], os.path.isdir(root / "disparity")
         for image in inputs.files_below(root / "leftImg8bit" / split):
             if image.suffix.lower() not in inputs.PICTURES | inputs.OTHER_PICTURES:
                 continue
@@ -183,7 +183,7 @@ def _decode_cityscapes(task: str, path: Path) -> Callable:
     camera = path.parents[3] / "camera" / path.relative_to(path.parents[2])
     camera = camera.with_name(camera.name.replace("disparity.png", "camera.json"))
     factor = BASELINE_FOCAL
-    if inputs.is_file(camera):
+    if os.path.lexists(camera):
         try:
             read = json.loads(inputs.read_text(inputs.inside(path.parents[3], camera)))
             factor = float(read["extrinsic"]["baseline"] * read["intrinsic"]["fx"])
@@ -224,7 +224,7 @@ def _arrays(place: Path) -> list[Record]:
         if path.suffix == ".npy":
             records[path.stem] = {"image": path}
     for task, names in NUMBERED.items():
-        there = next((name for name in names if inputs.is_dir(place / name)), None)
+        there = next((name for name in names if os.path.isdir(place / name)), None)
         for path in inputs.files_below(place / there, "*.npy") if there else ():
             if path.stem in records:
                 records[path.stem][task] = path
@@ -246,7 +246,7 @@ def _counted(root: Path, records: Sequence[Record]) -> dict[str, Sequence[str] |
     """Names by classes.txt, one a line; else as many classes as all label files hold. Those that cannot be read wait for
     their turn."""
     names = root / "classes.txt"
-    if inputs.is_file(names):
+    if os.path.exists(names):
         return {"segmentation": inputs.read_text(inputs.inside(root, names)).split("\n")}
     largest = 1
     for record in records:
@@ -297,10 +297,10 @@ LAYOUTS = (
 # --- folders ----------------------------------------------------------------------------------------------------------
 def folder(data: str | Path) -> tuple[Path, tuple[int, int] | None] | None:
     """(folder, size) of `FOLDER` or `FOLDER@HEIGHTxWIDTH`; None where there is no such folder."""
-    if inputs.is_dir(Path(data)):
+    if os.path.isdir(Path(data)):
         return Path(data), None
     sized = re.fullmatch(r"(.+)@(\d{1,6})x(\d{1,6})", str(data))
-    if sized and inputs.is_dir(Path(sized[1])):
+    if sized and os.path.isdir(Path(sized[1])):
         return Path(sized[1]), (int(sized[2]), int(sized[3]))
     return None
 
@@ -537,7 +537,7 @@ def _pixels(key: str, path: Path) -> np.ndarray:
 
 def _present(records: Iterable[Record]) -> None:
     paths = [path for record in records for path in record.values()]
-    if missing := [path for path in paths if not inputs.is_file(path)]:
+    if missing := [path for path in paths if not os.path.exists(path)]:
         more = f", nor are {len(missing) - 1} others there" if len(missing) > 1 else ""
         raise DataError(
             f"{missing[0]}: no such file{more}; fetch what is missing or take it off the list"

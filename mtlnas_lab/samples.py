@@ -55,7 +55,7 @@ def make_rooms(out: Path, seed: int = 0, splits: dict[str, int] = SPLITS, size: 
 
 def _make_place(out: Path) -> None:
     """The folder for a file, before there is work that could be lost."""
-    if out.is_dir():
+    if os.path.isdir(out):
         raise DataError(f"{out}: is a folder; name the file to write, as in {out / 'rooms.npz'}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

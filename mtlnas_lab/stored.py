@@ -147,7 +147,8 @@ def _directions(x: np.ndarray, raw: Raw, labels: Sequence[str]) -> Tensor:
             f"is {x.dtype}, but must be directions of length 1; colours c of 8 bits stand for c / 127.5 - 1"
         )
     x = np.where(np.isfinite(x).all(-1, keepdims=True), x, 0).astype(np.float64)
-    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(x, axis=-1, keepdims=True)
     there = length > 1e-3
     if not raw.colours and there.any():
         if length.max() >= 1.5:
