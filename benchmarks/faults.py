@@ -850,9 +850,10 @@ CAMPAIGNS = (
 
 
 def main() -> int:
+    from hostile_formats import formats  # other people's data
     from search_faults import searches  # real searches; it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, searches)
+    campaigns = (*CAMPAIGNS, formats, searches)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
