@@ -49,8 +49,12 @@ def hear(event: str, args: tuple) -> None:
         return
     if event in PROCESSES:
         seen.append(f"{event} {str(args)[:80]}")
-    elif event == "open" and "TOPSECRET" in str(args[0]):
+    elif event == "open" and str(args[0]).endswith("TOPSECRET.png") and outside(args[0]):
         seen.append(f"opened {args[0]}")
+
+
+def outside(path: object) -> bool:
+    return not Path(os.path.normpath(str(path))).is_relative_to(watching[0])
 
 
 @contextlib.contextmanager
@@ -285,7 +289,9 @@ def bomb(path: Path, chance: random.Random) -> None:
 
 def lines(path: Path, chance: random.Random) -> None:
     if path.suffix == ".txt":
-        way = chance.choice(["/../TOPSECRET.png", "a/../../TOPSECRET.png", "//TOPSECRET.png", "x" * 5000])
+        way = chance.choice(
+            ["/../TOPSECRET.png", "a/../../TOPSECRET.png", "//TOPSECRET.png", "x" * 5000]
+        )
         path.write_text(f"/{way} /{way}\n")
     else:
         path.write_bytes(b"")

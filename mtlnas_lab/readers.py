@@ -540,5 +540,5 @@ def _present(records: Iterable[Record]) -> None:
     if missing := [path for path in paths if not os.path.exists(path)]:
         more = f", nor are {len(missing) - 1} others there" if len(missing) > 1 else ""
         raise DataError(
-            f"{missing[0]}: no such file{more}; fetch what is missing or take it off the list"
+            f"{inputs.shown(missing[0])}: no such file{more}; fetch what is missing or take it off the list"
         )

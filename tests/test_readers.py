@@ -581,7 +581,7 @@ def test_all_damaged_files_are_listed_and_left_out(tmp_path, capsys, monkeypatch
 
 
 def test_a_whole_folder_passes_the_check(tmp_path, capsys):
-    cli.main(["data", "check", str(nyuv2(tmp_path))])
+    cli.main(["data", "check", f"{nyuv2(tmp_path)}@32x48"])
     assert "every file can be read" in capsys.readouterr().out
     (tmp_path / "nyu_train_val" / "training_001_seg.png").unlink()
     (tmp_path / "nyu_train_val" / "training_003.png").unlink()
@@ -590,6 +590,9 @@ def test_a_whole_folder_passes_the_check(tmp_path, capsys):
     ] * 2
     packs = open_folder(tmp_path, skip=list(check(tmp_path)), hold=())
     assert len(packs["train"]) == 10
+    with pytest.raises(SystemExit):
+        cli.main(["data", "check", str(tmp_path / "none")])
+    assert "none: no such folder; a pack" in capsys.readouterr().err
 
 
 # --- what could do harm -----------------------------------------------------------------------------------------------

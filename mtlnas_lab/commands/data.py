@@ -83,7 +83,7 @@ def show(data: Positional[str] = "rooms") -> None:
         )
 
 
-def check(data: Positional[Path]) -> None:
+def check(data: Positional[str]) -> None:
     """Read every file of a data set's folder and list those that are missing, damaged or do not fit, a line each.
 
     Where MTLNAS_LAB_SKIP names a file with these lines, images with such a file are left out.
@@ -92,9 +92,12 @@ def check(data: Positional[Path]) -> None:
         data: The folder.
     """
     from ..readers import check as problems
+    from ..readers import folder
 
-    found = 0
-    for line in problems(data):
+    place, found = folder(data), 0
+    if place is None:
+        raise DataError(f"{data}: no such folder; a pack (.npz) is checked when it is opened")
+    for line in problems(place[0]):
         print("".join(letter if letter.isprintable() else "?" for letter in line))
         found += 1
     if found:
