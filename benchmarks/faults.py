@@ -850,11 +850,12 @@ CAMPAIGNS = (
 
 
 def main() -> int:
-    from hostile_requests import requests  # these use this file's tools
+    from hostile_formats import formats
+    from hostile_requests import requests
     from hostile_shapes import shapes
-    from search_faults import searches  # real searches
+    from search_faults import searches  # real searches; like the others, it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, searches, requests, shapes)
+    campaigns = (*CAMPAIGNS, formats, requests, shapes, searches)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -108,7 +108,7 @@ def progress(reset: bool = False) -> None:
 
 
 def data() -> None:
-    """Look at packs and make them: show, make-rooms, make-backbones, make-runs, import-nyuv2."""
+    """Look at packs and make them: show, check, make-rooms, make-backbones, make-runs, import-nyuv2."""
     raise SystemExit(_call(["--help"], DATA, "mtlnas-lab data"))
 
 

@@ -70,6 +70,15 @@ class Lab:
             for name, task in self.tasks.items()
         }
 
+    def labelled(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{task: a scalar bool} of each task, whether these targets have a label for it: else its loss says nothing."""
+        return {
+            name: task.labelled(targets[name])
+            if name in targets
+            else torch.zeros((), dtype=torch.bool, device=self.device)
+            for name, task in self.tasks.items()
+        }
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """`auto`: CUDA where there is one, else MPS, else CPU. Raises ConfigError for a device that is not there."""

@@ -11,26 +11,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .data import Batch, Pack
+from . import stored
+from .data import Batch, Pack, sequential
 from .errors import DataError
-from .tasks import IGNORE, KINDS, UNKNOWN, Classification, Depth, Edges, Normals, Segmentation
+from .inputs import PIXELS, say_once
+from .stored import Raw, handed_over
+from .tasks import IGNORE, KINDS, UNKNOWN, Classification, Edges, Segmentation, Task
 
 HEIGHT, STEP = 96, 16  # of images, unless a size is asked for; widths are multiples
-
-
-class Raw(NamedTuple):
-    """A picture or a label as it was found, at full size: (H, W), (H, W, 3), or what an image has as a whole. `decode`
-    is applied once it is small: it gives classes from 0 (255 = none), directions, metres, or shares of all classes."""
-
-    array: np.ndarray
-    where: str  # what errors call it
-    decode: Callable[[np.ndarray], np.ndarray] = np.asarray
+LOOKED_AT = 64  # items that may have no edge before their 255 is taken for the edges
 
 
 Open = Callable[[int, Sequence[str]], tuple[tuple[int, int], Mapping[str, Raw]]]
@@ -104,34 +99,41 @@ class LazyPack(Pack):
         if size is None:
             height, width = open(examples["image"], ())[0]
             size = HEIGHT, max(1, round(HEIGHT * width / height / STEP)) * STEP
-        if memory_gb < 0 or min(size) < 1:
-            raise DataError(
-                f"{name}: {memory_gb} GiB of images of {size[0]} × {size[1]}; give more"
-            )
+        _check_options(name, size, memory_gb)
         labels = {
-            task: _names(name, task, (labels or {}).get(task), open(number, (task,))[1][task].array)
+            task: stored.class_names(
+                name, task, (labels or {}).get(task), open(number, (task,))[1][task].array
+            )
             for task, number in examples.items()
             if task != "image" and KINDS[task] in (Segmentation, Classification)
         }
 
+        def read_one(key: str, full: tuple[int, int], found: Mapping[str, Raw]) -> Tensor:
+            if key == "image":
+                return stored.picture(found[key], size)
+            if key not in found:
+                return none[key]
+            x = stored.label(key, found[key], full, size, labels.get(key, ()))
+            if key in none and (x.shape, x.dtype) != (none[key].shape, none[key].dtype):
+                raise DataError(
+                    f"{found[key].where}: {key} is a class for some images and shares of all classes for others; "
+                    "give one of them for all"
+                )
+            return x
+
+        none: dict[str, Tensor] = {}
+
         def read(number: int, keys: Sequence[str]) -> dict[str, Tensor]:
             full, found = open(number, keys)
-            return {
-                key: _picture(found[key], size)
-                if key == "image"
-                else _label(key, found[key], full, size, labels.get(key, ()))
-                if key in found
-                else none[key]
-                for key in keys
-            }
+            return {key: read_one(key, full, found) for key in keys}
 
         shown = {key: read(number, (key,))[key] for key, number in examples.items()}
-        none = {
-            key: torch.full_like(
-                x, UNKNOWN if x.dtype == torch.int64 else IGNORE if KINDS.get(key) is Edges else 0
-            )
-            for key, x in shown.items()
-        }
+        for key, x in shown.items():
+            none[key] = torch.full_like(x, _nothing(key, x))
+        for task in shown:
+            if task != "image":
+                numbers = range(examples[task], count)
+                _check_labels(name, task, numbers, open, read_one, len(labels.get(task, ())))
         shown = {key: x[None] for key, x in shown.items()}
         cache = Cache(
             read, memory_gb, min(16, os.cpu_count() or 1) if workers is None else max(1, workers)
@@ -177,36 +179,44 @@ def from_dataset(
     """A pack of a `torch.utils.data.Dataset`, or a list, of dicts {"image": …, task: …}, read as it is needed.
 
     Tensors have channels first, arrays and PIL images last. image: uint8, or float from 0 to 1. Dense classes (H, W):
-    whole numbers from 0, 255 = none. normals: 3 channels, zero = none. depth (H, W): metres, 0 = none. edges (H, W): 0,
-    1, 255 = none. The class of an image: a number, -1 = none, or the shares of all classes (C,). What an item lacks, or
-    has as None, it does not teach.
+    whole numbers from 0, at most 255 classes, 255 = none. normals: 3 channels of length 1, zero or NaN = none. depth
+    (H, W): metres up to 1000, 0 or NaN = none. edges (H, W): 0, 1, 255 = none. The class of an image: a number, -1 =
+    none, or the shares of all classes (C,). What an item lacks, or has as None, it does not teach. Any type of numbers
+    that can hold these does.
 
     `tasks`: by default those of the first item. `labels`, `size`, `memory_gb`, `workers`: as in LazyPack.of; so many
     threads ask for items at a time. Raises DataError for an item that does not fit, once it is asked for.
     """
 
     def open(number: int, keys: Sequence[str]):
+        where = f"{name}: item {number}"
         try:
-            found = {
-                key: _array(value)
-                for key, value in dataset[number].items()
-                if value is not None and (key == "image" or key in KINDS)
-            }
+            item = {key: value for key, value in dataset[number].items() if value is not None}
         except Exception as error:
             raise DataError(
-                f"{name}: item {number} is no dict of images and labels "
-                f"({type(error).__name__}: {error})"
+                f"{where} is no dict of images and labels ({type(error).__name__}: {error})"
             ) from error
-        image = found.get("image", np.zeros(0))
+        found = {
+            key: Raw(handed_over(value, f"{where}: its {key}"), where)
+            for key, value in item.items()
+            if key == "image" or key in KINDS
+        }
+        image = found["image"].array if "image" in found else np.zeros(0)
         if image.ndim != 3:
             raise DataError(
-                f"{name}: item {number} has no 'image' of three axes; of what the lab knows it has "
+                f"{where} has no 'image' of three axes; of what the lab knows it has "
                 f"{', '.join(found) or 'nothing'}"
             )
-        if image.dtype.kind == "f":
-            found["image"] = (255 * image).round().clip(0, 255).astype(np.uint8)
-        return image.shape[:2], {key: Raw(x, f"{name}: item {number}") for key, x in found.items()}
+        return image.shape[:2], found
 
+    if unknown := [task for task in (labels or {}) if task not in KINDS]:
+        raise DataError(
+            f"{name}: labels for {', '.join(map(repr, unknown))}; the lab knows {', '.join(KINDS)}"
+        )
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+        raise DataError(
+            f"{name}: a {type(dataset).__name__} has no length or no items by number; give a Dataset or a list"
+        )
     if not len(dataset):
         raise DataError(f"{name}: is empty")
     wanted = [key for key in open(0, ())[1] if key != "image"] if tasks is None else list(tasks)
@@ -222,87 +232,72 @@ def from_dataset(
     )
 
 
-# --- from what is found to what a pack stores -------------------------------------------------------------------------
-def _array(value) -> np.ndarray:
-    x = value.numpy(force=True) if isinstance(value, Tensor) else np.asarray(value)
-    x = np.moveaxis(x, 0, -1) if isinstance(value, Tensor) and x.ndim == 3 else x
-    return x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x
+def tell_of_missing_labels(packs: Mapping[str, Pack], tasks: Mapping[str, Task]) -> None:
+    """Say, before anything is trained, which split has no label for which task: its scores would be NaN. Raises DataError
+    where that split is "train". A pack is gone through until each task has a label, most often with the first images."""
+    for split, pack in packs.items():
+        missing = {name: task for name, task in tasks.items() if name in pack.targets}
+        for _, targets in sequential(pack, missing, 16) if missing else ():
+            for name in [name for name, task in missing.items() if task.labelled(targets[name])]:
+                del missing[name]
+            if not missing:
+                break
+        if not missing:
+            continue
+        line = f"{pack.name}: none of its {len(pack)} images has a label for {', '.join(missing)}"
+        if split == "train":
+            raise DataError(f"{line}, so there is nothing to learn it from; leave it out")
+        say_once(f"{line}, so its scores of {split} will be NaN; give other images for that")
 
 
-def _names(
-    pack: str, task: str, given: Sequence[str] | int | None, example: np.ndarray
-) -> tuple[str, ...]:
-    if given is None and example.ndim != 1:  # else the shares of all classes
+def _nothing(key: str, x: Tensor) -> int:
+    """What stands for no label where `x` is stored."""
+    if x.dtype == torch.int64:
+        return UNKNOWN
+    return IGNORE if KINDS.get(key) is Edges else 0
+
+
+def _check_options(name: str, size: tuple[int, int], memory_gb: float) -> None:
+    good = len(size) == 2 and all(isinstance(side, Integral) and side >= 1 for side in size)
+    if not good or size[0] * size[1] > PIXELS:
         raise DataError(
-            f"{pack}: {task} needs its classes, their number or their names: labels={{{task!r}: 13}}"
+            f"{name}: images of {' × '.join(map(str, size))}; give a height and a width of 1 or more, at most {PIXELS} "
+            "pixels in all"
         )
-    given = len(example) if given is None else given
-    return tuple(map(str, range(given) if isinstance(given, int) else given))
-
-
-def _picture(raw: Raw, size: tuple[int, int]) -> Tensor:
-    """(3, H, W) uint8, averaged down."""
-    from PIL import Image
-
-    x = raw.array
-    if x.ndim != 3 or x.shape[2] != 3 or x.dtype != np.uint8:
+    if not 0 <= memory_gb < 1 << 20:  # NaN, too
         raise DataError(
-            f"{raw.where}: is {x.dtype} of shape {x.shape}, but an image is uint8 of shape (H, W, 3)"
+            f"{name}: {memory_gb} GiB of images to keep; give a number of GiB from 0 up, as in 4"
         )
-    if x.shape[:2] != tuple(size):
-        x = np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BILINEAR))
-    return torch.from_numpy(np.moveaxis(x, -1, 0).copy())
 
 
-def _label(
-    task: str, raw: Raw, full: tuple[int, int], size: tuple[int, int], labels: Sequence[str]
-) -> Tensor:
-    """What a Pack stores of a label, `size` large: the pixel in the middle of each. `full`: its image's own size."""
-    x, kind = raw.array, KINDS[task]
-    if kind.dense:
-        shape = (*full, 3) if kind is Normals else tuple(full)
-        if x.shape != shape:
-            raise DataError(
-                f"{raw.where}: {task} is of shape {x.shape}, but its image of {full[0]} × {full[1]} pixels "
-                f"asks for {shape}"
-            )
-        rows, columns = (
-            ((np.arange(n) + 0.5) * whole / n).astype(int) for n, whole in zip(size, full)
+def _check_labels(
+    name: str, task: str, numbers: Iterable[int], open: Open, read_one: Callable, classes: int
+) -> None:
+    """Raise DataError for a task that no image teaches, and for masks of 0 and 255, of which 255 would be no label.
+
+    Most packs pass with their first image. Images are gone through until one has a label, and until one of LOOKED_AT
+    shows that a foreground is 1.
+    """
+    looked, masks, labelled, judged = 0, 0, False, False
+    for number in numbers:
+        full, found = open(number, (task,))
+        if task not in found:
+            continue
+        looked += 1
+        labelled = labelled or stored.is_labelled(task, read_one(task, full, found))
+        if not judged:
+            raw = found[task]
+            mask = stored.looks_like_a_mask(task, raw.decode(raw.array), classes)
+            masks += mask is True
+            judged = mask is False
+        if labelled and (judged or looked >= LOOKED_AT):
+            break
+    if masks and not judged:
+        raise DataError(
+            f"{name}: {task} holds 0 and 255 and never 1 in {looked} images, but 255 stands for no label; give 1 for what "
+            "is there"
         )
-        x = x[rows[:, None], columns]
-    x = np.asarray(raw.decode(x))
-    if kind is Normals:
-        length = np.linalg.norm(
-            x, axis=-1, keepdims=True
-        )  # black, white and grey are no directions
-        x = np.where(abs(length - 1) < 0.5, 127 * x / np.maximum(length, 0.5), 0)
-        return torch.from_numpy(np.moveaxis(x.round().astype(np.int8), -1, 0).copy())
-    if kind is Depth:
-        x = 1000 * np.nan_to_num(x, nan=0, posinf=0, neginf=0)
-        return torch.from_numpy(x.round().clip(0, 1e6).astype(np.int32))[None]
-    if kind is Classification and x.ndim == 1:
-        if len(x) != len(labels) or not (np.isfinite(x).all() and x.min() >= 0 and x.sum() > 0):
-            raise DataError(
-                f"{raw.where}: {task} must hold the shares of {len(labels)} classes, none below 0"
-            )
-        return torch.from_numpy((x / x.sum()).astype(np.float32))
-    if kind in (Segmentation, Edges, Classification):
-        none, allowed = (
-            UNKNOWN if kind is Classification else IGNORE,
-            2 if kind is Edges else len(labels),
+    if not labelled:
+        raise DataError(
+            f"{name}: no image has a label for {task}; {looked} say only that they have none"
         )
-        wrong = x[(x != none) & ~((x >= 0) & (x < allowed))]
-        if x.dtype.kind not in "uib" or wrong.size:
-            raise DataError(
-                f"{raw.where}: {task} is {wrong.flat[0] if wrong.size else x.dtype}, but must be a whole "
-                f"number from 0 to {allowed - 1}, or {none} for none"
-            )
-    if kind is Segmentation:
-        return torch.from_numpy((x.astype(int) + 1).astype(np.uint8))  # 255 becomes 0
-    if kind is Classification:
-        return torch.tensor(int(x))
-    return (
-        torch.from_numpy(x.astype(np.uint8))[None]
-        if kind is Edges
-        else torch.from_numpy(np.array(x))
-    )

@@ -6,6 +6,9 @@ Normals and edges are not in that file: they are *derived* here, from depth and 
 from __future__ import annotations
 
 import json
+import math
+import operator
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,8 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import inputs
 from .errors import DataError
 
+MOST_CLASSES = 254  # that a pack's file lists, beside one for unlabelled
+MOST_IMAGES = 20_000  # the published file has 1449
+MOST_TEXTS, MOST_LETTERS = 100_000, 1000  # of a MATLAB cell array
+CHUNK_BYTES = 1 << 28  # that HDF5 unpacks at once
+FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # of HDF5's own and h5py's; another would load a library
+FARTHEST = 65.535  # metres in the 16 bits of a pack
 SIZE, INSIDE = (480, 640), (slice(44, 470), slice(40, 600))  # the rest is a white border
 FX, FY, CX, CY = (
     518.857901,
@@ -49,8 +59,8 @@ def import_nyuv2(
     `frequent` most frequent raw labels become the classes of `seg`. `images`: only these, counted from 0. `window`:
     planes are fitted to so many pixels across (odd). `track` wraps the loop, for a progress bar. Raises DataError.
     """
-    if not Path(out_path).parent.is_dir():
-        raise DataError(f"{out_path}: there is no such folder to write to")
+    out_path = Path(out_path)
+    _check_options(out_path, size, frequent, window)
     with _opened(mat_path) as file:
         data = [
             _dataset(file, key, axes, kinds)
@@ -61,16 +71,18 @@ def import_nyuv2(
             data[0].dtype != np.uint8
             or data[0].shape[1] != 3
             or any(part.shape != (count, width, height) for part in data[1:])
+            or not 0 < width * height <= inputs.PIXELS
+            or not 0 < count <= MOST_IMAGES
         ):
             raise DataError(
                 f"{mat_path}: images, depths, labels of {[part.shape for part in data]} do not match"
             )
-        numbers = np.arange(count) if images is None else np.array(list(images), int)
+        numbers = _chosen(images, count)
         if not len(numbers) or numbers.min() < 0 or numbers.max() >= count:
             raise DataError(f"{mat_path}: choose some of its images 0 to {count - 1}")
         names, kind = (
             _texts(file, "names"),
-            next((key for key in ("sceneTypes", "scenes") if key in file), None),
+            next((key for key in ("sceneTypes", "scenes") if _has(file, key)), None),
         )
         places = (
             [re.sub(r"_\d.*", "", text) for text in _texts(file, kind)]
@@ -78,16 +90,14 @@ def import_nyuv2(
             else ["unknown"] * count
         )
         mapping = _mapped(classes, names) if classes else None
-        views = [
-            _view(*(torch.from_numpy(part[n]) for part in data), size, window)
-            for n in track(numbers.tolist())
-        ]
+        views = []
+        for n in track(numbers.tolist()):
+            found = _read(f"{mat_path}: image {n}", [part[n] for part in data], len(names))
+            views.append(_view(*found, size, window))
     pack = {key: np.stack([view[key] for view in views]) for key in views[0]}
     raw = pack.pop("raw")
-    if raw.max() > len(names) or len(places) != count:
-        raise DataError(
-            f"{mat_path}: label {raw.max()} of {len(names)} names, {len(places)} scenes of {count} images"
-        )
+    if len(places) != count:
+        raise DataError(f"{mat_path}: {len(places)} scenes of {count} images")
     for key, (labels, table) in (mapping or _frequent(raw, names, frequent)).items():
         pack[key], pack[f"{key}_names"] = table[raw], np.array(["unlabelled", *labels])
     common = [place for place, _ in Counter(places).most_common() if place != "unknown"][:9]
@@ -108,9 +118,57 @@ def import_nyuv2(
         )
     )
     part = Path(f"{out_path}.part")
-    with part.open("wb") as stream:
-        np.savez_compressed(stream, **pack)
-    part.replace(out_path)
+    try:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, **pack)
+        part.replace(out_path)
+    except OSError as error:
+        raise DataError(f"{out_path}: cannot be written ({inputs.reason(error)})") from None
+
+
+def _check_options(out: Path, size: tuple[int, int], frequent: int, window: int) -> None:
+    if not os.path.isdir(out.parent):
+        raise DataError(f"{out}: there is no such folder to write to")
+    if os.path.isdir(out):
+        raise DataError(f"{out}: is a folder; name the file to write, as in {out / 'nyuv2.npz'}")
+    if min(size) < 1 or size[0] * size[1] > inputs.PIXELS:
+        raise DataError(
+            f"images of {size[0]} × {size[1]} pixels; give a height and a width of 1 or more, as in 96 × 128"
+        )
+    if not 2 <= frequent <= MOST_CLASSES:
+        raise DataError(
+            f"frequent = {frequent}: the most frequent raw labels become 2 to {MOST_CLASSES} classes"
+        )
+    if window < 3 or window % 2 == 0:
+        raise DataError(
+            f"window = {window}: planes are fitted to an odd number of pixels from 3 up"
+        )
+
+
+def _chosen(images: Iterable[int] | None, count: int) -> np.ndarray:
+    if images is None:
+        return np.arange(count)
+    try:
+        return np.array([operator.index(n) for n in images], np.int64)
+    except (TypeError, OverflowError) as error:
+        raise DataError(f"images: {error}; give numbers of images from 0") from None
+
+
+def _read(where: str, parts: list[np.ndarray], names: int) -> list[Tensor]:
+    """The image, the depth in metres and the labels of one image, checked, in types and an order of bytes that torch
+    has."""
+    image, depth, labels = parts
+    depth = depth.astype(np.float32 if depth.dtype.itemsize <= 4 else np.float64)
+    finite = np.where(np.isfinite(depth), depth, 0)
+    if finite.min() < 0 or finite.max() > FARTHEST:
+        raise DataError(
+            f"{where}: depths are {finite.min():.6g} to {finite.max():.6g}, but must be metres up to {FARTHEST}; are "
+            "they millimetres?"
+        )
+    if labels.max() > names:
+        raise DataError(f"{where}: label {labels.max()} of {names} names")
+    arrays = (image.astype(np.uint8), depth, labels.astype(np.int64))
+    return [torch.from_numpy(array) for array in arrays]
 
 
 def normals(
@@ -217,17 +275,21 @@ def _opened(path):
     import h5py
 
     try:
+        if not os.path.isfile(path):  # HDF5 would wait for a pipe
+            raise OSError("there is no such file, or it is not a regular one")
         if not h5py.is_hdf5(path):
             raise OSError("no HDF5 inside")
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: not readable ({error}); give nyu_depth_v2_labeled.mat as published"
-        ) from error
     except ImportError as error:
         raise DataError(
             "this file is read by h5py, which is missing: pip install 'mtlnas-lab[nyuv2]'"
+        ) from error
+    except DataError:
+        raise
+    except Exception as error:  # whatever h5py says of a damaged file
+        raise DataError(
+            f"{inputs.shown(path)}: not readable ({inputs.reason(error)}); give nyu_depth_v2_labeled.mat as published"
         ) from error
 
 
@@ -235,31 +297,55 @@ def _dataset(file, key: str, axes: int, kinds: str):
     """A plain data set of this file: not one of another file that a link or a virtual data set would open."""
     import h5py
 
-    found = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
-    if (
-        not isinstance(found, h5py.Dataset)
-        or found.ndim != axes
-        or found.dtype.kind not in kinds
-        or found.is_virtual
-        or found.external
-    ):
+    link = file.id.links.get_info(key.encode()).type if _has(file, key) else None
+    found = file[key] if link == h5py.h5l.TYPE_HARD else None
+    if not _plain(file, found) or found.ndim != axes or found.dtype.kind not in kinds:
         raise DataError(
             f"{file.filename}: {key!r} is no data set of {axes} axes; is this nyu_depth_v2_labeled.mat?"
         )
     return found
 
 
+def _has(file, key: str) -> bool:
+    """Whether the file has this name; `in` would follow a link, and open another file."""
+    return file.id.links.exists(key.encode())
+
+
+def _plain(file, found) -> bool:
+    """Whether this is a data set whose numbers lie in this very file, packed by filters that HDF5 itself has."""
+    import h5py
+
+    if not isinstance(found, h5py.Dataset) or found.file.id != file.file.id:
+        return False
+    if found.is_virtual or found.external:
+        return False
+    plan = found.id.get_create_plist()
+    filters = {plan.get_filter(n)[0] for n in range(plan.get_nfilters())}
+    chunk = math.prod(found.chunks or (0,)) * found.dtype.itemsize
+    return filters <= FILTERS and chunk <= CHUNK_BYTES
+
+
 def _texts(file, key: str) -> list[str]:
     """A MATLAB cell array of strings: references to data sets of character codes, which are read and nothing more."""
     import h5py
 
-    texts = []
-    for reference in np.asarray(_dataset(file, key, 2, "O")).ravel()[:100_000]:
+    references, texts = _dataset(file, key, 2, "O"), []
+    if references.size > MOST_TEXTS:
+        raise DataError(f"{file.filename}: {key!r} holds {references.size} texts, too many")
+    for reference in np.asarray(references).ravel():
         codes = file[reference] if isinstance(reference, h5py.Reference) and reference else None
-        if not isinstance(codes, h5py.Dataset) or codes.dtype.kind not in "ui" or codes.size > 1000:
+        if not _plain(file, codes) or codes.dtype.kind not in "ui" or codes.size > MOST_LETTERS:
             raise DataError(f"{file.filename}: {key!r} holds something other than short texts")
-        texts.append("".join(map(chr, np.asarray(codes).ravel().tolist())))
+        texts.append(_text(f"{file.filename}: {key!r}", np.asarray(codes).ravel().tolist()))
     return texts
+
+
+def _text(where: str, codes: list[int]) -> str:
+    """Text of MATLAB's codes of 16 bits. Raises DataError for what is no character."""
+    try:
+        return b"".join(code.to_bytes(2, "little") for code in codes).decode("utf-16-le")
+    except (OverflowError, UnicodeDecodeError) as error:
+        raise DataError(f"{where} holds codes that are no text ({inputs.reason(error)})") from None
 
 
 def _frequent(raw: np.ndarray, names: list[str], count: int) -> dict:
@@ -276,8 +362,8 @@ def _mapped(path, names: list[str]) -> dict:
     """{"seg13" or "seg40": (names, class of each raw label)} by a file."""
     try:
         mapping = {
-            key: ([str(name) for name in entry["names"]], np.array([0, *entry["map"]], int))
-            for key, entry in json.loads(Path(path).read_text("utf-8")).items()
+            key: ([str(name) for name in entry["names"]], _table(entry["map"]))
+            for key, entry in json.loads(inputs.read_text(Path(path))).items()
         }
         good = all(
             key in ("seg13", "seg40")
@@ -287,12 +373,24 @@ def _mapped(path, names: list[str]) -> dict:
             and table.max() <= len(labels)
             for key, (labels, table) in mapping.items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"{path}: no JSON map of classes ({type(error).__name__}: {error})"
-        ) from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: no JSON map of classes ({inputs.reason(error)})") from error
     if not good or not mapping:
         raise DataError(
             f"{path}: must map {len(names)} labels to classes 0..13 of seg13 or 0..40 of seg40, with names"
         )
     return {key: (labels, table.astype(np.uint8)) for key, (labels, table) in mapping.items()}
+
+
+def _table(classes: list[int]) -> np.ndarray:
+    """The class of each raw label, 0 in front for what is unlabelled."""
+    return np.array([0, *(operator.index(number) for number in classes)], np.int64)

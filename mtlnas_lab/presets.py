@@ -16,6 +16,7 @@ from .data import Pack
 from .errors import ConfigError, DataError, RunError
 from .fusion import NDDR, ResidualFusion
 from .lab import Lab
+from .lazy import tell_of_missing_labels
 from .packfile import splits
 from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
@@ -188,6 +189,7 @@ def make_lab(
             f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
             f"this data has {', '.join(data['train'].tasks)}"
         )
+    tell_of_missing_labels(data, made)
     names = dict.fromkeys(made, next(iter(chosen.backbones))) | per_task(
         backbone, tuple(made), "backbone"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import torch
 
 from .baselines import without_candidates
 from .data import Pack
+from .errors import DataError
 from .events import Step
 from .experiment import Experiment, run
 from .presets import make_lab, preset
@@ -30,13 +32,13 @@ def make_rooms(out: Path, seed: int = 0, splits: dict[str, int] = SPLITS, size: 
         "seg_names": np.array(["unlabelled", *CLASSES]),
         "room_names": np.array(ROOMS),
     }
+    _make_place(out)
     first = 0
     for split, count in splits.items():
         for key, array in render(count, size, seed, first).items():
             array = np.asarray(array)
             arrays[f"{split}/{key}"] = (array + 5) // 10 * 10 if key == "depth_mm" else array
         first += count
-    out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(
         out, "w", zipfile.ZIP_LZMA
     ) as archive:  # np.load reads it; smaller than np.savez_compressed
@@ -49,6 +51,18 @@ def make_rooms(out: Path, seed: int = 0, splits: dict[str, int] = SPLITS, size: 
                 zipfile.ZIP_LZMA,
             )
     return out
+
+
+def _make_place(out: Path) -> None:
+    """The folder for a file, before there is work that could be lost."""
+    if os.path.isdir(out):
+        raise DataError(f"{out}: is a folder; name the file to write, as in {out / 'rooms.npz'}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from None
+    if not os.access(out.parent, os.W_OK):
+        raise DataError(f"{out}: cannot be written, its folder is closed")
 
 
 def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path]:

@@ -141,7 +141,8 @@ class Search:
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.current("weight_lr") * group["factor"] * falling
         self.weight_optimizer.step()
-        report = self._report(losses, grad, entropy_weight, l1_weight, start)
+        labelled = self.lab.labelled(targets)
+        report = self._report(losses, labelled, grad, entropy_weight, l1_weight, start)
         self.step_number += 1
         self.between_steps = True
         return report
@@ -196,25 +197,32 @@ class Search:
                 + [b for b in network.buffers() if b.is_floating_point()]
             )
 
-    def _report(self, losses, grad, entropy_weight, l1_weight, start) -> Step:
-        """One transfer from the device for all the numbers of a step."""
+    def _report(self, losses, labelled, grad, entropy_weight, l1_weight, start) -> Step:
+        """One transfer from the device for all the numbers of a step. A task without a label here is left out: its loss
+        is 0, which is nothing that it has learnt. Over processes the mean is that of those which have a label."""
         alpha, edges = self.lab.alphas.alpha.detach(), len(self.lab.space)
         grad = torch.zeros_like(alpha) if grad is None else grad
-        rest = torch.stack(
-            [entropy(alpha), *(loss.detach().to(alpha.dtype) for loss in losses.values())]
-        )
+        shares = [labelled[task].to(alpha.dtype) for task in losses]
+        means = [loss.detach().to(alpha.dtype) for loss in losses.values()]
+        rest = torch.stack([entropy(alpha), *shares, *means])
         self.together.average([rest])
         numbers = torch.cat([alpha, grad, rest]).tolist()
         if alpha.dtype == torch.float32:  # what float32 knows; a log is read and kept as text
             numbers = [
                 float(f"{x:.9g}" if i < edges else f"{x:.7g}") for i, x in enumerate(numbers)
             ]
-        nats = numbers[2 * edges]
+        nats, first = numbers[2 * edges], 2 * edges + 1
+        shares, means = numbers[first : first + len(losses)], numbers[first + len(losses) :]
+        told = {
+            task: mean if share == 1 else mean / share
+            for task, share, mean in zip(losses, shares, means)
+            if share > 0
+        }
         return Step(
             step=self.step_number + 1,
             alpha=tuple(numbers[:edges]),
             alpha_grad=tuple(numbers[edges : 2 * edges]),
-            loss=dict(zip(losses, numbers[2 * edges + 1 :])),
+            loss=told,
             entropy=nats,
             entropy_fraction=nats / math.log(2),
             entropy_weight=entropy_weight,

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from .meters import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from .meters import Angles, Counts, Distances, Meter
 
 IGNORE, UNKNOWN = 255, -1
+MOST_CLASSES = IGNORE  # at a pixel: 0 to 254, for 255 stands for none
 
 
 class Task(ABC):
@@ -56,6 +58,10 @@ class Task(ABC):
     def meter(self) -> Meter:
         """A fresh meter of this task's metrics."""
 
+    def labelled(self, target: Tensor) -> Tensor:
+        """Whether anything is labelled in a batch's target, a scalar bool. Kinds that do not say so always are."""
+        return torch.ones((), dtype=torch.bool, device=target.device)
+
     @abstractmethod
     def constant(self, targets: Tensor) -> Tensor:
         """The trivial baseline: the best output, (1, C, H, W) or (1, C), that ignores the image, from many targets."""
@@ -85,12 +91,28 @@ class _Classes(Task):
 
     def __post_init__(self):
         super().__post_init__()
-        names = () if isinstance(self.classes, int) else tuple(map(str, self.classes))
-        object.__setattr__(self, "classes", names or self.classes)
-        object.__setattr__(self, "labels", names)
-        object.__setattr__(self, "channels", len(names) or self.classes)
-        if not (isinstance(self.channels, int) and self.channels >= 2):
+        if isinstance(self.classes, Iterable) and not isinstance(self.classes, str):
+            names, count = tuple(map(str, self.classes)), len(self.classes)
+        else:
+            names, count = (), self._number()
+        if count < 2:
             raise TaskError(f"task {self.name}: needs at least two classes, not {self.classes!r}")
+        if self.dense and count > MOST_CLASSES:
+            raise TaskError(
+                f"task {self.name}: at most {MOST_CLASSES} classes fit at a pixel, for {IGNORE} stands for none, not "
+                f"{count}; leave out or join rare ones"
+            )
+        object.__setattr__(self, "classes", names or count)
+        object.__setattr__(self, "labels", names)
+        object.__setattr__(self, "channels", count)
+
+    def _number(self) -> int:
+        try:
+            return operator.index(self.classes)
+        except TypeError:
+            raise TaskError(
+                f"task {self.name}: classes are their number or a list of their names, not {self.classes!r}"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,9 @@ class Segmentation(_Classes):
             self._fit(output, target), target, ignore_index=IGNORE, reduction="sum"
         )
         return total / (target != IGNORE).sum().clamp(min=1)
+
+    def labelled(self, target):
+        return (target != IGNORE).any()
 
     def meter(self):
         options = {"num_classes": self.channels, "ignore_index": IGNORE, "validate_args": False}
@@ -164,6 +189,9 @@ class Normals(Task):
         )  # where nothing is labelled: cosine 0, gradient 0
         return (valid.sum() - cosine.sum()) / valid.sum().clamp(min=1)
 
+    def labelled(self, target):
+        return (target != 0).any()
+
     def meter(self):
         return Angles(self._cosine, self.thresholds)
 
@@ -190,6 +218,9 @@ class Depth(Task):
 
     def loss(self, output, target):
         return _mean((self._fit(output, target) - target).abs(), target > 0)
+
+    def labelled(self, target):
+        return (target > 0).any()
 
     def meter(self):
         return Distances(self._fit)
@@ -229,6 +260,9 @@ class Edges(Task):
             output, on.to(output.dtype), weight, reduction="sum"
         )
         return total / weight.sum().clamp(min=torch.finfo(output.dtype).tiny)
+
+    def labelled(self, target):
+        return (target != IGNORE).any()
 
     def meter(self):
         options = {"ignore_index": IGNORE, "validate_args": False}
@@ -270,6 +304,9 @@ class Classification(_Classes):
 
     def _hard(self, target):
         return torch.where(target.sum(1) > 0, target.argmax(1), UNKNOWN) if self.soft else target
+
+    def labelled(self, target):
+        return (self._hard(target) != UNKNOWN).any()
 
     def loss(self, output, target):
         output, known = self._fit(output, target), self._hard(target) != UNKNOWN

@@ -1,6 +1,7 @@
 """The importer, on small files of the published file's structure."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -235,3 +236,162 @@ def test_links_and_references_open_nothing_else(tmp_path):
         file["names"][0, 0] = file["#refs#"].ref  # a reference to a group
     with pytest.raises(DataError, match="short texts"):
         import_nyuv2(mat, tmp_path / "pack.npz")
+
+
+def secret(file, tmp_path, way):
+    """A data set of 20 codes that lie in another file, by one of HDF5's ways."""
+    (tmp_path / "secret.txt").write_bytes(b"TOPSECRET-0123456789")
+    if way == "external":
+        outside = [(str(tmp_path / "secret.txt"), 0, 20)]
+        return file.create_dataset("#refs#/x", (20,), "u1", external=outside)
+    with h5py.File(tmp_path / "secret.h5", "w") as other:
+        other["codes"] = np.frombuffer(b"TOPSECRET-0123456789", "u1")
+    layout = h5py.VirtualLayout((20,), "u1")
+    layout[...] = h5py.VirtualSource("secret.h5", "codes", (20,))
+    return file.create_virtual_dataset("#refs#/x", layout)
+
+
+@pytest.mark.parametrize("way", ["external", "virtual"])
+@pytest.mark.parametrize("key", ["names", "sceneTypes"])
+def test_references_stay_in_the_file(tmp_path, mat, way, key):
+    with h5py.File(mat, "r+") as file:
+        file[key][0, 0] = secret(file, tmp_path, way).ref
+    with pytest.raises(DataError, match="something other than short texts") as caught:
+        import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+    assert "TOPSECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["images", "depths", "labels", "names", "sceneTypes"])
+@pytest.mark.parametrize("link", ["external", "soft", "pipe"])
+def test_links_are_not_followed(tmp_path, mat, key, link):
+    write(tmp_path / "other.mat")
+    with h5py.File(mat, "r+") as file:
+        file.move(key, "elsewhere")
+        if link == "soft":
+            file[key] = h5py.SoftLink("/elsewhere")
+        else:
+            name = "other.mat" if link == "external" else "pipe"
+            file[key] = h5py.ExternalLink(name, f"/{key}")
+    if link == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=f"'{key}' is no data set"):
+        import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+
+
+def test_data_outside_the_file_are_refused(tmp_path):
+    arrays = contents()
+    for key, array in arrays.items():
+        mat = write(tmp_path / "labeled.mat", without(key))
+        array.tofile(tmp_path / "raw")
+        with h5py.File(mat, "r+") as file:
+            outside = [(str(tmp_path / "raw"), 0, array.nbytes)]
+            file.create_dataset(key, array.shape, array.dtype, external=outside)
+        with pytest.raises(DataError, match=f"'{key}' is no data set"):
+            import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+
+
+def as_type(key, kind):
+    return contents() | {key: contents()[key].astype(kind)}
+
+
+@pytest.mark.parametrize(
+    "key, kind", [("depths", ">f4"), ("depths", "f8"), ("depths", "longdouble")]
+)
+@pytest.mark.parametrize("labels", [">u2", "u1", "u8"])
+def test_numbers_of_other_types_give_the_same_pack(tmp_path, mat, key, kind, labels):
+    arrays = as_type(key, kind) | {"labels": contents()["labels"].astype(labels)}
+    import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+    import_nyuv2(write(tmp_path / "other.mat", arrays), tmp_path / "other.npz", size=(12, 16))
+    with np.load(tmp_path / "pack.npz") as one, np.load(tmp_path / "other.npz") as other:
+        for name in ("depth_mm", "seg", "edge", "normal_valid", "image"):
+            assert (one[name] == other[name]).all()
+
+
+def with_label(value):
+    labels = contents()["labels"].astype(np.uint64)
+    labels[1, 60, 50] = value
+    return labels
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (as_type("labels", "i2"), "'labels' is no data set"),
+        (contents() | {"labels": with_label(2**31 + 1).astype("u4")}, "image 1: label 2147483649"),
+        (contents() | {"labels": with_label(2**63).astype("u8")}, "image 1: label"),
+        (contents() | {"depths": -contents()["depths"]}, "image 0: depths are -"),
+        (contents() | {"depths": 1000 * contents()["depths"]}, "millimetres"),
+        (as_type("depths", "c8"), "'depths' is no data set"),
+        (contents() | {"images": contents()["images"][:, :2]}, "do not match"),
+        (contents() | {"images": contents()["images"][:0]}, "do not match|0 scenes"),
+        ({}, "'images' is no data set"),
+    ],
+)
+def test_values_that_are_none_are_refused(tmp_path, arrays, message):
+    mat = write(tmp_path / "labeled.mat", arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("codes", [[0x110000], [70_000], [0xD800], [2**40]])
+def test_codes_that_are_no_text_are_refused(tmp_path, mat, codes):
+    with h5py.File(mat, "r+") as file:
+        file["names"][0, 0] = file.create_dataset("#refs#/x", data=np.array(codes)).ref
+    with pytest.raises(DataError, match="'names' holds codes that are no text"):
+        import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"size": (0, 16)}, "images of 0 × 16"),
+        ({"size": (12, -1)}, "images of 12 × -1"),
+        ({"size": (10**6, 10**6)}, "images of 1000000"),
+        ({"frequent": 300}, "2 to 254 classes"),
+        ({"frequent": 255}, "2 to 254 classes"),
+        ({"frequent": 1}, "2 to 254 classes"),
+        ({"window": 4}, "odd number"),
+        ({"images": ["a"]}, "give numbers of images"),
+        ({"images": [2**70]}, "give numbers of images"),
+        ({"images": [1.5]}, "give numbers of images"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read(tmp_path, mat, options, message):
+    with pytest.raises(DataError, match=message):
+        import_nyuv2(mat, tmp_path / "pack.npz", **{"size": (12, 16)} | options)
+    with pytest.raises(DataError, match="is a folder; name the file"):
+        import_nyuv2(mat, tmp_path, size=(12, 16))
+
+
+def test_254_classes_are_exactly_right(tmp_path):
+    arrays = contents()
+    arrays["labels"] = (np.arange(arrays["labels"].size) % 900).reshape(arrays["labels"].shape)
+    arrays["labels"] = arrays["labels"].astype(np.uint16)
+    mat = write(tmp_path / "labeled.mat", arrays, [f"thing {n}" for n in range(1, 901)])
+    import_nyuv2(mat, tmp_path / "pack.npz", size=(107, 140), frequent=254)
+    with np.load(tmp_path / "pack.npz") as pack:
+        seg, names = pack["seg"], pack["seg_names"]
+    raw = arrays["labels"].swapaxes(1, 2)[:, 11:118, 10:150]
+    kept = [int(name.split()[1]) for name in names[1:]]
+    assert seg.max() == 254 and len(names) == 255
+    for number in (0, 1, 127, 252, 253):
+        assert ((raw == kept[number]) == (seg == number + 1)).all()
+    assert ((seg == 0) == ~np.isin(raw, kept)).all()
+
+
+@pytest.mark.parametrize("change", ["pipe", "zero", "numbers", "huge", "deep", "half"])
+def test_a_file_of_classes_is_a_small_regular_one(tmp_path, mat, change):
+    path, names = tmp_path / "classes.json", [f"class {n}" for n in range(13)]
+    if change == "pipe":
+        os.mkfifo(path)
+    elif change == "zero":
+        path.symlink_to("/dev/zero")
+    else:
+        number = {"numbers": "1.7", "huge": "9" * 60, "deep": "[" * 10**5, "half": '"1"'}[change]
+        path.write_text(
+            f'{{"seg13": {{"names": {json.dumps(names)}, "map": [{number}, 1, 2, 3]}}}}'
+        )
+    with pytest.raises(DataError, match="classes.json") as caught:
+        import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16), classes=path)
+    assert "\n" not in str(caught.value)

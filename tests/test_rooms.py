@@ -6,6 +6,7 @@ import torch
 
 from mtlnas_lab.errors import DataError
 from mtlnas_lab.rooms import CLASSES, ROOMS, render
+from mtlnas_lab.samples import make_rooms
 
 DTYPES = {
     "image": "uint8",
@@ -236,3 +237,11 @@ def test_wrong_numbers_are_named(wrong):
         render(**wrong)
     name = [key for key in wrong if key != "count"] or ["count"]
     assert f"{name[0]} = {wrong[name[0]]}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_rooms_are_not_written_over_a_folder(tmp_path):
+    with pytest.raises(DataError, match="is a folder; name the file to write"):
+        make_rooms(tmp_path, splits={"train": 1})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        make_rooms(tmp_path / "file" / "rooms.npz", splits={"train": 1})

@@ -1,6 +1,7 @@
 """Losses, metrics, trivial baselines and pictures of each kind of task."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import Stream, batch, small_lab
 
 from mtlnas_lab.colours import palette
-from mtlnas_lab.errors import TaskError
+from mtlnas_lab.errors import RunError, TaskError
+from mtlnas_lab.events import EventLog, Started, Step, encode, read_lines
+from mtlnas_lab.search import Search, SearchConfig
 from mtlnas_lab.tasks import (
     HIGHER_IS_BETTER,
     IGNORE,
@@ -22,6 +26,7 @@ from mtlnas_lab.tasks import (
     Segmentation,
     make_task,
 )
+from mtlnas_lab.viz.curves import plot_losses
 
 GOLDEN = Path(__file__).parent / "golden" / "mtlnas_vgg16_narrow.npz"
 
@@ -397,3 +402,97 @@ def test_a_wrong_task_is_refused_in_one_line(wrong, hint):
 def test_tasks_cannot_be_changed():
     with pytest.raises(AttributeError):
         Depth().weight = 2
+
+
+# --- what has no label ------------------------------------------------------------------------------------------------
+NOTHING = [
+    (Segmentation("segmentation", 5), torch.full((2, 4, 4), 255), 3),
+    (Normals(), torch.zeros(2, 3, 4, 4), 0.5),
+    (Depth(), torch.zeros(2, 1, 4, 4), 2.0),
+    (Edges(), torch.full((2, 1, 4, 4), 255, dtype=torch.uint8), 0),
+    (Classification("room", 3), torch.full((2,), -1), 2),
+    (Classification("room", 3, soft=True), torch.zeros(2, 3), 0.2),
+]
+
+
+@pytest.mark.parametrize("task, nothing, value", NOTHING)
+def test_a_task_knows_whether_anything_is_labelled(task, nothing, value):
+    assert not task.labelled(nothing)
+    one = nothing.clone()
+    one.view(-1)[-1] = value
+    assert task.labelled(one)
+
+
+def partial_search(steps=6, silent=(0, 2), dtype=torch.float32):
+    """A search of two tasks whose batches of these numbers have no label for the second."""
+    lab = small_lab(2)
+    image, targets = batch(0)
+
+    class Partial(Stream):
+        def __next__(self):
+            image, targets = super().__next__()
+            if (self.position - 1) in silent:
+                targets["normals"] = torch.zeros_like(targets["normals"])
+            return image, targets
+
+    config = SearchConfig(steps=steps, batch_size=2, evaluate_every=0)
+    return Search(lab, config, weight_batches=Partial(lab), alpha_batches=Stream(lab, first=3))
+
+
+def test_a_batch_without_a_label_leaves_a_gap_in_the_curve():
+    events = list(partial_search())
+    said = [tuple(event.loss) for event in events if isinstance(event, Step)]
+    both = ("segmentation", "normals")
+    assert said == [("segmentation",), both, ("segmentation",), both, both, both]
+    log = EventLog(events)
+    assert np.isnan(log.loss["normals"]).tolist() == [True, False, True, False, False, False]
+    assert [tuple(step.loss) for step in log.steps] == said and list(log.steps) == [
+        event for event in events if isinstance(event, Step)
+    ]
+    data = b"".join(encode(event, seq) for seq, event in enumerate(events, 1))
+    found, problems = read_lines(data)
+    assert [event for _, event in found][1:] == events[1:] and not problems
+    assert EventLog([event for _, event in found]).loss["normals"][1] == log.loss["normals"][1]
+    ax = plot_losses(log, window=1)
+    drawn = [line.get_ydata() for line in ax.get_lines() if line.get_label() == "normals"][0]
+    assert np.isnan(drawn).tolist() == [True, False, True, False, False, False]
+
+
+def test_a_log_still_refuses_tasks_that_are_not_of_the_run():
+    events = [event for event in partial_search() if isinstance(event, Step | Started)]
+    log = EventLog(events[:2])
+    assert [*log.loss] == ["segmentation"]
+    with pytest.raises(RunError, match="depth"):
+        log.append(replace(events[2], loss={"depth": 1.0}))
+    before = log.table
+    log.append(events[2])
+    assert [*log.loss] == ["segmentation", "normals"] and before.shape[1] < log.table.shape[1]
+    with pytest.raises(RunError, match="normals"):
+        EventLog(events[1:3])  # without its first record a log knows only what it has seen
+
+
+def test_classes_are_a_number_or_names_and_fit_at_a_pixel():
+    assert Segmentation("seg40", np.int64(40)) == Segmentation("seg40", 40)
+    assert Segmentation("segmentation", 255).channels == 255
+    assert Classification("object", 1000).channels == 1000
+    for wrong, message in (
+        (256, "at most 255 classes"),
+        ([str(n) for n in range(894)], "at most 255 classes"),
+        ("abc", "a number or a list|their number or a list"),
+        (2.0, "their number or a list"),
+        (True, "at least two"),
+    ):
+        with pytest.raises(TaskError, match=message):
+            Segmentation("segmentation", wrong)
+
+
+@pytest.mark.parametrize("count", [254, 255])
+def test_many_classes_are_scored_right(count):
+    task = Segmentation("segmentation", count)
+    target = torch.arange(16 * 17).view(1, 16, 17) % count
+    target[0, 0, 0] = IGNORE
+    output = F.one_hot(target.clamp(max=count - 1), count).movedim(-1, 1).float() * 9
+    meter = task.meter()
+    meter.update(output, target)
+    assert meter.compute() == {"miou": 1.0, "pixel_accuracy": 1.0}
+    assert (task.constant(target).argmax(1) == target)[target != IGNORE].all()

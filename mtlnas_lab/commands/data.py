@@ -7,6 +7,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from ..console import Progress, interruptible
+from ..errors import DataError
 from .search import finish
 
 
@@ -82,8 +83,34 @@ def show(data: Positional[str] = "rooms") -> None:
         )
 
 
+def check(data: Positional[str]) -> None:
+    """Read every file of a data set's folder and list those that are missing, damaged or do not fit, a line each.
+
+    Where MTLNAS_LAB_SKIP names a file with these lines, images with such a file are left out.
+
+    Args:
+        data: The folder.
+    """
+    from ..readers import check as problems
+    from ..readers import folder
+
+    place, found = folder(data), 0
+    if place is None:
+        raise DataError(f"{data}: no such folder; a pack (.npz) is checked when it is opened")
+    for line in problems(place[0]):
+        print("".join(letter if letter.isprintable() else "?" for letter in line))
+        found += 1
+    if found:
+        raise DataError(
+            f"{data}: {found} files are missing, damaged or do not fit; mend them, or keep the lines above in a file and "
+            "let MTLNAS_LAB_SKIP name it, to leave their images out"
+        )
+    print(f"{data}: every file can be read")
+
+
 DATA = {
     "show": show,
+    "check": check,
     "make-rooms": make_rooms,
     "make-backbones": make_backbones,
     "make-runs": make_runs,

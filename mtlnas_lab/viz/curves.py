@@ -213,6 +213,17 @@ def plot_losses(data, ax, look, *, window: int | None = None, title: str | None 
         handles += ax.plot(
             steps[window - 1 :], smooth, color=color, linewidth=2 * look.line, label=task
         )
+        gaps = np.isnan(np.pad(smooth, 1, constant_values=np.nan))
+        alone = gaps[:-2] & gaps[2:] & ~gaps[1:-1]  # no line goes there
+        if alone.any():
+            at = np.flatnonzero(alone)
+            ax.plot(
+                np.array(steps[window - 1 :])[at],
+                smooth[at],
+                ".",
+                color=color,
+                markersize=4 * look.line,
+            )
     _finish(ax, look, data, "loss of the task", handles + _turned(data, ax, look), title)
 
 

@@ -35,7 +35,7 @@ def frames(
         ).scene()
         stream = io.BytesIO()
         draw(scene).figure.savefig(stream, format="png", dpi=pixels * 25.4 / scene.width)
-        yield Image.open(stream).convert("RGB")
+        yield Image.open(stream, formats=("PNG",)).convert("RGB")
 
 
 def animate(
