@@ -7,6 +7,7 @@ a pack. Which images are held out follows from that, too: an image keeps its spl
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -158,6 +159,11 @@ def checked(found: object) -> None:
         raise RunError(f"data_identity does not say what data are ({error!r})") from None
     if not all(good):
         raise RunError("data_identity does not say what data are: a value of another kind")
+
+
+def short(recorded: Mapping) -> str:
+    """A few letters for data that a run recorded, alike for the same data wherever they lie."""
+    return _digest([json.dumps(recorded, sort_keys=True).encode()]) if recorded else "unknown"
 
 
 def restored(

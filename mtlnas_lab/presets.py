@@ -20,7 +20,7 @@ from .errors import ConfigError, DataError, RunError
 from .fusion import NDDR, ResidualFusion
 from .identity import draw, marks
 from .lab import Lab
-from .packfile import known_splits, listed, names_key, numbered, split_to_score, splits
+from .packfile import known_splits, listed, names_key, numbered, printable, split_to_score, splits
 from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
@@ -180,7 +180,15 @@ def data_to_score(name: str | Path) -> Pack:
 def _place(name: str | Path) -> Path:
     if not isinstance(name, str | Path) or not str(name):
         raise DataError(f"data = {name!r}: give `rooms`, the path of a pack (.npz) or of a folder")
-    return samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
+    path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass  # it may be FOLDER@HEIGHTxWIDTH; else that it is missing will be said
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{printable(name)[:200]}: can't be opened ({why})") from None
+    return path
 
 
 def _lend(whole: Pack, hold: Sequence[str], held_out: float, by_content: bool) -> dict[str, Pack]:
@@ -356,12 +364,16 @@ def tiny(
     return lab
 
 
-def load_backbones(lab: Lab, folder: Path | None = None) -> None:
-    """Put the shipped single-task weights of the rooms into the lab's backbones. Raises RunError where they do not fit."""
+def load_backbones(
+    lab: Lab, folder: Path | None = None, tasks: Sequence[str] | None = None
+) -> None:
+    """Put the shipped single-task weights of the rooms into the lab's backbones, all or those of `tasks`. Raises RunError
+    where they do not fit."""
     from safetensors.torch import load_file
 
     folder = folder or samples() / "backbones"
-    for task, backbone in lab.supernet.backbones.items():
+    for task in lab.supernet.backbones if tasks is None else tasks:
+        backbone = lab.supernet.backbones[task]
         path = folder / f"rooms_{task}.safetensors"
         if not path.is_file():
             raise RunError(

@@ -49,6 +49,7 @@ BEGINS = (
     "weights",
     "pretrain_steps",
     "loss_weights",
+    "class_weights",
 )  # what a pretraining depends on, besides its seed
 PATHS = ("data", "eval_data")  # settings in which $NAMES are filled in
 
@@ -373,6 +374,7 @@ def _essence(experiment: Experiment) -> Experiment:
         eval_data=experiment.eval_data and Path(experiment.eval_data).name,
         weights={},
         weights_sha256={},
+        data_identity={},
         calibration={},
         device="",
         threads=1,
