@@ -112,7 +112,7 @@ class Experiment:
         for name, (good, words) in SETTINGS.items():
             value = getattr(self, name)
             if not good(value):
-                raise ConfigError(f"{name} = {printable(reprlib.repr(value))}: give {words}")
+                raise ConfigError(f"{name} = {_shown(value)}: give {words}")
         identity.checked(self.data_identity)
 
     @classmethod
@@ -318,6 +318,13 @@ def _with_classes_weighed(task: Task, given: str | tuple[float, ...], pack: Pack
 
 
 # --- what a setting can be --------------------------------------------------------------------------------------------
+def _shown(value: object) -> str:
+    try:
+        return printable(reprlib.repr(value))
+    except Exception:  # an integer of 5,000 digits has no text
+        return f"a value of type {type(value).__name__}"
+
+
 def _text(value: object) -> bool:
     return isinstance(value, str)
 
