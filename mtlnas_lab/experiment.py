@@ -217,7 +217,12 @@ class Experiment:
             packs = identity.restored(packs, recorded, tell)
         if eval_data:
             packs["test"] = data_to_score(eval_data)
-        return agreeing(packs, tell, bool(eval_data or self.eval_data)), drawn
+        foreign = bool(eval_data or self.eval_data)
+        return agreeing(packs, tell, foreign, self._tasks() or packs["train"].tasks), drawn
+
+    def _tasks(self) -> tuple[str, ...]:
+        """The tasks, where they are known without the data: as asked for, or as the run recorded them."""
+        return self.tasks or tuple(self.data_identity.get("tasks", ()))
 
     def lab(
         self,
@@ -234,7 +239,7 @@ class Experiment:
         lab = make_lab(
             self.preset,
             self.packs(tell)[0] if packs is None else packs,
-            self.tasks or tuple(self.data_identity.get("tasks", ())) or None,
+            self._tasks() or None,
             self.seed,
             self.fusion and FUSIONS[self.fusion](self.fusion_start),
             self.backbone,

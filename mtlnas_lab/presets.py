@@ -6,7 +6,7 @@ import itertools
 import math
 import numbers
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -160,6 +160,10 @@ def own_data(
             f"{path}: has no split to train on; it has {listed(splits(path))}, and one must be called train"
         )
     packs = {split: Pack.load(path, own) for split, own in there.items()}
+    if other := [split for split in splits(path) if split not in there.values()]:
+        tell(f"{path}: its splits {listed(other)} are not used")
+    if "val" in packs and "test" not in packs and not scored_elsewhere:
+        tell(f"{path}: has no test images; the validation images are scored in their place")
     if "val" in packs or not by_content:
         return packs, False
     missing = [split for split in hold if split not in packs]
@@ -208,9 +212,13 @@ def _lend(whole: Pack, hold: Sequence[str], held_out: float, by_content: bool) -
 
 
 def agreeing(
-    packs: Mapping[str, Pack], tell: Callable[[str], None], foreign: bool = False
+    packs: Mapping[str, Pack],
+    tell: Callable[[str], None],
+    foreign: bool = False,
+    tasks: Iterable[str] | None = None,
 ) -> dict[str, Pack]:
-    """The packs, if they are of the same classes as the training images. `foreign`: the test images are other data.
+    """The packs, if they are of the same classes as the training images. `foreign`: the test images are other data. `tasks`:
+    look at these alone.
 
     Raises DataError for classes that differ in name, order or number. Where one of two packs has no names, numbers alone
     are compared, and `tell` hears of it.
@@ -222,7 +230,9 @@ def agreeing(
                 f"{pack.name}: images of {_size(pack)} pixels, those to train on have {_size(train)}; they are scored "
                 "as they are"
             )
-        for task in set(train.tasks) & set(pack.tasks):
+        for task in train.tasks if tasks is None else tasks:
+            if task not in train.tasks or task not in pack.tasks:
+                continue
             mine, theirs = train.labels.get(task, ()), pack.labels.get(task, ())
             if train.targets[task].ndim != pack.targets[task].ndim:
                 raise DataError(
@@ -340,7 +350,7 @@ def make_lab(
 
 def _must_be_labelled(data: Mapping[str, Pack], tasks: Mapping[str, Task]) -> None:
     """Raise DataError unless each split has a label of each task, and the classes that are trained."""
-    agreeing(data, lambda text: None)
+    agreeing(data, lambda text: None, tasks=tasks)
     for split, pack in data.items():
         for task in tasks:
             if task not in pack.targets:
