@@ -108,7 +108,7 @@ def headers(path: Path, chance: random.Random) -> None:
 def types(path: Path, chance: random.Random) -> None:
     good = arrays(chance, 12)
     key = chance.choice([*good])
-    raw = np.frombuffer(chance.randbytes(1 << 14), chance.choice(TYPES))
+    raw = np.frombuffer(chance.randbytes(14_400), chance.choice(TYPES))
     size = int(np.prod(good[key].shape))
     good[key] = np.resize(raw, size).reshape(good[key].shape)
     np.savez(path, **good)

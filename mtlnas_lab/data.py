@@ -59,7 +59,7 @@ class Pack:
         `tasks`: read only these; `limit`: only so many images. Raises DataError for a file that is missing, damaged, no
         pack, over 4 GiB or with Python objects in it, and for all that `from_arrays` refuses.
         """
-        name = f"{path} ({split})" if split else str(path)
+        name = f"{path} ({packfile.printable(split)})" if split else str(path)
         return cls.from_arrays(packfile.entries(path, split), name, tasks, limit)
 
     @classmethod

@@ -160,7 +160,7 @@ def split_to_score(path) -> str | None:
 
 def described(path, split: str | None = None) -> tuple[tuple[int, ...], dict[str, tuple[str, ...]]]:
     """((N, H, W), {task: names of its classes, empty where there are none}) of a pack or a split, by headers alone."""
-    name = f"{path} ({split})" if split else str(path)
+    name = f"{path} ({printable(split)})" if split else str(path)
     arrays = entries(path, split)
     size = _image(arrays, name).shape[:3]
     found = {}
