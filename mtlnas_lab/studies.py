@@ -49,7 +49,6 @@ BEGINS = (
     "weights",
     "pretrain_steps",
     "loss_weights",
-    "class_weights",
 )  # what a pretraining depends on, besides its seed
 PATHS = ("data", "eval_data")  # settings in which $NAMES are filled in
 
@@ -273,6 +272,8 @@ class Study:
     def _pretraining(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
+        if cell.settings.get("class_weights"):  # else folders keep the names that they had
+            begins["class_weights"] = cell.settings["class_weights"]
         made = Experiment.of(
             begins["preset"] or "tiny",
             begins["data"] or "rooms",
