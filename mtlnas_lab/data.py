@@ -21,6 +21,7 @@ from .errors import DataError
 from .tasks import (
     IGNORE,
     KINDS,
+    UNKNOWN,
     Classification,
     Depth,
     Edges,
@@ -58,7 +59,7 @@ class Pack:
         `tasks`: read only these; `limit`: only so many images. Raises DataError for a file that is missing, damaged, no
         pack, over 4 GiB or with Python objects in it, and for all that `from_arrays` refuses.
         """
-        name = f"{path} ({split})" if split else str(path)
+        name = f"{path} ({packfile.printable(split)})" if split else str(path)
         return cls.from_arrays(packfile.entries(path, split), name, tasks, limit)
 
     @classmethod
@@ -111,6 +112,12 @@ class Pack:
                     f"others; both packs need the same list {packfile.names_key(name)}"
                 )
 
+    def labelled(self, task: str) -> Tensor:
+        """(N,) bool: which images have a label of the task at all."""
+        target = self.targets[task].flatten(1 if self.targets[task].ndim > 1 else 0)
+        there = _labels_something(KINDS[task], target)
+        return there.any(1) if there.ndim > 1 else there
+
     def first_dense_pair(self) -> tuple[str, str]:
         """Two tasks to start with: classes and something else at every pixel; else article and colour; else any two."""
         dense = [task for task in self.tasks if KINDS[task].dense]
@@ -156,6 +163,17 @@ class Pack:
             images=change(self.images),
             targets={name: change(x) for name, x in self.targets.items()},
         )
+
+
+def _labels_something(kind: type[Task], stored: Tensor) -> Tensor:
+    """Where a target, as it is stored, is a label."""
+    if kind is Edges:
+        return stored != IGNORE
+    if kind is Classification and not stored.is_floating_point():
+        return stored != UNKNOWN
+    if kind in packfile.BUILT_IN:
+        return stored != 0
+    return torch.ones_like(stored, dtype=torch.bool)  # its class knows
 
 
 def _decode(kind: type[Task], stored: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from numbers import Integral
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -80,6 +81,8 @@ class LazyPack(Pack):
     cache: Cache = None
     index: Tensor = None
     about: str = ""
+    records: Sequence[Mapping[str, Path]] | None = None  # the files of the cache's images, and
+    root: Path = Path()  # the folder that they lie in, where they come from files
 
     @classmethod
     def of(
@@ -147,6 +150,12 @@ class LazyPack(Pack):
         """As Pack's; page-locked on its way to a GPU. Raises DataError for what is missing, damaged or does not fit."""
         tasks = self.tasks if tasks is None else tuple(tasks)
         return self._held(index, tasks).batch(torch.arange(len(index)), tasks)
+
+    def labelled(self, task: str) -> Tensor:
+        """As Pack's, as far as it is known without reading: an image that has a file of labels has labels."""
+        if self.records is None:
+            return torch.ones(len(self), dtype=torch.bool)
+        return torch.tensor([task in self.records[number] for number in self.index.tolist()])
 
     def soon(self, index: Tensor, tasks: Iterable[str]) -> None:
         self.cache.soon(self.index[index.cpu()].tolist(), ("image", *tasks))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import inputs, stored
+from . import identity, inputs, stored
 from ._torchvision import torchvision
 from .errors import DataError
 from .lazy import LazyPack
@@ -333,14 +333,16 @@ def open_folder(
     held_out: float = 0.1,
     hold: Sequence[str] = ("val", "test"),
     skip: Iterable[str | Path] | None = None,
+    by_content: bool = True,
 ) -> dict[str, LazyPack]:
     """{"train", "val", "test"} of a data set's folder, whose layout is recognised; a few examples are read at once.
 
     `size`: (height, width), by default 96 high. `memory_gb`: GiB of images to keep, by default 4 or what
     MTLNAS_LAB_MEMORY_GB says. Of the training images `held_out` become each split of `hold` that the data set lacks,
-    drawn with seed 0: whole folders of them (buildings, cities) where there are enough. `skip`: files that are damaged
-    or missing, as `check` finds them, or by default the lines of the file that MTLNAS_LAB_SKIP names: images with one
-    of them are left out, and all others stay in their splits. Raises DataError.
+    drawn by their names: whole folders of them (buildings, cities) where there are enough; by_content=False draws by their
+    number instead, as runs of before did. `skip`: files that are damaged or missing, as `check` finds them, or by default
+    the lines of the file that MTLNAS_LAB_SKIP names: images with one of them are left out, and all others stay in their
+    splits. Raises DataError.
     """
     root = Path(root)
     memory_gb = _memory() if memory_gb is None else memory_gb
@@ -349,7 +351,9 @@ def open_folder(
     index = dict(
         zip(splits, torch.arange(len(records)).split([len(part) for part in splits.values()]))
     )
-    index |= _held_out(splits["train"], [name for name in hold if name not in index], held_out)
+    missing = [name for name in hold if name not in index]
+    if missing:
+        index |= _held_out(splits["train"], missing, held_out, root, by_content)
     left_out = _left_out(root, records, _skipped() if skip is None else skip)
     index = {
         name: torch.tensor([n for n in part.tolist() if n not in left_out], dtype=torch.int64)
@@ -382,7 +386,13 @@ def open_folder(
         about.append(f"{len(left_out)} of {len(records)} images are left out for damaged files")
         inputs.say_once(f"{root}: {about[-1]}")
     return {
-        name: replace(whole.subset(index[name]), name=f"{root} ({name})", about="; ".join(about))
+        name: replace(
+            whole.subset(index[name]),
+            name=f"{root} ({name})",
+            about="; ".join(about),
+            records=records,
+            root=root,
+        )
         for name in ("train", "val", "test")
         if name in index
     }
@@ -463,26 +473,43 @@ def _left_out(root: Path, records: Sequence[Record], skip: Iterable[str | Path])
     }
 
 
-def _held_out(records: Sequence[Record], names: Sequence[str], share: float) -> dict[str, Tensor]:
+def _held_out(
+    records: Sequence[Record],
+    names: Sequence[str],
+    share: float,
+    root: Path = Path(),
+    by_content: bool = True,
+) -> dict[str, Tensor]:
     """{name: numbers of records}, and the rest as "train". Raises DataError for too few images."""
-    folders = [str(record["image"].parent) for record in records]
+    folders = [os.path.relpath(record["image"].parent, root) for record in records]
+    if len({*folders}) <= 2 * len(names):  # too few: single images
+        folders = [os.path.relpath(record["image"], root) for record in records]
     units = [*dict.fromkeys(folders)]
-    if len(units) <= 2 * len(names):  # too few: single images
-        folders = units = [*range(len(records))]
-    if len(units) <= len(names):
-        raise DataError(
-            f"{records[0]['image'].parent}: {len(records)} images are few for train, {', '.join(names)}"
-        )
-    size = max(1, int(share * len(units)))
-    order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0)).tolist()
-    owner = {
-        units[number]: [*names, "train"][min(place // size, len(names))]
-        for place, number in enumerate(order)
-    }
+    if by_content:
+        labelled = {
+            task: [*_units_with(task, folders, records).values()]
+            for task in KINDS
+            if any(task in record for record in records)
+        }
+        part = identity.draw(units, names, share, labelled, str(root))
+    else:
+        size = max(1, int(share * len(units)))
+        order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0))
+        cut = [size] * len(names) + [len(units) - size * len(names)]
+        part = dict(zip((*names, "train"), order.split(cut)))
+    owner = {units[number]: name for name, numbers in part.items() for number in numbers.tolist()}
     return {
         name: torch.tensor([n for n, unit in enumerate(folders) if owner[unit] == name])
         for name in ("train", *names)
     }
+
+
+def _units_with(task: str, folders: Sequence[str], records: Sequence[Record]) -> dict[str, bool]:
+    """{unit: whether an image of it has labels of the task}."""
+    found = dict.fromkeys(folders, False)
+    for unit, record in zip(folders, records):
+        found[unit] |= task in record
+    return found
 
 
 def _open(root: Path, layout: Layout, records: Sequence[Record], number: int, keys: Sequence[str]):

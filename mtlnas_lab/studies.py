@@ -272,6 +272,8 @@ class Study:
     def _pretraining(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
+        if cell.settings.get("class_weights"):  # else folders keep the names that they had
+            begins["class_weights"] = cell.settings["class_weights"]
         made = Experiment.of(
             begins["preset"] or "tiny",
             begins["data"] or "rooms",
@@ -373,6 +375,7 @@ def _essence(experiment: Experiment) -> Experiment:
         eval_data=experiment.eval_data and Path(experiment.eval_data).name,
         weights={},
         weights_sha256={},
+        data_identity={},
         calibration={},
         device="",
         threads=1,

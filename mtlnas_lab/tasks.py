@@ -88,6 +88,7 @@ class _Classes(Task):
     """What tasks with classes share: `classes` is their number or their names."""
 
     classes: int | Sequence[str]
+    class_weights: tuple[float, ...]
 
     def __post_init__(self):
         super().__post_init__()
@@ -105,6 +106,12 @@ class _Classes(Task):
         object.__setattr__(self, "classes", names or count)
         object.__setattr__(self, "labels", names)
         object.__setattr__(self, "channels", count)
+        given = self.class_weights
+        good = all(isinstance(w, int | float) and 0 <= w < math.inf for w in given)
+        if given and not (good and len(given) == self.channels and sum(given) > 0):
+            raise TaskError(
+                f"task {self.name}: class_weights must be {self.channels} numbers from 0 up, one a class, not {given!r}"
+            )
 
     def _number(self) -> int:
         try:
@@ -113,6 +120,16 @@ class _Classes(Task):
             raise TaskError(
                 f"task {self.name}: classes are their number or a list of their names, not {self.classes!r}"
             ) from None
+
+    def _entropy(self, output: Tensor, target: Tensor, ignore: int) -> Tensor:
+        """Mean cross-entropy of what is labelled, each pixel or image weighed by its class where there are weights."""
+        valid, weight = target != ignore, None
+        count = valid.sum()
+        if self.class_weights:
+            weight = output.new_tensor(self.class_weights)
+            count = weight[target[valid]].sum()
+        total = F.cross_entropy(output, target, weight, ignore_index=ignore, reduction="sum")
+        return total / count.clamp(min=1 if weight is None else 1e-6)
 
 
 @dataclass(frozen=True)
@@ -127,6 +144,7 @@ class Segmentation(_Classes):
     classes: int | Sequence[str]
     weight: float = 1.0
     absent: str = "skip"
+    class_weights: tuple[float, ...] = ()  # of each class in the loss; empty: all alike
 
     def __post_init__(self):
         super().__post_init__()
@@ -136,10 +154,7 @@ class Segmentation(_Classes):
             )
 
     def loss(self, output, target):
-        total = F.cross_entropy(
-            self._fit(output, target), target, ignore_index=IGNORE, reduction="sum"
-        )
-        return total / (target != IGNORE).sum().clamp(min=1)
+        return self._entropy(self._fit(output, target), target, IGNORE)
 
     def labelled(self, target):
         return (target != IGNORE).any()
@@ -300,6 +315,7 @@ class Classification(_Classes):
     classes: int | Sequence[str]
     weight: float = 1.0
     soft: bool = False
+    class_weights: tuple[float, ...] = ()  # of each class in the loss; empty: all alike
     dense: ClassVar[bool] = False
 
     def _hard(self, target):
@@ -312,9 +328,7 @@ class Classification(_Classes):
         output, known = self._fit(output, target), self._hard(target) != UNKNOWN
         if self.soft:
             return _mean((output.softmax(1) - target).square().mean(1), known)
-        return F.cross_entropy(
-            output, target, ignore_index=UNKNOWN, reduction="sum"
-        ) / known.sum().clamp(min=1)
+        return self._entropy(output, target, UNKNOWN)
 
     def meter(self):
         options = {

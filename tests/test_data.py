@@ -1,5 +1,6 @@
 """Packs, good and bad; batches, halves and augmentation; real photographs, where there are some."""
 
+import os
 import struct
 import sys
 import time
@@ -172,6 +173,11 @@ def put(value, *where):
     return change
 
 
+def npy_header(shape, descr="|u1"):
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
 BAD = {
     "no image": (changed(image=None), None, "no array 'image'"),
     "key of a task": (
@@ -229,6 +235,27 @@ BAD = {
     "no valid edge": (changed(edge=put(255, ...)), None, "edge labels nothing"),
     "no known class": (changed(room=put(-1, ...)), None, "room labels nothing"),
     "names not text": (changed(seg_names=np.arange(5)), None, "seg_names must list"),
+    "very many classes": (
+        {**changed(seg=None, room=None, room_names=None), "room": np.array([0, 30_000_000] * 6)},
+        None,
+        "room is 30000000 in image 1, so it would have 30000001 classes",
+    ),
+    "more classes than there are numbers": (
+        {**changed(room=None, room_names=None), "room": np.array([0, 2**60] * 6)},
+        None,
+        "room is 1152921504606846976 in image 1",
+    ),
+    "normals as colours": (
+        changed(normal=lambda x: ((x.astype(int) + 127) // 2).astype(np.int8)),
+        None,
+        "normal holds vectors that are not of length 1 .*the first in image 0 of length",
+    ),
+    "normals as whole directions": (
+        changed(normal=lambda x: np.sign(x)),
+        None,
+        "not of length 1",
+    ),
+    "a name too long": (changed(seg_names=np.array(["x" * 1001] * 5)), None, "1000 letters"),
     "one name": (changed(seg_names=np.array(["unlabelled", "wall"])), None, "seg_names must list"),
 }
 
@@ -242,6 +269,52 @@ def test_a_bad_pack_is_refused_in_one_line(tmp_path, content, tasks, message):
     assert text.startswith(str(path)) and "\n" not in text and len(text) < 400
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF, 0xD800, 0xDFFF])
+def test_names_that_are_no_text_are_refused(tmp_path, order, code):
+    names = np.array(["unlabelled", "wall", "floor", "bed", "lamp"]).astype(f"{order}U10")
+    good = Pack.load(saved(tmp_path, changed(seg_names=names)))
+    assert good.labels["segmentation"] == ("wall", "floor", "bed", "lamp")
+    names.view(np.dtype(np.uint32).newbyteorder(order))[33] = code
+    with pytest.raises(DataError, match=r"seg_names\[3\] is not text"):
+        Pack.load(saved(tmp_path, changed(seg_names=names)))
+
+
+def test_a_file_s_words_are_shown_and_not_obeyed(tmp_path, capsys):
+    from mtlnas_lab.commands.data import show
+
+    escape = "\x1b]0;gone\x07"
+    content = changed(seg_names=np.array(["none", escape, "a\nb", "\u202e", "Küche"]))
+    show(str(saved(tmp_path, content)))
+    told = capsys.readouterr().out
+    assert "\\x1b]0;gone\\x07, a\\nb, \\u202e, Küche" in told and "\x1b" not in told
+    with pytest.raises(DataError) as caught:
+        Pack.load(saved(tmp_path, {f"{escape}\n{n}": np.zeros(1) for n in range(50)}))
+    text = str(caught.value)
+    assert text.removeprefix(str(tmp_path)).isprintable() and "50 in all" in text
+
+
+def test_what_a_pack_holds_is_said_by_headers_alone(tmp_path, monkeypatch, capsys):
+    from mtlnas_lab.commands.data import show
+
+    path = saved(tmp_path, arrays())
+    read = packfile.Entry.__array__
+    seen = []
+
+    def watched(self, dtype=None, copy=None):
+        seen.append(self.key)
+        return read(self)
+
+    monkeypatch.setattr(packfile.Entry, "__array__", watched)
+    show(str(path))
+    told = capsys.readouterr().out
+    assert "all: 12 images of 6 × 8; tasks: segmentation, normals, depth, edges, room" in told
+    assert "segmentation: 4 classes: wall, floor" in told and set(seen) == {
+        "seg_names",
+        "room_names",
+    }
+
+
 def test_an_unknown_task_is_named_with_the_nearest(tmp_path, pack):
     with pytest.raises(TaskError, match="did you mean 'normals'"):
         Pack.load(saved(tmp_path, arrays()), tasks=["normal"])
@@ -251,6 +324,41 @@ def test_an_unknown_task_is_named_with_the_nearest(tmp_path, pack):
         pack.make_tasks(["scene"])
     with pytest.raises(DataError, match="limit"):
         Pack.load(saved(tmp_path, arrays()), limit=0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy_header((-4, 6, 8, 3)) + bytes(600),
+        npy_header((1 << 62, 1 << 62, 0, 3)),
+        npy_header((2, 6, 8, 3)) + bytes(5),
+        npy_header((2, 6, 8, 3), "|O"),
+        npy_header((2, 6, 8, 3), "<f8") + bytes(2304),
+        npy_header("(" * 3000),
+        npy_header("5" * 5000),
+        b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 31) + b"{",
+        b"\x93NUMPY\x09\x00" + bytes(100),
+        b"\x93NUMPY",
+        b"",
+    ],
+)
+def test_headers_that_lie_are_refused(tmp_path, content):
+    path = tmp_path / "pack.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("image.npy", content)
+    for look in (Pack.load, packfile.described):
+        with pytest.raises(DataError) as caught:
+            look(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
+    for path in ("pipe.npz", "zero.npz", "loop.npz", "x" * 300, "a\0b", "."):
+        with pytest.raises(DataError, match="no such file"):
+            Pack.load(tmp_path / path)
 
 
 def test_files_that_are_no_packs(tmp_path):
@@ -282,11 +390,6 @@ def test_python_objects_are_refused_and_never_unpickled(tmp_path, key):
         Pack.load(path)
 
 
-def npy_header(shape, descr="|u1"):
-    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
-
-
 def test_what_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "lie.npz", "w") as archive:
         archive.writestr("image.npy", npy_header((1 << 20, 1 << 10, 1 << 10, 3)) + b"few")
@@ -307,6 +410,20 @@ def test_what_would_not_fit_in_memory_is_refused_before_it_is_read(tmp_path, mon
     with pytest.raises(DataError, match="too much to keep in memory"):
         Pack.load(bomb)
     assert time.process_time() - start < 0.5
+
+    monkeypatch.setattr(packfile, "LARGEST", 4 << 30)
+    with pytest.raises(
+        DataError, match="unpacks to 288 MiB, .* times its size, .*MTLNAS_LAB_PACK_GB"
+    ):
+        Pack.load(bomb)
+    monkeypatch.setenv("MTLNAS_LAB_PACK_GB", "1")
+    with pytest.raises(DataError, match="anything"):  # read, then: it has no labels
+        Pack.load(bomb)
+    for wrong in ("much", "nan", "inf", "0", "-1", ""):
+        monkeypatch.setenv("MTLNAS_LAB_PACK_GB", wrong)
+        with pytest.raises(DataError, match="give a number of GiB above 0"):
+            Pack.load(bomb)
+    monkeypatch.delenv("MTLNAS_LAB_PACK_GB")
 
     with zipfile.ZipFile(tmp_path / "many.npz", "w") as archive:
         for number in range(1001):

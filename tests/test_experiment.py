@@ -16,6 +16,7 @@ import torch
 from mtlnas_lab import cli, presets
 from mtlnas_lab import experiment as work
 from mtlnas_lab.architecture import Architecture
+from mtlnas_lab.data import Pack
 from mtlnas_lab.errors import ConfigError, LabError, RunError
 from mtlnas_lab.events import Evaluated, EventLog, Step
 from mtlnas_lab.experiment import Experiment, reopen, run
@@ -176,6 +177,214 @@ def test_wrong_settings(pack, tmp_path):
         Experiment.of("huge")
     with pytest.raises(RunError, match="no run folder"):
         run(small(pack), tmp_path / "never", resume=True)
+
+
+# --- settings, data and weights that are handed over ------------------------------------------------------------------
+WRONG = {
+    "preset": (5, None, ["tiny"]),
+    "data": (None, 5, "", ["rooms"]),
+    "eval_data": (5, ["x"]),
+    "tasks": ("segmentation,depth", [5], {"a": 1}, 5),
+    "seed": ("0", 1.0, True, 2**63, 10**5000, None),
+    "search": (None, 5, [], {"steps": "x"}, {"nonsense": 1}, {"entropy_weight": {"x": 1}}),
+    "pretrain": (None, "none", {"steps": -1}),
+    "baselines": ("single_task", [None], 5),
+    "checkpoint_every": (0, -1, 1.5, "100", True),
+    "keyframes": (-1, "5", 10**30),
+    "device": (5, None),
+    "threads": (0, -1, 10**30, "2", 1.5, None),
+    "method": (5, None),
+    "edges": (-1, "5", 1.5),
+    "draw": (-1, None, "1"),
+    "graph": (5, "x", []),
+    "backbone": (5, None, ["vgg16"]),
+    "weights": ("x.pth", None, {"*": 5}, {"*": ""}),
+    "weights_sha256": ([], {"x": 5}),
+    "calibration": ([], {"bf16": "x"}, {"bf16": float("nan")}),
+    "fusion": (5, None),
+    "fusion_start": ([0.9], [0.9, "x"], 5, [float("nan"), 1], "ab"),
+    "loss_weights": ({"depth": -1}, {"depth": float("inf")}, {"depth": "2"}, [1]),
+    "class_weights": ({"depth": "even"}, {"depth": [1, -1]}, {"depth": [0, 0]}, "balanced"),
+    "data_identity": ([], "x", {"a": 1}),
+    "unheard_of": (1,),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_setting_of_another_kind_is_named_where_it_is_read(name):
+    good = json.loads(json.dumps(Experiment.of(threads=1).to_json()))
+    assert Experiment.from_json(good) == Experiment.of(threads=1)
+    for value in WRONG[name]:
+        with pytest.raises(RunError, match="config.json is not of an experiment") as caught:
+            Experiment.from_json(good | {name: value})
+        told = str(caught.value)
+        assert "\n" not in told and len(told) < 600
+        if name not in ("search", "pretrain"):
+            assert name in told
+    if name != "unheard_of":
+        known = good | {name: Experiment.of(threads=1).to_json()[name]}
+        assert Experiment.from_json(known) == Experiment.of(threads=1)
+
+
+def test_all_settings_are_checked():
+    from dataclasses import fields
+
+    assert {f.name for f in fields(Experiment)} == {*work.SETTINGS} == {*WRONG} - {"unheard_of"}
+
+
+@pytest.mark.parametrize("content", [None, [], "x", 5, {}])
+def test_a_config_that_is_no_experiment_is_one_line(content):
+    with pytest.raises(RunError, match="config.json is not of an experiment"):
+        Experiment.from_json(content)
+
+
+def test_a_run_opens_its_data_from_anywhere_and_after_they_moved(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    content = render(16, 32, seed=4)
+    np.savez("pack.npz", **content)
+    run(replace(small("pack.npz"), baselines=()), tmp_path / "run")
+    assert Run.open(tmp_path / "run").config["data"] == str(tmp_path / "there" / "pack.npz")
+    monkeypatch.chdir(tmp_path)
+    told = []
+    lab, _ = reopen(tmp_path / "run", tell=told.append)
+    assert told == []
+    (tmp_path / "there" / "pack.npz").rename(tmp_path / "moved.npz")
+    with pytest.raises(LabError, match="no such file"):
+        reopen(tmp_path / "run")
+    moved, _ = reopen(tmp_path / "run", data="moved.npz", tell=told.append)
+    assert torch.equal(moved.data["test"].images, lab.data["test"].images) and told == []
+    run(None, tmp_path / "run", resume=True, data="moved.npz", tell=told.append)
+    np.savez("other.npz", **render(16, 32, seed=5))
+    for act in (
+        lambda: reopen(tmp_path / "run", data="other.npz"),
+        lambda: run(None, tmp_path / "run", resume=True, data="other.npz"),
+    ):
+        with pytest.raises(LabError, match="not the data that the run was made with"):
+            act()
+    other, _ = reopen(tmp_path / "run", "other.npz", data="moved.npz")
+    assert len(other.data["test"]) == 16
+    first = lab.data["train"].images[0].movedim(0, -1).numpy()
+    kept = [n for n in range(16) if (content["image"][n] != first).any()]
+    less = {k: x[kept] if len(x) == 16 else x for k, x in content.items()}
+    np.savez("moved.npz", **less)
+    run(None, tmp_path / "run", resume=True, data="moved.npz", tell=told.append)
+    assert len(told) == 1 and "1 of the 16 images that the run began with are gone" in told[0]
+
+
+def old_run(folder, data, lab, **settings):
+    """A run folder as they were before runs said which data they were made with."""
+    made = Experiment.of("tiny", str(data), pretrain_steps=0, steps=1, threads=1, **settings)
+    config = json.loads(json.dumps(made.to_json()))
+    for name in ("data_identity", "class_weights"):
+        del config[name]
+    with Run.create(folder, config, lab.space) as created:
+        created.write_json("architecture.json", lab.derive().to_json())
+        tensors = {f"supernet.{n}": value for n, value in lab.supernet.state_dict().items()}
+        created.save_weights({"alpha": lab.alphas.alpha.detach(), **tensors})
+
+
+def test_a_run_of_before_opens_with_one_notice_and_the_split_that_it_had(pack, tmp_path):
+    lab = presets.make_lab("tiny", presets.load_data(pack), ("segmentation", "normals"))
+    old_run(tmp_path / "old", pack, lab, tasks=("segmentation", "normals"))
+    told = []
+    found, _ = reopen(tmp_path / "old", tell=told.append)
+    assert len(told) == 1 and "does not say which data it was made with" in told[0]
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    whole = Pack.load(pack)
+    assert torch.equal(found.data["val"].images, whole.images[order[:4]])
+    assert torch.equal(found.data["test"].images, whole.images[order[4:8]])
+    assert torch.equal(found.data["train"].images, whole.images[order[8:]])
+
+
+def weights_of(lab):
+    return lab.supernet.backbones["segmentation"].state_dict()["stages.0.0.weight"]
+
+
+@pytest.mark.parametrize(
+    "rooms, settings, shipped, words",
+    [
+        (True, {}, True, None),
+        (True, {"weights": {"*": "random"}}, False, "segmentation: random weights"),
+        (True, {"weights": {"segmentation": "random"}}, False, "segmentation: random weights"),
+        (True, {"backbone": "resnet18"}, None, "begin with random ones"),
+        (False, {}, False, "begin with random ones"),
+        (False, {"weights": {"*": "random"}}, False, "random weights"),
+        (False, {"weights": {"*": "shipped"}}, True, None),
+    ],
+)
+def test_shipped_weights_are_for_the_shipped_rooms(tmp_path, rooms, settings, shipped, words):
+    data = "rooms"
+    if not rooms:  # as many classes, other images
+        names = [*presets.load_data()["train"].labels["segmentation"]]
+        np.savez(tmp_path / "p.npz", **render(20, 32, seed=1), seg_names=np.array(["no", *names]))
+        data = str(tmp_path / "p.npz")
+    tasks = ("segmentation", "normals")
+    told, made = [], Experiment.of("tiny", data, pretrain_steps=0, tasks=tasks, **settings)
+    lab = made.sealed().lab(tell=told.append)
+    assert any(words in line for line in told) if words else told == []
+    if shipped is not None:
+        assert torch.equal(weights_of(lab), weights_of(presets.tiny())) == shipped
+    drawn = presets.make_lab("tiny", lab.data, tasks, 0, backbone=settings.get("backbone", ""))
+    if not shipped:
+        assert torch.equal(weights_of(lab), weights_of(drawn))
+
+
+def test_classes_can_be_weighed(pack, tmp_path):
+    made = small(pack, class_weights={"segmentation": "balanced"}, loss_weights={"normals": 3.0})
+    lab = made.lab()
+    train = lab.data["train"]
+    labels = train.batch(torch.arange(len(train)), ("segmentation",))[1]["segmentation"]
+    counts = torch.bincount(labels[labels < 255], minlength=lab.tasks["segmentation"].channels)
+    expected = counts.sum() / (len(counts) * counts.clamp(min=1)).double()
+    given = torch.tensor(lab.tasks["segmentation"].class_weights, dtype=torch.double)
+    assert (
+        torch.allclose(given[counts > 0], expected[counts > 0]) and (given[counts == 0] == 1).all()
+    )
+    assert lab.tasks["normals"].weight == 3.0
+    output = torch.randn(2, len(counts), 32, 32)
+    weighed = torch.nn.functional.cross_entropy(output, labels[:2], given.float(), ignore_index=255)
+    assert lab.tasks["segmentation"].loss(output, labels[:2]).item() == pytest.approx(
+        weighed.item(), rel=1e-5
+    )
+    assert Experiment.from_json(json.loads(json.dumps(made.to_json()))).class_weights
+    for settings, words in (
+        ({"class_weights": {"normals": "balanced"}}, "normals has no classes to weigh"),
+        ({"class_weights": {"segmentation": (1.0, 2.0)}}, "2 weights are given"),
+        ({"class_weights": {"smell": "balanced"}}, "no task 'smell' to weigh"),
+        ({"loss_weights": {"smell": 1.0}}, "no task 'smell' to weigh"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            small(pack, **settings).lab()
+    told = []
+    small(pack, loss_weights={"depth": 1.0}).lab(tell=told.append)
+    assert "depth is not among the tasks" in told[0]
+
+
+def test_too_few_images_for_the_search_are_said_before_the_pretraining(pack, tmp_path):
+    made = small(pack)
+    many = replace(made, search=replace(made.search, batch_size=20))
+    with pytest.raises(LabError, match="make no batch of 20"):
+        run(many, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_pretraining_with_other_data_is_not_taken(pack, tmp_path):
+    from mtlnas_lab.experiment import pretrain
+
+    made = replace(small(pack), pretrain=replace(small(pack).pretrain, steps=1))
+    pretrain(made, tmp_path / "taught")
+    pretrain(made, tmp_path / "taught")
+    np.savez(tmp_path / "other.npz", **render(40, 32, seed=8))
+    with pytest.raises(LabError, match="was trained with other data"):
+        pretrain(replace(made, data=str(tmp_path / "other.npz")), tmp_path / "taught")
+
+
+def test_a_file_that_is_no_pack_is_one_line(tmp_path):
+    made = Experiment(data="/etc/passwd")
+    with pytest.raises(LabError, match="^/etc/passwd: not a readable .npz file") as caught:
+        made.packs()
+    assert "\n" not in str(caught.value)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -105,6 +106,149 @@ def test_a_pack_without_splits_lends_images(pack):
         "test": 30,
     }
     assert len(presets.load_data(pack, eval_data="rooms")["test"]) == 120
+
+
+def content(count=12, names=("none", "a", "b", "c"), seed=0, size=8, most=4):
+    rng = np.random.default_rng(seed)
+    made = {
+        "image": rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8),
+        "seg": rng.integers(0, most, (count, size, size), dtype=np.uint8),
+        "depth_mm": rng.integers(1, 999, (count, size, size), dtype=np.uint16),
+    }
+    return made | ({} if names is None else {"seg_names": np.array(names)})
+
+
+def in_splits(**splits):
+    made = {}
+    for split, arrays in splits.items():
+        shared = {key: x for key, x in arrays.items() if key.endswith("_names")}
+        made |= {f"{split}/{key}": x for key, x in arrays.items() if key not in shared} | shared
+    return made
+
+
+@pytest.mark.parametrize(
+    "names, counts, words",
+    [
+        (("train", "val", "test"), {"train": 12, "val": 12, "test": 12}, []),
+        (("training", "validation", "testing"), {"train": 12, "val": 12, "test": 12}, []),
+        (("Train", "valid"), {"train": 12, "val": 12}, ["no test images; the validation"]),
+        (("train", "test"), {"train": 11, "val": 1, "test": 12}, ["has no val; 10% of train"]),
+        (("train",), {"train": 10, "val": 1, "test": 1}, ["has no val, test; 10% of train each"]),
+        (("train", "dev", "x"), {"train": 12, "val": 12}, ["splits x are not used", "no test"]),
+    ],
+)
+def test_splits_by_the_names_that_people_give(tmp_path, names, counts, words):
+    path = tmp_path / "pack.npz"
+    np.savez(path, **in_splits(**{name: content(seed=i) for i, name in enumerate(names)}))
+    told = []
+    data = presets.load_data(path, tell=told.append)
+    assert {split: len(pack) for split, pack in data.items()} == counts
+    assert len(told) == len(words) and all(map(re.search, words, told))
+    presets.make_lab("tiny", data, backbone="resnet18")
+
+
+@pytest.mark.parametrize(
+    "splits, words",
+    [
+        (("test",), "has no split to train on; it has test"),
+        (("fold1", "fold2"), "has no split to train on; it has fold1, fold2"),
+        (("train", "training"), "train and training are both for train"),
+        (("train", "val", "validation"), "are both for val"),
+    ],
+)
+def test_splits_that_say_nothing_to_train_on_are_refused(tmp_path, splits, words):
+    np.savez(tmp_path / "pack.npz", **in_splits(**{split: content() for split in splits}))
+    with pytest.raises(DataError, match=words):
+        presets.load_data(tmp_path / "pack.npz")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_pack_too_small_to_be_split_is_refused_at_once(tmp_path, count):
+    np.savez(tmp_path / "pack.npz", **content(count))
+    np.savez(tmp_path / "other.npz", **content(4))
+    with pytest.raises(DataError, match=f"{count} images are few for train, val, test"):
+        presets.load_data(tmp_path / "pack.npz")
+    if count == 2:
+        data = presets.load_data(tmp_path / "pack.npz", tmp_path / "other.npz")
+        assert [len(pack) for pack in data.values()] == [1, 1, 4]
+
+
+@pytest.mark.parametrize(
+    "train, other, words",
+    [
+        (
+            content(),
+            content(names=("none", "c", "a", "b")),
+            "in another order .*: c, a, b against a, b, c",
+        ),
+        (
+            content(),
+            content(names=("none", "a", "c", "b")),
+            "in another order .*: c, b against b, c",
+        ),
+        (content(), content(names=("none", "a", "b", "d")), "other classes .*: d against c"),
+        (
+            content(),
+            content(names=("none", "a", "b", "c", "d")),
+            "other classes .*: d against none",
+        ),
+        (content(), content(names=None, most=6), "has 5 classes, those to train on .* have 3"),
+        (content(names=None), content(names=("none", *"abcd")), "has 4 classes, those to train on"),
+        (content(names=None), content(names=("none", *"ab"), most=3), "has 2 classes, those"),
+    ],
+)
+def test_other_data_of_other_classes_are_refused(tmp_path, train, other, words):
+    np.savez(tmp_path / "train.npz", **train)
+    np.savez(tmp_path / "other.npz", **other)
+    with pytest.raises(DataError, match=words):
+        presets.load_data(tmp_path / "train.npz", tmp_path / "other.npz")
+    packs = {
+        "train": presets.load_data(tmp_path / "train.npz")["train"],
+        "test": presets.data_to_score(tmp_path / "other.npz"),
+    }
+    with pytest.raises(DataError, match=words):
+        presets.make_lab("tiny", packs)
+
+
+@pytest.mark.parametrize(
+    "train, other, words",
+    [
+        (content(), content(), None),
+        (content(names=None), content(names=None), "no names.*3 to train on, 3 in test"),
+        (content(), content(names=None), "no names"),
+        (content(), content(names=None, most=3), "3 to train on, 2 in test"),
+        (content(names=None), content(), "no names"),
+        (content(), content(size=16), "images of 16 × 16 pixels, those to train on have 8 × 8"),
+    ],
+)
+def test_what_could_not_be_compared_is_said(tmp_path, train, other, words):
+    np.savez(tmp_path / "train.npz", **train)
+    np.savez(tmp_path / "other.npz", **other)
+    told = []
+    data = presets.load_data(tmp_path / "train.npz", tmp_path / "other.npz", tell=told.append)
+    assert re.search(words, told[0]) if words else told == []
+    assert len({pack.labels["segmentation"] for pack in data.values()}) == 1
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_task_without_a_label_in_a_split_is_named_before_any_training(tmp_path, split):
+    splits = {name: content(seed=i) for i, name in enumerate(("train", "val", "test"))}
+    path = tmp_path / "pack.npz"
+    np.savez(path, **in_splits(**splits))
+    data = presets.load_data(path)
+    data[split].targets["depth"].zero_()
+    with pytest.raises(DataError, match=f"12 images has a label for depth in {split}"):
+        presets.make_lab("tiny", data)
+    del splits[split]["depth_mm"]
+    np.savez(path, **in_splits(**splits))
+    with pytest.raises(DataError, match=f"no labels for depth in {split}"):
+        presets.make_lab("tiny", presets.load_data(path))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "", 5, None, ["rooms"]])
+def test_a_name_that_can_be_no_place_is_refused(name):
+    with pytest.raises(DataError):
+        presets.load_data(name)
 
 
 def test_a_lab_is_drawn_by_its_seed_alone(pack):

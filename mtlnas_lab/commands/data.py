@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from ..console import Progress, interruptible
 from ..errors import DataError
+from ..packfile import printable
 from .search import finish
 
 
@@ -66,21 +68,52 @@ def show(data: Positional[str] = "rooms") -> None:
     Args:
         data: `rooms`, the path of a pack (.npz), or a data set's folder, as FOLDER or FOLDER@HEIGHTxWIDTH.
     """
-    from ..lazy import LazyPack
+    from ..readers import folder
+
+    if folder(data):
+        _show_folder(data)
+    else:
+        _show_pack(data)
+
+
+def _show_folder(data: str) -> None:
     from ..presets import load_data
 
-    for split, pack in load_data(data).items():
-        print(
-            f"{split}: {len(pack)} images of {pack.images.shape[-2]} × {pack.images.shape[-1]}; tasks: {', '.join(pack.tasks)}"
-        )
-    for task, labels in pack.labels.items():
-        print(
-            f"  {task}: {len(labels)} classes: {', '.join(labels if len(labels) <= 64 else (*labels[:3], '…', labels[-1]))}"
-        )
-    if isinstance(pack, LazyPack):
-        print(
-            f"  {pack.about}; read as needed, up to {pack.cache.room / 2**30:.3g} GiB are kept (MTLNAS_LAB_MEMORY_GB)"
-        )
+    packs = load_data(data)
+    for split, pack in packs.items():
+        _say(split, (len(pack), *pack.images.shape[-2:]), pack.tasks)
+    _say_classes(pack.labels)
+    room = pack.cache.room / 2**30
+    print(f"  {pack.about}; read as needed, up to {room:.3g} GiB are kept (MTLNAS_LAB_MEMORY_GB)")
+
+
+def _show_pack(data: str) -> None:
+    """By the headers of its arrays: nothing large is read."""
+    from ..packfile import described, splits
+    from ..presets import samples
+
+    path = samples() / "rooms.npz" if data == "rooms" else Path(data)
+    there, classes = splits(path), {}
+    for split in there or (None,):
+        size, found = described(path, split)
+        _say(split or "all", size, found)
+        classes |= found
+    _say_classes({task: labels for task, labels in classes.items() if labels})
+    if not there:
+        print("  no splits: a tenth of the images each is held out to validate and to test")
+
+
+def _say(split: str, size: tuple[int, ...], tasks: Iterable[str]) -> None:
+    count, height, width = size
+    print(
+        f"{printable(split)}: {count} images of {height} × {width}; tasks: {', '.join(tasks) or 'none'}"
+    )
+
+
+def _say_classes(labels: Mapping[str, Sequence[str]]) -> None:
+    for task, names in labels.items():
+        shown = names if len(names) <= 64 else (*names[:3], "…", names[-1])
+        print(f"  {task}: {len(names)} classes: {', '.join(map(printable, shown))}")
 
 
 def check(data: Positional[str]) -> None:
