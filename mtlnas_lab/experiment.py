@@ -25,7 +25,7 @@ from .presets import load_backbones, load_data, make_lab, per_task, preset, with
 from .recording import go
 from .runs import Run
 from .search import Search
-from .together import ALONE, Alone
+from .together import ALONE, Alone, processes
 from .transfer import transfer
 from .weights import digest, load_weights
 
@@ -59,9 +59,7 @@ class Experiment:
     keyframes: int = 5  # checkpoints spread over the run that are kept for branching
     device: str = "auto"
     threads: int = field(  # of the CPU; one core stays free, the others are for all processes here
-        default_factory=lambda: max(
-            1, ((os.cpu_count() or 2) - 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        )
+        default_factory=lambda: max(1, ((os.cpu_count() or 2) - 1) // processes("LOCAL_WORLD_SIZE"))
     )
     method: str = "search"  # or the name of a baseline, to train that instead
     edges: int | None = None  # of a random graph; None: half of the candidates
@@ -193,15 +191,20 @@ def run(
     pretraining: str | Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
     together: Alone = ALONE,
+    here: Mapping | None = None,
 ) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
     `turn`: knobs to turn before the search goes on. Resumed, the folder's own settings count, not `experiment`.
     `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weights, graphs.
-    `together`: the processes that do this as one (scale.Together).
+    `together`: the processes that do this as one (scale.Together). `here`: device and threads of this machine, for a run
+    that is resumed on another one.
     """
     out = Path(out)
-    experiment = Experiment.from_json(Run.open(out).config) if resume else experiment.sealed()
+    if resume:
+        experiment = replace(Experiment.from_json(Run.open(out).config), **(here or {}))
+    else:
+        experiment = experiment.sealed()
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
     if experiment.threads < 1:
