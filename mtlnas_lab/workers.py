@@ -7,6 +7,15 @@ from contextlib import nullcontext, suppress
 
 from .errors import ConfigError
 
+JOBS = 1_000  # more processes than that are a mistake
+
+
+def processes(jobs: int) -> int:
+    """How many runs at a time: as given, or with -1, -2, … as many as there are cores, or one less, … Raises ConfigError."""
+    if type(jobs) is not int or jobs == 0 or abs(jobs) > JOBS:
+        raise ConfigError(f"jobs = {jobs}: give from 1 to {JOBS} runs at a time")
+    return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
+
 
 def workers(backend: str, jobs: int):
     """What holds the backend's workers, for `with`: for dask, the client there is, or one of the scheduler that
@@ -29,7 +38,11 @@ def workers(backend: str, jobs: int):
             from ray.util.joblib import register_ray
 
             register_ray()
-        joblib.parallel_config(backend=backend).unregister()
+        config = joblib.parallel_config(backend=backend)
+        found = joblib.parallel.get_active_backend()[0]
+        config.unregister()
+        if backend != "sequential" and not found.supports_return_generator:
+            raise ValueError("it gives no result before the last one is there")
     except ImportError as error:
         raise ConfigError(
             f"the backend {backend!r} needs a package that is not installed ({error}): pip install {backend}"
