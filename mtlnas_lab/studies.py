@@ -30,7 +30,7 @@ from .errors import ConfigError, LabError, RunError
 from .experiment import Experiment, pretrain, run
 from .files import told
 from .runs import Run
-from .workers import processes, workers
+from .workers import known, processes, workers
 from .yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent.parent / "data_samples" / "studies"
@@ -284,6 +284,7 @@ class Study:
         import joblib
 
         out, cells, jobs = Path(out), self.cells(), processes(jobs)
+        known(backend)
         for path in {
             cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)
         }:

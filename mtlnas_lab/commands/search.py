@@ -307,6 +307,8 @@ def _files(text: str) -> dict[str, str]:
 def _weights_of(text: str, tasks: Sequence[str] | None) -> dict[str, float]:
     """{task: weight} of task=weight,task=weight. tasks: those that there are, where they are named."""
     found: dict[str, float] = {}
+    if text and tasks == ():
+        raise ConfigError(f"--loss-weights {text} names tasks: give --tasks, too")
     for part in filter(None, text.split(",")):
         task, _, number = (piece.strip() for piece in part.partition("="))
         try:

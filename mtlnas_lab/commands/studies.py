@@ -35,10 +35,13 @@ def study(
     from tqdm import tqdm
 
     from ..studies import Study
+    from ..workers import known, processes
 
     made = Study.load(file, size)
     out, failed = out or _usual(made), []
-    writable(out), writable(out / "report")
+    writable(out / "report")
+    processes(jobs)
+    known(backend)
     try:
         with tqdm(total=len(made.cells()), unit="run", desc=made.name, dynamic_ncols=True) as bar:
             for done in made.run(out, jobs, backend):
