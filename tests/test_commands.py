@@ -127,7 +127,7 @@ LONG = "n" * 300
         (["search", "--threads", str(10**30)], "give from 1 to 1024"),
         (["search", "--threads", "-1"], "give from 1 to 1024"),
         (["search", "--out", "file"], "file is a file; give a folder"),
-        (["search", "--out", "file/below"], "file/below"),
+        (["search", "--out", "file/below"], "file is a file"),
         (["search", "--out", LONG], "300 letters is too long"),
         (["search", "--data", "a\x1b]0;b\nc.npz"], r"a\x1b]0;b\nc.npz"),
         (["search", "--loss-weights", "normals=20"], "give --tasks"),

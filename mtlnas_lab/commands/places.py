@@ -46,6 +46,8 @@ def _there(place: Path) -> bool:
         if place.is_symlink():
             raise ConfigError(f"{place} is a link to what is not there") from None
         return False
+    except NotADirectoryError:  # what it lies in is a file, and will be told
+        return False
     except OSError as error:
         raise ConfigError(f"{place}: {error.strerror}; give another place") from None
 
