@@ -850,9 +850,10 @@ CAMPAIGNS = (
 
 
 def main() -> int:
+    from hostile_commands import commands
     from search_faults import searches  # real searches; it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, searches)
+    campaigns = (*CAMPAIGNS, searches, commands)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
