@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from mtlnas_lab.presets import samples
 LONG, BIG = "n" * 300, str(10**30)
 CONTROL = "\x1b]0;title\x07\x1b[2J\nforged\u202e"
 OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-PATIENCE = 120  # seconds: what takes longer hangs
+PATIENCE, ROOM = 60, 2**34  # seconds and bytes: what takes more hangs, or takes the machine with it
 SHORT = ["--steps", "1", "--baselines", "none", "--evaluate-every", "0", "--threads", "1"]
 
 # What a path may be, made by `places`.
@@ -39,7 +40,6 @@ READING = (
     "figure {}",
     "figure {}.json",
     "figure {}.pth",
-    "figure run {} --kind difference",
     "figure run --layout {}",
     "search --data {}",
     "search --eval-data {}",
@@ -138,6 +138,8 @@ def commands(folder: Path, chance: random.Random, quick: bool) -> Tally:
     tally, work = Tally(), folder / "outer" / "work"
     work.mkdir(parents=True)
     before, stay = signal.signal(signal.SIGALRM, _hangs), Path.cwd()
+    room, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (ROOM if most < 0 else min(ROOM, most), most))
     os.chdir(work)
     try:
         _places(work)
@@ -151,6 +153,7 @@ def commands(folder: Path, chance: random.Random, quick: bool) -> Tally:
         _spoilt(tally, folder, work, chance, quick)
     finally:
         os.chdir(stay)
+        resource.setrlimit(resource.RLIMIT_AS, (room, most))
         signal.signal(signal.SIGALRM, before)
     return tally
 
@@ -230,6 +233,7 @@ def _refused(tally: Tally, kind: str, arguments: list[str], folder: Path, work: 
 def _seemly(tally: Tally, told: str, shown: str) -> None:
     tally.expect("Traceback" not in told, f"a traceback: {shown}")
     tally.expect("fault of the lab" not in told, f"not foreseen: {shown}")
+    tally.expect("memory is too short" not in told, f"fills the memory: {shown}")
     tally.expect(not OBEYED.search(told), f"control characters: {shown}")
 
 
