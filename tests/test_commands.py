@@ -146,7 +146,6 @@ LONG = "n" * 300
         (["explain", "missing"], "no run folder"),
         (["figure", "file"], "no run folder"),
         (["figure", "missing", "--kind", "zz"], "invalid choice 'zz'"),
-        (["figure", "missing", "--out", "file"], "file is a file"),
         (["study", "missing.yaml"], "shipped studies are"),
         (["study", LONG], "shipped studies are"),
         (["study", "file"], "is no study"),
@@ -221,14 +220,13 @@ def test_places_are_looked_at_and_left_as_they_are(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"file", "loose"}
 
 
-@pytest.mark.parametrize("name", ["export", "replay", "explain", "figure"])
+@pytest.mark.parametrize("name", ["export", "replay"])
 def test_a_folder_that_is_read_only_is_told_before_the_work(name, finished, monkeypatch, capsys):
     def work(*_, **__):
         raise AssertionError("worked before it looked")
 
     monkeypatch.setattr("mtlnas_lab.experiment.reopen", work)
     monkeypatch.setattr("mtlnas_lab.widgets.replay_html", work)
-    monkeypatch.setattr("mtlnas_lab.commands.figures._each", work)
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     assert call(name, finished) == 2
     told = capsys.readouterr().err

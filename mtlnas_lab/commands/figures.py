@@ -12,9 +12,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..console import Progress, interruptible, mistake, printable
+from ..console import Progress, interruptible
 from ..errors import ConfigError, LabError
-from .places import writable
 
 CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
 Kind = Literal[
@@ -90,8 +89,6 @@ def figure(
     from ..viz.export import FORMATS
 
     found, formats = expand(runs), tuple(format.split(","))
-    if out or kind in TOGETHER:
-        writable(out or Path("."))
     look = {"style": style_named(style or STYLES.get(kind, "paper-single")), "title": title}
     graph = {
         "dropped": dropped,
@@ -113,8 +110,7 @@ def figure(
         return _each(source, kind, folder, prefix, formats, look, graph, split, step)
 
     if len(found) == 1:
-        source = _open(found[0])
-        return print(*draw(source, writable(out or _home(found[0])), ""), sep="\n")
+        return print(*draw(_open(found[0]), out or _home(found[0]), ""), sep="\n")
     for name in set(formats) - set(FORMATS):
         raise ConfigError(f"there is no format {name!r}; choose among {', '.join(FORMATS)}")
     names, homes, done, failed, files = (
@@ -169,12 +165,9 @@ def explain(
     from ..experiment import reopen
     from ..files import plain, replace
     from ..looking import edge_costs
-    from ..runs import Run
     from ..viz import explain as rows_of
     from ..viz import provenance, to_latex, to_markdown
 
-    Run.open(run)
-    writable(out or run)  # before the work, not after
     lab, architecture = reopen(run, eval_data, device)
     split = "test" if lab.data.get("test") else "val"
     pack, out = lab.data[split], out or run
@@ -378,4 +371,9 @@ def _save(made, path: Path, formats: Sequence[str], facts: dict) -> list[Path]:
 def _say(path: Path, error: Exception) -> None:
     from tqdm import tqdm
 
-    tqdm.write(printable(f"{path}: {mistake(error)}"), file=sys.stderr)
+    line = (
+        f"{path}: {error}"
+        if isinstance(error, LabError)
+        else f"{path}: {type(error).__name__}: {error}"
+    )
+    tqdm.write(" ".join(line.splitlines()), file=sys.stderr)
