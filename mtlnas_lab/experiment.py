@@ -25,7 +25,7 @@ from .presets import load_backbones, load_data, make_lab, per_task, preset, with
 from .recording import go
 from .runs import Run
 from .search import Search
-from .together import ALONE, Alone, processes
+from .together import ALONE, Alone
 from .transfer import transfer
 from .weights import digest, load_weights
 
@@ -59,7 +59,9 @@ class Experiment:
     keyframes: int = 5  # checkpoints spread over the run that are kept for branching
     device: str = "auto"
     threads: int = field(  # of the CPU; one core stays free, the others are for all processes here
-        default_factory=lambda: max(1, ((os.cpu_count() or 2) - 1) // processes("LOCAL_WORLD_SIZE"))
+        default_factory=lambda: max(
+            1, ((os.cpu_count() or 2) - 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        )
     )
     method: str = "search"  # or the name of a baseline, to train that instead
     edges: int | None = None  # of a random graph; None: half of the candidates

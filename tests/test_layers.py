@@ -35,6 +35,7 @@ CORE = (
     "supernet",
     "architecture",
     "transfer",
+    "cores",
     "lab",
     "baselines",
     "evaluate",

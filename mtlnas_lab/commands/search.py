@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +50,7 @@ def search(
     batch_size: int | None = None,
     tensorboard: bool = False,
     loss_weights: str = "",
+    class_weights: str = "",
     said: Suppress[tuple[str, ...]] = (),
 ) -> None:
     """Search a fusion graph between single-task networks, and score it as it is.
@@ -94,6 +95,7 @@ def search(
         batch_size: Images in a batch, in pretraining too; a step of the search takes two batches, one after the other.
         tensorboard: Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`).
         loss_weights: What a task's loss counts in the sum, as in normals=20,segmentation=1; otherwise the task's own.
+        class_weights: What each class of a task counts, as in segmentation=balanced, where rare classes count more.
         said: Which of these were given.
     """
     from .. import experiment as work
@@ -141,7 +143,8 @@ def search(
             search=replace(chosen.search, **changes),
             pretrain=replace(chosen.pretrain, **both),
             graph=graph and _carried(graph),
-            loss_weights={**chosen.loss_weights, **_weights_of(loss_weights, chosen.tasks)},
+            loss_weights={**chosen.loss_weights, **_weights_of(loss_weights)},
+            **({"class_weights": _classes_of(class_weights)} if class_weights else {}),
         )
     here = {name: given[name] for name in HERE if given.get(name) is not None} if resume else None
     together = _together(device)
@@ -189,6 +192,7 @@ def _must_be_of_the_folder(kept, given: dict) -> None:
         "compile": kept.search.compile,
         "batch_size": kept.search.batch_size,
         "loss_weights": dict(kept.loss_weights),
+        "class_weights": dict(getattr(kept, "class_weights", {})),
     }
     for name, value in given.items():
         if name in (*KNOBS, *HERE, "out", "resume", "tensorboard"):
@@ -213,7 +217,9 @@ def _same(name: str, asked, kept) -> bool:
     if name == "weights":
         return {task: str(Path(path).resolve()) for task, path in _files(asked).items()} == kept
     if name == "loss_weights":
-        return _weights_of(asked, None) == kept
+        return _weights_of(asked) == kept
+    if name == "class_weights":
+        return _classes_of(asked) == kept
     return asked == kept
 
 
@@ -304,11 +310,9 @@ def _files(text: str) -> dict[str, str]:
     return dict(part.strip().split("=", 1) for part in parts)
 
 
-def _weights_of(text: str, tasks: Sequence[str] | None) -> dict[str, float]:
-    """{task: weight} of task=weight,task=weight. tasks: those that there are, where they are named."""
+def _weights_of(text: str) -> dict[str, float]:
+    """{task: weight} of task=weight,task=weight."""
     found: dict[str, float] = {}
-    if text and tasks == ():
-        raise ConfigError(f"--loss-weights {text} names tasks: give --tasks, too")
     for part in filter(None, text.split(",")):
         task, _, number = (piece.strip() for piece in part.partition("="))
         try:
@@ -319,11 +323,22 @@ def _weights_of(text: str, tasks: Sequence[str] | None) -> dict[str, float]:
             raise ConfigError(
                 f"--loss-weights {part}: give each task once with a number of 0 or more, as in normals=20,segmentation=1"
             )
-        if tasks and task not in tasks:
-            raise ConfigError(f"--loss-weights {part}: the tasks are {', '.join(tasks)}")
         found[task] = value
     if found and not any(found.values()):
         raise ConfigError(f"--loss-weights {text}: one task at least must count for something")
+    return found
+
+
+def _classes_of(text: str) -> dict[str, str]:
+    """{task: "balanced"} of task=balanced,task=balanced."""
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        task, _, how = (piece.strip() for piece in part.partition("="))
+        if how != "balanced" or not task or task in found:
+            raise ConfigError(
+                f"--class-weights {part}: give each task once, as in segmentation=balanced"
+            )
+        found[task] = how
     return found
 
 
