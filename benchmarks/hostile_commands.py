@@ -183,6 +183,8 @@ def _wrong() -> Iterator[tuple[str, list[str]]]:
         ("files to write", FILING, ONTO),
     ):
         for template, place in itertools.product(templates, places):
+            if (template, place) == ("search --released-config {}", "empty"):
+                continue  # it sets nothing, which is as good as the released settings
             arguments = [part.replace("{}", place) for part in template.split()]
             yield (
                 kind,

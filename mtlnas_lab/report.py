@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import io
 import json
@@ -10,6 +9,7 @@ import os
 import platform
 import shlex
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from .console import mistake, printable
@@ -53,9 +53,7 @@ def write(findings: Findings, folder: str | Path) -> list[Path]:
     }
     if len(findings.edges):
         parts["edges.csv"] = csv(findings.edges)
-    with contextlib.suppress(ImportError):  # the extra `studies` brings it; CSV says the same
-        import pyarrow  # noqa: F401
-
+    if find_spec("pyarrow"):  # the extra `studies` brings it; CSV says the same
         parts["scores.parquet"] = lambda path: findings.scores.to_parquet(path, index=False)
     for name, make in parts.items():
         _tried(name, lambda make=make, name=name: make(folder / name), failed)
