@@ -86,7 +86,7 @@ VALUES = {
     "search --fusion": ("zz", CONTROL),
     "search --precision": ("", "zz", CONTROL),
     "search --compile": ("zz", CONTROL),
-    "search --loss-weights": ("normals=2", "normals=nan", "smell=1", "=", CONTROL),
+    "search --loss-weights": ("normals=nan", "smell=1", "=", CONTROL),
     "search --resume --out run --steps": ("3",),
     "search --zz": ("1",),
     "study main --jobs": ("0", "x", "1.5", BIG, CONTROL),
