@@ -2,55 +2,121 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from .errors import LabError
 from .events import Step
+
+ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+# kinds of characters that a terminal acts on, or cannot show
+OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+LONGEST = 4000  # characters of an error's line
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it
+USERS = (LabError, OSError, MemoryError, UnicodeError, RecursionError)  # not faults of the lab
+
+
+def printable(text: object) -> str:
+    """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
+        for c in str(text)
+    )
+
+
+def mistake(error: BaseException) -> str:
+    """What an error means to a user, in one line: where it is, what it is, and that it is not theirs where it is not."""
+    text = printable(error)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 300]} … {text[-300:]}"
+    if isinstance(error, LabError):
+        return text
+    if isinstance(error, OSError):
+        reason = error.strerror or text
+        names = [printable(name) for name in (error.filename, error.filename2) if name is not None]
+        return f"{' and '.join(names)}: {reason}" if names else reason
+    if isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY):
+        return "memory is too short for this; give smaller images, smaller batches, or a machine with more"
+    if isinstance(error, UnicodeError):
+        return f"text that is not in the encoding it should have ({text})"
+    if isinstance(error, RecursionError):
+        return f"what was given is nested too deeply ({text})"
+    first = printable((str(error).strip().splitlines() or ["no reason given"])[0])
+    return (
+        f"{type(error).__name__}: {first[:LONGEST]}; this is a fault of the lab, please report it; "
+        "MTLNAS_LAB_TRACEBACK=1 shows where"
+    )
 
 
 def table(scores: dict) -> str:
     """Scores as text: a line for each metric, a column for each network; an arrow says which way is better."""
     from .tasks import HIGHER_IS_BETTER
 
-    rows = [["", *scores]]
+    if not scores:
+        return ""
+    rows = [["", *map(printable, scores)]]
     for task, values in next(iter(scores.values())).items():
         for metric in values:
-            rows.append(
-                [
-                    f"{task} {metric} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}",
-                    *(
-                        f"{by_task.get(task, {}).get(metric, float('nan')):.3f}"
-                        for by_task in scores.values()
-                    ),
-                ]
-            )
+            arrow = "↑" if HIGHER_IS_BETTER.get(metric, True) else "↓"
+            found = [by_task.get(task, {}).get(metric, math.nan) for by_task in scores.values()]
+            shown = [f"{value:.3f}" for value in found]
+            rows.append([printable(f"{task} {metric} {arrow}"), *shown])
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
-            ]
-        )
-        for row in rows
-    )
+    lines = []
+    for first, *cells in rows:
+        columns = [cell.rjust(width) for cell, width in zip(cells, widths[1:])]
+        lines.append("  ".join([first.ljust(widths[0]), *columns]))
+    return "\n".join(lines)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to end: Ctrl-C, SIGTERM (Slurm, systemd, kill), SIGHUP (a terminal that is closed)."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number  # the exit code that shells know
+
+
+def stop_at_once(number: int, frame=None) -> None:
+    """As a signal's handler: what holds files and processes tidies up, and the program ends."""
+    raise Stopped(number)
+
+
+@contextmanager
+def handling(numbers: Sequence[int], act: Callable) -> Iterator[None]:
+    """Lets `act` handle these signals; one that the caller ignores (nohup) stays ignored, but for Ctrl-C."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # elsewhere no handler can be set
+        for number in numbers:
+            if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, act)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 class interruptible:
-    """Ctrl-C once: stop after this step. Twice: at once."""
+    """Ctrl-C, SIGTERM or SIGHUP once: stop after this step. Ctrl-C twice: at once. Gives the list of signals that came."""
 
-    def __enter__(self) -> list:
+    def __enter__(self) -> list[int]:
         self.hits: list[int] = []
-
-        def hit(*_):
-            if self.hits:
-                raise KeyboardInterrupt
-            self.hits.append(1)
-
-        self.before = signal.signal(signal.SIGINT, hit)
+        self.handled = handling((signal.SIGINT, *ENDINGS), self._hit)
+        self.handled.__enter__()
         return self.hits
 
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self.before)
+    def _hit(self, number: int, frame=None) -> None:
+        if self.hits and number == signal.SIGINT:
+            raise Stopped(number)
+        self.hits.append(number)
+
+    def __exit__(self, *error) -> None:
+        self.handled.__exit__(*error)
 
 
 class Progress:
@@ -74,7 +140,7 @@ class Progress:
             self.name, self.bar = (
                 name,
                 tqdm(
-                    desc=name,
+                    desc=printable(name),
                     total=search.config.steps,
                     initial=max(0, search.step_number - 1),
                     unit="step",
@@ -84,7 +150,7 @@ class Progress:
                 ),
             )
         if isinstance(event, Step):
-            shown = {task: f"{value:.3f}" for task, value in event.loss.items()}
+            shown = {printable(task): f"{value:.3f}" for task, value in event.loss.items()}
             if search.fixed_gates is None:
                 shown |= {
                     "entropy": f"{event.entropy_fraction:.2f}",
@@ -93,13 +159,15 @@ class Progress:
             self.bar.set_postfix(shown, refresh=False)
             self.bar.update(event.step - self.bar.n)
         if self.stopped:
-            raise KeyboardInterrupt
+            raise Stopped(self.stopped[0])
 
     def through(self, name: str, items, unit: str):
         """`items`, one after the other, under a bar of their own; Ctrl-C ends it between two."""
         from tqdm import tqdm
 
-        for item in tqdm(items, desc=name, unit=unit, mininterval=0.5, dynamic_ncols=True):
+        for item in tqdm(
+            items, desc=printable(name), unit=unit, mininterval=0.5, dynamic_ncols=True
+        ):
             yield item
             if self.stopped:
-                raise KeyboardInterrupt
+                raise Stopped(self.stopped[0])

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from .console import printable
+
 SET_UP = "run `make setup`, or `python -m pip install -c constraints.txt -e .`"
 MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}
 OWN_PROCESS = (
@@ -35,9 +37,8 @@ class Check:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{'✓' if self.ok else '✗'} {self.name}: {self.found}" + (
-            f"  → {self.advice}" if self.advice else ""
-        )
+        advice = f"  → {self.advice}" if self.advice else ""
+        return printable(f"{'✓' if self.ok else '✗'} {self.name}: {self.found}{advice}")
 
 
 def checks(folder: Path | str = ".") -> list[Check]:
@@ -225,9 +226,21 @@ def _widgets() -> Check:
 def _threads() -> Check:
     import torch
 
-    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    from .cores import usable_cores
+
+    there, cores, threads = os.cpu_count() or 1, usable_cores(), torch.get_num_threads()
     waiting = os.environ.get("OMP_WAIT_POLICY", "")
-    found = f"torch uses {threads} of {cores} cores, OMP_WAIT_POLICY is {waiting or 'not set'}"
+    usable = "" if cores == there else f" that this process may use (the machine has {there})"
+    found = (
+        f"torch uses {threads} of {cores} cores{usable}, OMP_WAIT_POLICY is {waiting or 'not set'}"
+    )
+    if threads > cores:
+        return Check(
+            "threads",
+            True,
+            found,
+            f"set OMP_NUM_THREADS={cores} before Python starts: more threads than cores wait for each other",
+        )
     if threads > 1 and waiting.upper() != "PASSIVE" and os.environ.get("GOMP_SPINCOUNT") != "0":
         return Check(
             "threads",

@@ -410,6 +410,7 @@ def run(
     together: Alone = ALONE,
     data: str | None = None,
     eval_data: str | None = None,
+    elsewhere: Mapping | None = None,
 ) -> None:
     """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
     `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
@@ -417,10 +418,12 @@ def run(
     `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weights, graphs.
     `together`: the processes that do this as one (scale.Together). `data`, `eval_data`: where the data of a run that is
     resumed lie now, if they were moved; other data are refused.
+    `elsewhere`: device and threads of this machine, for a run that is resumed on another one.
     """
     out = Path(out)
     if resume:
         experiment, old = _recorded(out, data, eval_data)
+        experiment = replace(experiment, **(elsewhere or {}))
     else:
         experiment, old = replace(experiment, data_identity={}).sealed(), False
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():

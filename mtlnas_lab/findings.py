@@ -13,7 +13,7 @@ from .files import read_json
 from .paired import Difference, chance_overlap, delta_m, difference, holm, nested, overlap, per_seed
 from .runs import Run
 from .space import SearchSpace
-from .studies import Study
+from .studies import Cell, Study
 from .tasks import HIGHER_IS_BETTER
 
 
@@ -103,46 +103,16 @@ class Findings:
             if not (Path(out) / cell.folder / "scores.json").is_file():
                 continue
             folder = Run.open(Path(out) / cell.folder)
-            who, log, kept = (
-                {"row": cell.row, "seed": cell.seed, "draw": cell.draw},
-                folder.log,
-                folder.read_json("architecture.json"),
-            )
-            moments = [(None, "test", folder.scores())] + [
-                (e.step, "val", e.scores) for e in log.evaluated
-            ]
-            scores += [
-                {
-                    **who,
-                    "step": step,
-                    "split": split,
-                    "kind": kind,
-                    "task": task,
-                    "metric": metric,
-                    "value": value,
-                }
-                for step, split, by_kind in moments
-                for kind, tasks in by_kind.items()
-                for task, metrics in tasks.items()
-                for metric, value in metrics.items()
-            ]
-            candidates, keeps = kept["space"]["edges"], set(kept["kept"])
-            runs.append(
-                {
-                    **who,
-                    "folder": cell.folder,
-                    "edges": len(keeps),
-                    "candidates": len(candidates),
-                    "entropy": log.column("entropy_fraction")[-1] if log.steps else None,
-                    "settled": settled(log),
-                    "steps": len(log.steps),
-                    "seconds": log.column("seconds").sum(),
-                    "made_with": _made_with(log.started),
-                    "kept": "".join(str(int(edge in keeps)) for edge in candidates),
-                }
-            )
-            if (folder.path / informative.FILE).is_file():
-                edges += [{**who, **edge} for edge in informative.read(folder.path)]
+            try:
+                found = _of_run(folder, cell)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise RunError(
+                    f"{folder.path} does not hold what a run leaves ({type(error).__name__}: {error}); "
+                    "remove that folder, and run the study again"
+                ) from None
+            scores += found[0]
+            runs.append(found[1])
+            edges += found[2]
             spaces.setdefault(cell.row, folder.space)
         if not runs:
             raise RunError(
@@ -428,6 +398,50 @@ def settled(log) -> float | None:
         for column in side.T
     ]
     return float(np.median(last)) / len(side)
+
+
+def _of_run(folder: Run, cell: Cell) -> tuple[list[dict], dict, list[dict]]:
+    """(lines of scores, line of the run, lines of edges) of a finished run."""
+    who, log = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}, folder.log
+    kept = folder.read_json("architecture.json")
+    scores = _lines(who, None, "test", folder.scores())
+    for event in log.evaluated:
+        scores += _lines(who, event.step, "val", event.scores)
+    candidates, keeps = kept["space"]["edges"], set(kept["kept"])
+    run = {
+        **who,
+        "folder": cell.folder,
+        "edges": len(keeps),
+        "candidates": len(candidates),
+        "entropy": log.column("entropy_fraction")[-1] if log.steps else None,
+        "settled": settled(log),
+        "steps": len(log.steps),
+        "seconds": log.column("seconds").sum(),
+        "made_with": _made_with(log.started),
+        "kept": "".join(str(int(edge in keeps)) for edge in candidates),
+    }
+    edges = []
+    if (folder.path / informative.FILE).is_file():
+        edges = [{**who, **edge} for edge in informative.read(folder.path)]
+    return scores, run, edges
+
+
+def _lines(who: Mapping, step: int | None, split: str, scores: Mapping) -> list[dict]:
+    """A line for each score of one moment."""
+    return [
+        {
+            **who,
+            "step": step,
+            "split": split,
+            "kind": kind,
+            "task": task,
+            "metric": metric,
+            "value": float(value),
+        }
+        for kind, tasks in scores.items()
+        for task, metrics in tasks.items()
+        for metric, value in metrics.items()
+    ]
 
 
 def _made_with(started) -> str:

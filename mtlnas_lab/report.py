@@ -7,8 +7,14 @@ import io
 import json
 import os
 import platform
+import shlex
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
+from .console import mistake, printable
+from .errors import RunError
+from .files import told
 from .findings import COMPARED, Findings
 from .paired import half_interval
 from .tasks import HIGHER_IS_BETTER
@@ -23,33 +29,54 @@ KINDS = {
 def write(findings: Findings, folder: str | Path) -> list[Path]:
     """report.html, report.pdf, report.md, tables.tex, scores.csv (and .parquet where pyarrow is installed), runs.csv, spaces.json, and
     edges.csv where runs say what their edges are worth."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = pictures(findings)
-    text = {
-        "report.html": _page(findings, figures),
-        "report.md": _markdown(findings),
-        "tables.tex": latex(findings),
+    folder, failed = Path(folder), []
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _plain_text():
+        figures = _tried("pictures", lambda: pictures(findings), failed) or []
+
+    def text(make: Callable[[], str]) -> Callable[[Path], object]:
+        return lambda path: path.write_text(make(), encoding="utf-8")
+
+    def csv(table) -> Callable[[Path], object]:
+        return lambda path: table.to_csv(path, index=False, float_format="%.10g")
+
+    spaces = {row: space.to_json() for row, space in findings.spaces.items()}
+    parts = {
+        "scores.csv": csv(findings.scores),
+        "runs.csv": csv(findings.runs),
+        "spaces.json": text(lambda: json.dumps(spaces)),
+        "report.html": text(lambda: _page(findings, figures)),
+        "report.md": text(lambda: _markdown(findings)),
+        "tables.tex": text(lambda: latex(findings)),
+        "report.pdf": lambda path: _pdf(findings, figures, path),
     }
-    for name, content in text.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    findings.scores.to_csv(folder / "scores.csv", index=False, float_format="%.10g")
-    findings.runs.to_csv(folder / "runs.csv", index=False, float_format="%.10g")
-    (folder / "spaces.json").write_text(
-        json.dumps({row: space.to_json() for row, space in findings.spaces.items()}),
-        encoding="utf-8",
-    )
-    made = [*text, "scores.csv", "runs.csv", "spaces.json"]
     if len(findings.edges):
-        findings.edges.to_csv(folder / "edges.csv", index=False, float_format="%.10g")
-        made.append("edges.csv")
+        parts["edges.csv"] = csv(findings.edges)
+    if find_spec("pyarrow"):  # the extra `studies` brings it; CSV says the same
+        parts["scores.parquet"] = lambda path: findings.scores.to_parquet(path, index=False)
+    for name, make in parts.items():
+        _tried(name, lambda make=make, name=name: make(folder / name), failed)
+    if failed:
+        raise RunError(
+            f"{folder}: the report lacks {'; '.join(failed)}. The runs and what else it has are there"
+        )
+    return [folder / name for name in parts]
+
+
+def _tried(name: str, make: Callable, failed: list[str]):
+    """What `make` gives; where it fails, a word on it, for hours of runs must not be without the rest of their report."""
     try:
-        findings.scores.to_parquet(folder / "scores.parquet", index=False)
-        made.append("scores.parquet")
-    except ImportError:
-        pass  # the extra `studies` brings pyarrow; CSV says the same
-    _pdf(findings, figures, folder / "report.pdf")
-    return [folder / name for name in (*made, "report.pdf")]
+        return make()
+    except Exception as error:
+        failed.append(f"{name} ({mistake(error)})")
+
+
+def _plain_text():
+    """Names are shown as they are: a $ in one is a dollar, not the begin of a formula."""
+    import matplotlib
+
+    return matplotlib.rc_context({"text.parse_math": False})
 
 
 def pictures(findings: Findings) -> list[tuple[str, object]]:
@@ -151,7 +178,8 @@ def _arrow(metric: str) -> str:
 def facts(findings: Findings) -> list[str]:
     """What it took: runs, seeds, steps, machine, versions, the command."""
     study, runs = findings.study, findings.runs
-    named = f"{study.file or study.name}{study.size and f' --size {study.size}'}"
+    named = printable(shlex.quote(study.file or study.name))
+    named += f" --size {study.size}" if study.size else ""
     shipped = not any(study._pretraining(cell) for cell in study.cells())
     searched = any(study.searches(row) for row in study.rows)
     return [
@@ -235,12 +263,16 @@ def _page(findings: Findings, figures) -> str:
         for part in (findings.sentences, facts(findings))
     )
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{e(findings.study.name)}</title><style>{STYLE}</style>"
+        f"<!doctype html><html lang=en><meta charset=utf-8>{SAFE}<title>{e(findings.study.name)}</title><style>{STYLE}</style>"
         f"<h1>{e(findings.study.name)}</h1><p class=ask>{e(findings.study.question)}</p><h2>What it says</h2><ul>{said}</ul>"
         f"{tables}<h2>Pictures</h2>{drawn}<h2>How it was done</h2><ul>{took}</ul></html>\n"
     )
 
 
+SAFE = (  # whatever stands in it, the page loads nothing and runs nothing
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+)
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:72em;margin:2em auto;padding:0 1em;color:#1b1f27}.ask{font-size:1.2em;color:#5c6370}"
     "table{border-collapse:collapse;font-size:.85em}th,td{padding:.25em .6em;text-align:right;border-bottom:1px solid #ddd}"
@@ -269,7 +301,8 @@ def _pdf(findings: Findings, figures, path: Path) -> None:
         "How it was done",
         *(f"• {line}" for line in facts(findings)),
     ]
-    with PdfPages(path, metadata={"CreationDate": None, "Title": findings.study.name}) as pages:
+    about = {"CreationDate": None, "Title": findings.study.name}
+    with _plain_text(), PdfPages(path, metadata=about) as pages:
         for page in text_page(
             findings.study.name, findings.study.question, said, _tables(findings)
         ):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from .errors import ConfigError, LabError, RunError
 from .events import Checkpoint
 from .lab import Lab
-from .together import Alone
+from .together import Alone, processes
 
 READ, WRITTEN = (
     ("checkpoints", "load_checkpoint"),
@@ -42,7 +41,7 @@ class Together(Alone):
                 raise ConfigError(
                     "several processes need the extra `scale`: pip install mtlnas-lab[scale]"
                 ) from None
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        local = processes("LOCAL_WORLD_SIZE")
         kind = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(
             device, device.partition(":")[0]
         )
@@ -57,7 +56,7 @@ class Together(Alone):
         self.fabric = Fabric(
             accelerator=kind,
             devices=local,
-            num_nodes=int(os.environ["WORLD_SIZE"]) // local,
+            num_nodes=max(1, processes("WORLD_SIZE") // local),
             strategy="ddp",
         )
         self.fabric.launch()

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
+import re
 import time
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor
@@ -22,10 +25,13 @@ import torch
 
 from . import informative
 from .config import SearchConfig
+from .console import printable
 from .errors import ConfigError, LabError, RunError
 from .experiment import Experiment, pretrain, run
+from .files import told
 from .runs import Run
-from .workers import workers
+from .workers import known, processes, workers
+from .yaml_files import read_yaml
 
 FOLDER = Path(__file__).parent.parent / "data_samples" / "studies"
 SEARCH, EXPERIMENT = ({f.name for f in fields(c)} for c in (SearchConfig, Experiment))
@@ -51,6 +57,11 @@ BEGINS = (
     "loss_weights",
 )  # what a pretraining depends on, besides its seed
 PATHS = ("data", "eval_data")  # settings in which $NAMES are filled in
+KINDS = ("hard", "soft", "hard_recalibrated")  # scores that can be compared
+ROWS, CELLS = 1_000, 10_000  # more are a mistake, and take long to list
+SEEDS = 2**31
+LETTERS = 200  # of a row's name; of a folder's, in bytes
+TAKEN = ("pretraining", "report", "trivial answer")  # what a study's folder and tables hold besides
 
 
 @dataclass(frozen=True)
@@ -65,13 +76,8 @@ class Cell:
     @property
     def folder(self) -> str:
         """Where it lies in the study's folder."""
-        safe = "".join(c if c.isalnum() or c in "-_.+" else "-" for c in self.row)
-        name = (
-            safe
-            if safe == self.row
-            else f"{safe}-{hashlib.sha256(self.row.encode()).hexdigest()[:6]}"
-        )
-        return f"{name}/seed{self.seed}" + (f"-draw{self.draw}" if self.draw else "")
+        number = f"-draw{self.draw}" if self.draw else ""
+        return f"{_folder_of(self.row)}/seed{self.seed}{number}"
 
 
 @dataclass(frozen=True)
@@ -103,70 +109,117 @@ class Study:
     notes: tuple[str, ...] = ()  # what a reader of its tables has to know
 
     def __post_init__(self):
-        for row, settings in self.rows.items():
-            if unknown := {*settings, *self.base} - SEARCH - EXPERIMENT - OWN:
-                raise ConfigError(
-                    f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(unknown))}, which is neither "
-                    "a setting of an experiment nor of a search"
-                )
-            for name in (*TAKES, "against"):
-                if (other := settings.get(name)) is not None and other not in self.rows:
-                    raise ConfigError(f"row {row!r} has {name}: {other!r}, which is no row")
-        for row in self.rows:
-            if self._wave(row) > len(self.rows):
-                raise ConfigError(f"row {row!r} takes its edges from rows that take theirs from it")
+        _check_name(self.name, "the name of a study")
+        if self.size:
+            _check_name(self.size, "the name of a study's size")
+        if self.kind not in KINDS:
+            raise ConfigError(
+                f"the study {self.name!r} has kind: {self.kind!r}; choose one of {', '.join(KINDS)}"
+            )
+        self._check_rows()
+        self._check_count()
         if self.reference not in self.rows:
             raise ConfigError(
                 f"the reference {self.reference!r} is no row; the rows are {', '.join(self.rows)}"
             )
 
+    def _check_rows(self) -> None:
+        if not 1 <= len(self.rows) <= ROWS:
+            raise ConfigError(
+                f"the study {self.name!r} has {len(self.rows)} rows; give from 1 to {ROWS}"
+            )
+        folders: dict[str, str] = {}
+        for row, settings in self.rows.items():
+            _check_row(row)
+            if unknown := {*settings, *self.base} - SEARCH - EXPERIMENT - OWN:
+                raise ConfigError(
+                    f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(map(str, unknown)))}, which is "
+                    "neither a setting of an experiment nor of a search"
+                )
+            for name in (*TAKES, "against"):
+                other = settings.get(name)
+                if other is not None and not (isinstance(other, str) and other in self.rows):
+                    raise ConfigError(f"row {row!r} has {name}: {other!r}, which is no row")
+            alike = unicodedata.normalize("NFC", _folder_of(row)).casefold()  # on some disks
+            other = folders.setdefault(alike, row)
+            if other != row:
+                raise ConfigError(
+                    f"the rows {other!r} and {row!r} would share a folder; give one another name"
+                )
+        for row in self.rows:
+            if self._wave(row) > len(self.rows):
+                raise ConfigError(f"row {row!r} takes its edges from rows that take theirs from it")
+
+    def _check_count(self) -> None:
+        """How many runs there are, before they are listed."""
+        for seed in self.seeds:
+            if type(seed) is not int or not 0 <= seed < SEEDS:
+                raise ConfigError(f"seed {seed!r}: give whole numbers from 0 to {SEEDS - 1}")
+        if not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise ConfigError(f"seeds: {list(self.seeds)}: give one or more, each once")
+        runs = 0
+        for row, settings in self.rows.items():
+            draws = settings.get("draws", 1)
+            if type(draws) is not int or draws < 1:
+                raise ConfigError(f"row {row!r} has draws: {draws!r}; give a whole number from 1")
+            runs += draws * len(self.seeds)
+        if runs > CELLS:
+            raise ConfigError(
+                f"the study {self.name!r} has {runs:,} runs (rows × seeds × draws); at most {CELLS:,} are possible"
+            )
+
+    def _check_settings(self) -> None:
+        """Raises ConfigError for settings that no run can have, before the first one begins."""
+        for row, settings in self.rows.items():
+            given = {**self.base, **settings}
+            for name in PATHS:
+                if not isinstance(given.get(name), str | None):
+                    raise ConfigError(f"row {row!r} has {name}: {given[name]!r}; give a path")
+            kept = {name: value for name, value in given.items() if name not in (*TAKES, *PATHS)}
+            try:
+                cell = Cell(row, self.seeds[0], 0, kept)
+                self.experiment(cell, Path())
+                self._pretraining(cell)
+            except LabError as error:
+                raise ConfigError(f"row {row!r} of the study {self.name!r}: {error}") from None
+            except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
+                raise ConfigError(
+                    f"row {row!r} of the study {self.name!r} has a setting of the wrong kind ({error})"
+                ) from None
+
     @classmethod
     def load(cls, path: str | Path, size: str = "small") -> Study:
         """From a YAML file: name, question, reference, base, rows and/or grid, seeds, sizes {name: {seeds, base, rows}}."""
-        import yaml
-
         known, given = {p.stem: p for p in FOLDER.glob("*.yaml")}, str(path)
         path = known.get(given, Path(path))
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            sizes = data.pop("sizes", {"small": {}})
-            if size not in sizes:
-                raise ConfigError(f"{path.name} has no size {size!r}; it has {', '.join(sizes)}")
-            chosen = sizes[size] or {}
-            rows = {**(data.get("rows") or {}), **dict(_grid(data.get("grid") or {}))}
-            only = chosen.get("rows", list(rows))
-            return cls(
-                data["name"],
-                data["question"],
-                {row: rows[row] or {} for row in only},
-                tuple(chosen.get("seeds", data.get("seeds", cls.seeds))),
-                data["reference"],
-                {**(data.get("base") or {}), **(chosen.get("base") or {})},
-                data.get("kind", "hard"),
-                size,
-                given,
-                tuple(data.get("notes") or ()),
+        if not os.path.lexists(path):
+            raise ConfigError(
+                f"{path} cannot be read (there is no such file); shipped studies are {', '.join(sorted(known)) or 'none'}"
             )
-        except OSError as error:
+        try:
+            data = read_yaml(path, what="study")
+        except ConfigError as error:
+            raise ConfigError(f"{path} is no study: {error}") from None
+        try:
+            study = cls(**_parsed(data, size), size=size, file=given)
+            study._check_settings()
+            return study
+        except _NoStudy as error:
             raise ConfigError(
-                f"{path} cannot be read ({error.strerror}); shipped studies are {', '.join(sorted(known)) or 'none'}"
-            ) from None
-        except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{path} is no study ({type(error).__name__}: {str(error).splitlines()[0]}); it needs name, question, "
-                "reference, and rows or grid"
+                f"{path} is no study: {error}; it needs name, question, reference, and rows or grid"
             ) from None
 
     # --- its cells ----------------------------------------------------------------------------------------------------
     def cells(self) -> list[Cell]:
         """All of them; those that need the graph of another row come after it."""
+        waves = {row: self._wave(row) for row in self.rows}
         made = [
             Cell(row, seed, draw, {**self.base, **settings})
             for row, settings in self.rows.items()
             for seed in self.seeds
             for draw in (range(1, settings["draws"] + 1) if "draws" in settings else (0,))
         ]
-        return sorted(made, key=lambda cell: self._wave(cell.row))
+        return sorted(made, key=lambda cell: waves[cell.row])
 
     def _wave(self, row: str) -> int:
         """How many rows come before it, each of which the next one takes its edges from."""
@@ -207,7 +260,7 @@ class Study:
         }
         found = {}
         for name in TAKES:
-            if name in cell.settings:
+            if cell.settings.get(name):
                 folder = out / replace(cell, row=cell.settings[name], draw=0).folder
                 if not (folder / "architecture.json").is_file():
                     raise RunError(
@@ -230,12 +283,14 @@ class Study:
         and does not stop the others; run again, the study goes on. backend: joblib's (loky, dask, ray, sequential, …)."""
         import joblib
 
-        out, cells = Path(out), self.cells()
+        out, cells, jobs = Path(out), self.cells(), processes(jobs)
+        known(backend)
         for path in {
             cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)
         }:
             _filled(path)  # said once, before anything runs
-        out.mkdir(parents=True, exist_ok=True)
+        with told(out):
+            out.mkdir(parents=True, exist_ok=True)
         ready = {}
         for cell in cells:  # one pretraining for all cells that would train the same
             ready.setdefault(
@@ -286,6 +341,91 @@ class Study:
         return f"pretraining/{hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
 
 
+# --- what a file may say ----------------------------------------------------------------------------------------------
+class _NoStudy(Exception):
+    """What a study's file lacks."""
+
+
+def _parsed(data: Mapping, size: str) -> dict:
+    """The arguments of Study that a file gives, in one of its sizes. Raises _NoStudy, ConfigError."""
+    sizes = _part(data, "sizes", dict, {"small": {}})
+    if size not in sizes:
+        raise ConfigError(f"the study has no size {size!r}; it has {', '.join(map(str, sizes))}")
+    chosen = _part(sizes, size, dict, {})
+    rows = {row: settings or {} for row, settings in _part(data, "rows", dict, {}).items()}
+    for row, settings in _grid(_part(data, "grid", dict, {})):
+        if row in rows:
+            raise _NoStudy(f"two rows are called {row!r}")
+        rows[row] = settings
+    for row, settings in rows.items():
+        if not isinstance(settings, dict):
+            raise _NoStudy(f"row {row!r} is {settings!r}; it should hold settings")
+    only = _part(chosen, "rows", list, list(rows))
+    for row in only:
+        if not isinstance(row, str) or row not in rows:
+            raise _NoStudy(f"the size {size!r} has the row {row!r}, which there is not")
+    seeds = _part(data, "seeds", list, list(Study.seeds))
+    return {
+        "name": _part(data, "name", str),
+        "question": _text(_part(data, "question", str)),
+        "rows": {row: rows[row] for row in only},
+        "seeds": tuple(_part(chosen, "seeds", list, seeds)),
+        "reference": _part(data, "reference", str),
+        "base": {**_part(data, "base", dict, {}), **_part(chosen, "base", dict, {})},
+        "kind": _part(data, "kind", str, "hard"),
+        "notes": tuple(map(_text, _part(data, "notes", list, []))),
+    }
+
+
+def _part(data: Mapping, name: str, kind: type, otherwise=None):
+    """A part of a study's file, of the kind that it should be; `otherwise` where it is not there."""
+    value = data.get(name)
+    if value is None and otherwise is not None:
+        return otherwise
+    if not isinstance(value, kind):
+        asked = {dict: "settings", list: "a list", str: "text"}[kind]
+        found = f"{name} is missing" if value is None else f"{name} is {str(value)[:80]!r}"
+        raise _NoStudy(f"{found}, where it should be {asked}")
+    return value
+
+
+def _text(value: object) -> str:
+    """A sentence of a file, on one line."""
+    return printable(" ".join(str(value).split()))
+
+
+def _check_name(name: object, what: str) -> None:
+    """A name that is part of a path: one plain name of a file, which leads nowhere else. Raises ConfigError."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise ConfigError(
+            f"{str(name)[:LETTERS]!r} cannot be {what}: give letters, digits, dots, dashes and underscores, at most 100, "
+            "and no dot or dash first"
+        )
+
+
+def _check_row(row: object) -> None:
+    """A row's name stands in tables, pictures and the names of folders. Raises ConfigError."""
+    if not isinstance(row, str) or not row.strip():
+        raise ConfigError(f"a row is called {row!r}; give its name as text, in quotes")
+    if len(row) > LETTERS or printable(row) != row:
+        raise ConfigError(
+            f"a row is called {row[:LETTERS]!r}; give a name of one line, of at most {LETTERS} letters"
+        )
+    if row in TAKEN:
+        raise ConfigError(f"a row is called {row!r}, which a study has already; give another name")
+
+
+def _folder_of(row: str) -> str:
+    """The name of a row's folder: its own where that is a plain name, or one that is made of it."""
+    safe = "".join(c if c.isalnum() or c in "-_.+" else "-" for c in row)
+    plain = safe == row and not row.startswith(".") and len(row.encode()) <= LETTERS
+    if plain:
+        return row
+    while len(safe.encode()) > LETTERS:
+        safe = safe[:-1]
+    return f"{safe.lstrip('.')}-{hashlib.sha256(row.encode()).hexdigest()[:6]}"
+
+
 def _filled(path: str) -> str:
     """A path with the $NAMES of the environment in it filled in. Raises ConfigError where one is not set."""
     filled = os.path.expandvars(path)
@@ -301,17 +441,18 @@ def _filled(path: str) -> str:
 def _grid(axes: Mapping) -> Iterator[tuple[str, dict]]:
     """Every combination of the axes {setting: {name: value} or [values]}; a row is named by the names. Of an axis _name, a
     value holds several settings. A row that a row names may be {axis: name}: the same row, but for that axis."""
-    named = [
-        [
-            (setting, name, value)
-            for name, value in (
-                values.items()
-                if isinstance(values, Mapping)
-                else ((f"{setting} {value}", value) for value in values)
+    named = []
+    for setting, values in axes.items():
+        if not isinstance(values, (dict, list)) or not values:
+            raise _NoStudy(
+                f"the grid's {setting} is {str(values)[:80]!r}, where it should be a list"
             )
-        ]
-        for setting, values in axes.items()
-    ]
+        if not isinstance(values, dict):
+            values = {f"{setting} {value}": value for value in values}
+        named.append([(setting, name, value) for name, value in values.items()])
+    rows = math.prod(map(len, named)) if named else 0
+    if rows > ROWS:
+        raise ConfigError(f"the grid of a study makes {rows:,} rows; at most {ROWS:,} are possible")
     for choice in itertools.product(*named) if named else ():
         names = {setting: str(name) for setting, name, _ in choice}
         settings = {

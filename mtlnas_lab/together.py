@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
+
+from .errors import ConfigError
+
+
+def processes(name: str) -> int:
+    """The number of processes that a variable of the environment says; 1 where it is not set. Raises ConfigError."""
+    text = os.environ.get(name, "").strip() or "1"
+    if not re.fullmatch("[1-9][0-9]{0,7}", text):
+        raise ConfigError(
+            f"{name}={text} in the environment: torchrun sets the number of processes there, from 1; unset it"
+        )
+    return int(text)
 
 
 class Alone:

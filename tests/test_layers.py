@@ -16,6 +16,7 @@ CORE = (
     "_torchvision",
     "files",
     "inputs",
+    "yaml_files",
     "checkpoints",
     "space",
     "fusion",

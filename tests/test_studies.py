@@ -1,6 +1,7 @@
 """A study of a few steps: cells, run folders, going on, failures that do not cost the others, tables, the report."""
 
 import os
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from viz_fakes import space
 
-from mtlnas_lab import informative
+from mtlnas_lab import console, informative
 from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.experiment import Experiment, pretrain
 from mtlnas_lab.findings import Compared
@@ -361,6 +364,153 @@ def test_files_that_are_none(tmp_path, text, message):
         Study.load(tmp_path / "study.yaml")
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"name": "../../elsewhere"}, "'../../elsewhere' cannot be the name of a study"),
+        ({"name": "/elsewhere"}, "cannot be the name of a study"),
+        ({"name": ".."}, "cannot be the name of a study"),
+        ({"name": ".hidden"}, "cannot be the name of a study"),
+        ({"name": "a\n"}, "cannot be the name of a study"),
+        ({"name": "a b"}, "cannot be the name of a study"),
+        ({"name": "n" * 101}, "cannot be the name of a study"),
+        ({"name": ""}, "cannot be the name of a study"),
+        ({"name": None}, "name is missing"),
+        ({"name": 3}, "name is '3', where it should be text"),
+        ({"question": ["a"]}, "question is .*where it should be text"),
+        ({"kind": "zz"}, "kind: 'zz'; choose one of hard, soft"),
+        ({"rows": {}}, "has 0 rows"),
+        ({"rows": {"x": 5}}, "row 'x' is 5; it should hold settings"),
+        ({"rows": {f"x{i}": {} for i in range(1_001)}}, "1001 rows; give from 1 to 1000"),
+        ({"rows": {"x": {}, "a\nb": {}}}, "a name of one line"),
+        ({"rows": {"x": {}, "\x1b[2J": {}}}, "a name of one line"),
+        ({"rows": {"x": {}, "n" * 201: {}}}, "at most 200 letters"),
+        ({"rows": {"x": {}, " ": {}}}, "give its name as text"),
+        ({"rows": {"x": {}, "pretraining": {}}}, "which a study has already"),
+        ({"rows": {"x": {}, "trivial answer": {}}}, "which a study has already"),
+        ({"rows": {"x": {}, "X": {}}}, "'X' and 'x' would share a folder"),
+        ({"rows": {"x": {}, "a b": {}, "a-b-c8687a": {}}}, "would share a folder"),
+        ({"rows": {"x": {"edges_of": ["x"]}}}, "which is no row"),
+        ({"rows": {"x": {"draws": 999_999_999}}}, "4,999,999,995 runs"),
+        ({"rows": {"x": {"draws": 0}}}, "draws: 0; give a whole number from 1"),
+        ({"rows": {"x": {"draws": True}}}, "draws: True"),
+        ({"rows": {"x": {"draws": "3"}}}, "draws: '3'"),
+        ({"rows": {"x": {"data": 5}}}, "data: 5; give a path"),
+        ({"rows": {"x": {"preset": "huge"}}}, "row 'x'.*no preset 'huge'"),
+        ({"rows": {"x": {"preset": ["tiny"]}}}, "row 'x'"),
+        ({"rows": {"x": {"entropy_weight": {"x": 1}}}}, "row 'x'"),
+        ({"rows": {"x": {"steps": -1}}}, "row 'x'.*steps = -1"),
+        ({"seeds": []}, "give one or more"),
+        ({"seeds": [0, 0]}, "each once"),
+        ({"seeds": ["../../x"]}, "seed '../../x': give whole numbers"),
+        ({"seeds": [0.5]}, "seed 0.5"),
+        ({"seeds": [-1]}, "seed -1"),
+        ({"seeds": [2**63]}, "seed 9223372036854775808"),
+        ({"seeds": 3}, "seeds is '3', where it should be a list"),
+        ({"seeds": list(range(10_001))}, "10,001 runs"),
+        ({"sizes": []}, "sizes is"),
+        ({"sizes": {"small": {"rows": ["y"]}}}, "has the row 'y', which there is not"),
+        ({"sizes": {"small": {"rows": [["x"]]}}}, "which there is not"),
+        ({"grid": {f"_{i}": list(range(10)) for i in range(12)}}, "1,000,000,000,000 rows"),
+        ({"grid": {"alpha_lr": []}}, "the grid's alpha_lr is"),
+        ({"grid": {"alpha_lr": 5}}, "the grid's alpha_lr is '5'"),
+        ({"grid": {"_x": {"x": {}}}}, "two rows are called 'x'"),
+        ({"base": {"nothing": 1}}, "sets nothing"),
+    ],
+)
+def test_a_file_is_checked_before_anything_is_made_of_it(change, message, tmp_path):
+    sound = {"name": "a", "question": "b", "reference": "x", "rows": {"x": {}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(sound))
+    assert len(Study.load(tmp_path / "study.yaml").cells()) == 5
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(sound | change))
+    with pytest.raises(ConfigError, match=message) as caught:
+        Study.load(tmp_path / "study.yaml")
+    assert "\n" not in console.printable(caught.value)
+
+
+@pytest.mark.parametrize("row", ["..", ".", ".x", "../../x", "/x", "a/b", "a\\b", "漢字" * 90])
+def test_a_row_lies_in_the_studys_folder(row, tmp_path):
+    cell = Study("a", "?", {row: {}}, (0,), row).cells()[0]
+    place = (tmp_path / cell.folder).resolve()
+    assert place.parent.parent == tmp_path.resolve() and place.parent.name[0] != "."
+    place.mkdir(parents=True)
+
+
+def test_a_study_is_a_plain_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "large").write_bytes(b"#" * 2**24)
+    (tmp_path / "latin").write_bytes("name: é".encode("latin-1"))
+    (tmp_path / "loose").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "zero", "large", "latin", "loose", "."):
+        with pytest.raises(ConfigError, match="is no study"):
+            Study.load(tmp_path / name)
+
+
+def test_a_long_chain_of_rows_is_read_at_once():
+    rows = {f"r{i}": {"edges_of": f"r{i + 1}"} for i in range(999)} | {"r999": {}}
+    study = Study("a", "?", rows, tuple(range(10)), "r0")
+    assert study.cells()[0].row == "r999" and len(study.cells()) == 10_000
+
+
+def test_a_report_shows_names_as_they_are_and_loads_nothing(tmp_path):
+    """Names with what matplotlib, HTML, LaTeX and Markdown would read as their own."""
+    shipped = Findings.read(Study.load("main"), FOLDER / "main-small")
+    odd = r"$\frac{ $ <b>|_%&"
+    rename = {"mtlnas": odd}
+    rows = {rename.get(row, row): settings for row, settings in shipped.study.rows.items()}
+    for row, settings in rows.items():
+        named = {"against", "edges_of", "graph_of"} & settings.keys()
+        rows[row] = settings | {name: rename.get(settings[name], settings[name]) for name in named}
+    reference = rename.get(shipped.study.reference, shipped.study.reference)
+    findings = Findings(
+        replace(shipped.study, rows=rows, reference=reference),
+        shipped.scores.assign(row=shipped.scores.row.replace(rename)),
+        shipped.runs.assign(row=shipped.runs.row.replace(rename)),
+        shipped.edges,
+        {rename.get(row, row): space for row, space in shipped.spaces.items()},
+    )
+    made = {path.name: path for path in write(findings, tmp_path)}
+    page = made["report.html"].read_text()
+    assert "$\\frac{ $ &lt;b&gt;|_%&amp;" in page and "<b>" not in page
+    policy = re.search('http-equiv="Content-Security-Policy" content="([^"]*)"', page)[1]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    assert page.index("Content-Security-Policy") < page.index("<title>") < page.index("<svg")
+
+
+def test_a_report_that_fails_in_part_leaves_the_rest(tmp_path, monkeypatch):
+    def broken(*_):
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("mtlnas_lab.report._pdf", broken)
+    monkeypatch.setattr("mtlnas_lab.report.pictures", broken)
+    shipped = Findings.read(Study.load("main"), FOLDER / "main-small")
+    with pytest.raises(RunError, match=r"lacks pictures \(ValueError: no.*report.pdf \(ValueErr"):
+        write(shipped, tmp_path)
+    assert {"scores.csv", "report.html", "report.md"} <= {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(RunError, match="file"):
+        (tmp_path / "file").touch()
+        write(shipped, tmp_path / "file")
+
+
+def test_a_run_that_is_damaged_is_named(tmp_path):
+    study = Study("a", "?", {"x": {}}, (0,), "x")
+    folder = tmp_path / study.cells()[0].folder
+    with Run.create(folder, {}, space()) as run:
+        for scores, kept in (({"hard": 3}, {"kept": []}), ({"hard": {"t": {"m": "x"}}}, {})):
+            run.write_json("scores.json", scores)
+            run.write_json("architecture.json", kept)
+            with pytest.raises(RunError, match="does not hold what a run leaves"):
+                Findings.of(study, tmp_path)
+
+
+@pytest.mark.parametrize("jobs", [0, 10**30, 1.5, True, "2"])
+def test_jobs_that_cannot_be(jobs, tmp_path):
+    with pytest.raises(ConfigError, match="give from 1 to 1000"):
+        list(Study.load("main").run(tmp_path / "out", jobs=jobs))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_that_is_not_there_names_those_that_are():
     with pytest.raises(ConfigError, match="shipped studies are .*main"):
         Study.load("nowhere.yaml")
@@ -376,6 +526,7 @@ def test_no_run_no_report(tmp_path):
     [
         ("nonsense", "joblib has no backend 'nonsense'"),
         ("ray", "the backend 'ray' needs a package"),
+        ("multiprocessing", "gives no result before the last"),
     ],
 )
 def test_a_backend_that_is_not_there(backend, message, tmp_path, monkeypatch):

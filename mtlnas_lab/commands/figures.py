@@ -138,7 +138,7 @@ def figure(
         + f"; {failed} failed or were not reached" * bool(failed)
     )
     if failed:
-        raise SystemExit(130 if stopped else 1)
+        raise SystemExit(128 + stopped[0] if stopped else 1)
 
 
 def explain(

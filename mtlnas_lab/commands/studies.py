@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from ..console import printable
 from ..errors import ConfigError
+from .places import writable
 
 
 def study(
@@ -33,17 +35,25 @@ def study(
     from tqdm import tqdm
 
     from ..studies import Study
+    from ..workers import known, processes
 
     made = Study.load(file, size)
-    out, failed = out or Path("runs/studies") / f"{made.name}-{size}", []
-    with tqdm(total=len(made.cells()), unit="run", desc=made.name, dynamic_ncols=True) as bar:
-        for done in made.run(out, jobs, backend):
-            bar.update()
-            if done.error:
-                failed.append(done)
-                bar.write(f"{done.cell.folder} failed: {done.error}")
+    out, failed = out or _usual(made), []
+    writable(out / "report")
+    processes(jobs)
+    known(backend)
+    try:
+        with tqdm(total=len(made.cells()), unit="run", desc=made.name, dynamic_ncols=True) as bar:
+            for done in made.run(out, jobs, backend):
+                bar.update()
+                if done.error:
+                    failed.append(done)
+                    bar.write(printable(f"{done.cell.folder} failed: {done.error}"))
+    except KeyboardInterrupt as end:
+        end.add_note("what is done is kept; the same command goes on with it")
+        raise
     if len(failed) < len(made.cells()):
-        report(file, size, out)
+        _write(made, out, out / "report")
     if failed:
         raise ConfigError(
             f"{len(failed)} of {len(made.cells())} runs failed; the same command tries them again"
@@ -61,10 +71,20 @@ def report(
         out: Where its runs are; otherwise runs/studies/<name>-<size>.
         to: Where the report goes; otherwise into `report` there.
     """
-    from ..report import Findings, write
     from ..studies import Study
 
     made = Study.load(file, size)
-    out = out or Path("runs/studies") / f"{made.name}-{size}"
-    findings = Findings.of(made, out)
-    print(*write(findings, to or out / "report"), "", *findings.sentences, sep="\n")
+    out = out or _usual(made)
+    _write(made, out, writable(to or out / "report"))
+
+
+def _usual(study) -> Path:
+    return Path("runs/studies") / f"{study.name}-{study.size}"
+
+
+def _write(study, out: Path, to: Path) -> None:
+    """The report of what is finished."""
+    from ..report import Findings, write
+
+    findings = Findings.of(study, out)
+    print(*map(printable, write(findings, to)), "", *map(printable, findings.sentences), sep="\n")
