@@ -19,7 +19,7 @@ GAP = 1.5  # between two blocks, in cells
 
 def _heatmap(source, alpha=None, step: int | None = None) -> dict:
     space, probability, kept = read_source(source, alpha, step)
-    kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
+    kept = kept or (True,) * len(space)
     return {
         "depth": {task: len(stages) for task, stages in space.plans.items()},
         "kept": [bool(keep) for keep in kept],
