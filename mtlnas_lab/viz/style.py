@@ -40,7 +40,7 @@ TASK_COLORS = (
     "#571b52",
     "#9fcdee",
     "#c9452f",
-    "#9568fa",
+    "#8d6afa",
     "#101418",
 )
 ON_DARK = (
@@ -304,7 +304,7 @@ class Notes:
     def lines(self) -> list[str]:
         found = list(self.said)
         for text, shown in list(self.short.items())[:20]:
-            found.append(f"“{shown}” is short for “{text[:LONGEST]}”")
+            found.append(f"“{shown}” is short for “{text}”")
         if len(self.short) > 20:
             found.append(f"and {len(self.short) - 20} more texts are cut")
         if self.missing:
