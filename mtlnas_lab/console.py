@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 import signal
+import unicodedata
 
 from .events import Step
+
+OBEYED = (
+    "Cc",
+    "Cf",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # kinds of characters that a terminal acts on, or cannot show
+
+
+def printable(text: object) -> str:
+    """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
+        for c in str(text)
+    )
 
 
 def table(scores: dict) -> str:

@@ -125,8 +125,7 @@ def save_figure(
         file.name: hashlib.sha256(data).hexdigest() for file, data in written.items()
     }
     sidecar = json.dumps(record, indent=1).encode() + b"\n"
-    with _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     for file, data in {**written, path.with_name(path.name + ".json"): sidecar}.items():
         put(file, data)
     return list(written)
@@ -158,6 +157,12 @@ def _told(path: Path) -> Iterator[None]:
         advice = WRITING.get(number, "give another folder or name to write to")
         shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:200]}…"
         raise RunError(f"{shown}: {reason}; {advice}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it. Raises RunError."""
+    with _told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def put(file: Path, data: bytes) -> None:

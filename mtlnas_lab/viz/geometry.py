@@ -22,7 +22,7 @@ CHOICES = {"dropped": ("faint", "hide"), "color": ("probability", "source")}
 LIMIT = 2**22  # bytes of a layout
 FAR = 10_000  # units that a node may stand away from the first one
 MOST_FIGURES = 400  # of a grid
-MOST_NODES, MOST_EDGES = 2_000, 6_000  # that one picture draws in bearable time
+MOST_NODES, MOST_EDGES = 2_000, 4_000  # that one picture draws in bearable time
 LONGEST_TITLE = 100_000  # letters; what does not fit is in the file's description
 
 
@@ -285,8 +285,9 @@ class GraphGrid:
         rows, wide = -(-len(self.figures) // columns), width / columns
         plain = {"style": self.style, "legend": False, "colorbar": False}
         scenes = [replace(figure, **plain).scene(wide) for figure in self.figures]
-        high, below = max(scene.height for scene in scenes), legend_height(first) + 0.3 * em
-        items = list(legend(first, Page(first, width, None).pen, em, width - 0.8 * em, below))
+        high, pen = max(scene.height for scene in scenes), Page(first, width, None).pen
+        below = legend_height(first, list(pen.colors), width - 1.8 * em) + 0.3 * em
+        items = list(legend(first, pen, em, width - 0.8 * em, below))
         for i, scene in enumerate(scenes):
             up = below + (rows - i // columns) * high - scene.height
             items += moved(scene, i % columns * wide, up, f"graph-{i}-")

@@ -77,11 +77,11 @@ class Page:
         self.half = max(self.radius, min(label + 0.15 * self.small, most) if self.labelled else 0)
 
         above = 0.4 * self.em + (1.7 * self.em if spec.title else 0) + 1.6 * self.small
-        below = legend_height(spec) + 0.2 * self.em
+        below = legend_height(spec, self.tasks, width - 0.8 * self.em - self.left) + 0.2 * self.em
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius  # from a lane to the edge of the shading
         if self.turned:
-            lane = max(lane, min(names, 9 * self.em, 0.35 * width))
+            lane = max(lane, min(names, 9 * self.em, 0.35 * max(width, 6 * self.style.font)))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
         room = self.height - above - below - 2 * pad
