@@ -92,13 +92,15 @@ def figure(
     """
     from ..viz import style as style_named
     from ..viz.export import check_formats
-    from ..viz.geometry import check_title
+    from ..viz.geometry import check_title, read_layout
+    from ..viz.style import in_range
 
     formats = check_formats([name.strip() for name in format.split(",")])
     page = style_named(style or STYLES.get(kind, "paper-single"))
     if width is not None:
         page = changed(page, width=width)
     check_title(title)
+    in_range("threshold is a probability", threshold, 0, 1)
     found, look = expand(runs), {"style": page, "title": title}
     graph = {
         "dropped": dropped,
@@ -106,7 +108,7 @@ def figure(
         "color": color,
         "threshold": threshold,
         "width": width,
-        "layout": layout,
+        "layout": read_layout(layout),
     }
     with _noticed():
         _draw(found, kind, formats, look, graph, split, step, out)
@@ -227,14 +229,17 @@ def _print(lines) -> None:
 
 @contextmanager
 def _noticed() -> Iterator[None]:
-    """What pictures warn of becomes one line each, after all work."""
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
+    """Says after all work, a line each, what pictures show otherwise than told: cut texts, letters without a font."""
+    from ..viz.style import PictureWarning, noting
+
+    with warnings.catch_warnings(), noting() as notes:
+        warnings.simplefilter("ignore", PictureWarning)
         try:
             yield
         finally:
-            for line in dict.fromkeys(printable(one.message) for one in heard):
-                print(f"mtlnas-lab: note: {line}", file=sys.stderr)
+            for line in notes.lines():
+                line = line if len(line) <= 500 else f"{line[:499]}…"
+                print(f"mtlnas-lab: note: {printable(line)}", file=sys.stderr)
 
 
 def _ready(path: Path, formats: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from .graph import ladder_layout
 from .looks import Pen, describe, legend, legend_height
 from .routes import routes
 from .scene import Box, Curve, Text
-from .style import PT, shorten, text_width
+from .style import PT, note, shorten, text_width
 
 BOLD = 1.12  # how much wider bold text is
 
@@ -74,6 +75,13 @@ class Page:
         )
         most = max(0.46 * nearest * self.unit, self.radius)
         self.labelled = label <= most and 0.8 * self.small < 2 * self.radius
+        if not self.labelled and label > 0.11 * self.small:
+            unit = max(label / 0.46, 0.41 * self.small / (0.46 if split else 0.36)) / nearest
+            least = self.left + 1.2 * self.em + unit * (max(xs) - min(xs) + 1.5)
+            note(
+                f"nodes have no labels: at {width:g} mm they are too small for letters of "
+                f"{self.style.small:g} pt; from {math.ceil(least)} mm on there is room"
+            )
         self.half = max(self.radius, min(label + 0.15 * self.small, most) if self.labelled else 0)
 
         above = 0.4 * self.em + (1.7 * self.em if spec.title else 0) + 1.6 * self.small
