@@ -850,9 +850,10 @@ CAMPAIGNS = (
 
 
 def main() -> int:
-    from search_faults import searches  # real searches; it uses this file's tools
+    from hostile_figures import figures  # pictures; these two use this file's tools
+    from search_faults import searches  # real searches
 
-    campaigns = (*CAMPAIGNS, searches)
+    campaigns = (*CAMPAIGNS, figures, searches)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
