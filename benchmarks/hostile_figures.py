@@ -12,7 +12,7 @@ import time
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,52 +123,61 @@ def broken(name: str, data: bytes) -> str:
     return ""
 
 
-def attempt(tally: Tally, kind: str, what: str, make: Callable, formats=FORMATS) -> None:
-    """One picture: whole files, or a LabError of one line; nothing else, and in time."""
-    begin = time.monotonic()
-    try:
-        files, _ = viz.figure_files(make(), formats)
-        for name, data in files.items():
-            problem = broken(name, data)
-            tally.expect(not problem, f"{what}: {name} {problem}")
-        tally.hit(f"{kind} drawn")
-    except LabError as error:
-        text = str(error)
-        tally.expect(bool(text) and "\n" not in text, f"{what}: more than a line: {text[:100]!r}")
-        tally.hit(f"{kind} refused")
-    except Exception as error:  # what a person would see as a traceback
-        tally.expect(False, f"{what}: {type(error).__name__}: {str(error)[:100]!r}")
-    seconds = time.monotonic() - begin
-    tally.expect(seconds < SECONDS, f"{what}: {seconds:.0f} s")
+@dataclass
+class Trial:
+    """Pictures that are tried: all formats of each, or a sample where it has to be quick."""
+
+    tally: Tally
+    chance: random.Random
+    quick: bool
+
+    def picture(self, kind: str, what: str, make: Callable, formats=FORMATS) -> None:
+        """One picture: whole files, or a LabError of one line; nothing else, and in time."""
+        begin, tally = time.monotonic(), self.tally
+        formats = (self.chance.choice(formats),) if self.quick else formats
+        try:
+            files, _ = viz.figure_files(make(), formats)
+            for name, data in files.items():
+                problem = broken(name, data)
+                tally.expect(not problem, f"{what}: {name} {problem}")
+            tally.hit(f"{kind} drawn")
+        except LabError as error:
+            text = str(error)
+            good = bool(text) and "\n" not in text
+            tally.expect(good, f"{what}: more than a line: {text[:100]!r}")
+            tally.hit(f"{kind} refused")
+        except Exception as error:  # what a person would see as a traceback
+            tally.expect(False, f"{what}: {type(error).__name__}: {str(error)[:100]!r}")
+        seconds = time.monotonic() - begin
+        tally.expect(seconds < SECONDS, f"{what}: {seconds:.0f} s")
 
 
 def figures(folder: Path, chance: random.Random, quick: bool) -> Tally:
     """Hostile titles, names, sizes, styles, layouts, logs and damaged files, against every kind and format."""
-    tally = Tally()
+    trial, log = Trial(Tally(), chance, quick), search()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PictureWarning)
-        log = search()
-        texts(tally, log, chance, quick)
-        sizes(tally, log, quick)
-        layouts(tally, log, folder)
-        logs(tally, quick)
-        damaged(tally, log, folder, chance, 40 if quick else 2_000)
-        paths(tally, log, folder)
-    return tally
+        texts(trial, log)
+        sizes(trial, log)
+        layouts(trial, log, folder)
+        logs(trial)
+        damaged(trial, log, folder, 40 if quick else 2_000)
+        paths(trial, log, folder)
+    return trial.tally
 
 
-def texts(tally: Tally, log: EventLog, chance: random.Random, quick: bool) -> None:
+def texts(trial: Trial, log: EventLog) -> None:
     """Every text as a title, and as the name of a task."""
+    chance, quick = trial.chance, trial.quick
     for text in TEXTS:
-        kinds = chance.sample(CURVES, 2) if quick else CURVES
+        kinds = chance.sample(CURVES, 1) if quick else CURVES
         for kind in kinds:
             plot = getattr(viz, f"plot_{kind}")
-            attempt(
-                tally, "titles", f"{kind}, {text[:20]!r}", lambda p=plot, t=text: p(log, title=t)
+            trial.picture(
+                "titles", f"{kind}, {text[:20]!r}", lambda p=plot, t=text: p(log, title=t)
             )
         graph = viz.fusion_graph(log)
-        attempt(
-            tally,
+        trial.picture(
             "titles",
             f"graph, {text[:20]!r}",
             lambda g=graph, t=text: viz.GraphFigure(g, title=t),
@@ -176,16 +185,16 @@ def texts(tally: Tally, log: EventLog, chance: random.Random, quick: bool) -> No
         )
         try:
             named = search((text, "b"))
-            named.space
+            tasks = named.space.tasks
         except LabError:
-            tally.hit("names refused")
+            trial.tally.hit("names refused")
             continue
+        trial.tally.expect(tasks == (text, "b"), f"{text[:20]!r} is another name")
         for kind in kinds:
             plot = getattr(viz, f"plot_{kind}")
-            attempt(tally, "names", f"{kind} of {text[:20]!r}", lambda p=plot, n=named: p(n))
+            trial.picture("names", f"{kind} of {text[:20]!r}", lambda p=plot, n=named: p(n))
         for color in ("probability", "source"):
-            attempt(
-                tally,
+            trial.picture(
                 "names",
                 f"graph of {text[:20]!r}",
                 lambda n=named, c=color: viz.GraphFigure(viz.fusion_graph(n), color=c),
@@ -193,7 +202,7 @@ def texts(tally: Tally, log: EventLog, chance: random.Random, quick: bool) -> No
             )
 
 
-def sizes(tally: Tally, log: EventLog, quick: bool) -> None:
+def sizes(trial: Trial, log: EventLog) -> None:
     """Every number as a width, a height, a size of text, a resolution and a threshold."""
     graph = viz.fusion_graph(log)
     base = STYLES["paper-single"]
@@ -211,15 +220,15 @@ def sizes(tally: Tally, log: EventLog, quick: bool) -> None:
                 log, style=replace(base, **{s: v})
             )
         for name, make in makes.items():
-            attempt(tally, "sizes", f"{name}={what}", make, ("png",))
+            trial.picture("sizes", f"{name}={what}", make, ("png",))
     for width in (20, 25, 30, 40, 50, 70):
         look = replace(base, width=width)
-        for kind in CURVES[: 2 if quick else None]:
+        for kind in CURVES[: 2 if trial.quick else None]:
             plot = getattr(viz, f"plot_{kind}")
-            attempt(tally, "sizes", f"{kind}, {width} mm", lambda p=plot, s=look: p(log, style=s))
+            trial.picture("sizes", f"{kind}, {width} mm", lambda p=plot, s=look: p(log, style=s))
 
 
-def layouts(tally: Tally, log: EventLog, folder: Path) -> None:
+def layouts(trial: Trial, log: EventLog, folder: Path) -> None:
     """Layouts of every shape, as values and as files; pipes, devices and links to them."""
     graph = viz.fusion_graph(log)
     pipe, link = folder / "pipe", folder / "link.json"
@@ -234,8 +243,7 @@ def layouts(tally: Tally, log: EventLog, folder: Path) -> None:
     large = folder / "large.json"
     large.write_text("[" * 5_000_000)
     for layout in [*PLACES, *files, large]:
-        attempt(
-            tally,
+        trial.picture(
             "layouts",
             f"layout {str(layout)[:40]!r}",
             lambda one=layout: viz.GraphFigure(graph, layout=one),
@@ -243,8 +251,9 @@ def layouts(tally: Tally, log: EventLog, folder: Path) -> None:
         )
 
 
-def logs(tally: Tally, quick: bool) -> None:
+def logs(trial: Trial) -> None:
     """Logs with many events, many tasks, many losses that are missing."""
+    quick = trial.quick
     many = 300 if quick else 2_000
     made = {
         "8,000 turned": search(turned=8_000),
@@ -254,23 +263,23 @@ def logs(tally: Tally, quick: bool) -> None:
     for name, log in made.items():
         for kind in CURVES:
             plot = getattr(viz, f"plot_{kind}")
-            attempt(tally, "logs", f"{kind} of {name}", lambda p=plot, one=log: p(one))
+            trial.picture("logs", f"{kind} of {name}", lambda p=plot, one=log: p(one))
     losses = {f"task {i}": 1.0 for i in range(many)}
     steps = [Step(i, (), (), losses, 0, 0, 0, 0, 1, 0, 0.1) for i in range(1, 6)]
-    attempt(tally, "logs", f"losses of {many} tasks", lambda: viz.plot_losses(EventLog(steps)))
+    trial.picture("logs", f"losses of {many} tasks", lambda: viz.plot_losses(EventLog(steps)))
     wide = SearchSpace.build({f"t{i}": plan([8], [1]) for i in range(60 if quick else 150)})
     alpha = np.zeros(len(wide))
-    attempt(tally, "logs", "a graph of many tasks", lambda: graph_of(wide, alpha))
-    attempt(tally, "logs", "a table of many tasks", lambda: viz.plot_heatmap(derive(wide, alpha)))
+    trial.picture("logs", "a graph of many tasks", lambda: graph_of(wide, alpha))
+    trial.picture("logs", "a table of many tasks", lambda: viz.plot_heatmap(derive(wide, alpha)))
 
 
 def graph_of(space: SearchSpace, alpha) -> viz.GraphFigure:
     return viz.GraphFigure(viz.fusion_graph(space, alpha))
 
 
-def damaged(tally: Tally, log: EventLog, folder: Path, chance: random.Random, turns: int) -> None:
+def damaged(trial: Trial, log: EventLog, folder: Path, turns: int) -> None:
     """Files of pictures in which one value is another: `refigure` draws what is still a picture, or refuses."""
-    records = []
+    chance, records = trial.chance, []
     for number, kind in enumerate(CURVES):
         viz.save_figure(getattr(viz, f"plot_{kind}")(log), folder / f"curve-{number}", ("svg",))
         records.append(json.loads((folder / f"curve-{number}.json").read_text()))
@@ -292,12 +301,10 @@ def damaged(tally: Tally, log: EventLog, folder: Path, chance: random.Random, tu
             where = where[key]
         where[key] = chance.choice(odd)
         file.write_text(json.dumps(record))
-        attempt(
-            tally, "damaged files", f"turn {turn}, {path}", lambda: viz.refigure(file), ("svg",)
-        )
+        trial.picture("damaged files", f"turn {turn}, {path}", lambda: viz.refigure(file), ("svg",))
 
 
-def paths(tally: Tally, log: EventLog, folder: Path) -> None:
+def paths(trial: Trial, log: EventLog, folder: Path) -> None:
     """Places that can't be written to: a line before there is work, and nothing is left behind."""
     (folder / "a-file").write_text("x")
     (folder / "taken.svg").mkdir()
@@ -313,11 +320,10 @@ def paths(tally: Tally, log: EventLog, folder: Path) -> None:
         folder / "nul\x00" / "x",
         Path("/proc/none/x"),
     ):
-        attempt(
-            tally,
+        trial.picture(
             "paths",
             f"{str(path)[-30:]!r}",
             lambda one=path: viz.save_figure(graph, one, ("svg",)),
         )
-    tally.expect(sorted(folder.iterdir()) == before, "something was left behind")
-    tally.expect(asdict(graph.style) == asdict(STYLES["paper-single"]), "a style was changed")
+    trial.tally.expect(sorted(folder.iterdir()) == before, "something was left behind")
+    trial.tally.expect(asdict(graph.style) == asdict(STYLES["paper-single"]), "a style was changed")

@@ -83,18 +83,18 @@ def figure_files(
     note = f"{told} {MARK}{packed}:"
     if notes:
         record["notes"] = list(notes)
-        note = f"{clean(' '.join('; '.join(notes).split()))} {note}"
-    title = str(_title(spec) or "")
+        note = f"{json.dumps(notes)} {note}"  # ASCII: a PDF writes other text so that no search finds it
+    about = {"title": _title(spec) or "", "notes": "; ".join(notes)}
     files: dict[str, str | bytes] = {}
     if {"pdf", "png"} & set(formats) or scene is None:
         page = figure if scene is None else draw(scene).figure
         files = {
-            name: _by_matplotlib(page, name, note, title)
+            name: _by_matplotlib(page, name, note, about)
             for name in formats
             if name in ("pdf", "png") or scene is None
         }
     if scene and "svg" in formats:
-        files["svg"] = to_svg(scene, note)
+        files["svg"] = to_svg(scene, note, about["title"] or "Fusion graph")
     if "tikz" in formats:
         files |= {"tikz": to_tikz(scene, note), "tex": to_tikz(scene, note, alone=True)}
     if "html" in formats:
@@ -283,15 +283,17 @@ def _title(spec) -> str | None:
     return spec.title if isinstance(spec, GraphFigure) else None
 
 
-def _by_matplotlib(figure, name: str, note: str, title: str = "") -> bytes:
+def _by_matplotlib(figure, name: str, note: str, about: Mapping) -> bytes:
     stream = io.BytesIO()
     metadata = {
         "pdf": {"Subject": note, "CreationDate": None},
         "svg": {"Description": note, "Date": None},
         "png": {"mtlnas_lab": note},
     }[name]
-    if title:
-        metadata["Title"] = clean(title)
+    if about["title"]:
+        metadata["Title"] = clean(about["title"])
+    if about["notes"] and name != "svg":
+        metadata[{"pdf": "Keywords", "png": "Description"}[name]] = clean(about["notes"])
     dpi = getattr(figure, "lab_dpi", figure.dpi)
     width, height = (round(dpi * inches) for inches in figure.get_size_inches())
     if name == "png" and width * height > MOST_PIXELS:

@@ -22,7 +22,7 @@ CHOICES = {"dropped": ("faint", "hide"), "color": ("probability", "source")}
 LIMIT = 2**22  # bytes of a layout
 FAR = 10_000  # units that a node may stand away from the first one
 MOST_FIGURES = 400  # of a grid
-MOST_NODES, MOST_EDGES = 2_000, 4_000  # that one picture draws in bearable time
+MOST_NODES, MOST_EDGES = 2_000, 3_000  # that one picture draws in bearable time
 LONGEST_TITLE = 100_000  # letters; what does not fit is in the file's description
 
 

@@ -173,7 +173,10 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
         middle, y = y, y - 0.95 * small
     if not above:
         yield label(right - long - 0.6 * em, middle, caption, style.ink, "end")
-    for p, text in _marks(MARKS[spec.faint], place, low, style).items():
+    room_for = _marks(MARKS[spec.faint], place, low, style)
+    for p, text in MARKS[spec.faint].items():
+        if p not in room_for:
+            continue
         yield label(place(p), y, text, style.soft, _anchor(p, low))
 
 
@@ -181,16 +184,16 @@ def _anchor(p: float, low: float) -> str:
     return {low: "start", 1.0: "end"}.get(p, "middle")
 
 
-def _marks(marks: Mapping[float, str], place, low: float, style) -> dict[float, str]:
-    """The marks of a scale that find room: words before numbers, the ends before the middle."""
-    taken, found = [], {}
+def _marks(marks: Mapping[float, str], place, low: float, style) -> set[float]:
+    """Which marks of a scale find room: words before numbers, the ends before the middle."""
+    taken, found = [], set()
     for p in sorted(marks, key=lambda p: (marks[p][0].isdigit(), p not in (low, 1.0))):
         wide = text_width(marks[p], style.small)
         begin = place(p) - {"start": 0, "middle": wide / 2, "end": wide}[_anchor(p, low)]
         pad = 0.25 * style.small * PT
         if all(begin - pad > end or begin + wide + pad < start for start, end in taken):
             taken.append((begin, begin + wide))
-            found[p] = marks[p]
+            found.add(p)
     return found
 
 
