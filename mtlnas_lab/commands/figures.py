@@ -100,7 +100,7 @@ def figure(
     if width is not None:
         page = changed(page, width=width)
     check_title(title)
-    in_range("threshold is a probability", threshold, 0, 1)
+    in_range("threshold is a probability and not", threshold, 0, 1)
     found, look = expand(runs), {"style": page, "title": title}
     graph = {
         "dropped": dropped,

@@ -25,6 +25,7 @@ from .style import (
     FigureStyle,
     brief,
     drawable,
+    find_fonts,
     in_range,
     note,
     noting,
@@ -58,7 +59,7 @@ class CurveFigure:
                 f"there is no curve {brief(self.curve)}; there are {', '.join(DRAWN)}"
             )
         if self.height is not None:
-            in_range("height", self.height, 1, WIDEST, "mm")
+            in_range("the height is", self.height, 1, WIDEST, "mm")
         _check_options(self.curve, self.options)
 
     def plot(self, ax=None):
@@ -68,7 +69,7 @@ class CurveFigure:
         """
         new = ax is None
         with noting() as notes:
-            drawable(" ".join(_texts([self.data, self.options])))  # finds the fonts they need
+            find_fonts(_texts([self.data, self.options]))
             with self.style.context():
                 if new:
                     _must_fit(self.style)

@@ -51,7 +51,7 @@ class GraphFigure:
     def __post_init__(self):
         look, layout = style_named(self.style), read_layout(self.layout)
         if self.width is not None:
-            look = replace(look, width=in_range("width", self.width, 1, WIDEST, "mm"))
+            look = replace(look, width=in_range("the width is", self.width, 1, WIDEST, "mm"))
         object.__setattr__(self, "style", look)
         object.__setattr__(self, "layout", layout)
         for name, choices in CHOICES.items():
@@ -66,7 +66,7 @@ class GraphFigure:
         check_title(self.title)
         if not (self.labels is None or self.labels in ("stage", "channels")):
             _check_labels(self.labels)
-        in_range("threshold is a probability", self.threshold, 0, 1)
+        in_range("threshold is a probability and not", self.threshold, 0, 1)
         if unknown := set(layout or ()) - set(self.graph):
             raise ConfigError(
                 f"the layout names {min(unknown)[:100]}, which is no node of this graph; give a layout "

@@ -70,7 +70,7 @@ def animate(
         raise ConfigError(
             "an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif"
         )
-    in_range("fps", fps, 0.1, 100)
+    in_range("fps is", fps, 0.1, 100)
     ready(path)
     source = opened(source)
     pictures, note = (

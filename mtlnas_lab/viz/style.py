@@ -97,7 +97,7 @@ def in_range(what: str, value, low: float, high: float, unit: str = "") -> float
     if number and low <= value <= high:  # neither NaN nor infinity is
         return value
     unit = unit and f" {unit}"
-    raise ConfigError(f"{what}: {brief(value)}{unit}; give a number from {low:g} to {high:g}{unit}")
+    raise ConfigError(f"{what} {brief(value)}{unit}; give a number from {low:g} to {high:g}")
 
 
 def _colors(name: str, colors) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class FigureStyle:
         if not isinstance(self.dark, bool):
             raise ConfigError(f"dark={brief(self.dark)} of style {self.name!r}; give True or False")
         for size in ("font", "small"):
-            value = in_range(f"{size} of style {self.name!r}", getattr(self, size), 0, 300, "pt")
+            value = in_range(f"{size} of style {self.name!r} is", getattr(self, size), 0, 300, "pt")
             if value < SMALLEST_PT:
                 raise ConfigError(
                     f"style {self.name!r} has text of {value:g} pt, too small to read; "
@@ -141,7 +141,7 @@ class FigureStyle:
             raise ConfigError(
                 f"style {self.name!r} has dpi={brief(self.dpi)}; give a whole number from 20 to 2400"
             )
-        in_range(f"style {self.name!r} is wide", self.width, 1, WIDEST, "mm")
+        in_range(f"style {self.name!r} is", self.width, 1, WIDEST, "mm wide")
         object.__setattr__(self, "task_colors", _colors(self.name, self.task_colors))
 
     @classmethod
@@ -422,6 +422,12 @@ def _has_glyph(c: str) -> bool:
     if name is not None and name not in _found:
         _found.append(name)
     return name is not None
+
+
+def find_fonts(texts: Iterable[str]) -> None:
+    """Has the fonts at hand that these texts need, as far as this machine has them."""
+    for c in set("".join(texts)):
+        _has_glyph(_plain_letter(c))
 
 
 SPACES = "\t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
