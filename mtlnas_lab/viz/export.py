@@ -10,6 +10,7 @@ import json
 import os
 import re
 import threading
+import warnings
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,8 +66,7 @@ def figure_files(
             if isinstance(figure, CurveFigure)
             else getattr(figure, "figure", None) or figure
         )
-        figure.canvas.draw()
-        figure.set_layout_engine("none")  # the layout it has now, in every format
+        _lay_out(figure)
     facts = dict(
         metadata or getattr(getattr(figure, "figure", figure), "lab_facts", None) or provenance()
     )
@@ -274,6 +274,23 @@ def _scene(figure) -> Scene | None:
         return figure.scene()
     scene = getattr(figure, "fusion_scene", None)  # axes that `plot_fusion_graph` filled
     return scene if scene is not None and len(figure.figure.axes) == 1 else None
+
+
+def _lay_out(figure) -> None:
+    """Gives a figure its final layout, the same in every format. Raises ConfigError where labels leave no room."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "constrained_layout not applied")
+        try:
+            figure.canvas.draw()
+        except UserWarning as error:
+            if "constrained_layout" not in str(error):
+                raise
+            width, height = (25.4 * inches for inches in figure.get_size_inches())
+            raise ConfigError(
+                f"{width:.0f} × {height:.0f} mm leave no room for a picture beside its labels; take a "
+                "wider style, or a greater height"
+            ) from None
+    figure.set_layout_engine("none")
 
 
 def _title(spec) -> str | None:

@@ -53,7 +53,10 @@ def plot_heatmap(data, ax, look, *, colorbar: bool = True, title: str | None = N
     width -= GAP
     top, height = (dict.fromkeys(left, 0.0), max(depth.values())) if two else (left, width)
     room = size_of(ax)
-    cell = 0.9 * min(room[0] / width, room[1] / height)  # mm
+    wide = 0.9 * room[0]
+    if colorbar:  # it and the labels take so much, whatever the page
+        wide = min(wide, max(look.width - 3.4 * look.font, 0.3 * look.width))
+    cell = min(wide / width, 0.9 * room[1] / height)  # mm
     _blocks_must_fit(look, tasks, cell * (min(depth.values()) + GAP))
     _cells(data, ax, look, left, top, cell)
     longest = max(depth, key=depth.get)
