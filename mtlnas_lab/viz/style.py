@@ -181,16 +181,21 @@ class FigureStyle:
         return _ramp(self.dark)
 
     def colors(self, tasks: Iterable[str]) -> dict[str, str]:
-        """{task: colour}: each task has one of its own; behind the twelfth they get closer and closer."""
+        """{task: colour}: each of 120 tasks has one of its own; behind the twelfth they get closer and closer."""
         known = self.task_colors + MORE_COLORS[self.dark]
-        found = {}
-        for i, task in enumerate(tasks):
-            turn = i // len(known)
-            share = 0.6 * turn / (turn + 1)  # of the soft colour: 0, 0.3, 0.4, …
-            base, soft = to_rgb(known[i % len(known)]), to_rgb(self.soft)
-            mixed = [(1 - share) * one + share * other for one, other in zip(base, soft)]
-            found[task] = to_hex(mixed) if turn else known[i % len(known)]
-        return found
+        tasks, found = list(tasks), []
+        for i in range(min(len(tasks), 120)):
+            turn, place = divmod(i, len(known))
+            color, share = (
+                known[place],
+                0.6 * turn / (turn + 1),
+            )  # of the soft colour: 0, 0.3, 0.4, …
+            while turn and share < 1 and (color == known[place] or color in found):
+                pairs = zip(to_rgb(known[place]), to_rgb(self.soft))
+                color = to_hex([(1 - share) * one + share * other for one, other in pairs])
+                share += 0.011
+            found.append(color)
+        return {task: found[i % 120] for i, task in enumerate(tasks)}
 
     def lines(self, tasks: Iterable[str]) -> dict[str, object]:
         """{task: line style}: the first eight solid, the next eight dashed, and so on."""
