@@ -1,5 +1,6 @@
 """What people and strangers hand to pictures: names, titles, sizes, layouts, logs, files. A line, or a true picture."""
 
+import importlib
 import json
 import os
 import xml.etree.ElementTree as ET
@@ -15,6 +16,7 @@ from viz_fakes import RESNET, alphas, log, space
 from mtlnas_lab.architecture import Architecture, derive
 from mtlnas_lab.errors import ConfigError, DataError, LabError, RunError
 from mtlnas_lab.events import EventLog, Started, Step, Turned
+from mtlnas_lab.space import plan
 from mtlnas_lab.viz import (
     STYLES,
     GraphFigure,
@@ -35,6 +37,7 @@ from mtlnas_lab.viz.vector import latex
 
 NINE = [f"a task with a long name, number {i}" for i in range(9)]
 FORMULA = r"$\frac{ $"
+SMALL = plan([8, 16], [1, 1])
 
 
 def narrow(width):
@@ -109,7 +112,8 @@ def test_every_task_has_a_colour_that_is_seen(name):
 @pytest.mark.parametrize("width", [20, 30, 50, 85])
 @pytest.mark.parametrize("plot", [plot_losses, plot_entropy, plot_gates, plot_scores])
 def test_legends_of_narrow_curves_cover_nothing(plot, width):
-    ax = plot(log(space(9, names=NINE)), style=narrow(width), title="A long title " * 9)
+    nine = log(space(9, SMALL, names=NINE), steps=12, evaluations=2)
+    ax = plot(nine, style=narrow(width), title="A long title " * 9)
     figure = ax.figure
     figure.canvas.draw()
     legend, page = ax.get_legend(), figure.bbox
@@ -119,13 +123,13 @@ def test_legends_of_narrow_curves_cover_nothing(plot, width):
     boxes += [ax.yaxis.label.get_window_extent()] * bool(ax.get_ylabel())
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     with pytest.raises(ConfigError, match="not wide enough"):
-        plot(log(space()), style=narrow(10))
+        plot(nine, style=narrow(10))
 
 
 @pytest.mark.parametrize("color", ["probability", "source"])
 @pytest.mark.parametrize("width", [60, 85])
 def test_legends_of_graphs_stay_whole(color, width):
-    nine = space(9, names=[f"task{i}" for i in range(9)])
+    nine = space(9, SMALL, names=[f"task{i}" for i in range(9)])
     graph = fusion_graph(derive(nine, alphas(nine)))
     texts = [i.text for i in GraphFigure(graph, width=width, color=color).scene().items if isinstance(i, Text)]  # fmt: skip
     if color == "source":
@@ -136,10 +140,12 @@ def test_legends_of_graphs_stay_whole(color, width):
 
 @pytest.mark.parametrize("text", [FORMULA, "$" * 9, "\x1b]0;x\x07", "a\nb", "\ud800", "a" * 3000])
 def test_a_text_is_text_in_every_file(text, tmp_path):
-    graph = fusion_graph(space())
+    two = space(plan=SMALL)
+    graph = fusion_graph(two)
     files = save_figure(GraphFigure(graph, title=text), tmp_path / "graph", ("pdf", "svg", "png", "tikz", "html"))  # fmt: skip
-    for plot in (plot_losses, plot_heatmap, plot_entropy):
-        files += save_figure(plot(log(space()), title=text), tmp_path / plot.__name__)
+    for plot in (plot_losses, plot_heatmap):
+        made = plot(log(two, steps=6, evaluations=1), title=text)
+        files += save_figure(made, tmp_path / plot.__name__)
     for file in files:
         data = file.read_bytes()
         assert data
@@ -151,11 +157,12 @@ def test_a_text_is_text_in_every_file(text, tmp_path):
 
 
 def test_what_has_no_font_is_said_once_and_written_down(tmp_path, monkeypatch):
-    monkeypatch.setattr("mtlnas_lab.viz.style._elsewhere", dict)  # a machine without other fonts
+    module = importlib.import_module("mtlnas_lab.viz.style")
+    monkeypatch.setattr(module, "_elsewhere", dict)  # a machine without other fonts
     name = "\U00013000 eyes"
     for make in (
-        lambda: GraphFigure(fusion_graph(space(names=(name, "b")))),
-        lambda: plot_losses(log(space(names=(name, "b")))),
+        lambda: GraphFigure(fusion_graph(space(names=(name, "b"), plan=SMALL))),
+        lambda: plot_losses(log(space(names=(name, "b"), plan=SMALL))),
     ):
         with pytest.warns(PictureWarning, match=r"U\+13000.*Noto"):
             files = save_figure(make(), tmp_path / "x")
@@ -180,7 +187,7 @@ def test_losses_that_were_not_measured_are_gaps():
 
 
 def test_many_events_and_tasks_stay_few_lines():
-    history = log(space())
+    history = log(space(plan=SMALL))
     turned = [Turned(s, {"entropy_weight": float(s)}) for s in range(1, 8001)]
     ax = plot_entropy(EventLog([*history.events, *turned]))
     assert len(ax.get_lines()) < 250
@@ -228,7 +235,8 @@ BAD = ["x", -1, 0.5, 10**400, True, None, [], {}, [[]], {"a": 1}]
 @pytest.mark.parametrize("kind", ["graph", "losses", "heatmap", "gates"])
 def test_a_damaged_file_is_refused_or_drawn(kind, tmp_path):
     made = {"losses": plot_losses, "heatmap": plot_heatmap, "gates": plot_gates}.get(kind)
-    figure = made(log(space(), steps=4)) if made else GraphFigure(fusion_graph(space()))
+    two = space(plan=SMALL)
+    figure = made(log(two, steps=4, evaluations=1)) if made else GraphFigure(fusion_graph(two))
     save_figure(figure, tmp_path / "x", ("svg",))
     text = (tmp_path / "x.json").read_text()
     refused = 0
