@@ -190,6 +190,8 @@ def ready(path: str | os.PathLike, endings: Iterable[str] = ()) -> None:
     path = Path(path)
     names = [f"{path.name}.{end}" for end in (*endings, "json")] if endings else [path.name]
     with _told(path):
+        if "\0" in str(path):
+            raise ValueError("a name can't hold the character NUL")
         folder = path.parent
         while not os.path.lexists(folder):
             names.append(folder.name)
