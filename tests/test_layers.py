@@ -54,7 +54,7 @@ CORE = (
     "recording",
     "experiment",
 )
-PICTURES_READ = {"errors", "space", "architecture", "events", "runs"}
+PICTURES_READ = {"errors", "files", "space", "architecture", "events", "runs"}
 ANYTHING = {
     "cli",
     "commands",

@@ -178,6 +178,7 @@ def test_axes_are_saved_too(tmp_path):
         save_figure(ax, tmp_path / "x", ("jpeg",))
 
 
+@pytest.mark.filterwarnings("ignore::mtlnas_lab.viz.style.PictureWarning")  # if no font has them
 def test_every_name_survives_every_format(tmp_path):
     files = save(tmp_path, HOSTILE, tasks=5, style="paper-double")
     texts = " ".join(element.text or "" for element in ET.parse(files["svg"]).getroot().iter())

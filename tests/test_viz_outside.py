@@ -46,6 +46,7 @@ def test_html_answers_in_a_browser(tmp_path):
     assert not complaints
 
 
+@pytest.mark.filterwarnings("ignore::mtlnas_lab.viz.style.PictureWarning")  # if no font has them
 @pytest.mark.parametrize("form", ["tex", "tikz"])
 def test_tikz_compiles(form, tmp_path):
     pdflatex = shutil.which("pdflatex")

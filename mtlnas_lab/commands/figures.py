@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Literal
 
 from tyro.conf import Positional
 
-from ..console import Progress, interruptible
-from ..errors import ConfigError, LabError
+from ..console import Progress, interruptible, printable
+from ..errors import ConfigError, LabError, RunError
 
 CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
 Kind = Literal[
@@ -35,6 +39,7 @@ Kind = Literal[
     "difference",
     "multiples",
 ]
+LONGEST = 160  # bytes of the part of a file's name that says which run it is of
 TOGETHER = ("consensus", "difference", "multiples")  # one picture of all runs
 STYLES = {
     **dict.fromkeys(("graph-and-heat", "film", "multiples"), "paper-double"),
@@ -76,7 +81,7 @@ def figure(
         style: paper-single, paper-double, slide, poster, web-light, web-dark; otherwise one that suits the kind.
         out: Where to write, all files side by side; otherwise into each run folder, or here for pictures of all runs.
         title: Above a picture of a graph or a curve.
-        width: Of graphs, in mm; otherwise that of the style.
+        width: In mm; otherwise that of the style.
         dropped: Of graphs: dropped edges faint, or hidden.
         labels: Of graphs: what nodes say.
         color: Of graphs: what the colour of an edge says; its probability, or the task it comes from.
@@ -86,22 +91,36 @@ def figure(
         step: Of graphs and heat: as it was after this step of the search.
     """
     from ..viz import style as style_named
-    from ..viz.export import FORMATS
+    from ..viz.export import check_formats
+    from ..viz.geometry import check_title, read_layout
+    from ..viz.style import in_range
 
-    found, formats = expand(runs), tuple(format.split(","))
-    look = {"style": style_named(style or STYLES.get(kind, "paper-single")), "title": title}
+    formats = check_formats([name.strip() for name in format.split(",")])
+    page = style_named(style or STYLES.get(kind, "paper-single"))
+    if width is not None:
+        page = changed(page, width=width)
+    check_title(title)
+    in_range("threshold is a probability and not", threshold, 0, 1)
+    found, look = expand(runs), {"style": page, "title": title}
     graph = {
         "dropped": dropped,
         "labels": None if labels == "none" else labels,
         "color": color,
         "threshold": threshold,
         "width": width,
-        "layout": layout,
+        "layout": read_layout(layout),
     }
+    with _noticed():
+        _draw(found, kind, formats, look, graph, split, step, out)
+
+
+def _draw(found, kind, formats, look, graph, split, step, out) -> None:
+    """The pictures of the runs that were found; prints the files."""
     if kind in TOGETHER:
+        _ready((out or Path(".")) / kind, formats)
         sources, facts = _readable(found, step)
         made = _together(kind, sources, {**look, **graph}, split)
-        print(*_save(made, (out or Path(".")) / kind, formats, facts), sep="\n")
+        _print(_save(made, (out or Path(".")) / kind, formats, facts))
         if len(sources) < len(found):
             raise SystemExit(1)
         return
@@ -110,9 +129,11 @@ def figure(
         return _each(source, kind, folder, prefix, formats, look, graph, split, step)
 
     if len(found) == 1:
-        return print(*draw(_open(found[0]), out or _home(found[0]), ""), sep="\n")
-    for name in set(formats) - set(FORMATS):
-        raise ConfigError(f"there is no format {name!r}; choose among {', '.join(FORMATS)}")
+        source, home = _open(found[0]), out or _home(found[0])
+        _ready(home / kind, formats)
+        return _print(draw(source, home, ""))
+    if out:
+        _ready(out / kind, formats)
     names, homes, done, failed, files = (
         unique(found),
         [out or _home(path) for path in found],
@@ -134,7 +155,7 @@ def figure(
         except KeyboardInterrupt:
             failed += len(found) - done - failed
     print(
-        f"{done} of {len(found)} runs drawn, {files} files in {out or 'their folders'}"
+        f"{done} of {len(found)} runs drawn, {files} files in {printable(out or 'their folders')}"
         + f"; {failed} failed or were not reached" * bool(failed)
     )
     if failed:
@@ -167,7 +188,9 @@ def explain(
     from ..looking import edge_costs
     from ..viz import explain as rows_of
     from ..viz import provenance, to_latex, to_markdown
+    from ..viz.export import make_folder
 
+    _ready((out or run) / "explained", ("md", "tex"))
     lab, architecture = reopen(run, eval_data, device)
     split = "test" if lab.data.get("test") else "val"
     pack, out = lab.data[split], out or run
@@ -188,7 +211,7 @@ def explain(
         "scores": evaluate(lab.supernet, architecture.kept, lab.tasks, batches()),
     }
     rows = rows_of(architecture, ablations, costs, every=every)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     texts = {
         "ablation.json": json.dumps(plain(record), indent=1, allow_nan=False) + "\n",
         "explained.md": to_markdown(rows),
@@ -196,7 +219,37 @@ def explain(
     }
     for name, text in texts.items():
         replace(out / name, text.encode())
-    print(*(row.sentence for row in rows), *(out / name for name in texts), sep="\n")
+    _print([*(row.sentence for row in rows), *(out / name for name in texts)])
+
+
+# --- what a terminal shows --------------------------------------------------------------------------------------------
+def _print(lines) -> None:
+    print(*map(printable, lines), sep="\n")
+
+
+@contextmanager
+def _noticed() -> Iterator[None]:
+    """Says after all work, a line each, what pictures show otherwise than told: cut texts, letters without a font."""
+    from ..viz.style import PictureWarning, noting
+
+    with warnings.catch_warnings(), noting() as notes:
+        warnings.simplefilter("ignore", PictureWarning)
+        try:
+            yield
+        finally:
+            for line in notes.lines():
+                line = line if len(line) <= 500 else f"{line[:499]}…"
+                print(f"mtlnas-lab: note: {printable(line)}", file=sys.stderr)
+
+
+def _ready(path: Path, formats: Sequence[str]) -> None:
+    """Raises RunError where nothing can be written there, before there is work."""
+    from ..viz.export import ready
+
+    try:
+        ready(path, formats)
+    except RunError as error:
+        raise RunError(f"{error} (--out FOLDER)") from None
 
 
 # --- which runs -------------------------------------------------------------------------------------------------------
@@ -207,17 +260,25 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
-        matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        fitting = [
-            path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")
-        ]
-        for run in [run for path in fitting or [Path(pattern)] for run in _runs(path)] or [
-            Path(pattern)
-        ]:
-            found.setdefault(os.path.realpath(run), run)
+        try:
+            _expand(pattern, found)
+        except (OSError, ValueError, RecursionError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{pattern[:200]}: {reason}; give run folders") from None
     if not found:
         raise ConfigError("give at least one run folder, as in: mtlnas-lab figure runs/demo")
     return list(found.values())
+
+
+def _expand(pattern: str, found: dict[str, Path]) -> None:
+    """Adds the runs that a pattern means, by their real paths."""
+    matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
+    fitting = [
+        path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")
+    ]
+    for path in fitting or [Path(pattern)]:
+        for run in list(_runs(path)) or [Path(pattern)]:
+            found.setdefault(os.path.realpath(run), run)
 
 
 def _runs(path: Path) -> Iterator[Path]:
@@ -235,7 +296,7 @@ def unique(paths: Sequence[Path]) -> dict[Path, str]:
     whole, names, taken = {path: Path(os.path.realpath(path)).parts for path in paths}, {}, set()
     shared = len(os.path.commonprefix([parts[:-1] for parts in whole.values()]))
     for path, parts in whole.items():
-        name = stem = "-".join(parts[shared:]).removesuffix(path.suffix if path.is_file() else "")
+        name = stem = _short("-".join(parts[shared:]), path)
         count = 1
         while name.casefold() in taken:
             count += 1
@@ -243,6 +304,16 @@ def unique(paths: Sequence[Path]) -> dict[Path, str]:
         names[path] = name
         taken.add(name.casefold())
     return names
+
+
+def _short(name: str, path: Path) -> str:
+    """A name without the ending of a file; what would leave no room in a file's name is cut, with a hash for the rest."""
+    name = name.removesuffix(path.suffix if path.is_file() else "")
+    data = os.fsencode(name)
+    if len(data) <= LONGEST:
+        return name
+    start = data[:LONGEST].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def _open(path: Path):
@@ -288,7 +359,6 @@ def _each(
             source, out, formats, name=name, split=split, **more, **look, **graph
         )
     if kind in ("gif", "mp4"):
-        out.mkdir(parents=True, exist_ok=True)
         return [viz.animate(source, out / f"{prefix}film.{kind}", style=look["style"], **graph)]
     if kind in ("curves", *CURVES):
         log = source.log if hasattr(source, "log") else source
@@ -376,4 +446,4 @@ def _say(path: Path, error: Exception) -> None:
         if isinstance(error, LabError)
         else f"{path}: {type(error).__name__}: {error}"
     )
-    tqdm.write(" ".join(line.splitlines()), file=sys.stderr)
+    tqdm.write(printable(" ".join(line.splitlines())), file=sys.stderr)

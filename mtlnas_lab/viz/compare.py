@@ -26,9 +26,7 @@ def read_kept(sources: Sequence) -> tuple[SearchSpace, np.ndarray]:
         raise SpaceError(
             "these architectures belong to different spaces; compare architectures of one space"
         )
-    return space, np.array(
-        [kept or [q > 0.5 for q in p or (1.0,) * len(space)] for _, p, kept in read], bool
-    )
+    return space, np.array([kept or (True,) * len(space) for *_, kept in read], bool)
 
 
 def stability(sources: Sequence) -> dict[str, float]:

@@ -66,7 +66,7 @@ def explain(
         found = source.read_json("ablation.json")
         ablations, operations = found.get("ablations"), found.get("operations")
     space, probability, kept = read_source(source)
-    kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
+    kept = kept or (True,) * len(space)
     shares = {space.index(str(edge)): share for edge, share in (operations or {}).items()}
     most = None if every else 1
     changes = {

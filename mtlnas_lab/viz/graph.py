@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def read_source(
 ) -> tuple[SearchSpace, tuple | None, tuple | None]:
     """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder.
 
+    An edge is kept where α > 0, as `derive` keeps it; σ(α) of a tiny α is ½ and says nothing.
     `step`: as it was after that step of the search, where the source is a log or a run.
     """
     source = opened(source)
@@ -49,7 +51,10 @@ def read_source(
             f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
             "an event log, a run or its folder"
         )
-    return getattr(source, "space", source), None if alpha is None else _probabilities(alpha), None
+    space = getattr(source, "space", source)
+    if alpha is None:
+        return space, None, None
+    return space, _probabilities(alpha), tuple(float(a) > 0 for a in alpha)
 
 
 def opened(source):
@@ -67,12 +72,18 @@ def alpha_after(log: EventLog, step: int):
 
 
 def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
-    values = [float(a) for a in alpha]
-    if any(math.isnan(a) for a in values):
-        place = next(i for i, a in enumerate(values) if math.isnan(a))
-        raise SpaceError(
-            f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint"
-        )
+    values = []
+    for place, a in enumerate(alpha):
+        try:
+            values.append(float(a))
+        except (TypeError, ValueError, OverflowError):
+            raise SpaceError(
+                f"α of edge {place} is {reprlib.repr(a)}, which is not a number; give one for each edge"
+            ) from None
+        if math.isnan(values[-1]):
+            raise SpaceError(
+                f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint"
+            )
     return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
 
 
@@ -109,7 +120,7 @@ def fusion_graph(
             "order of space.edges"
         )
     graph = nx.DiGraph(weights="none" if probability is None and kept is None else "alpha")
-    kept = kept or tuple(p > 0.5 for p in probability or (1.0,) * len(space))
+    kept = kept or (True,) * len(space)  # a space alone: its candidates
     probability = probability or tuple(float(keep) for keep in kept)
     before, behind = ("/features", "/fused") if split else ("", "")
     for lane, (task, stages) in enumerate(space.plans.items()):

@@ -11,8 +11,9 @@ from matplotlib.colors import to_hex
 from .graph import plain
 from .routes import arrow
 from .scene import Box, Curve, Text
-from .style import PT, FigureStyle, shorten, text_width
+from .style import PT, FigureStyle, note, shorten, text_width
 
+MOST_ENTRIES = 24  # of a legend
 CAPTIONS = {"alpha": "edge probability σ(α)", "frequency": "kept: share of the runs"}
 MARKS = {
     True: {
@@ -88,36 +89,76 @@ def samples(spec, tasks) -> list[tuple[str, dict]]:
     return [(text, d) for text, d in found if d["kept"] or spec.faint]
 
 
-def legend_height(spec) -> float:
-    """mm below the lanes."""
-    arrows = spec.legend and (has_scale(spec) or samples(spec, [""]))
-    return (
-        (1.2 + 1.3 * bool(arrows) + 2.0 * (spec.colorbar and has_scale(spec)))
-        * spec.style.small
-        * PT
-    )
+def entries(spec, tasks, room: float) -> list[list[tuple[str, dict]]]:
+    """The arrows of a legend without a scale, in as many rows as `room` mm ask for; of many tasks the first."""
+    style, gap = spec.style, (_sample(spec, room) + 1.4) * spec.style.font * PT
+    found, rows, end = samples(spec, tasks), [], room + 1.0
+    if len(found) > MOST_ENTRIES:
+        note(
+            f"the legend leaves {len(found) - MOST_ENTRIES} entries out, for which there is no room"
+        )
+        found = found[:MOST_ENTRIES]
+    for text, data in found:
+        text = shorten(text, style.small, max(room - gap, 1))
+        wide = gap + text_width(text, style.small)
+        if end + wide > room + 0.01 + style.font * PT:  # the last one needs no gap behind it
+            rows.append([])
+            end = 0.0
+        rows[-1].append((text, data))
+        end += wide
+    return rows
+
+
+def _sample(spec, room: float) -> float:
+    """How long the arrow before an entry is, in sizes of the font."""
+    return 2.0 if room > 9 * spec.style.font * PT else 0.9
+
+
+def scale(spec, room: float) -> tuple[float, bool]:
+    """(length of the scale in mm, whether its caption stands above it and not beside it)."""
+    caption = text_width(CAPTIONS[spec.graph.graph.get("weights", "alpha")], spec.style.small)
+    long = min(0.6 * room, 26 * spec.style.font * PT)
+    if caption <= room - long:
+        return long, False
+    return min(room, 26 * spec.style.font * PT), True
+
+
+def legend_height(spec, tasks, room: float) -> float:
+    """mm below the lanes, for a legend `room` mm wide."""
+    rows = entries(spec, tasks, room) if spec.legend else []
+    scaled = has_scale(spec) and (spec.legend or spec.colorbar)
+    high = 1.2 + 1.3 * bool(rows or (scaled and spec.legend)) + 1.3 * max(len(rows) - 1, 0)
+    high += 2.0 * bool(scaled and spec.colorbar) + 1.3 * bool(scaled and scale(spec, room)[1])
+    return high * spec.style.small * PT
 
 
 def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Curve | Box | Text]:
     """What width, colour and dashes mean, between x = left and right, below y = top."""
     style, em, small = spec.style, spec.style.font * PT, spec.style.small * PT
+    room = right - left
 
     def label(x, y, text, color, anchor):
         return Text(x, y - 0.365 * small, text, style.small, color, anchor)
 
     y = middle = top - 1.25 * small
-    if spec.legend and (found := samples(spec, list(pen.colors))):
-        x, space = left, right - left - 3.4 * em * len(found)  # for the texts
-        if sum(text_width(text, style.small) for text, _ in found) > space:
-            found = [(shorten(text, style.small, space / len(found)), data) for text, data in found]
-        for text, data in found:
-            yield pen.straight(x, x + 2 * em, y, data)
-            yield label(x + 2.4 * em, y, text, style.ink, "start")
-            x += 3.4 * em + text_width(text, style.small)
+    for row in entries(spec, list(pen.colors), room) if spec.legend else []:
+        x = left
+        for text, data in row:
+            long = _sample(spec, room) * em
+            yield pen.straight(x, x + long, y, data)
+            yield label(x + long + 0.4 * em, y, text, style.ink, "start")
+            x += long + 1.4 * em + text_width(text, style.small)
+        y -= 1.3 * small
     if not has_scale(spec) or not (spec.legend or spec.colorbar):
         return
-    low, long = 0.0 if spec.faint else 0.5, min(0.6 * (right - left), 26 * em)
+    long, above = scale(spec, room)
+    low = 0.0 if spec.faint else 0.5
     place = lambda p: right - long + (p - low) / (1 - low) * long  # noqa: E731
+    caption = shorten(CAPTIONS[pen.weights], style.small, room if above else room - long)
+    if above:
+        yield label(right, y, caption, style.ink, "end")
+        y -= 1.3 * small
+        middle = y
     if spec.legend:
         for p in np.linspace(low, 1, 13)[1::2]:
             x, edge = place(p), {"probability": p, "kept": p > 0.5, "task": ""}
@@ -130,10 +171,30 @@ def legend(spec, pen: Pen, left: float, right: float, top: float) -> Iterator[Cu
             color = to_hex(style.ramp(p + 0.0125))
             yield Box((place(p) + right) / 2, y, right - place(p), 0.5 * small, 0, color)
         middle, y = y, y - 0.95 * small
-    caption = shorten(CAPTIONS[pen.weights], style.small, right - left - long)
-    yield label(right - long - 0.6 * em, middle, caption, style.ink, "end")
+    if not above:
+        yield label(right - long - 0.6 * em, middle, caption, style.ink, "end")
+    room_for = _marks(MARKS[spec.faint], place, low, style)
     for p, text in MARKS[spec.faint].items():
-        yield label(place(p), y, text, style.soft, {low: "start", 1.0: "end"}.get(p, "middle"))
+        if p not in room_for:
+            continue
+        yield label(place(p), y, text, style.soft, _anchor(p, low))
+
+
+def _anchor(p: float, low: float) -> str:
+    return {low: "start", 1.0: "end"}.get(p, "middle")
+
+
+def _marks(marks: Mapping[float, str], place, low: float, style) -> set[float]:
+    """Which marks of a scale find room: words before numbers, the ends before the middle."""
+    taken, found = [], set()
+    for p in sorted(marks, key=lambda p: (marks[p][0].isdigit(), p not in (low, 1.0))):
+        wide = text_width(marks[p], style.small)
+        begin = place(p) - {"start": 0, "middle": wide / 2, "end": wide}[_anchor(p, low)]
+        pad = 0.25 * style.small * PT
+        if all(begin - pad > end or begin + wide + pad < start for start, end in taken):
+            taken.append((begin, begin + wide))
+            found.add(p)
+    return found
 
 
 def describe(source: str, target: str, data: Mapping, weights: str) -> str:

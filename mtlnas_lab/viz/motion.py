@@ -13,11 +13,12 @@ from pathlib import Path
 from ..errors import ConfigError
 from .axes import read_log
 from .compare import moments
+from .export import make_folder, put, ready
 from .facts import provenance
 from .geometry import GraphFigure
 from .graph import fusion_graph, opened
 from .scene import draw
-from .style import FigureStyle
+from .style import FigureStyle, brief, in_range
 
 
 def frames(
@@ -27,6 +28,8 @@ def frames(
     from PIL import Image
 
     log = read_log(source)
+    _whole("count", count, 1, 1000)
+    _whole("pixels", pixels, 50, 4000)
     for i in moments(log, count):
         step, on = log.steps[i], int((log.alpha[i] > 0).sum())
         title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
@@ -36,6 +39,11 @@ def frames(
         stream = io.BytesIO()
         draw(scene).figure.savefig(stream, format="png", dpi=pixels * 25.4 / scene.width)
         yield Image.open(stream, formats=("PNG",)).convert("RGB")
+
+
+def _whole(name: str, value, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ConfigError(f"{name}={brief(value)}; give a whole number from {low} to {high}")
 
 
 def animate(
@@ -62,17 +70,22 @@ def animate(
         raise ConfigError(
             "an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif"
         )
+    in_range("fps is", fps, 0.1, 100)
+    ready(path)
     source = opened(source)
     pictures, note = (
         list(frames(source, count, style=style, pixels=pixels, **look)),
         json.dumps(provenance(source)),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if path.suffix == ".gif":
         palette = pictures[len(pictures) // 2].quantize(128)
         first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
         times = [round(1000 / fps)] * len(others) + [2000]
-        first.save(path, save_all=True, append_images=others, duration=times, loop=0, comment=note)
+        stream = io.BytesIO()
+        options = {"append_images": others, "duration": times, "loop": 0, "comment": note}
+        first.save(stream, format="GIF", save_all=True, **options)
+        put(path, stream.getvalue())
         return path
     width, height = (size // 2 * 2 for size in pictures[0].size)
     raw = b"".join(

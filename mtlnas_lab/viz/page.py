@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from .graph import ladder_layout
 from .looks import Pen, describe, legend, legend_height
 from .routes import routes
 from .scene import Box, Curve, Text
-from .style import PT, shorten, text_width
+from .style import PT, note, shorten, text_width
 
 BOLD = 1.12  # how much wider bold text is
 
@@ -74,14 +75,21 @@ class Page:
         )
         most = max(0.46 * nearest * self.unit, self.radius)
         self.labelled = label <= most and 0.8 * self.small < 2 * self.radius
+        if not self.labelled and label > 0.11 * self.small:
+            unit = max(label / 0.46, 0.41 * self.small / (0.46 if split else 0.36)) / nearest
+            least = self.left + 1.2 * self.em + unit * (max(xs) - min(xs) + 1.5)
+            note(
+                f"nodes have no labels: at {width:g} mm they are too small for letters of "
+                f"{self.style.small:g} pt; from {math.ceil(least)} mm on there is room"
+            )
         self.half = max(self.radius, min(label + 0.15 * self.small, most) if self.labelled else 0)
 
         above = 0.4 * self.em + (1.7 * self.em if spec.title else 0) + 1.6 * self.small
-        below = legend_height(spec) + 0.2 * self.em
+        below = legend_height(spec, self.tasks, width - 0.8 * self.em - self.left) + 0.2 * self.em
         lane = min(max(3.3 * self.unit, 9 * self.radius) * (1 if lanes < 2 else 0.85), 0.28 * width)
         pad = 1.9 * self.radius  # from a lane to the edge of the shading
         if self.turned:
-            lane = max(lane, min(names, 9 * self.em, 0.35 * width))
+            lane = max(lane, min(names, 9 * self.em, 0.35 * max(width, 6 * self.style.font)))
             pad = max(pad, min(names, lane) / 2 - min(2 * self.small, below) + 0.2 * self.em)
         self.height = height or above + below + 2 * pad + lane * lanes
         room = self.height - above - below - 2 * pad

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import TaskError
-from .style import PT, FigureStyle
+from .style import PT, FigureStyle, drawable, noting, shorten, warn_of_boxes
 from .style import style as style_named
 
 
@@ -44,7 +44,7 @@ def plot_predictions(
         look.width / len(shown) * image.shape[1] / image.shape[2] * len(image)
         + 3.2 * look.font * PT
     )
-    with look.context():
+    with noting() as notes, look.context():
         figure = look.figure(height, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, hspace=0.01, wspace=0.01)
         for row, axes in enumerate(figure.subplots(len(image), len(shown), squeeze=False)):
@@ -52,5 +52,15 @@ def plot_predictions(
                 ax.set_axis_off()
                 ax.imshow(np.asarray(picture(values[row])), interpolation="nearest")
                 if row == 0:
-                    ax.set_title(title, fontsize=look.small, loc="center", fontweight="normal")
+                    room = look.width / len(shown)
+                    lines = [shorten(line, look.small, room) for line in title.split("\n")[:4]]
+                    ax.set_title(
+                        "\n".join(map(drawable, lines)),
+                        fontsize=look.small,
+                        loc="center",
+                        fontweight="normal",
+                        parse_math=False,
+                    )
+    figure.lab_notes = tuple(notes.lines())
+    warn_of_boxes(notes)
     return figure

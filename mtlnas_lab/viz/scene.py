@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.patches import PathPatch, Polygon
 from matplotlib.path import Path
 
-from .style import FigureStyle, drawable, fonts
+from .style import FigureStyle, drawable, fonts, noting, warn_of_boxes
 
 Point = tuple[float, float]
 
@@ -65,6 +65,7 @@ class Scene:
     items: tuple[Curve | Box | Text, ...]
     style: FigureStyle
     spec: object = field(default=None, compare=False)  # the GraphFigure or GraphGrid it shows
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what it shows otherwise than told
 
 
 def moved(scene: Scene, dx: float, dy: float, prefix: str) -> list[Curve | Box | Text]:
@@ -100,7 +101,17 @@ def sample(points: tuple[Point, ...], count: int = 24) -> np.ndarray:
 
 
 def draw(scene: Scene, ax=None):
-    """Draw with matplotlib: onto `ax`, or onto a new figure of just the scene's size. Returns the axes."""
+    """Draw with matplotlib: onto `ax`, or onto a new figure of just the scene's size. Returns the axes.
+
+    Warns of characters that no font of this machine has.
+    """
+    with noting() as notes:
+        ax = _drawn(scene, ax)
+    warn_of_boxes(notes)
+    return ax
+
+
+def _drawn(scene: Scene, ax):
     with scene.style.context():
         if ax is None:
             ax = scene.style.figure(scene.height, scene.width).add_axes((0, 0, 1, 1))

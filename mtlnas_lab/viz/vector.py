@@ -84,7 +84,8 @@ SPECIALS = {
     "~": r"\textasciitilde{}",
     '"': "''",
     "…": r"\ldots{}",
-    **dict.fromkeys("\n\t\r", " "),
+    "`": r"\textasciigrave{}",
+    **dict.fromkeys("\n\t\r\x85\u2028\u2029", " "),
     **{
         c: rf"\ensuremath{{{m}}}"
         for c, m in {
@@ -102,6 +103,7 @@ SPECIALS = {
         }.items()
     },
 }
+NOT_IN_T1 = "ĦħĸĿŀŉŦŧ"  # letters below U+0180 that \\usepackage[T1]{fontenc} lacks
 LABCHAR = r"\providecommand\labchar[1]{\ifdefined\Umathchar#1\else{\fboxsep=.2em\fbox{}}\fi}%"  # or an empty box
 HEAD = r"""\documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -117,9 +119,19 @@ HEAD = r"""\documentclass{article}
 
 def latex(text: str) -> str:
     r"""`text` for LaTeX: specials escaped; what pdflatex has no letter for goes through \labchar, see LABCHAR."""
-    return "".join(
-        SPECIALS.get(c) or (c if ord(c) < 0x180 else rf"\labchar{{{c}}}") for c in clean(text)
-    )
+    text, parts = clean(text), []
+    for before, c in zip(" " + text, text):
+        if c == before and c in "-,'":  # TeX would make one character of the two
+            parts.append("{}")
+        parts.append(_letter(c))
+    return "".join(parts)
+
+
+def _letter(c: str) -> str:
+    if c in SPECIALS:
+        return SPECIALS[c]
+    known = ord(c) < 0x100 or (ord(c) < 0x180 and c not in NOT_IN_T1)
+    return c if known else rf"\labchar{{{c}}}"
 
 
 def to_tikz(scene: Scene, note: str = "", alone: bool = False) -> str:

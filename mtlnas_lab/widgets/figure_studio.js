@@ -35,12 +35,29 @@ function render({model, el}) {
     one.onchange = () => set(name, one.value === "none" ? null : one.value);
     shows.push(() => { one.value = now(name) ?? "none"; });
   };
+  // What was typed and can't be stays where it was typed, and is said until something else is typed there.
+  const refused = new Map();
   const write = (name, text, kind) => {
     const {one} = named(text, "input");
+    let asked;
     one.type = kind;
-    one.onchange = () => set(name, one.value === "" ? null : kind === "number" ? +one.value : one.value);
+    one.onchange = () => {
+      if (kind === "number" && one.validity.badInput) {
+        refused.set(name, `${text}: that is not a number; the figure stays as it was.`);
+        asked = undefined;
+        return show();
+      }
+      asked = one.value === "" ? null : kind === "number" ? +one.value : one.value;
+      refused.delete(name);
+      set(name, asked);
+    };
     shows.push(() => {
-      if (document.activeElement !== one) one.value = now(name) ?? "";
+      if (asked !== undefined && !waiting && !(name in settings)) {
+        if (now(name) !== asked) refused.set(name, `${text} ${asked}: ${get("message")} The figure stays as it was.`);
+        asked = undefined;
+      }
+      one.setAttribute("aria-invalid", refused.has(name));
+      if (document.activeElement !== one && asked === undefined && !refused.has(name)) one.value = now(name) ?? "";
       if (kind === "number") one.placeholder = get("choices").widths[now("style")];
     });
     return one;
@@ -63,7 +80,7 @@ function render({model, el}) {
   };
   choose("style", "Style", get("choices").style.map(name => [name, name]));
   const width = write("width", "Width, mm", "number");
-  Object.assign(width, {min: 20, max: 2000});
+  Object.assign(width, {min: 1, max: 5000, step: "any"});
   write("title", "Title", "text");
   choose("dropped", "Dropped edges", [["faint", "faint"], ["hide", "hidden"]]);
   choose("labels", "Nodes say", LABELS);
@@ -88,7 +105,9 @@ function render({model, el}) {
   hands.classList.add("mtl-hands");
   hands.setAttribute("tabindex", 0);
   hands.setAttribute("role", "application");
-  const said = make("div", "mtl-say", root), message = make("div", "mtl-message", root);
+  const said = make("div", "mtl-say", root), message = make("div", "mtl-message", root), noted = make("ul", "mtl-notes", root);
+  noted.setAttribute("aria-live", "polite");
+  noted.setAttribute("aria-label", "What the figure shows otherwise");
   said.setAttribute("aria-live", "polite");
   message.setAttribute("role", "alert");
   const rects = new Map();
@@ -192,10 +211,22 @@ function render({model, el}) {
   pre.setAttribute("aria-label", "The call that makes this figure");
   said.textContent = "Drag a node, or choose one with Page Up and Page Down and move it with the arrow keys.";
 
-  const show = () => { for (const one of shows) one(); pre.textContent = get("code"); message.textContent = get("message"); };
+  const show = () => {
+    for (const one of shows) one();
+    pre.textContent = get("code");
+    const lines = [...refused.values()], last = get("message");
+    if (!lines.some(line => line.includes(last))) lines.push(last);
+    const alert = lines.join(" ");
+    if (message.textContent !== alert) message.textContent = alert;
+    const notes = get("notices");
+    if (noted.dataset.all === JSON.stringify(notes)) return;               // else it would be read out again
+    noted.dataset.all = JSON.stringify(notes);
+    noted.replaceChildren();
+    for (const text of notes) make("li", "", noted, text);
+  };
   listen("change:svg", figure);
   listen("change:nodes", nodes);
-  for (const name of ["settings", "code", "message"]) listen(`change:${name}`, show);
+  for (const name of ["settings", "code", "message", "notices"]) listen(`change:${name}`, show);
   listen("change:done", () => { clearTimeout(waiting); waiting = 0; nodes(); show(); flush(); });
   listen("msg:custom", ({file, token: whose}, buffers) => {
     if (whose !== token) return;

@@ -22,6 +22,7 @@ from ..viz.export import FORMATS
 from ..viz.geometry import read_layout
 from ..viz.graph import opened
 from ..viz.scene import draw
+from ..viz.style import brief
 from ..viz.vector import to_svg
 from .kernel import _hear_always
 from .view import HERE, page_script
@@ -72,6 +73,7 @@ class FigureStudio(anywidget.AnyWidget):
     choices = traitlets.Dict().tag(sync=True)
     code = traitlets.Unicode("").tag(sync=True)
     message = traitlets.Unicode("").tag(sync=True)  # one line, for what went wrong
+    notices = traitlets.List().tag(sync=True)  # what the figure shows otherwise than told, and why
     done = traitlets.Int(0).tag(sync=True)  # how many wishes of the page were seen to
 
     def __init__(self, source, **settings):
@@ -108,8 +110,10 @@ class FigureStudio(anywidget.AnyWidget):
             now = {**DEFAULTS, **self.settings, **settings}
             if not isinstance(now["style"], str):
                 raise ConfigError(
-                    f"style={now['style']!r} is no name; the studio takes one of {', '.join(STYLES)}"
+                    f"style={brief(now['style'])} is no name; the studio takes one of {', '.join(STYLES)}"
                 )
+            if not isinstance(now["split"], bool):
+                raise ConfigError(f"split={brief(now['split'])}; give True or False")
             split, layouts = bool(now["split"]), self._layouts
             if "layout" in settings:
                 layouts = {**layouts, split: read_layout(settings["layout"]) or {}}
@@ -122,6 +126,7 @@ class FigureStudio(anywidget.AnyWidget):
             page, scene = figure.page(), figure.scene()
             self._layouts, self._figure, self._page, self.settings = layouts, figure, page, now
             self.svg, self.code, self.message = to_svg(scene), self._call(), ""
+            self.notices = [one if len(one) <= 300 else f"{one[:299]}…" for one in scene.notes]
             self.nodes = [
                 [node, x, scene.height - y, *(2 * half for half in page.size(node))]
                 for node, (x, y) in page.at.items()
@@ -215,8 +220,10 @@ class FigureStudio(anywidget.AnyWidget):
             try:
                 match content:
                     case {"do": "change", "settings": dict(settings), "moves": dict(moves)}:
+                        if isinstance(settings.get("layout"), str):
+                            raise ConfigError("a page can't open a layout; give its path in Python")
                         if settings:
-                            self.set(**settings)
+                            self.set(**{str(name): value for name, value in settings.items()})
                         if moves:  # mm from the upper left corner; null: back to its place
                             self.move(
                                 {
@@ -234,7 +241,14 @@ class FigureStudio(anywidget.AnyWidget):
                         self._hand(
                             f"fusion_graph.{ending}", self.files((ENDINGS[ending],))[ending], token
                         )
-            except (LabError, TypeError, ValueError) as error:
+            except (
+                LabError,
+                TypeError,
+                ValueError,
+                LookupError,
+                ArithmeticError,
+                OSError,
+            ) as error:
                 self.message = str(error)[:500]
             self.done += 1
 

@@ -1,6 +1,6 @@
 // What is where, how much and in which colour: pure functions, tested by node without a page.
 
-export const TASKS = ["#2262ad", "#f0a236", "#30a683", "#571b52", "#aadcf3", "#c9452f", "#f6f0a6", "#101418"];
+export const TASKS = ["#2262ad", "#f0a236", "#30a683", "#571b52", "#9fcdee", "#c9452f", "#8d6afa", "#101418"];
 const RAMPS = {false: ["#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"],
   true: ["#464049", "#754680", "#b84f86", "#f0918a", "#fdebc8"]};
 const COLUMNS = ["step", "entropy", "lambda", "tau", "l1", "rate"];

@@ -1,0 +1,117 @@
+"""Whether data, which a file may hold, are those of a curve: types, lengths and ranges, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..errors import ConfigError
+from .style import brief
+
+MOST_STEPS, MOST_TASKS, DEEPEST = 5_000_000, 20_000, 10_000
+MOST_EDGES = 1_000_000
+
+
+def entropy(data: Mapping) -> None:
+    count = _base(data)
+    for name in ("mean", "low", "high", "weight"):
+        _numbers(name, data[name], count)
+
+
+def gates(data: Mapping) -> None:
+    _base(data)
+    rows = _numbers("rows", data["rows"], None)
+    kept = _list("kept", data["kept"], None, MOST_EDGES)
+    if not all(isinstance(keep, bool) for keep in kept):
+        raise ConfigError("kept is not a list of True and False")
+    for row in _list("p", data["p"], rows, MOST_STEPS):
+        _numbers("p", row, len(kept))
+
+
+def losses(data: Mapping) -> None:
+    count = _base(data)
+    for task, loss in _dict("loss", data["loss"]).items():
+        _numbers(f"the loss of {brief(task)}", loss, count)
+
+
+def scores(data: Mapping) -> None:
+    count = len(_steps(data))
+    for gate, tasks in _dict("scores", data["scores"]).items():
+        for task, metrics in _dict(gate, tasks).items():
+            for metric, values in _dict(task, metrics).items():
+                _numbers(f"{brief(metric)} of {brief(task)}", values, count)
+            if not metrics:
+                raise ConfigError(f"there are no scores of {brief(task)}")
+
+
+def collapse(data: Mapping) -> None:
+    steps = _steps(data)
+    if len(steps) > 200:
+        raise ConfigError(f"there are {len(steps)} ridges; at most 200 can be drawn")
+    for row in _list("p", data["p"], len(steps), 200):
+        if not _numbers("p", row, None):
+            raise ConfigError("there are no edges")
+
+
+def heatmap(data: Mapping) -> None:
+    depth = _dict("depth", data["depth"])
+    if len(depth) < 2:
+        raise ConfigError("depth names fewer than two tasks")
+    for task, stages in depth.items():
+        if type(stages) is not int or not 1 <= stages <= DEEPEST:
+            raise ConfigError(f"{brief(task)} has {brief(stages)} stages; give 1 to {DEEPEST}")
+    edges = _list("edges", data["edges"], None, MOST_EDGES)
+    for i, edge in enumerate(edges):
+        if not isinstance(edge, Sequence) or isinstance(edge, str) or len(edge) != 4:
+            raise ConfigError(f"edge {i} is {brief(edge)}; give task, stage, task, stage")
+        for task, stage in (edge[:2], edge[2:]):
+            known = isinstance(task, str) and type(stage) is int and task in depth
+            if not known or not 0 <= stage < depth[task]:
+                raise ConfigError(f"edge {i} has an end {brief([task, stage])}, which is not there")
+    _numbers("p", data["p"], len(edges))
+    if not all(p is not None and 0 <= p <= 1 for p in data["p"]):
+        raise ConfigError("p is not from 0 to 1 everywhere")
+    if not all(isinstance(keep, bool) for keep in _list("kept", data["kept"], len(edges))):
+        raise ConfigError("kept is not a list of True and False")
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+def _base(data: Mapping) -> int:
+    """The number of steps."""
+    for place in _list("turned", data["turned"], None):
+        pair = _list("turned", place, 2)
+        _numbers("turned", pair[:1], 1)
+        if pair[0] is None or not isinstance(pair[1], str):
+            raise ConfigError(f"turned has {brief(place)}; give [step, text]")
+    return len(_steps(data))
+
+
+def _steps(data: Mapping) -> list:
+    steps = data["step"]
+    if not _numbers("step", steps, None) or None in steps:
+        raise ConfigError("step is empty, or has a hole")
+    if not all(0 <= step <= 1e12 for step in steps) or sorted(steps) != steps:
+        raise ConfigError("step does not count up from 0")
+    return steps
+
+
+def _dict(name: str, value) -> Mapping:
+    if not isinstance(value, Mapping) or len(value) > MOST_TASKS:
+        raise ConfigError(f"{brief(name)} is {brief(value)}; give a dict of at most {MOST_TASKS}")
+    return value
+
+
+def _list(name: str, value, count: int | None, most: int = MOST_STEPS) -> list:
+    if not isinstance(value, list) or len(value) > most:
+        raise ConfigError(f"{name} is {brief(value)}; give a list of at most {most}")
+    if count is not None and len(value) != count:
+        raise ConfigError(f"{name} has {len(value)} values; give {count}")
+    return value
+
+
+def _numbers(name: str, value, count: int | None) -> int:
+    """How many numbers that is; None stands for one that was not finite."""
+    for one in _list(name, value, count):
+        number = isinstance(one, (int, float)) and not isinstance(one, bool)
+        if one is not None and not (number and abs(one) <= 1e100):
+            raise ConfigError(f"{name} has {brief(one)}; give numbers")
+    return len(value)
