@@ -68,7 +68,16 @@ ANSWERS = {
     ],
     "04.fold": [
         (lambda w, g, c: gated(w, [1.0, *g.tolist()], c), None),
-        (lambda w, g, c: torch.cat([w[:, :4], w[:, 4:8] * g[0], w[:, 8:] * g[1]], 1), None),
+        (
+            lambda w, g, c: torch.cat(
+                [w[:, : c[0]], *(p * z for p, z in zip(w[:, c[0] :].split(c[1:], 1), g))], 1
+            ),
+            None,
+        ),
+        (
+            lambda w, g, c: torch.cat([w[:, :4], w[:, 4:8] * g[0], w[:, 8:] * g[1]], 1),
+            "use the arguments",
+        ),
         (lambda w, g, c: w, "nothing"),
         (lambda w, g, c: gated(w, [0.2, 0.7, 1.0], c), "own block"),
         (lambda w, g, c: gated(w, [0.2, 0.2, 0.7], c), "stay as they are"),

@@ -173,6 +173,13 @@ class Answer:
                 part.set_state(used.get_state())
         return value
 
+    def also(self, said: str, *given):
+        """The same for other arguments than those for which the answer is right already: `said` says so."""
+        try:
+            return self(*given)
+        except Wrong as wrong:
+            raise Wrong(f"{said}: use the arguments. There {wrong}") from None
+
     def gently(self, *given):
         """The same for a question that an answer need not be able to hear, as for its gradient: None where it stops."""
         try:

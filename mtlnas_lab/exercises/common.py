@@ -142,9 +142,9 @@ def _still(value):
     return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
 
 
-def numbers(answer, arguments: Sequence[tuple], what: str) -> torch.Tensor:
+def numbers(answer, arguments: Sequence[tuple], what: str) -> np.ndarray:
     """What `answer` gives for each tuple of arguments, one number each."""
-    return torch.tensor([number(answer(*given), what) for given in arguments], dtype=torch.float64)
+    return np.array([number(answer(*given), what) for given in arguments])
 
 
 def tensor(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:

@@ -70,14 +70,14 @@ def until(answer, ax):
         ax.plot([x.float().mean() for x in values], label=label, **style)
     ax.set(xlabel="stage", ylabel="mean of its features", xticks=range(4))
     ax.legend(frameon=False)
-    for number, mine in enumerate(yours):
-        if mine.shape == behind[number + 1].shape and torch.allclose(
-            mine, behind[number + 1], atol=1e-5
+    for stage, mine in enumerate(yours):
+        if mine.shape == behind[stage + 1].shape and torch.allclose(
+            mine, behind[stage + 1], atol=1e-5
         ):
             continue
-        if mine.shape == behind[number].shape and torch.allclose(mine, behind[number], atol=1e-5):
+        if mine.shape == behind[stage].shape and torch.allclose(mine, behind[stage], atol=1e-5):
             raise Wrong(
-                f"asked for stage {number} you stop one too early: stages count from 0, and the features lie "
+                f"asked for stage {stage} you stop one too early: stages count from 0, and the features lie "
                 "behind it"
             )
         if mine.shape == whole.shape and torch.allclose(mine, whole, atol=1e-5):
@@ -85,21 +85,21 @@ def until(answer, ax):
                 "this is the head's output; the features lie behind a stage, before the head"
             )
         if (
-            number < 3
+            stage < 3
             and mine.shape == behind[-1].shape
             and torch.allclose(mine, behind[-1], atol=1e-5)
         ):
             raise Wrong(
-                f"asked for stage {number} you went through all of them; stop behind stage {number}"
+                f"asked for stage {stage} you went through all of them; stop behind stage {stage}"
             )
-        if mine.shape == behind[number + 1].shape:
+        if mine.shape == behind[stage + 1].shape:
             raise Wrong(
-                f"the shape is right, the numbers are not: stage {number} works on what the stage before "
+                f"the shape is right, the numbers are not: stage {stage} works on what the stage before "
                 "gives, "
                 "all the way from the image"
             )
         raise Wrong(
-            f"behind stage {number} the features have shape {tuple(behind[number + 1].shape)}; yours have "
+            f"behind stage {stage} the features have shape {tuple(behind[stage + 1].shape)}; yours have "
             f"{tuple(mine.shape)}"
         )
     return (
