@@ -32,6 +32,16 @@ def apart(right: float, yours: float, digits: int = 3) -> tuple[str, str]:
     return repr(right), repr(yours)
 
 
+def points_apart(right: Sequence[float], yours: Sequence[float]) -> tuple[str, str]:
+    """Two points as '(1, 0.55)', their unlike coordinates with as many digits as it takes to tell them apart."""
+    texts = [
+        (plain(here), plain(here)) if abs(here - there) < 1e-6 else apart(here, there)
+        for here, there in zip(map(float, right), map(float, yours))
+    ]
+    here, there = zip(*texts)
+    return f"({', '.join(here)})", f"({', '.join(there)})"
+
+
 def plain(value: float) -> str:
     """One number as text: whole ones without a point, others with three places or as many as it has."""
     if math.isnan(value):
@@ -149,7 +159,7 @@ def numbers(answer, arguments: Sequence[tuple], what: str) -> np.ndarray:
 
 def tensor(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:
     """Numbers of this shape as a double tensor without its graph; an array or a (nested) list will do."""
-    made = _converted(value)
+    made = converted(value)
     if made is None:
         raise Wrong(f"give {what}, as a tensor of shape {shape}; yours is {kind(value)}")
     if tuple(made.shape) != tuple(shape):
@@ -157,11 +167,12 @@ def tensor(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:
     return made
 
 
-def _converted(value: object) -> torch.Tensor | None:
+def converted(value: object) -> torch.Tensor | None:
+    """Numbers in a tensor, an array or a (nested) list as a double tensor; None for anything else."""
     if isinstance(value, torch.Tensor):
         return None if value.is_complex() else value.detach().cpu().double()
     if isinstance(value, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in value):
-        parts = [_converted(part) for part in value]
+        parts = [converted(part) for part in value]
         alike = all(part is not None and part.shape == parts[0].shape for part in parts)
         return torch.stack(parts) if alike and parts[0] is not None else None
     try:
@@ -173,7 +184,7 @@ def _converted(value: object) -> torch.Tensor | None:
 
 def row(value: object, count: int, what: str) -> torch.Tensor:
     """`count` numbers, in a list, tuple, tensor or array, as a double tensor."""
-    made = _converted(value)
+    made = converted(value)
     if made is None or made.ndim != 1:
         raise Wrong(f"give a list with one number for each of {what}; yours is {kind(value)}")
     if len(made) != count:
@@ -193,7 +204,7 @@ def truth(value: object, what: str) -> bool:
 
 def truths(value: object, count: int, what: str) -> list[bool]:
     """`count` truth values, in a list, tuple, tensor or array; 0 and 1 count as such."""
-    made = _converted(value)
+    made = converted(value)
     if made is None:
         raise Wrong(f"give one truth value for each of {what}; yours is {kind(value)}")
     if tuple(made.shape) != (count,):

@@ -200,9 +200,9 @@ def force(answer, ax):
         / 61,
         "you differentiated ln in base 2: in nats there is no factor": right / math.log(2),
         "this is the entropy itself, H; asked for is its derivative": edge_entropy(alpha).double(),
-        "p(1 − p) stands where p is only half of it: ∂p/∂α = p(1 − p)": (-alpha * p).double(),
-        "∂p/∂α = p(1 − p): the factor p is missing": (-alpha * (1 - p)).double(),
-        "this is the derivative by p of σ(α) put in for α; α is α, p is σ(α): −α·p(1 − p)": (
+        "the factor 1 − p is missing: ∂p/∂α = p(1 − p)": (-alpha * p).double(),
+        "the factor p is missing: ∂p/∂α = p(1 − p)": (-alpha * (1 - p)).double(),
+        "p stands where α should: −α·p(1 − p), in which only p is σ(α)": (
             -p * p * (1 - p)
         ).double(),
     }
