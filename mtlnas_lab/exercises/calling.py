@@ -91,10 +91,9 @@ def _same_arrays(one: np.ndarray, other: np.ndarray, exactly: bool) -> bool:
 
 
 # --- a watch ------------------------------------------------------------------------------------------------------------
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raises an error in another thread at its next step; None takes back one that has not arrived yet."""
-    what = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raises an error in another thread, at its next step."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 class Watch:
@@ -104,6 +103,7 @@ class Watch:
         self.caller = threading.get_ident()
         self.lock = threading.Lock()
         self.deadline = math.inf
+        self.raised = False
         self.over = threading.Event()
 
     def __enter__(self) -> Watch:
@@ -117,17 +117,20 @@ class Watch:
         while not self.over.wait(LIMIT / 20):
             with self.lock:
                 if time.monotonic() > self.deadline:
+                    self.raised = True
                     _raise_in(self.caller, TooLong)
 
     def call(self, function: Callable, given: tuple) -> object:
         with self.lock:
             self.deadline = time.monotonic() + LIMIT
+            self.raised = False
         try:
             return function(*given)
         finally:
             with self.lock:
                 self.deadline = math.inf
-                _raise_in(self.caller, None)
+            if self.raised:  # it may still be on its way: let it arrive here and nowhere else
+                time.sleep(0.01)
 
 
 class Heard(io.TextIOBase):
