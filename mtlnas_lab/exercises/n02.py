@@ -9,7 +9,7 @@ from torch import nn
 from ..backbones import Backbone, conv_bn_relu
 from ..space import Stage, plan
 from .book import Wrong, exercise
-from .common import close, differ, kind, near_misses, number, row
+from .common import close, differ, kind, near_misses, number, plain, row
 
 RIGHT, YOURS = "#4575b4", "#b35806"
 
@@ -133,7 +133,7 @@ def told_rows(given: object) -> str:
 def _whole(value: object, wanted: str) -> int:
     made = number(value, wanted)
     if not made.is_integer():
-        raise Wrong(f"{wanted}, whole numbers; yours has {made:g}")
+        raise Wrong(f"{wanted}, whole numbers; yours has {plain(made)}")
     return int(made)
 
 
@@ -315,7 +315,7 @@ def shared(answer, ax):
     right = {task: head(x) for task, head in heads.items()}
     yours = answer(stages, heads, image)
     counted = [Counted(stage) for stage in stages]
-    answer.once(counted, dict(heads), image.clone())
+    answer.once(list(counted), dict(heads), image.clone())
     runs = [stage.runs for stage in counted]
     ax.bar(range(4), runs, color=YOURS, width=0.5, label="yours")
     ax.axhline(1, color=RIGHT, lw=4, alpha=0.5, label="needed")

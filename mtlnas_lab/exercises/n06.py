@@ -16,6 +16,7 @@ from .common import (
     near_misses,
     number,
     numbers,
+    plain,
     tensor,
     uneven,
 )
@@ -42,7 +43,7 @@ def _two_lists(pair: object) -> list[list[int]]:
 def _index(image: object) -> int:
     value = number(image, "the index of an image")
     if not value.is_integer():
-        raise Wrong(f"an index is a whole number; yours has {value:g}")
+        raise Wrong(f"an index is a whole number; yours has {plain(value)}")
     return int(value)
 
 
@@ -161,8 +162,8 @@ def update(answer, ax):
         said = differ(tasks + push, found, [f"for edge {edge}" for edge in range(4)], 1e-6)
         raise Wrong(f"α is right, but return alpha.grad: {said}")
     again = start.clone().requires_grad_()
-    answer.once(again, task_loss, weight, torch.optim.SGD([again], rate))
-    if not close(again, right, 1e-6):
+    twice = answer.once(again, task_loss, weight, torch.optim.SGD([again], rate))
+    if not close(again, right, 1e-6) or not close(twice, found, 1e-6):
         raise Wrong(
             "the same update from the same α went somewhere else the second time: nothing here is left to chance, and "
             "nothing should be remembered from one call to the next"
