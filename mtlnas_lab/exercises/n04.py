@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from ..fusion import identity_start
 from .book import Wrong, exercise
-from .common import close, differ, near_misses, numbers, tensor
+from .common import apart, close, differ, near_misses, numbers, tensor
 
 RIGHT, YOURS = "#4575b4", "#b35806"
 
@@ -141,16 +141,13 @@ def start(answer, ax):
             flat = right.flatten(), yours.flatten()
             size = right.shape[1]
             places = [f"row {i // size}, column {i % size}:" for i in range(right.numel())]
-            sums = f"{own + others:g}, yours to {yours[0].sum():g}"
-            wrong_sum = not close(yours[0].sum(), own + others, 1e-4)
+            said = differ(*flat, places, 1e-5)
+            if not close(yours[0].sum(), own + others):
+                whole, mine = apart(own + others, yours[0].sum())
+                said = f"the first row then sums to {whole}, yours to {mine}"
             raise Wrong(
                 f"for {channels} channels and sources of {list(sources)} it should be [own·I, others/k·I, …] "
-                f"side by side; "
-                + (
-                    f"the first row then sums to {sums}"
-                    if wrong_sum
-                    else differ(*flat, places, 1e-5)
-                )
+                f"side by side; {said}"
             )
     return "Every row sums to 1 where the sources are as wide as the node: a mean of maps, mostly the node's own."
 
