@@ -277,7 +277,7 @@ def test_checks_leave_the_telling_of_numbers_to_one_place():
     for name in book.load():
         module = importlib.import_module(f"mtlnas_lab.exercises.n{name.split('.')[0]}")
         source = Path(inspect.getfile(module)).read_text(encoding="utf-8")
-        assert not re.search(r"yours[^\n{]*\{[^}\n]*:[^}\n]*[fg]\}", source), module.__name__
+        assert not re.search(r"yours[^\n{\"]*\{[^}\n]*:,?\.\d[fg]\}", source), module.__name__
 
 
 # --- typical wrong answers that were once accepted, or told for a wrong reason ------------------------------------------
