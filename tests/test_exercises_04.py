@@ -61,7 +61,7 @@ ANSWERS = {
         (lambda c, s, own, others: blocks(c, s, own, others), "share"),
         (lambda c, s, own, others: blocks(c, s, own, others / len(s)).roll(-c, 1), "come first"),
         (lambda c, s, own, others: blocks(c, s, 1.0, 1.0), "weigh them"),
-        (lambda c, s, own, others: blocks(c, s, own, 0.0), "sums to 1, yours to 0.9"),
+        (lambda c, s, own, others: blocks(c, s, own, 0.0), "sums to 1.000, yours to 0.900"),
         (lambda c, s, own, others: own * torch.eye(c), "shape (6, 18)"),
         (square_blocks, "as wide as its source"),
         (lambda c, s, own, others: own, "as a tensor"),
