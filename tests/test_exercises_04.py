@@ -61,14 +61,23 @@ ANSWERS = {
         (lambda c, s, own, others: blocks(c, s, own, others), "share"),
         (lambda c, s, own, others: blocks(c, s, own, others / len(s)).roll(-c, 1), "come first"),
         (lambda c, s, own, others: blocks(c, s, 1.0, 1.0), "weigh them"),
-        (lambda c, s, own, others: blocks(c, s, own, 0.0), "sums to 1, yours to 0.9"),
+        (lambda c, s, own, others: blocks(c, s, own, 0.0), "sums to 1.000, yours to 0.900"),
         (lambda c, s, own, others: own * torch.eye(c), "shape (6, 18)"),
         (square_blocks, "as wide as its source"),
         (lambda c, s, own, others: own, "as a tensor"),
     ],
     "04.fold": [
         (lambda w, g, c: gated(w, [1.0, *g.tolist()], c), None),
-        (lambda w, g, c: torch.cat([w[:, :4], w[:, 4:8] * g[0], w[:, 8:] * g[1]], 1), None),
+        (
+            lambda w, g, c: torch.cat(
+                [w[:, : c[0]], *(p * z for p, z in zip(w[:, c[0] :].split(c[1:], 1), g))], 1
+            ),
+            None,
+        ),
+        (
+            lambda w, g, c: torch.cat([w[:, :4], w[:, 4:8] * g[0], w[:, 8:] * g[1]], 1),
+            "use the arguments",
+        ),
         (lambda w, g, c: w, "nothing"),
         (lambda w, g, c: gated(w, [0.2, 0.7, 1.0], c), "own block"),
         (lambda w, g, c: gated(w, [0.2, 0.2, 0.7], c), "stay as they are"),

@@ -49,7 +49,7 @@ ANSWERS = {
         (placed(x=lambda s, n: n.stage + GAP), "belongs at"),
         (lambda s: [(0, 0)] * len(s.nodes), "give a dictionary"),
         (lambda s: {}, "give a dictionary"),
-        (placed(x=lambda s, n: "left"), "cannot use"),
+        (placed(x=lambda s, n: "left"), "two numbers for a:0"),
     ],
     "08.bend": [
         (bent, None),
@@ -67,14 +67,14 @@ ANSWERS = {
         (lambda kept: agree(kept, of=lambda s, q, kept: s.mean() / (q * (1 - q))), "1 minus"),
         (lambda kept: agree(kept, of=edgewise), "not one for each edge"),
         (lambda kept: kept.mean(), "equal runs should give 1"),
-        (lambda kept: kept.var(0), "cannot use"),
+        (lambda kept: kept.var(0), "one number"),
     ],
     "08.overlap": [
         (lambda a, b, candidates: a * b / candidates, None),
         (lambda a, b, candidates: a * b / candidates**2, "a share of the candidates"),
         (lambda a, b, candidates: min(a, b), "the most"),
         (lambda a, b, candidates: a / 2, "with the same chance"),
-        (lambda a, b, candidates: [a], "cannot use"),
+        (lambda a, b, candidates: [a], "one number"),
     ],
 }
 

@@ -9,40 +9,37 @@ import importlib
 import inspect
 import io
 import pkgutil
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 
 from . import progress
-
-
-class Wrong(Exception):
-    """Raised by a check: what is wrong with the answer, and where to look."""
-
-
-class Unfilled(Exception):
-    """Raised when the answer is still `...`."""
+from .calling import Answer, TooLong, Unfilled, Watch, blank, changed_sentence, endless
+from .common import Wrong, kind
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """check(answer, ax): draws the answer beside what it should be, raises Wrong; what it returns praises and explains."""
+    """check(answer, ax): draws the answer beside what it should be, raises Wrong; what it returns praises and explains.
+
+    The answer is a function, handed over as an `Answer`; or, where `function` is False, a value as it is.
+    """
 
     name: str
     check: Callable
+    function: bool = True
     title = property(lambda self: inspect.getdoc(self.check).splitlines()[0].rstrip("."))
 
 
 EXERCISES: dict[str, Exercise] = {}
 
 
-def exercise(name: str) -> Callable:
+def exercise(name: str, function: bool = True) -> Callable:
     """Registers a check under `NN.name`; its docstring's first line is the exercise's title."""
 
-    def register(function: Callable) -> Callable:
-        EXERCISES[name] = Exercise(name, function)
-        return function
+    def register(look: Callable) -> Callable:
+        EXERCISES[name] = Exercise(name, look, function)
+        return look
 
     return register
 
@@ -110,11 +107,7 @@ def check(name: str, answer: object = ...) -> Verdict:
         )
     figure, ax = _paper()
     try:
-        if _blank(answer):
-            raise Unfilled
-        praise = exercises[name].check(
-            _watched(answer) if callable(answer) and not inspect.isclass(answer) else answer, ax
-        )
+        praise = _looked_at(exercises[name], answer, ax)
         solved, message = True, praise or "Right."
         progress.mark(name)
     except Unfilled:
@@ -125,8 +118,10 @@ def check(name: str, answer: object = ...) -> Verdict:
         )
     except Wrong as wrong:
         solved, message = False, str(wrong)
+    except TooLong:
+        solved, message = False, endless()
     except Exception as error:  # whatever an answer is made of, a check says something about it
-        what = f"a {type(answer).__name__}" if not callable(answer) else "what it returns"
+        what = "what it returns" if callable(answer) else kind(answer)
         solved, message = (
             False,
             f"the check cannot use {what} ({type(error).__name__}: {error}); compare its type and shape with the task",
@@ -134,42 +129,28 @@ def check(name: str, answer: object = ...) -> Verdict:
     return Verdict(name, solved, message, _png(figure) if ax.has_data() else b"")
 
 
-def _blank(value: object) -> bool:
-    return (
-        value is ...
-        or value is None
-        or isinstance(value, (list, tuple))
-        and len(value) > 0
-        and all(part is ... for part in value)
-    )
-
-
-def _watched(function: Callable) -> Callable:
-    """The reader's function; what it raises becomes a sentence, and `...` means that it is not filled in."""
-
-    @wraps(function)
-    def call(*args, **kwargs):
+def _looked_at(asked: Exercise, answer: object, ax) -> str | None:
+    """What the check says to the answer, and whether a function left alone what it was given."""
+    if blank(answer):
+        raise Unfilled
+    if not asked.function:
+        return asked.check(answer, ax)
+    if not callable(answer):
+        raise Wrong(
+            f"the check cannot use {kind(answer)}: give it the function itself, by its name and without brackets "
+            f'behind it, as in check("{asked.name}", my_function)'
+        )
+    with Watch() as watch:
+        called = Answer(answer, watch)
         try:
-            value = function(*args, **kwargs)
-        except (Wrong, Unfilled):
+            praise = asked.check(called, ax)
+        except Wrong as wrong:
+            if called.changed:
+                raise Wrong(f"{wrong}. And {changed_sentence(called.changed)}") from None
             raise
-        except NotImplementedError:
-            raise Unfilled from None
-        except Exception as error:
-            own = [
-                frame
-                for frame in traceback.extract_tb(error.__traceback__)
-                if frame.name == function.__name__
-            ]
-            line = f" at “{own[-1].line}”" if own and own[-1].line else ""
-            if "ellipsis" in str(error).lower():
-                raise Unfilled from None
-            raise Wrong(f"your function stopped{line}: {type(error).__name__}: {error}") from None
-        if _blank(value):
-            raise Unfilled
-        return value
-
-    return call
+    if called.changed:
+        raise Wrong(changed_sentence(called.changed))
+    return praise
 
 
 def _paper():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from .book import Wrong, exercise
+import math
+
+from .book import exercise
+from .common import differ, near_misses, number
 
 RIGHT, YOURS = "#2262ad", "#c9452f"
 
@@ -11,27 +14,37 @@ RIGHT, YOURS = "#2262ad", "#c9452f"
 def count(answer, ax):
     """How many architectures."""
     edges = [0, 1, 2, 3, 5, 10, 20, 48]
-    yours = [float(answer(number)) for number in edges]
-    ax.semilogy(
-        edges, [2.0**number for number in edges], "o-", color=RIGHT, lw=4, alpha=0.5, label="right"
-    )
+    right = [2.0**many for many in edges]
+    yours = [number(answer(many), "how many architectures there are") for many in edges]
+    ax.semilogy(edges, right, "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.semilogy(edges, [max(value, 0.5) for value in yours], "s-", color=YOURS, label="yours")
     ax.set(xlabel="candidate edges", ylabel="architectures")
     ax.legend(frameon=False)
-    if yours == [number**2 for number in edges]:
-        raise Wrong(
-            "this is E², the number of pairs of edges; each edge has 2 ways to be, and the ways multiply"
-        )
-    if yours == [2 * number for number in edges]:
-        raise Wrong(
-            "2 ways for each edge, yes, but they multiply: two edges give 2 · 2, three 2 · 2 · 2"
-        )
-    if yours == [2.0**number - 1 for number in edges]:
-        raise Wrong("the architecture without any edge counts, too: it is single-task learning")
-    if yours != [2.0**number for number in edges]:
-        wrong = next(i for i, number in enumerate(edges) if yours[i] != 2.0**number)
-        raise Wrong(
-            f"with {edges[wrong]} edges there are {2 ** edges[wrong]:,} architectures, yours says "
-            f"{yours[wrong]:,.0f}"
-        )
+    almost = {
+        "this is E², the number of pairs of edges; each edge has 2 ways to be, and the ways multiply": [
+            many**2 for many in edges
+        ],
+        "2 ways for each edge, yes, but they multiply: two edges give 2 · 2, three 2 · 2 · 2": [
+            2 * many for many in edges
+        ],
+        "the architecture without any edge counts, too: it is single-task learning": [
+            2.0**many - 1 for many in edges
+        ],
+        "this is E!, the number of orders; an architecture has no order, each edge is there or is not": [
+            math.factorial(many) for many in edges
+        ],
+        "one factor 2 is missing: with no edge there is one architecture, with one edge there are two": [
+            2.0 ** (many - 1) for many in edges
+        ],
+        "one factor 2 too many: with no edge there is one architecture, with one edge there are two": [
+            2.0 ** (many + 1) for many in edges
+        ],
+        "in Python ^ does not mean “to the power of”; that is written 2 ** 3": [
+            2 ^ many for many in edges
+        ],
+    }
+    places = [f"with {many} edges" for many in edges]
+    otherwise = differ(right, yours, places, rtol=1e-12).replace("it should be", "there are")
+    otherwise = otherwise.replace(", yours is", " architectures, yours says")
+    near_misses(yours, right, almost, otherwise, atol=0, rtol=1e-12)
     return "Too many to try: at a minute for each, 48 edges take half a billion years. So we let gradients choose."

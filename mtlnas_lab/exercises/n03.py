@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ..errors import LabError
 from ..space import Edge, Node, Plan, SearchSpace, not_deeper, other_task, plan, within
 from .book import Wrong, exercise
+from .common import close, differ, kind, near_misses, numbers, truth
 
 RIGHT, YOURS = "#4575b4", "#b35806"
 VGG16, RESNET50 = [2, 2, 3, 3, 3], [3, 4, 6, 3]
@@ -19,7 +21,7 @@ def entering(answer, ax):
     """How many edges enter a stage."""
     places = [index for size in RESNET50 for index in range(size)]
     right = [min(index + 1, 3) for index in places]
-    yours = [float(answer(index, 3)) for index in places]
+    yours = numbers(answer, [(index, 3) for index in places], "how many edges enter")
     ax.step(range(16), right, where="mid", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(yours, "o", color=YOURS, label="yours")
     ax.set(
@@ -28,29 +30,40 @@ def entering(answer, ax):
         ylim=(-0.4, 7.4),
     )
     ax.legend(frameon=False, ncols=2)
-    if yours == places or yours == [min(index, 3) for index in places]:
+    twin = "a stage may also read its twin, the stage of its own number: index 0 has one source, not none"
+    counted = (
+        "the sources are the last `limit` stages, its twin counted: with limit 3 at most three"
+    )
+    at = [f"for index {index} and limit 3" for index in places]
+    said = f"for indices 0 to 5 and limit 3 it should be [1, 2, 3, 3, 3, 3]; {differ(right, yours, at)}"
+    for wrong, why in (
+        (places, twin),
+        ([min(index, 3) for index in places], twin),
+        (
+            [index + 1 for index in places],
+            "a stage reads at most `limit` sources, however many of its group lie behind it",
+        ),
+        ([min(index + 1, 4) for index in places], counted),
+        ([min(index, 2) for index in places], counted),
+        (
+            [max(index + 1, 3) for index in places],
+            "max gives the larger one; at most `limit` is the smaller one of two numbers",
+        ),
+    ):
+        if close(yours, wrong):
+            raise Wrong(why)
+    near_misses(yours, right, {}, said)
+    one = numbers(answer, [(index, 1) for index in range(3)], "how many edges enter")
+    if not close(one, [1, 1, 1]):
+        told = ", ".join(f"{value:g}" for value in one.tolist())
         raise Wrong(
-            "a stage may also read its twin, the stage of its own number: index 0 has one source, not none"
+            f"right for limit 3; with limit 1 only the twin is left, one edge everywhere, but yours gives {told}"
         )
-    if yours == [index + 1 for index in places]:
-        raise Wrong(
-            "a stage reads at most `limit` sources, however many of its group lie behind it"
-        )
-    if yours == [min(index + 1, 4) for index in places] or yours == [
-        min(index, 2) for index in places
-    ]:
-        raise Wrong(
-            "the sources are the last `limit` stages, its twin counted: with limit 3 at most three"
-        )
-    if yours != right:
-        raise Wrong(
-            f"for indices 0 to 5 and limit 3 it should be [1, 2, 3, 3, 3, 3]; yours is {yours[7:13]}"
-        )
-    if (one := [float(answer(index, 1)) for index in range(3)]) != [1, 1, 1]:
-        raise Wrong(
-            "right for limit 3; with limit 1 only the twin is left, one edge everywhere, but yours gives "
-            f"{one}"
-        )
+    five = numbers(answer, [(index, 5) for index in range(8)], "how many edges enter")
+    longer = [1, 2, 3, 4, 5, 5, 5, 5]
+    if not close(five, longer):
+        at = [f"for index {index} and limit 5" for index in range(8)]
+        raise Wrong(f"right for limit 3, but {differ(longer, five, at)}")
     return "1, 2, 3, and then no more: the first stage of a group has but its twin to read."
 
 
@@ -59,14 +72,19 @@ def resolution(answer, ax):
     """A rule by resolution."""
     both, names = plans(), ("segmentation", "normals")
     pairs = [(i, j) for j in range(13) for i in range(13)]
-    allowed = {
-        way: {(i, j) for i, j in pairs if bool(answer(Node(way[0], i), Node(way[1], j), both))}
-        for way in (names, names[::-1])
-    }
-    if allowed[names] != allowed[names[::-1]]:
+    what = "whether this source may be read"
+
+    def allows(way):
+        nodes = [(Node(way[0], i), Node(way[1], j)) for i, j in pairs]
+        said = [truth(answer(*ends, both), what) for ends in nodes]
+        return {pair for pair, yes in zip(pairs, said) if yes}
+
+    yours = allows(names)
+    if yours != allows(names[::-1]):
         raise Wrong("the rule should not depend on which task reads: look at groups, not at names")
+    inside = allows(names[:1] * 2)
     size = [(64, 32, 16, 8, 8)[stage.group] for stage in both["normals"]]
-    right, yours = {(i, j) for i, j in pairs if size[i] == size[j]}, allowed[names]
+    right = {(i, j) for i, j in pairs if size[i] == size[j]}
     for chosen, style, label in (
         (right, {"s": 30, "marker": "s", "color": RIGHT, "alpha": 0.4}, "right"),
         (yours, {"s": 8, "color": YOURS}, "yours"),
@@ -84,8 +102,21 @@ def resolution(answer, ax):
         raise Wrong(
             "this compares groups, and gives 48 edges again: maps of groups 3 and 4 have the same size, 8 × 8"
         )
-    if yours == right - {(i, j) for i, j in right if i > j}:
-        raise Wrong("a rule says one thing: that the source is not deeper is another rule's affair")
+    another = "a rule says one thing: "
+    if yours == {(i, j) for i, j in right if i <= j}:
+        raise Wrong(f"{another}that the source is not deeper is another rule's affair")
+    if yours == {(i, j) for i, j in right if j - i < 3}:
+        raise Wrong(f"{another}how far apart the stages are is another rule's affair")
+    if yours == {(i, j) for i, j in right if 0 <= j - i < 3}:
+        raise Wrong(
+            f"{another}that the source is not deeper, and not far, is the affair of other rules"
+        )
+    if yours == {(i, j) for i, j in right if i != j}:
+        raise Wrong(
+            "twins have maps of one size, too: stage 3 may read stage 3 of the other network"
+        )
+    if yours == set(pairs) - right:
+        raise Wrong("turned round: yours allows the pairs whose maps differ in size")
     if yours != right:
         i, j = min(yours ^ right)
         word = (
@@ -94,6 +125,18 @@ def resolution(answer, ax):
             else f"have maps of {size[i]} and {size[j]} pixels"
         )
         raise Wrong(f"stages {i} and {j} {word}, but your rule says {(i, j) in yours}")
+    if inside != right:
+        raise Wrong(
+            f"{another}that source and target are of different tasks is another rule's affair"
+        )
+    unlike = {"a": plan([8] * 5, [1, 1, 1, 1, 1]), "b": plan([8] * 6, [2, 1, 1, 1, 1])}
+    for i, j in ((i, j) for i in range(5) for j in range(6)):
+        one_size = (64, 32, 16, 8, 8)[i] == (64, 64, 32, 16, 8, 8)[j]
+        if truth(answer(Node("a", i), Node("b", j), unlike), what) != one_size:
+            raise Wrong(
+                "right where both networks have one plan; but each stage should be looked up in the plan of its own "
+                "task, plans[source.task] and plans[target.task]"
+            )
     edges = len(SearchSpace.build(both, (other_task, not_deeper, answer, within(3))))
     return (
         f"With it the space has {edges} edges, six more: 8 → 10, 9 → 10 and 9 → 11, both ways. The paper's count "
@@ -116,7 +159,8 @@ def count(answer, ax):
         for name, (groups, _, limit) in cases.items()
     }
     right = [tasks * (tasks - 1) * inside[name] for name, (_, tasks, _) in cases.items()]
-    yours = [float(answer(list(groups), tasks, limit)) for groups, tasks, limit in cases.values()]
+    arguments = [(list(groups), tasks, limit) for groups, tasks, limit in cases.values()]
+    yours = numbers(answer, arguments, "how many candidate edges there are")
     for offset, values, colour, label in (
         (-0.2, right, RIGHT, "right"),
         (0.2, yours, YOURS, "yours"),
@@ -126,32 +170,47 @@ def count(answer, ax):
     ax.set(ylabel="candidate edges")
     ax.legend(frameon=False)
     ways = [tasks for _, tasks, _ in cases.values()]
-    if yours == [number / 2 for number in right]:
-        raise Wrong("each pair of tasks is joined both ways: A reads B, and B reads A")
-    if yours == list(inside.values()):
-        raise Wrong(
-            "these are the edges of one direction; from each task to each other one there are as many"
-        )
-    if yours == [tasks * one for tasks, one in zip(ways, inside.values())]:
-        raise Wrong(
-            "right for two tasks; with three, each one has two others to read: tasks · (tasks − 1) directions"
-        )
-    if yours == [2 * one for one in inside.values()]:
-        raise Wrong(
-            "right for two tasks; more tasks have more pairs: tasks · (tasks − 1) directions"
-        )
-    if yours == [
-        t * (t - 1) * sum(n * (n + 1) // 2 for n in groups) for groups, t, _ in cases.values()
-    ]:
-        raise Wrong(
-            "without the limit: in ResNet-50's groups of 4 and 6 it bites, and limit 1 leaves the twins alone"
-        )
-    for name, mine, one in zip(cases, yours, right):
-        if mine != one:
-            raise Wrong(
-                f"{name}: it should be {one}, yours is {mine:g}. Add up min(index + 1, limit) over all stages, "
-                "times the number of directions"
-            )
+    halves = [edges / 2 for edges in right]
+    endless = {
+        name: sum(size * (size + 1) // 2 for size in groups)
+        for name, (groups, _, _) in cases.items()
+    }
+    almost = {
+        "each pair of tasks is joined both ways: A reads B, and B reads A": halves,
+        "these are the edges of one direction; from each task to each other one there are as many": [
+            *inside.values()
+        ],
+        "right for two tasks; with three, each one has two others to read: tasks · (tasks − 1) directions": [
+            tasks * one for tasks, one in zip(ways, inside.values())
+        ],
+        "right for two tasks; more tasks have more pairs: tasks · (tasks − 1) directions": [
+            2 * one for one in inside.values()
+        ],
+        "tasks² directions are too many: no task reads itself, so there are tasks · (tasks − 1)": [
+            tasks**2 * one for tasks, one in zip(ways, inside.values())
+        ],
+        "without the limit: in ResNet-50's groups of 4 and 6 it bites, and limit 1 leaves the twins alone": [
+            tasks * (tasks - 1) * one for tasks, one in zip(ways, endless.values())
+        ],
+        "this is `limit` edges for each stage; the first stages of a group have fewer sources: min(index + 1, limit)": [
+            tasks * (tasks - 1) * limit * sum(groups) for groups, tasks, limit in cases.values()
+        ],
+        "a stage reads its twin, too: min(index + 1, limit), where index counts from 0": [
+            tasks * (tasks - 1) * sum(min(i, limit) for size in groups for i in range(size))
+            for groups, tasks, limit in cases.values()
+        ],
+        "groups are not looked at: a stage reads stages of its own group alone, and the index begins anew in each": [
+            tasks * (tasks - 1) * sum(min(i + 1, limit) for i in range(sum(groups)))
+            for groups, tasks, limit in cases.values()
+        ],
+    }
+    said = differ(right, yours, [f"{name}:" for name in cases])
+    near_misses(
+        yours,
+        right,
+        almost,
+        f"{said}. Add up min(index + 1, limit) over all stages, times the number of directions",
+    )
     return "Edges grow with the square of the tasks, architectures like 2 to the power of that."
 
 
@@ -160,9 +219,17 @@ def renamed(answer, ax):
     """An edge under exchanged names."""
     space = SearchSpace.build(plans())
     yours = [answer(edge) for edge in space.edges]
-    yours = [Edge.parse(edge) if isinstance(edge, str) else edge for edge in yours]
-    if not all(isinstance(edge, Edge) for edge in yours):
-        raise Wrong(f"give an Edge; yours is a {type(yours[0]).__name__}")
+    try:
+        yours = [Edge.parse(edge) if isinstance(edge, str) else edge for edge in yours]
+    except LabError as error:
+        raise Wrong(f"give an Edge: {error}") from None
+    for edge in yours:
+        if not isinstance(edge, Edge):
+            raise Wrong(f"give an Edge, Edge(source, target); yours is {kind(edge)}")
+        if not (isinstance(edge.source, Node) and isinstance(edge.target, Node)):
+            raise Wrong(
+                "both ends of an Edge are nodes: Edge(Node(task, stage), Node(task, stage))"
+            )
     right = list(space.rename({"segmentation": "normals", "normals": "segmentation"}).edges)
     right = [
         edge

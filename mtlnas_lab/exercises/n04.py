@@ -7,17 +7,9 @@ from torch.nn import functional as F
 
 from ..fusion import identity_start
 from .book import Wrong, exercise
+from .common import apart, close, differ, near_misses, numbers, tensor
 
 RIGHT, YOURS = "#4575b4", "#b35806"
-
-
-def tensor(value: object, shape: tuple[int, ...], what: str) -> torch.Tensor:
-    """A tensor of this shape, without its graph."""
-    if not isinstance(value, torch.Tensor):
-        raise Wrong(f"give {what} as a tensor of shape {shape}; yours is a {type(value).__name__}")
-    if value.shape != shape:
-        raise Wrong(f"give {what}, shape {shape}; yours has {tuple(value.shape)}")
-    return value.detach().double()
 
 
 def curves(ax, right, yours, xlabel: str, ylabel: str) -> None:
@@ -44,6 +36,11 @@ def matrices(ax, right: torch.Tensor, yours: torch.Tensor) -> None:
     ax.figure.colorbar(drawn, ax=ax, label="weight")
 
 
+def _rows(maps: torch.Tensor, square: torch.Tensor) -> torch.Tensor:
+    """The matrix used on the first three rows of each map instead of on its channels."""
+    return torch.einsum("yz,bczw->bcyw", square[:3, :3], maps)
+
+
 @exercise("04.pixelwise")
 def pixelwise(answer, ax):
     """The 1×1 convolution as a matrix at every pixel."""
@@ -52,27 +49,43 @@ def pixelwise(answer, ax):
         torch.randn(size, generator=draw) for size in ((2, 4, 3, 5), (4, 4), (3, 4))
     )
     right = F.conv2d(maps, square[:, :, None, None]).double()
-    yours = tensor(answer(maps.clone(), square.clone()), (2, 4, 3, 5), "maps (B, C, H, W)")
+    yours = tensor(answer(maps, square), (2, 4, 3, 5), "maps (B, C, H, W)")
     curves(
         ax, right[0, 0].flatten(), yours[0, 0].flatten(), "pixel of the first output map", "value"
     )
-    if torch.allclose(yours, torch.einsum("co,bchw->bohw", square, maps).double(), atol=1e-4):
-        raise Wrong(
-            "this is the matrix transposed: weight[o, c] is what output channel o takes from input channel c"
-        )
-    if torch.allclose(yours, right.mean((2, 3), keepdim=True).expand_as(right), atol=1e-4):
-        raise Wrong("you average over pixels; a 1×1 convolution looks at one pixel at a time")
-    if not torch.allclose(yours, right, atol=1e-4):
-        raise Wrong(
-            "at each pixel the channels, a vector, should be multiplied by the matrix: "
-            "out[b, o, y, x] = Σ_c weight[o, c]·maps[b, c, y, x]"
-        )
-    again = tensor(
-        answer(maps.clone(), wide.clone()),
-        (2, 3, 3, 5),
-        "one output map for each row of the weight",
+    weighted = square[:, :, None, None]
+    almost = {
+        "this is the matrix transposed: weight[o, c] is what output channel o takes from input channel c": torch.einsum(
+            "co,bchw->bohw", square, maps
+        ),
+        "you average over pixels; a 1×1 convolution looks at one pixel at a time": right.mean(
+            (2, 3), keepdim=True
+        ).expand_as(right),
+        "only the diagonal is used: each output channel takes a share of every input channel": maps
+        * square.diagonal().view(4, 1, 1),
+        "the weights of an output channel are added up before they meet the maps: multiply first, then add": maps
+        * square.sum(1).view(4, 1, 1),
+        "right, but for one picture: each picture of the batch has maps of its own": right[
+            :1
+        ].expand_as(right),
+        "a pixel is a vector of channels; yours multiplies rows or columns of the map": _rows(
+            maps, square
+        ),
+        "σ, ReLU or another bend is no part of it: a 1×1 convolution is a matrix product": right.relu(),
+    }
+    near_misses(
+        yours,
+        F.conv2d(maps, weighted),
+        almost,
+        "at each pixel the channels, a vector, should be multiplied by the matrix: "
+        "out[b, o, y, x] = Σ_c weight[o, c]·maps[b, c, y, x]",
     )
-    if not torch.allclose(again, F.conv2d(maps, wide[:, :, None, None]).double(), atol=1e-4):
+    again = tensor(
+        answer(maps, wide),
+        (2, 3, 3, 5),
+        "one output map for each row of the weight (3 maps from 4)",
+    )
+    if not close(again, F.conv2d(maps, wide[:, :, None, None])):
         raise Wrong("right for a square matrix, but not for one that makes 3 maps from 4")
     return (
         "No pixel sees its neighbour: the fusion mixes channels, the stages around it mix places."
@@ -86,11 +99,20 @@ def start(answer, ax):
     for number, (channels, sources, own, others) in enumerate(cases):
         right = identity_start(channels, sources, own, others)[:, :, 0, 0].double()
         yours = answer(channels, list(sources), own, others)
+        if isinstance(yours, torch.Tensor) and yours.shape == (*right.shape, 1, 1):
+            yours = yours[:, :, 0, 0]
+        if isinstance(yours, (list, tuple)) and len(yours) == len(sources) + 1:
+            raise Wrong("these are the blocks; lay them side by side: torch.cat(blocks, 1)")
+        if isinstance(yours, torch.Tensor) and yours.shape == (right.shape[1], right.shape[0]):
+            raise Wrong(
+                "the blocks stand on top of each other; lay them side by side: torch.cat(blocks, 1)"
+            )
         yours = tensor(
             yours, tuple(right.shape), f"{channels} rows, a column for each input channel"
         )
         if number == 0:
             matrices(ax, right, yours)
+        eye = (right > 0).double()
         if torch.allclose(yours, right.roll(-channels, 1), atol=1e-5):
             raise Wrong(
                 "the node's own features come first, so the large identity stands at the left"
@@ -100,6 +122,12 @@ def start(answer, ax):
             raise Wrong(
                 f"{others} is what all sources share: {len(sources)} of them get {others}/{len(sources)} each"
             )
+        if close(yours, torch.cat([others * eye[:, :channels], own * eye[:, channels:]], 1), 1e-5):
+            raise Wrong(
+                "own and others are exchanged: `own` weighs the node's own block, the first one"
+            )
+        if close(yours, torch.cat([own * eye[:, :channels], own * eye[:, channels:]], 1), 1e-5):
+            raise Wrong("all blocks are weighed by `own`; the sources share `others`")
         if torch.allclose(yours, (right > 0).double(), atol=1e-5):
             raise Wrong(
                 "identities stand at the right places; now weigh them, own·I and others/k·I"
@@ -110,9 +138,16 @@ def start(answer, ax):
                 "channels speak to the first 4 rows alone"
             )
         if not torch.allclose(yours, right, atol=1e-5):
+            flat = right.flatten(), yours.flatten()
+            size = right.shape[1]
+            places = [f"row {i // size}, column {i % size}:" for i in range(right.numel())]
+            said = differ(*flat, places, 1e-5)
+            if not close(yours[0].sum(), own + others):
+                whole, mine = apart(own + others, yours[0].sum())
+                said = f"the first row then sums to {whole}, yours to {mine}"
             raise Wrong(
                 f"for {channels} channels and sources of {list(sources)} it should be [own·I, others/k·I, …] "
-                f"side by side; the first row then sums to {own + others:g}, yours to {yours[0].sum():.3g}"
+                f"side by side; {said}"
             )
     return "Every row sums to 1 where the sources are as wide as the node: a mean of maps, mostly the node's own."
 
@@ -123,37 +158,57 @@ def fold(answer, ax):
     draw = torch.Generator().manual_seed(1)
     channels, gates = [4, 4, 3], torch.tensor([0.2, 0.7])
     weight = torch.randn(4, sum(channels), generator=draw)
-    each = lambda *factors: torch.tensor(factors).repeat_interleave(torch.tensor(channels))  # noqa: E731
-    right = (weight * each(1.0, 0.2, 0.7)).double()
     yours = tensor(
-        answer(weight.clone(), gates.clone(), list(channels)),
-        (4, 11),
-        "the weight with its columns gated",
+        answer(weight, gates, list(channels)), (4, 11), "the weight with its columns gated"
     )
+
+    def each(*factors):
+        return weight * torch.tensor(factors).repeat_interleave(torch.tensor(channels))
+
+    right = each(1.0, 0.2, 0.7).double()
     matrices(ax, right, yours)
-    close = lambda other: torch.allclose(yours, other.double(), atol=1e-5)  # noqa: E731
-    if close(weight):
-        raise Wrong("nothing is gated yet")
-    if close(weight * each(0.2, 0.7, 1.0)):
-        raise Wrong(
-            "the first gate fell on the node's own block; gates belong to sources, the own features have none"
-        )
-    if close(weight * each(0.2, 0.2, 0.7)) or close(weight * each(0.0, 0.2, 0.7)):
-        raise Wrong(
-            "the node's own columns must stay as they are: no gate closes a network's own stream"
-        )
-    if close(weight * each(1.0, 0.7, 0.2)):
-        raise Wrong(
-            "gates and sources stand in the same order: the first gate belongs to the second block of columns"
-        )
+    own = "the node's own columns must stay as they are: no gate closes a network's own stream"
+    for wrong in (each(0.2, 0.2, 0.7), each(0.0, 0.2, 0.7)):
+        near_misses(yours, right, {own: wrong}, atol=1e-5)
+    almost = {
+        "nothing is gated yet": weight,
+        "the first gate fell on the node's own block; gates belong to sources, the own features have none": each(
+            0.2, 0.7, 1.0
+        ),
+        "gates and sources stand in the same order: the first gate belongs to the second block of columns": each(
+            1.0, 0.7, 0.2
+        ),
+        "one gate is used for both sources; each source has its own": each(1.0, 0.2, 0.2),
+        "only the first gate is used": each(1.0, 0.2, 1.0),
+        "only the second gate is used": each(1.0, 1.0, 0.7),
+        "you divide by the gates; a gate of 0 should close an edge, so multiply": each(
+            1.0, 5.0, 1 / 0.7
+        ),
+        "you add the gates; a gate of 0 should close an edge, so multiply": weight
+        + each(1.0, 0.2, 0.7) / weight * (torch.arange(11) >= 4),
+        "both blocks are taken to be 4 columns wide at most: the second source has 3 channels, and `channels` says so": (
+            weight * torch.tensor([1.0] * 4 + [0.2] * 3 + [0.7] * 4)
+        ),
+    }
+    near_misses(yours, right, almost, atol=1e-5)
     if torch.allclose(yours[:, 6:], weight[:, 6:].double(), atol=1e-5):
         raise Wrong(
             "a gate scales a whole block of columns, one for each channel of its source, not a single column"
         )
-    if not close(right):
-        raise Wrong(
-            "the first 4 columns stay, the next 4 are multiplied by the first gate, the last 3 by the second"
-        )
+    near_misses(
+        yours,
+        right,
+        {},
+        "the first 4 columns stay, the next 4 are multiplied by the first gate, the last 3 by the second",
+        atol=1e-5,
+    )
+    other, one = torch.ones(2, 5), torch.tensor([0.5])
+    said = "right for channels [4, 4, 3], but not for [2, 3], with one source"
+    again = tensor(
+        answer.also(said, other, one, [2, 3]), (2, 5), "the weight with its columns gated"
+    )
+    if not close(again, [[1, 1, 0.5, 0.5, 0.5]] * 2, 1e-5):
+        raise Wrong(f"{said}: use the arguments")
     return "The weight has hundreds of entries, the maps have thousands: the same function, and less to keep."
 
 
@@ -163,7 +218,7 @@ def cross_stitch(answer, ax):
     maps = torch.randn(3, 2, 4, 2, 3, generator=torch.Generator().manual_seed(2))
     mix = torch.tensor([[0.8, 0.3, 0.1], [0.05, 0.9, -0.2], [0.4, 0.15, 0.6]])
     right = torch.einsum("ts,sbchw->tbchw", mix, maps).double()
-    yours = answer(maps.clone(), mix.clone())
+    yours = answer(maps, mix)
     if isinstance(yours, (list, tuple)) and all(isinstance(one, torch.Tensor) for one in yours):
         if len({one.shape for one in yours}) > 1:
             raise Wrong(
@@ -182,24 +237,29 @@ def cross_stitch(answer, ax):
         "pixel of channel 0, task after task",
         "value",
     )
-    close = lambda other: torch.allclose(yours, other.double(), atol=1e-4)  # noqa: E731
-    if close(right[:1].expand_as(right)):
-        raise Wrong(
-            "all three tasks receive the same mixture: this is 1×T, one row. Row t makes the map of task t"
-        )
-    if close(torch.einsum("st,sbchw->tbchw", mix, maps)):
-        raise Wrong("rows and columns are exchanged: mix[t, s] is what task t takes from task s")
-    if close(maps * mix.diagonal().view(3, 1, 1, 1, 1)):
-        raise Wrong("only the diagonal is used, so nothing crosses from task to task")
     running = maps.clone()
     for task in range(3):
         running[task] = torch.einsum("s,sbchw->bchw", mix[task], running)
-    if close(running):
-        raise Wrong(
-            "a later task reads maps that you have already mixed: read the old maps, write into new ones"
-        )
-    if not close(right):
-        raise Wrong("map t should be Σ_s mix[t, s]·maps[s]")
+    wide = mix.view(3, 3, 1, 1, 1, 1)
+    almost = {
+        "all three tasks receive the same mixture: this is 1×T, one row. Row t makes the map of task t": right[
+            :1
+        ].expand_as(right),
+        "rows and columns are exchanged: mix[t, s] is what task t takes from task s": torch.einsum(
+            "st,sbchw->tbchw", mix, maps
+        ),
+        "only the diagonal is used, so nothing crosses from task to task": maps
+        * mix.diagonal().view(3, 1, 1, 1, 1),
+        "the diagonal is not used: a task keeps its own share, mix[t, t]": right
+        - maps * mix.diagonal().view(3, 1, 1, 1, 1),
+        "a later task reads maps that you have already mixed: read the old maps, write into new ones": running,
+        "each task receives its own map, weighed by the sum of a row: multiply each map by its own share": (
+            maps * wide.sum(1)
+        ),
+        "a mean instead of a sum: every mixture is too small by the number of tasks": right / 3,
+        "the old map is still added: mix[t, t] is what a task keeps of itself": right + maps,
+    }
+    near_misses(yours, right, almost, "map t should be Σ_s mix[t, s]·maps[s]")
     return "T² numbers a stage. Search edges close single entries of this matrix; the diagonal has no gate."
 
 
@@ -211,14 +271,8 @@ def cost(answer, ax):
     def count(opened, own=32):
         return 12 * 20 * 32 * (own + sum(c for c, o in zip((32, 16), opened) if o))
 
-    yours = []
-    for opened in cases.values():
-        value = torch.as_tensor(answer(12, 20, 32, [32, 16], list(opened)), dtype=torch.float64)
-        if value.numel() != 1:
-            raise Wrong(
-                f"give one number, the multiply-adds for one image; yours has shape {tuple(value.shape)}"
-            )
-        yours.append(value.item())
+    arguments = [(12, 20, 32, [32, 16], list(opened)) for opened in cases.values()]
+    yours = numbers(answer, arguments, "the multiply-adds for one image").tolist()
     right = [count(opened) for opened in cases.values()]
     for offset, values, colour, label in (
         (-0.2, right, RIGHT, "right"),
@@ -235,6 +289,12 @@ def cost(answer, ax):
     ax.set_xticklabels(cases)
     ax.legend(frameon=False, fontsize=8)
     if yours == right:
+        other = numbers(answer, [(3, 5, 8, [4], [True])], "the multiply-adds for one image")
+        if other[0] != 1440:
+            said = differ(
+                [1440], other, ["for a map of 3 × 5, 8 channels and one open source of 4"]
+            )
+            raise Wrong(f"right for 12 × 20 pixels and 32 channels, but {said}: use the arguments")
         return "Closed edges cost nothing; the node's own 32 × 32 block is left, also where nothing is fused."
     known = {
         "closed edges are counted too; multiplying by 0 is work, leaving them out is none": [
@@ -250,6 +310,16 @@ def cost(answer, ax):
         "you count open maps, but a map has C_k channels": [
             240 * 32 * (32 + sum(o)) for o in cases.values()
         ],
+        "without the channels that come out: a matrix has C rows, C·(C + Σ C_k) numbers": [
+            value // 32 for value in right
+        ],
+        "each source's cost is multiplied by its own width twice; a block has C rows and C_k columns": [
+            240 * (32 * 32 + sum(c * c for c, o in zip((32, 16), opened) if o))
+            for opened in cases.values()
+        ],
+        "the bias is counted; the 1×1 convolution of a fusion has none": [
+            value + 240 * 32 for value in right
+        ],
         "these are twice as many: a multiplication and its addition count as one": [
             2 * value for value in right
         ],
@@ -257,6 +327,5 @@ def cost(answer, ax):
     for message, values in known.items():
         if yours == [float(value) for value in values]:
             raise Wrong(message)
-    raise Wrong(
-        f"with both sources open it should be {right[0]:,}: H·W·C·(C + Σ C_k), yours is {yours[0]:,.0f}"
-    )
+    places = ["with both sources open", "with the first source open", "with both sources closed"]
+    raise Wrong(f"{differ(right, yours, places)}: H·W·C·(C + Σ C_k over the open ones)")

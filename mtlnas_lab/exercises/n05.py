@@ -8,14 +8,10 @@ import torch
 
 from ..relaxation import TEMPERATURE_FLOOR, Schedule, edge_entropy
 from .book import Wrong, exercise
-from .n04 import tensor
+from .common import close, differ, gradient, near_misses, numbers, tensor
 
 RIGHT, YOURS = "#4575b4", "#b35806"
 RAMP = Schedule(10.0, 0.0, (0.3, 1.0))
-
-
-def close(a: torch.Tensor, b: torch.Tensor, atol: float = 1e-4) -> bool:
-    return torch.allclose(a, b, atol=atol)
 
 
 def over(ax, x, right, yours, xlabel: str, ylabel: str) -> None:
@@ -26,14 +22,6 @@ def over(ax, x, right, yours, xlabel: str, ylabel: str) -> None:
     ax.legend(frameon=False, fontsize=8)
 
 
-def numbers(answer, arguments, what: str) -> torch.Tensor:
-    """What `answer` gives for each tuple of arguments, one number each."""
-    values = [torch.as_tensor(answer(*given), dtype=torch.float64) for given in arguments]
-    if any(value.numel() != 1 for value in values):
-        raise Wrong(f"give one number, {what}; yours has shape {tuple(values[0].shape)}")
-    return torch.stack([value.detach().reshape(()) for value in values])
-
-
 @exercise("05.concrete")
 def concrete(answer, ax):
     """A stochastic gate."""
@@ -41,7 +29,7 @@ def concrete(answer, ax):
     alpha = torch.full_like(u, 1.0)
     noise, temperature = u.log() - (1 - u).log(), 0.3
     right = torch.sigmoid((alpha + noise) / temperature).double()
-    yours = tensor(answer(alpha.clone(), temperature, u.clone()), (100,), "one gate for each u")
+    yours = tensor(answer(alpha, temperature, u), (100,), "one gate for each u")
     over(ax, u, right, yours, "u, drawn evenly from 0…1", "gate z (α = 1, τ = 0.3)")
     almost = {
         "σ is missing: these numbers run from −∞ to ∞, a gate lies between 0 and 1": (alpha + noise)
@@ -69,19 +57,42 @@ def concrete(answer, ax):
         "nothing is drawn: this is the deterministic gate, sharpened": torch.sigmoid(
             alpha / temperature
         ),
+        "α is missing: σ((α + noise)/τ)": torch.sigmoid(noise / temperature),
+        "this is the noise alone; σ((α + noise)/τ)": noise,
+        "gates are cut to 0 and 1, through which no gradient flows; leave σ as it is": (
+            right > 0.5
+        ).double(),
+        "the logarithm is the natural one, torch.log": torch.sigmoid(
+            (alpha + noise / math.log(10)) / temperature
+        ),
+        "the logarithm is the natural one, torch.log, not log2": torch.sigmoid(
+            (alpha + noise / math.log(2)) / temperature
+        ),
     }
-    for message, wrong in almost.items():
-        if close(yours, wrong.double()):
-            raise Wrong(message)
-    if not close(yours, right):
-        raise Wrong(
-            "it should be σ((α + ln u − ln(1 − u))/τ): at u = ½ the noise is 0 and, with α = 1 and τ = 0.3, "
-            f"z = 0.966; yours is {yours[50]:.3f} there"
-        )
+    places = [f"at u = {value:.3g}" for value in u.tolist()]
+    near_misses(
+        yours,
+        right,
+        almost,
+        "it should be σ((α + ln u − ln(1 − u))/τ): at u = ½ the noise is 0 and, with α = 1 and τ = 0.3, z is 0.966; "
+        + differ(right, yours, places, worst=True),
+    )
     again = torch.tensor([-2.0, 0.0, 3.0]), 0.8, torch.tensor([0.9, 0.5, 0.2])
     third = torch.sigmoid((again[0] + again[2].logit()) / again[1]).double()
-    if not close(tensor(answer(*again), (3,), "one gate for each α"), third):
+    said = "right for α = 1 and τ = 0.3, but not for other values"
+    if not close(tensor(answer.also(said, *again), (3,), "one gate for each α"), third):
         raise Wrong("right for α = 1 and τ = 0.3, but not for other values: use the arguments")
+    learning = again[0].clone().requires_grad_()
+    found = gradient(answer(learning, *again[1:]), learning)
+    if found is None or not found.any():
+        raise Wrong(
+            "the numbers are right, but no gradient reaches α, so no search could move it: leave out .detach(), .item(), "
+            "numpy and torch.tensor(…) on the way from α to z"
+        )
+    if not close(found, third * (1 - third) / again[1], 1e-3):
+        raise Wrong(
+            "the numbers are right, but their gradient by α is not z·(1 − z)/τ: is α in it once, undivided?"
+        )
     return "z > ½ exactly where u > 1 − σ(α): so it happens with probability σ(α), whatever τ is."
 
 
@@ -101,14 +112,22 @@ def temperature(answer, ax):
         "this falls along a straight line; the schedule is (1 − t/T)²": (1 - share).clamp(min=0.05),
         "the floor is added all the way, so τ starts above 1": (1 - share) ** 2 + 0.05,
         "this rises: 1 at the start, low at the end": (share**2).clamp(min=0.05),
+        "this is 1 − (t/T)², which falls late; the schedule is (1 − t/T)²": (1 - share**2).clamp(
+            min=0.05
+        ),
+        "the square is missing, and the floor: max((1 − t/T)², 0.05)": 1 - share,
+        "this falls from 1 to 0.05 along a curve of its own; the floor cuts off what lies below: max(…, 0.05)": (
+            0.05 + 0.95 * (1 - share) ** 2
+        ),
     }
-    for message, wrong in almost.items():
-        if close(yours, wrong):
-            raise Wrong(message)
-    if not close(yours, right):
-        raise Wrong(
-            f"half-way τ should be 0.25, yours is {yours[250]:.3g}; at the end 0.05, yours is {yours[-1]:.3g}"
-        )
+    places = [f"at step {step} of {steps}" for step in range(steps + 1)]
+    said = differ(right, yours, places, worst=True)
+    near_misses(yours, right, almost, f"half-way τ should be 0.25, in the end 0.05; {said}")
+    short = [0.81, 0.25, 0.05]
+    again = numbers(answer, [(1, 10), (5, 10), (10, 10)], "the temperature")
+    if not close(again, short):
+        places = [f"at step {step} of 10" for step in (1, 5, 10)]
+        raise Wrong(f"right for 500 steps, but {differ(short, again, places)}: use `steps`")
     return "The last fifth of the run stays at 0.05: gates nearly decided, with a gradient that is still a number."
 
 
@@ -117,42 +136,52 @@ def entropy(answer, ax):
     """The entropy of a gate, by hand."""
     alpha = torch.linspace(-6, 6, 61)
     right = edge_entropy(alpha).double()
-    given = answer(alpha.clone())
-    if (
-        isinstance(given, torch.Tensor)
-        and given.shape == ()
-        and close(given.detach().double(), right.mean())
-    ):
+    given = answer(alpha)
+    if isinstance(given, (torch.Tensor, float)) and close(given, right.mean()):
         raise Wrong("this is the mean over all gates; give one number for each gate, shape (61,)")
     yours = tensor(given, (61,), "one number for each gate")
     over(ax, alpha, right, yours, "α", "entropy (nats)")
     p = torch.sigmoid(alpha).double()
-    if close(yours, right / math.log(2)):
-        raise Wrong(
-            "this is the entropy in bits, 1 at its top; in nats the logarithm is the natural one, torch.log"
-        )
-    if close(yours, -right):
-        raise Wrong(
-            "the sign is turned round: logarithms of probabilities are negative, entropy is not"
-        )
-    if close(yours, -p * p.log()) or close(yours, -(1 - p) * (1 - p).log()):
-        raise Wrong(
-            "this is one of the two terms; both outcomes count, open (p) and closed (1 − p)"
-        )
-    if not close(yours, right):
-        raise Wrong(
-            "the curve should be 0 at both ends and ln 2 = 0.693 at α = 0; yours is "
-            f"{yours[30]:.3f} there. Both outcomes count, open and closed"
-        )
-    far = tensor(answer(torch.tensor([-200.0, 200.0])), (2,), "one number for each gate")
+    one_term = "this is one of the two terms; both outcomes count, open (p) and closed (1 − p)"
+    for wrong in (-p * p.log(), -(1 - p) * (1 - p).log()):
+        near_misses(yours, right, {one_term: wrong})
+    almost = {
+        "this is the entropy in bits, 1 at its top; in nats the logarithm is the natural one, torch.log": right
+        / math.log(2),
+        "the sign is turned round: logarithms of probabilities are negative, entropy is not": -right,
+        "the second term has the wrong sign: −p ln p − (1 − p) ln(1 − p)": -p * p.log()
+        + (1 - p) * (1 - p).log(),
+        "the weights are missing: each logarithm is multiplied by its probability": -p.log()
+        - (1 - p).log(),
+        "this is the variance p(1 − p) of the coin, not its entropy": p * (1 - p),
+        "this is the gate's probability; its entropy is −p ln p − (1 − p) ln(1 − p)": p,
+    }
+    places = [f"at α = {value:.2g}" for value in alpha.tolist()]
+    near_misses(
+        yours,
+        right,
+        almost,
+        "the curve should be 0 at both ends and ln 2 = 0.693 at α = 0; "
+        f"{differ(right, yours, places, worst=True)}. Both outcomes count, open and closed",
+    )
+    ends = torch.tensor([-200.0, 200.0])
+    far = tensor(answer(ends), (2,), "one number for each gate")
     if far.isnan().any():
         raise Wrong(
             "right, except where a gate has fully decided: at α = ±200 you get 0·ln 0 = NaN, and one NaN "
             "spoils all weights. ln p = logsigmoid(α) and ln(1 − p) = logsigmoid(−α) stay numbers"
         )
     if not close(far, torch.zeros(2).double(), 1e-2):
-        raise Wrong(f"a gate at α = ±200 has decided, its entropy is 0; yours is {far.tolist()}")
-    return "Highest where the gate is undecided, zero where it has decided, and a number wherever α may run."
+        said = differ([0, 0], far, ["at α = -200", "at α = 200"], 1e-2)
+        raise Wrong(f"a gate at α = ±200 has decided, so its entropy is 0; {said}")
+    praise = "Highest where the gate is undecided, zero where it has decided, and a number wherever α may run."
+    learning = torch.tensor([-200.0, 0.5, 200.0], requires_grad=True)
+    found = gradient(answer.gently(learning), learning)
+    if found is None:
+        praise += " (No gradient flows through yours: to push α, it would have to be made of torch's functions of α.)"
+    elif found.isnan().any():
+        praise += " (But its gradient at α = ±200 is NaN, for 0·ln 0 is still computed: logsigmoid(α) has none of that.)"
+    return praise
 
 
 @exercise("05.force")
@@ -161,7 +190,7 @@ def force(answer, ax):
     alpha = torch.linspace(-6, 6, 61)
     p = torch.sigmoid(alpha)
     right = (-alpha * p * (1 - p)).double()
-    yours = tensor(answer(alpha.clone()), (61,), "one number for each gate")
+    yours = tensor(answer(alpha), (61,), "one number for each gate")
     over(ax, alpha, right, yours, "α", "∂H/∂α (nats)")
     almost = {
         "this is −∂H/∂α, where descent goes; the gradient itself has the other sign": -right,
@@ -170,15 +199,22 @@ def force(answer, ax):
         "this is the gradient of the mean over 61 gates; give that of each gate's own entropy": right
         / 61,
         "you differentiated ln in base 2: in nats there is no factor": right / math.log(2),
+        "this is the entropy itself, H; asked for is its derivative": edge_entropy(alpha).double(),
+        "the factor 1 − p is missing: ∂p/∂α = p(1 − p)": (-alpha * p).double(),
+        "the factor p is missing: ∂p/∂α = p(1 − p)": (-alpha * (1 - p)).double(),
+        "p stands where α should: −α·p(1 − p), in which only p is σ(α)": (
+            -p * p * (1 - p)
+        ).double(),
     }
-    for message, wrong in almost.items():
-        if close(yours, wrong, 1e-5):
-            raise Wrong(message)
-    if not close(yours, right, 1e-5):
-        raise Wrong(
-            "it should be 0 at α = 0, falling to its right and rising to its left; at α = 1 it is −0.197, "
-            f"yours is {yours[35]:.3f}"
-        )
+    places = [f"at α = {value:.2g}" for value in alpha.tolist()]
+    near_misses(
+        yours,
+        right,
+        almost,
+        "it should be 0 at α = 0, falling to its right and rising to its left, and −0.197 at α = 1; "
+        + differ(right, yours, places, 1e-5, worst=True),
+        atol=1e-5,
+    )
     return "Exactly 0 at α = 0: entropy decides nothing by itself, it enlarges what is there."
 
 
@@ -187,11 +223,8 @@ def tipping(answer, ax):
     """The point from which a gate tips."""
     gradients, weight, edges = torch.linspace(-0.2, 0.2, 21).double(), 10.0, 48
     right = gradients * edges / weight
-    yours = numbers(
-        answer,
-        [(g, weight, edges) for g in gradients.tolist()],
-        "the α at which both forces cancel",
-    )
+    what = "the α at which both forces cancel"
+    yours = numbers(answer, [(g, weight, edges) for g in gradients.tolist()], what)
     over(ax, gradients, right, yours, "g = ∂L/∂z", "tipping point α*")
     almost = {
         "E is missing: the entropy term is a mean, so each of E edges feels λ/E of it": gradients
@@ -201,15 +234,18 @@ def tipping(answer, ax):
         * weight
         / edges,
         "E divides λ, so it multiplies g": gradients / edges / weight,
+        "λ is missing: the stronger the entropy's push, the nearer to 0 the gate tips": gradients
+        * edges,
+        "λ multiplies where it should divide: the stronger the entropy's push, the nearer to 0 the gate tips": (
+            gradients * edges * weight
+        ),
+        "this is the gate σ(α*) at the tipping point; asked for is α* itself": right.sigmoid(),
     }
-    for message, wrong in almost.items():
-        if close(yours, wrong, 1e-6):
-            raise Wrong(message)
-    if not close(yours, right, 1e-6):
-        raise Wrong(
-            f"for g = 0.1, λ = 10 and 48 edges the forces cancel at α = 0.48; yours is {yours[15]:.3g}"
-        )
-    if not close(numbers(answer, [(0.1, 2.0, 6)], ""), torch.tensor([0.3]).double(), 1e-6):
+    places = [f"for g = {g:.2g}" for g in gradients.tolist()]
+    said = "for g = 0.1, λ = 10 and 48 edges the forces cancel at α = 0.48; "
+    said += differ(right, yours, places, 1e-6, worst=True)
+    near_misses(yours, right, almost, said, atol=1e-6)
+    if not close(numbers(answer, [(0.1, 2.0, 6)], what), [0.3], 1e-6):
         raise Wrong("right for λ = 10 and 48 edges, but not for other values: use the arguments")
     return "p(1 − p) stands in both forces and cancels: how far a gate has decided changes its speed, not its way."
 
@@ -231,13 +267,21 @@ def ramp(answer, ax):
         / 0.7,
         "this is a jump; a ramp grows evenly from 0 to 10": 10.0 * late,
         "it ends at 1: multiply by 10": right / 10,
+        "it falls from 10 to 0; a ramp that lets the tasks speak first grows": right.flip(0),
+        "it begins at 70 % of the steps; up to 30 % of the steps λ should be 0": 10
+        * ((share - 0.7) / 0.3).clamp(min=0),
+        "it has reached 10 long before the end: divide by the length of the ramp, 0.7, not by 0.3": (
+            10 * ((share - 0.3) / 0.3).clamp(0, 1)
+        ),
+        "it ends far above 10: divide by the length of the ramp, 0.7, not by 0.3": (
+            10 * ((share - 0.3) / 0.3).clamp(min=0)
+        ),
     }
-    for message, wrong in almost.items():
-        if close(yours, wrong.double()):
-            raise Wrong(message)
-    if not close(yours, right):
-        raise Wrong(
-            "0 up to step 150, 5 at step 325, 10 at step 500; yours: "
-            f"{yours[150]:.3g}, {yours[325]:.3g}, {yours[500]:.3g}"
-        )
+    places = [f"at step {step} of {steps}" for step in range(steps + 1)]
+    said = differ(right, yours, places, worst=True)
+    near_misses(yours, right, almost, f"0 up to step 150, 5 at step 325, 10 at step 500; {said}")
+    again = numbers(answer, [(200, 1000), (650, 1000), (1000, 1000)], "the weight λ")
+    if not close(again, [0, 5, 10]):
+        places = [f"at step {step} of 1000" for step in (200, 650, 1000)]
+        raise Wrong(f"right for 500 steps, but {differ([0, 5, 10], again, places)}: use `steps`")
     return "In the library: Schedule(10.0, 0.0, (0.3, 1.0)), the preset's own."

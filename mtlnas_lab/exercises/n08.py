@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,17 @@ from ..architecture import Architecture, agreement
 from ..baselines import random_graph
 from ..space import SearchSpace, plan
 from .book import Wrong, exercise
+from .common import (
+    close,
+    converted,
+    differ,
+    kind,
+    near_misses,
+    number,
+    numbers,
+    plain,
+    points_apart,
+)
 
 RIGHT, YOURS = "#2262ad", "#c9452f"
 
@@ -30,7 +40,7 @@ def place(answer, ax):
         yours = answer(tried)
         if not isinstance(yours, dict) or not yours:
             raise Wrong(
-                f"give a dictionary, {{'segmentation:0': (x, y), …}}; yours is a {type(yours).__name__}"
+                f"give a dictionary, {{'segmentation:0': (x, y), …}}; yours is {kind(yours)}"
             )
         if not all(isinstance(node, str) for node in yours):
             raise Wrong(
@@ -38,8 +48,10 @@ def place(answer, ax):
             )
         if set(yours) != set(right):
             raise Wrong(
-                f"{len(right)} nodes have a place, yours are {len(yours)}; go through space.nodes"
+                f"{len(right)} nodes have a place, from {next(iter(right))} to {list(right)[-1]}, yours are {len(yours)}, "
+                f"from {next(iter(yours))} to {list(yours)[-1]}; go through space.nodes"
             )
+        yours = {node: _point(yours[node], f" for {node}") for node in right}
         ax.clear()
         for places, size, color, label in (
             (right, 90, RIGHT, "right"),
@@ -60,6 +72,18 @@ def place(answer, ax):
                 f"groups stand as close as stages do, so nobody sees them: add {GROUP_GAP} for each group "
                 "before, space.stage(node).group"
             )
+        if _same(yours, {node: (y, x) for node, (x, y) in right.items()}):
+            raise Wrong("x and y are exchanged: x runs along the stages, y counts the lanes")
+        if _same(yours, {node: (x, 0) for node, (x, _) in right.items()}):
+            raise Wrong("all lanes lie on top of each other: y is −(number of the task)")
+        if _same(yours, {node: (x, y - 1) for node, (x, y) in right.items()}):
+            raise Wrong(
+                "the first task should stand at y = 0, not one lane lower: count tasks from 0"
+            )
+        if _same(yours, {node: (x + GROUP_GAP, y) for node, (x, y) in right.items()}):
+            raise Wrong(
+                f"one gap too many: the first group stands at x = 0; {GROUP_GAP} belongs at each group before"
+            )
         if _same(yours, {node: (x, -y) for node, (x, y) in right.items()}):
             raise Wrong(
                 "the first task should be the upper lane: y = −0, −1, −2 …, for y grows upwards"
@@ -68,9 +92,9 @@ def place(answer, ax):
             wrong = next(
                 node for node in right if not np.allclose(yours[node], right[node], atol=1e-6)
             )
-            (x, y), (right_x, right_y) = yours[wrong], right[wrong]
+            here, there = points_apart(right[wrong], yours[wrong])
             raise Wrong(
-                f"{wrong} stands at ({x:g}, {y:g}), but belongs at ({right_x:g}, {right_y:g}): "
+                f"{wrong} stands at {there}, but belongs at {here}: "
                 f"x = stage + {GROUP_GAP} · group, y = −(number of the task)"
             )
     return "A fixed place for each node makes any two figures of one space comparable; a layout by springs never would."
@@ -108,20 +132,40 @@ def bend(answer, ax):
             raise Wrong(
                 "the arrows part, but to the right of their direction; left of (dx, dy) is (−dy, dx)"
             )
-        if not np.allclose(yours, right):
-            raise Wrong(
-                f"from {a} to {b} with {size:g} the curve should be pulled to ({right[0]:.2f}, "
-                f"{right[1]:.2f}), yours to ({yours[0]:.2f}, {yours[1]:.2f}): the middle of both ends plus "
-                f"{size:g} · (−dy, dx)"
+        left, length = right - (a_ + b_) / 2, float(np.hypot(*(b_ - a_)))
+        here, there = points_apart(right, yours)
+        almost = {
+            "this is only the step to the left; it starts at the middle of both ends": left,
+            "the step to the left starts at the middle of both ends, not at the start": a_ + left,
+            "the middle is half of the sum of both ends: (x₀ + x₁) / 2": a_ + b_ + left,
+            "you move along the arrow instead of to its left; left of (dx, dy) is (−dy, dx)": (
+                a_ + b_
             )
+            / 2
+            + size * (b_ - a_),
+            f"move by `by` times (−dy, dx) as it is, which is as long as the arrow; yours has length {size:g}": (
+                (a_ + b_) / 2 + left / length
+            ),
+            "move by `by` times (−dy, dx); `by` is not used": (a_ + b_) / 2 + left / size,
+            "−dy and dx are exchanged: x gets −by · dy, y gets +by · dx": (a_ + b_) / 2
+            + left[::-1],
+        }
+        near_misses(
+            yours,
+            right,
+            almost,
+            f"from {a} to {b} with {size:g} the curve should be pulled to {here}, yours to {there}: the middle of both "
+            f"ends plus {size:g} · (−dy, dx)",
+            atol=1e-6,
+        )
     return "Each arrow keeps to its own left, as cars do on some roads: two of them never meet."
 
 
-def _point(value) -> np.ndarray:
-    point = np.asarray(value, float)
-    if point.shape != (2,):
-        raise Wrong(f"give one point, (x, y); yours has shape {point.shape}")
-    return point
+def _point(value: object, where: str = "") -> np.ndarray:
+    made = converted(value)
+    if made is None or tuple(made.shape) != (2,):
+        raise Wrong(f"give one point, (x, y), two numbers{where}; yours is {kind(value)}")
+    return made.numpy()
 
 
 @exercise("08.stability")
@@ -131,39 +175,46 @@ def stability(answer, ax):
 
     two, random = space(("segmentation", "normals")), np.random.default_rng(0)
     base = random.random(48) < 0.5
-    noises, yours, right = (0.0, 0.1, 0.2, 0.35, 0.5), [], []
+    noises, yours, right, almost = (0.0, 0.1, 0.2, 0.35, 0.5), [], [], []
     for noise in noises:
         kept = np.array([base ^ (random.random(48) < noise) for _ in range(4)])
-        yours.append(float(answer(kept)))
+        yours.append(number(answer(kept), "the stability"))
         right.append(library([Architecture(two, tuple(row)) for row in kept])["stability"])
-        q = kept.mean()
-        almost = {
-            "biased": 1 - kept.var(0).mean() / (q * (1 - q)),
-            "spread": 1 - right[-1],
-            "edgewise": 1
-            - np.nanmean(kept.var(0, ddof=1) / np.maximum(kept.mean(0) * (1 - kept.mean(0)), 1e-9)),
-        }
+        almost.append(_other_stabilities(kept, right[-1]))
     ax.plot(noises, right, "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(noises, yours, "s-", color=YOURS, label="yours")
     ax.set(xlabel="share of edges flipped at random in each run", ylabel="stability")
     ax.legend(frameon=False)
-    if np.allclose(yours, right, atol=1e-6):
+    if close(yours, right, 1e-6):
         return "1 where all runs agree, about 0 where only the number of edges is common to them."
-    if math.isclose(yours[-1], almost["biased"], abs_tol=1e-6):
-        raise Wrong(
-            "four runs are few: the variance over the runs needs N − 1 below the line, kept.var(0, ddof=1); "
-            "else chance would not give 0"
-        )
-    if math.isclose(yours[-1], almost["spread"], abs_tol=1e-6):
-        raise Wrong("this is the disagreement, 0 for equal runs; stability is 1 minus it")
-    if math.isclose(yours[-1], almost["edgewise"], abs_tol=1e-6):
-        raise Wrong(
-            "q is one number, the share of kept edges over all runs and edges, not one for each edge"
-        )
+    for sentence in almost[0]:
+        if close(yours[1:], [one[sentence] for one in almost[1:]], 1e-6):
+            raise Wrong(sentence)
+    places = [f"with {noise:.0%} of the edges flipped" for noise in noises]
     raise Wrong(
-        f"equal runs should give 1 (yours {yours[0]:.2f}), runs without anything in common about 0 (yours "
-        f"{yours[-1]:.2f})"
+        "equal runs should give 1, runs that have only the number of their edges in common about 0; "
+        + differ(right, yours, places, 1e-6, worst=True)
     )
+
+
+def _other_stabilities(kept: np.ndarray, right: float) -> dict[str, float]:
+    """What typical mistakes make of the same runs."""
+    q, spread, own = kept.mean(), kept.var(0, ddof=1), kept.mean(0)
+    return {
+        "four runs are few: the variance over the runs needs N − 1 below the line, kept.var(0, ddof=1); else chance "
+        "would not give 0": 1 - kept.var(0).mean() / (q * (1 - q)),
+        "this is the disagreement, 0 for equal runs; stability is 1 minus it": 1 - right,
+        "q is one number, the share of kept edges over all runs and edges, not one for each edge": 1
+        - np.nanmean(spread / np.maximum(own * (1 - own), 1e-9)),
+        "the variance is over the runs, axis 0, for each edge; yours is over the edges, for each run": 1
+        - kept.var(1, ddof=1).mean() / (q * (1 - q)),
+        "q (1 − q) is missing below the line: without it the number says nothing of chance": 1
+        - spread.mean(),
+        "this is made with standard deviations; s² is the variance": 1
+        - np.sqrt(spread).mean() / (q * (1 - q)),
+        "1 − q is missing: below the line stands q (1 − q)": 1 - spread.mean() / q,
+        "this is the share of kept edges, q; equal runs should give 1, whatever their number of edges": q,
+    }
 
 
 @exercise("08.overlap")
@@ -180,30 +231,53 @@ def overlap(answer, ax):
         )
         for size in sizes
     ]
-    yours = [float(answer(size, 24, 48)) for size in sizes]
-    ax.plot(
-        sizes, drawn, "o", color=RIGHT, alpha=0.6, ms=8, label="60 pairs of random graphs, mean"
-    )
+    right = [size * 24 / 48 for size in sizes]
+    yours = numbers(answer, [(size, 24, 48) for size in sizes], "how many edges both have").tolist()
+    ax.plot(sizes, right, color=RIGHT, lw=4, alpha=0.5, label="right")
+    ax.plot(sizes, drawn, ".", color="#777777", label="60 pairs of random graphs, their mean")
     ax.plot(sizes, yours, "s-", color=YOURS, label="yours")
     ax.set(xlabel="edges of the first graph (the second has 24 of 48)", ylabel="edges in both")
     ax.legend(frameon=False)
-    right = [size * 24 / 48 for size in sizes]
-    if np.allclose(yours, right) and math.isclose(float(answer(10, 5, 20)), 2.5):
-        return (
-            "Half of the edges by chance alone, where the other graph has half of them: a number without "
-            "its chance level says little."
-        )
-    if np.allclose(yours, [r / 48 for r in right]):
-        raise Wrong("this is a share of the candidates; how many edges is that?")
-    if np.allclose(yours, [min(size, 24) for size in sizes]):
-        raise Wrong("this is the most that they could share; what do they share on average?")
-    raise Wrong(
-        f"12 and 24 edges of 48 share {drawn[1]:.1f} on average, yours are {yours[1]:.1f}; each of the "
-        "12 is in the other graph with the same chance: which one?"
+    almost = {
+        "this is a share of the candidates; how many edges is that?": [r / 48 for r in right],
+        "this is the most that they could share; what do they share on average?": [
+            min(size, 24) for size in sizes
+        ],
+        "this is the least that they must share; what do they share on average?": [
+            max(0, size + 24 - 48) for size in sizes
+        ],
+        "these are the edges in one of both graphs, or in both; asked for are those in both": [
+            size + 24 - r for size, r in zip(sizes, right)
+        ],
+        "this counts pairs of edges; divide by the number of candidates": [
+            size * 24 for size in sizes
+        ],
+        "this is half of all edges; each of the first graph's edges is in the second with the chance b / candidates": [
+            (size + 24) / 2 for size in sizes
+        ],
+        "this is a chance; how many edges is that, if each of a edges has it?": [24 / 48]
+        * len(sizes),
+        "per cent of the candidates; how many edges is that?": [100 * r / 48 for r in right],
+    }
+    chance = "is in the other graph with the same chance: which one?"
+    places = [f"{size} and 24 edges of 48 share" for size in sizes]
+    said = (
+        differ(right, yours, places)
+        .replace(" it should be", "")
+        .replace(", yours is", " on average, yours")
+    )
+    near_misses(yours, right, almost, f"{said}; each edge of the first {chance}")
+    other = number(answer(10, 5, 20), "how many edges both have")
+    if not close(other, 2.5, 1e-6):
+        said = differ([2.5], [other], ["for 10 and 5 edges of 20"], 1e-6)
+        raise Wrong(f"right for 24 edges of 48, but {said}: each of the 10 {chance}")
+    return (
+        "Half of the edges by chance alone, where the other graph has half of them: a number without "
+        "its chance level says little."
     )
 
 
-@exercise("08.column")
+@exercise("08.column", function=False)
 def column(answer, ax):
     """A figure for your paper's column."""
     from ..errors import LabError
@@ -248,7 +322,7 @@ def column(answer, ax):
         )
     if figure.style.width != 120:
         raise Wrong(
-            f"the picture is {figure.style.width:g} mm wide, the column 120 mm: width=120. Scaling it in LaTeX "
+            f"the picture is {plain(figure.style.width)} mm wide, the column 120 mm: width=120. Scaling it in LaTeX "
             "instead would scale its text, too"
         )
     return f"Right size from the start, so that {figure.style.font:g} pt of text are {figure.style.font:g} pt in print."

@@ -19,7 +19,7 @@ LESSONS = {
 
 
 def _ask(number: int) -> None:
-    @exercise(f"bug.{number}")
+    @exercise(f"bug.{number}", function=False)
     def diagnosis(answer, ax):
         if not isinstance(answer, str) or answer.strip().lower() not in SUSPECTS:
             raise Wrong(f"name one of the suspects, as text: {', '.join(SUSPECTS)}")

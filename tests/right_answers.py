@@ -1,0 +1,444 @@
+"""Right answers to every exercise that asks for a function, each written in two ways or more: loops, numpy, torch, lists."""
+
+import math
+
+import numpy as np
+import torch
+from test_exercises_09 import backbone, counted, packed
+from torch.nn import functional as F
+
+from mtlnas_lab.relaxation import entropy
+from mtlnas_lab.space import Edge, Node, plan
+
+SIZE = (64, 32, 16, 8, 8)
+OTHER = {"segmentation": "normals", "normals": "segmentation"}
+
+
+def product(edges):
+    made = 1
+    for _ in range(edges):
+        made *= 2
+    return made
+
+
+# --- 01 -----------------------------------------------------------------------------------------------------------------
+def depth_loop(output, target):
+    total, count = 0.0, 0
+    for guess, truth in zip(output.flatten().tolist(), target.flatten().tolist()):
+        if truth > 0:
+            total, count = total + abs(guess - truth), count + 1
+    return total / count if count else 0
+
+
+def mirror_numpy(image, normals):
+    image, normals = image.numpy()[..., ::-1].copy(), normals.numpy()[..., ::-1].copy()
+    normals[:, 0] *= -1
+    return image, normals
+
+
+def angle_loop(output, target):
+    found = []
+    for one, other in zip(
+        output.permute(0, 2, 3, 1).reshape(-1, 3), target.permute(0, 2, 3, 1).reshape(-1, 3)
+    ):
+        if other.any():
+            cosine = float(one @ other / one.norm())
+            found.append(math.degrees(math.acos(max(-1, min(1, cosine)))))
+    return np.mean(found)
+
+
+def miou_loop(table):
+    found = []
+    for c in range(len(table)):
+        union = int(table[c].sum() + table[:, c].sum() - table[c, c])
+        if union > 0:
+            found.append(int(table[c, c]) / union)
+    return sum(found) / len(found)
+
+
+# --- 02 -----------------------------------------------------------------------------------------------------------------
+def until_loop(network, image, stage):
+    number = 0
+    while number <= stage:
+        image = network.stages[number](image)
+        number += 1
+    return image
+
+
+def plan_loop(channels, groups):
+    rows, done = [], 0
+    for group, size in enumerate(groups):
+        for index in range(size):
+            rows.append([channels[done], group, index, size])
+            done += 1
+    return rows
+
+
+def fields_loop(stages):
+    size, jump, sizes = 1, 1, []
+    for layers in stages:
+        for kernel, stride, dilation in layers:
+            size, jump = size + (kernel - 1) * dilation * jump, jump * stride
+        sizes.append(size)
+    return sizes
+
+
+def shared_loop(stages, heads, image):
+    for stage in stages:
+        image = stage(image)
+    outputs = {}
+    for task in heads:
+        outputs[task] = heads[task](image)
+    return outputs
+
+
+# --- 03 -----------------------------------------------------------------------------------------------------------------
+def one_size(source, target, plans):
+    return (
+        SIZE[plans[source.task][source.stage].group] == SIZE[plans[target.task][target.stage].group]
+    )
+
+
+def count_loop(groups, tasks, limit):
+    edges = 0
+    for reader in range(tasks):
+        for read in range(tasks):
+            for size in groups if reader != read else []:
+                edges += sum(min(index + 1, limit) for index in range(size))
+    return edges
+
+
+def partner(edge):
+    source, target = edge.source, edge.target
+    return Edge(Node(OTHER[source.task], source.stage), Node(OTHER[target.task], target.stage))
+
+
+# --- 04 -----------------------------------------------------------------------------------------------------------------
+def start_loop(channels, sources, own, others):
+    made = np.zeros((channels, channels + sum(sources)))
+    for i in range(channels):
+        made[i, i] = own
+        begin = channels
+        for width in sources:
+            if i < width:
+                made[i, begin + i] = others / len(sources)
+            begin += width
+    return made
+
+
+def fold_loop(weight, gates, channels):
+    weight, begin = weight.clone(), channels[0]
+    for gate, width in zip(gates, channels[1:]):
+        weight[:, begin : begin + width] *= gate
+        begin += width
+    return weight
+
+
+def cost_loop(height, width, channels, sources, opened):
+    inputs = channels
+    for size, is_open in zip(sources, opened):
+        if is_open:
+            inputs += size
+    return float(height * width * channels * inputs)
+
+
+# --- 05 -----------------------------------------------------------------------------------------------------------------
+def entropy_loop(alpha):
+    found = []
+    for a in alpha.tolist():
+        p = 1 / (1 + math.exp(-a))
+        found.append(-sum(q * math.log(q) for q in (p, 1 - p) if q > 0))
+    return found
+
+
+def entropy_torch(alpha):
+    p = torch.sigmoid(alpha)
+    return -p * F.logsigmoid(alpha) - (1 - p) * F.logsigmoid(-alpha)
+
+
+# --- 06 and 07 ----------------------------------------------------------------------------------------------------------
+def sorted_halves(count, generator):
+    order = torch.randperm(count, generator=generator).tolist()
+    return sorted(order[: count // 2]), sorted(order[count // 2 :])
+
+
+def update(alpha, task_loss, weight, optimizer):
+    (alpha.grad,) = torch.autograd.grad(task_loss(alpha) + weight * entropy(alpha), [alpha])
+    optimizer.step()
+    return alpha.grad
+
+
+def update_backward(alpha, task_loss, weight, optimizer):
+    optimizer.zero_grad()
+    (task_loss(alpha) + weight * entropy(alpha)).backward(inputs=[alpha])
+    optimizer.step()
+    return alpha.grad
+
+
+def forced_clone(gates, forced):
+    gates = gates.clone()
+    for index, is_open in forced.items():
+        gates[index] = float(is_open)
+    return gates
+
+
+def forced_stack(gates, forced):
+    kept = [torch.tensor(float(forced[i])) if i in forced else gate for i, gate in enumerate(gates)]
+    return torch.stack(kept)
+
+
+def statistics_numpy(batches):
+    means = [x.numpy().mean(0) for x in batches]
+    variances = [x.numpy().var(0, ddof=1) for x in batches]
+    return [np.mean(means, 0), np.mean(variances, 0)]
+
+
+def control(kept, generator):
+    chosen = set(torch.randperm(len(kept), generator=generator)[: sum(kept)].tolist())
+    return [i in chosen for i in range(len(kept))]
+
+
+def tip(alpha, pull, edges):
+    p = 1 / (1 + math.exp(-alpha))
+    return pull * edges / (alpha * p * (1 - p))
+
+
+def edge_cost(space, kept):
+    total = 0
+    for edge, keep in zip(space.edges, kept):
+        if keep:
+            total += space.stage(edge.source).channels * space.stage(edge.target).channels
+    return total
+
+
+# --- 08 and 09 ----------------------------------------------------------------------------------------------------------
+def place_loop(space):
+    places = {}
+    for lane, task in enumerate(space.tasks):
+        for node in space.nodes:
+            if node.task == task:
+                places[str(node)] = [node.stage + 0.55 * space.stage(node).group, -lane]
+    return places
+
+
+def bend(a, b, by):
+    (x0, y0), (x1, y1) = a, b
+    return (x0 + x1) / 2 - by * (y1 - y0), (y0 + y1) / 2 + by * (x1 - x0)
+
+
+def bend_numpy(a, b, by):
+    a, b = np.array(a), np.array(b)
+    return (a + b) / 2 + by * np.array([[0, -1], [1, 0]]) @ (b - a)
+
+
+def stability(kept):
+    q = kept.mean()
+    return 1 - kept.var(0, ddof=1).mean() / (q * (1 - q))
+
+
+def stability_loop(kept):
+    rows = kept.astype(float).tolist()
+    runs, q = len(rows), sum(map(sum, rows)) / sum(map(len, rows))
+    spread = []
+    for column in zip(*rows):
+        middle = sum(column) / runs
+        spread.append(sum((value - middle) ** 2 for value in column) / (runs - 1))
+    return 1 - sum(spread) / len(spread) / (q * (1 - q))
+
+
+def median_sorted(batches):
+    errors = []
+    for output, target in batches:
+        errors += [
+            abs(1 / (1 + math.exp(-o)) - t) for o, t in zip(output[:, 0].tolist(), target.tolist())
+        ]
+    return sorted(errors)[(len(errors) - 1) // 2]
+
+
+def kinds_loop(seg, furniture):
+    return [sum(int((picture == n).sum()) >= 20 for n in furniture) for picture in seg]
+
+
+ALL = {
+    "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
+    "01.depth_loss": [
+        lambda o, t: ((o - t).abs() * (t > 0)).sum() / (t > 0).sum().clamp(min=1),
+        lambda o, t: F.l1_loss(o[t > 0], t[t > 0]) if (t > 0).any() else (o * 0).sum(),
+        depth_loop,
+    ],
+    "01.mirror": [
+        lambda i, n: (i.flip(-1), n.flip(-1) * torch.tensor([-1.0, 1, 1]).view(3, 1, 1)),
+        lambda i, n: [i.flip(3), torch.cat([-n[:, :1], n[:, 1:]], 1).flip(3)],
+        mirror_numpy,
+    ],
+    "01.mean_angle": [
+        lambda o, t: (
+            (F.normalize(o, dim=1) * t).sum(1).clamp(-1, 1)[(t != 0).any(1)].acos().rad2deg().mean()
+        ),
+        angle_loop,
+    ],
+    "01.miou": [
+        lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal())).nanmean(),
+        miou_loop,
+    ],
+    "01.trivial": [
+        lambda d: d[d > 0].median(),
+        lambda d: np.median(d.numpy()[d.numpy() > 0]),
+        lambda d: sorted(x for x in d.flatten().tolist() if x)[5],
+    ],
+    "02.until": [until_loop, lambda n, x, s: torch.nn.Sequential(*n.stages[: s + 1])(x)],
+    "02.plan": [
+        plan_loop,
+        lambda c, g: np.array(plan_loop(c, g)),
+        lambda c, g: [(s.channels, s.group, s.index, s.size) for s in plan(c, g)],
+    ],
+    "02.field": [fields_loop, lambda s: np.array(fields_loop(s)), lambda s: tuple(fields_loop(s))],
+    "02.shared": [
+        shared_loop,
+        lambda s, h, x: (
+            (lambda y: {t: f(y) for t, f in h.items()})(torch.nn.Sequential(*s)(x))
+            if isinstance(s[0], torch.nn.Module)
+            else shared_loop(s, h, x)
+        ),
+    ],
+    "03.entering": [
+        lambda i, n: min(i + 1, n),
+        lambda i, n: len(range(max(0, i - n + 1), i + 1)),
+        lambda i, n: float(np.minimum(i + 1, n)),
+    ],
+    "03.resolution": [
+        one_size,
+        lambda s, t, p: min(p[s.task][s.stage].group, 3) == min(p[t.task][t.stage].group, 3),
+        lambda s, t, p: np.bool_(one_size(s, t, p)),
+    ],
+    "03.count": [
+        count_loop,
+        lambda g, t, n: t * (t - 1) * sum(np.minimum(np.arange(s) + 1, n).sum() for s in g),
+    ],
+    "03.renamed": [partner, lambda e: str(partner(e))],
+    "03.split": [
+        lambda e: (f"{e.source}/features", f"{e.target}/fused"),
+        lambda e: [str(e.source) + "/features", str(e.target) + "/fused"],
+    ],
+    "04.pixelwise": [
+        lambda m, w: torch.einsum("oc,bchw->bohw", w, m),
+        lambda m, w: F.conv2d(m, w[:, :, None, None]),
+        lambda m, w: np.einsum("oc,bchw->bohw", w.numpy(), m.numpy()),
+    ],
+    "04.start": [
+        start_loop,
+        lambda c, s, own, others: torch.cat(
+            [own * torch.eye(c), *(others / len(s) * torch.eye(c, k) for k in s)], 1
+        ),
+    ],
+    "04.fold": [
+        fold_loop,
+        lambda w, g, c: w * torch.tensor(np.repeat([1.0, *g.tolist()], c)),
+    ],
+    "04.cross_stitch": [
+        lambda m, a: torch.einsum("ts,s...->t...", a, m),
+        lambda m, a: [sum(a[t, s] * m[s] for s in range(3)) for t in range(3)],
+        lambda m, a: np.tensordot(a.numpy(), m.numpy(), 1),
+    ],
+    "04.cost": [
+        cost_loop,
+        lambda h, w, c, s, o: h * w * c * (c + sum(np.array(s)[np.array(o)])),
+    ],
+    "05.concrete": [
+        lambda a, t, u: torch.sigmoid((a + u.log() - (1 - u).log()) / t),
+        lambda a, t, u: 1 / (1 + torch.exp(-(a + torch.logit(u)) / t)),
+    ],
+    "05.temperature": [
+        lambda s, n: max((1 - s / n) ** 2, 0.05),
+        lambda s, n: np.clip((1 - s / n) ** 2, 0.05, None),
+        lambda s, n: torch.tensor([(1 - s / n) ** 2]).clamp(min=0.05),
+    ],
+    "05.entropy": [
+        entropy_torch,
+        entropy_loop,
+        lambda a: torch.special.entr(torch.stack([torch.sigmoid(a), torch.sigmoid(-a)])).sum(0),
+    ],
+    "05.force": [
+        lambda a: -a * torch.sigmoid(a) * torch.sigmoid(-a),
+        lambda a: [-x / (2 + math.exp(x) + math.exp(-x)) for x in a.tolist()],
+        lambda a: torch.autograd.grad(entropy_torch(b := a.requires_grad_()).sum(), b)[0],
+    ],
+    "05.tipping": [lambda g, w, e: g * e / w, lambda g, w, e: np.float64(g) / (w / e)],
+    "05.ramp": [
+        lambda s, n: 10 * max(0.0, (s / n - 0.3) / 0.7),
+        lambda s, n: np.interp(s / n, [0.3, 1], [0, 10]),
+        lambda s, n: 0 if 10 * s < 3 * n else (10 * s / n - 3) / 0.7,
+    ],
+    "06.halves": [
+        lambda n, g: torch.randperm(n, generator=g).chunk(2),
+        sorted_halves,
+        lambda n, g: [half.numpy() for half in torch.randperm(n, generator=g).split((n + 1) // 2)],
+    ],
+    "06.update": [update, update_backward],
+    "06.ramp": [
+        lambda s, n: 10 * max(0, (s / n - 0.3) / 0.7),
+        lambda s, n: np.interp(s / n, [0.3, 1], [0, 10]),
+    ],
+    "06.force": [forced_clone, forced_stack],
+    "06.tip": [
+        tip,
+        lambda a, pull, e: (
+            pull * e / (a * torch.sigmoid(torch.tensor(a)) * torch.sigmoid(torch.tensor(-a)))
+        ),
+    ],
+    "07.derive": [
+        lambda a: a > 0,
+        lambda a: [x > 0 for x in a.tolist()],
+        lambda a: tuple(bool(x) for x in a > 0),
+        lambda a: (a > 0).numpy(),
+    ],
+    "07.gap": [
+        lambda s, h, more: 100 * (s - h if more else h - s) / s,
+        lambda s, h, more: (1 if more else -1) * 100 * (1 - h / s),
+    ],
+    "07.statistics": [
+        lambda b: (
+            torch.stack([x.mean(0) for x in b]).mean(0),
+            torch.stack([x.var(0) for x in b]).mean(0),
+        ),
+        statistics_numpy,
+    ],
+    "07.random": [
+        control,
+        lambda kept, g: torch.tensor(kept)[torch.randperm(len(kept), generator=g)],
+        lambda kept, g: torch.rand(len(kept), generator=g).argsort().argsort().numpy() < sum(kept),
+    ],
+    "07.cost": [
+        edge_cost,
+        lambda s, kept: np.sum(
+            [
+                s.stage(e.source).channels * s.stage(e.target).channels * k
+                for e, k in zip(s.edges, kept)
+            ]
+        ),
+    ],
+    "08.place": [
+        place_loop,
+        lambda s: {
+            str(n): np.array([n.stage + 0.55 * s.stage(n).group, -s.tasks.index(n.task)])
+            for n in s.nodes
+        },
+    ],
+    "08.bend": [bend, bend_numpy, lambda *given: list(bend(*given))],
+    "08.stability": [stability, stability_loop],
+    "08.overlap": [lambda a, b, c: a * b / c, lambda a, b, c: np.float64(b) / c * a],
+    "09.constant": [
+        lambda t: t.mean().logit().view(1, 1),
+        lambda t: (t.mean() / (1 - t.mean())).log()[None, None],
+    ],
+    "09.median": [
+        lambda b: torch.cat([(o.sigmoid()[:, 0] - t).abs() for o, t in b]).median(),
+        median_sorted,
+    ],
+    "09.kinds": [counted, kinds_loop, lambda s, f: counted(s, f).numpy()],
+    "09.cut": [backbone, lambda n: backbone(n, lambda n: [*n[:2], n[2:4], n[4], n[5:7]])],
+    "09.pack": [
+        packed,
+        lambda p, c, m: {**packed(p, c, m), "seg": np.maximum(c + 1, 0).astype("u1")},
+    ],
+}
