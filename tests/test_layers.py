@@ -14,6 +14,7 @@ CORE = (
     "errors",
     "_torchvision",
     "files",
+    "yaml_files",
     "checkpoints",
     "space",
     "fusion",
