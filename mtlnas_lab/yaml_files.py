@@ -9,13 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .errors import ConfigError, RunError
 from .files import read
-
-if TYPE_CHECKING:
-    import yaml
 
 LIMIT = 2**17  # bytes of a file
 DEPTH = 64  # of lists and mappings in each other
@@ -81,7 +78,7 @@ class _Refused(Exception):
     """What is wrong with the file, to be said behind its name."""
 
 
-def _loader() -> type[yaml.SafeLoader]:
+def _loader() -> type:
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -104,7 +101,7 @@ def _loader() -> type[yaml.SafeLoader]:
     return Loader
 
 
-def _checked(node: yaml.Node, depth: int) -> Iterator[yaml.Node]:
+def _checked(node: Any, depth: int) -> Iterator[Any]:
     """Every value below a node, behind an alias as often as it occurs. Raises _Refused for one that is not plain."""
     kind = node.tag.removeprefix(TAG)
     if kind not in PLAIN:
@@ -126,7 +123,7 @@ def _checked(node: yaml.Node, depth: int) -> Iterator[yaml.Node]:
         yield from _checked(child, depth + 1)
 
 
-def _check_name(name: yaml.Node, names: set[str]) -> None:
+def _check_name(name: Any, names: set[str]) -> None:
     """A name is text, and occurs once; PyYAML would take the last one without a word."""
     if name.tag == f"{TAG}merge":
         return
@@ -140,7 +137,7 @@ def _check_name(name: yaml.Node, names: set[str]) -> None:
     names.add(name.value)
 
 
-def _check_scalar(node: yaml.Node, kind: str) -> None:
+def _check_scalar(node: Any, kind: str) -> None:
     import yaml
 
     place = _place(node.start_mark)
@@ -155,7 +152,7 @@ def _check_scalar(node: yaml.Node, kind: str) -> None:
         ) from None
 
 
-def _place(mark: yaml.Mark | None) -> str:
+def _place(mark: Any) -> str:
     return f" in line {mark.line + 1}" if mark else ""
 
 
