@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.parametrize import remove_parametrizations
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
@@ -144,8 +144,12 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
 def _with_plain_weights(network: nn.Module) -> nn.Module:
     """In place, for use: what weight_norm, spectral_norm and other parametrizations compute becomes the weight itself."""
     for module in list(network.modules()):
-        for name in list(getattr(module, "parametrizations", ())):
-            remove_parametrizations(module, name, leave_parametrized=True)
+        if is_parametrized(module):  # torch's own removal would reach what this is a copy of
+            values = {name: getattr(module, name).detach() for name in module.parametrizations}
+            module.__class__ = type_before_parametrizations(module)
+            del module.parametrizations
+            for name, value in values.items():
+                module.register_parameter(name, nn.Parameter(value))
         for hook in list(module._forward_pre_hooks.values()):
             if isinstance(hook, WeightNorm):
                 remove_weight_norm(module, hook.name)
