@@ -850,9 +850,10 @@ CAMPAIGNS = (
 
 
 def main() -> int:
+    from hostile_networks import networks
     from search_faults import searches  # real searches; it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, searches)
+    campaigns = (*CAMPAIGNS, searches, networks)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
