@@ -854,11 +854,12 @@ def main() -> int:
     from hostile_figures import figures
     from hostile_formats import formats
     from hostile_limits import limits
+    from hostile_networks import networks
     from hostile_requests import requests
     from hostile_shapes import shapes
     from search_faults import searches  # real searches; like the others, it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, commands, figures, formats, limits, requests, shapes, searches)
+    campaigns = (*CAMPAIGNS, commands, figures, formats, limits, networks, requests, shapes, searches)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

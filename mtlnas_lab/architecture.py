@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from .errors import SpaceError
 from .fusion import NDDR, FoldedNDDR
@@ -151,7 +155,24 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
     for name, operation in fusion.items():
         if isinstance(operation, NDDR):
             network.supernet.fusion[name] = FoldedNDDR(operation.eval())
-    return fold_batch_norm(network)
+    return fold_batch_norm(_with_plain_weights(network))
+
+
+def _with_plain_weights(network: nn.Module) -> nn.Module:
+    """In place, for use: what weight_norm, spectral_norm and other parametrizations compute becomes the weight itself."""
+    for module in list(network.modules()):
+        if is_parametrized(module):  # torch's own removal would reach what this is a copy of
+            values = {name: getattr(module, name).detach() for name in module.parametrizations}
+            module.__class__ = type_before_parametrizations(module)
+            del module.parametrizations
+            for name, value in values.items():
+                module.register_parameter(name, nn.Parameter(value))
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(module, hook.name)
+    return network
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -160,15 +181,23 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     for module in list(network.modules()):
         for name, after in _in_a_row(module):
             layer, norm = module.get_submodule(name), module.get_submodule(after)
-            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            if _as_torch_has_it(layer, nn.Conv2d) and _as_torch_has_it(norm, nn.BatchNorm2d):
                 module.set_submodule(name, fuse_conv_bn_eval(layer, norm))
                 module.set_submodule(after, nn.Identity())
     return network
 
 
+def _as_torch_has_it(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """A layer of this kind that computes nothing else: no forward of its own, no hooks, statistics that are kept."""
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    if not isinstance(layer, kind) or type(layer).forward is not kind.forward or hooks:
+        return False
+    return getattr(layer, "track_running_stats", True)
+
+
 def _in_a_row(module: nn.Module) -> list[tuple[str, str]]:
     """Pairs of submodules, the second of which reads what the first puts out, while nothing else does."""
-    if isinstance(module, nn.Sequential):
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         names = [name for name, _ in module.named_children()]
         return list(zip(names, names[1:]))
     if isinstance(module, fx.GraphModule):

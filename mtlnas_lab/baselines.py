@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .architecture import Architecture
-from .backbones import Backbone, step
+from .backbones import Backbone, step, untouched
 from .errors import ConfigError
 from .fusion import CrossStitch
 from .lab import Lab
@@ -88,7 +88,7 @@ class SharedTrunk(nn.Module):
         beside = ()
         for stage in self.stages:
             image, beside = step(stage, image, beside)
-        return {task: head(image, *beside) for task, head in self.heads.items()}
+        return {task: untouched(head, image, *beside) for task, head in self.heads.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.parameters())}

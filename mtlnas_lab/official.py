@@ -5,13 +5,15 @@ Facts about it: PAPERS.md 1 and 3 [C]. `net1` is segmentation, `net2` is normals
 
 from __future__ import annotations
 
-import ast
 import copy
+import math
 import re
+import reprlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,9 +30,14 @@ from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import SuperNet
 from .tasks import Normals, Segmentation
+from .weights import is_there, read_file, shown, state_dict, usable
+from .yaml_files import read_yaml
 
 NETS = {"net1": "segmentation", "net2": "normals"}
-LIMIT = 2 * 2**30
+LIMIT = 2 * 2**30  # bytes of a checkpoint
+MOST = 1_000_000_000  # of a setting
+WIDEST = 8192  # channels of a layer
+SECOND = re.compile(r"net[12]\.features\.")  # other names of what has one already
 
 
 def from_released(state: Mapping[str, Tensor], dropout: float = 0.5) -> Lab:
@@ -39,64 +46,90 @@ def from_released(state: Mapping[str, Tensor], dropout: float = 0.5) -> Lab:
     Widths and numbers of classes follow from the shapes; a `module.` prefix and the second names `net?.features.*` are
     accepted. Raises RunError for a state dict of something else.
     """
-    state = {name.removeprefix("module."): torch.as_tensor(value) for name, value in state.items()}
-    state = {
-        name: value for name, value in state.items() if not re.match(r"net[12]\.features\.", name)
-    }
     try:
-        backbones = {task: _backbone(state, net, dropout) for net, task in NETS.items()}
-        space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
-        crossed = "paths.net1_paths.0.a" in state
-        supernet = SuperNet(backbones, space, CrossStitch if crossed else NDDR)
-        wanted = {name: released_name(name, space) for name in supernet.state_dict()}
-        supernet.load_state_dict(
-            {
-                name: state[released].reshape(supernet.state_dict()[name].shape)
-                for name, released in wanted.items()
-            }
-        )
-        alphas = ArchitectureWeights(len(space))
-        matrices = {task: state[f"{net}_alphas"] for net, task in NETS.items()}
+        state = {name.removeprefix("module."): torch.as_tensor(x) for name, x in state.items()}
+        state = {name: x for name, x in state.items() if not SECOND.match(name)}
+        with torch.device("meta"):  # shapes are compared before anything is made
+            sketch = _supernet(state, dropout)
+        names = _found(sketch, state)
+        supernet = _supernet(state, dropout)
+        own = supernet.state_dict()
+        taken = {name: state[there].reshape(own[name].shape) for name, there in names.items()}
+        taken = {name: usable(x, own[name], names[name], "state dict") for name, x in taken.items()}
+        supernet.load_state_dict(taken)
+        space, alphas = supernet.space, ArchitectureWeights(len(supernet.space))
+        matrices = {task: _matrix(state, net, space) for net, task in NETS.items()}
         alphas.alpha.data = torch.stack(
             [matrices[e.target.task][e.target.stage, e.source.stage] for e in space.edges]
         )
-    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+    except RunError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
-            f"this is no state dict of the released two-task supernet ({str(error).splitlines()[0]}); it has net1.stages.*, "
-            "net1.head.*, paths.net1_paths.*, net1_alphas, and the same for net2"
+            f"this is no state dict of the released two-task supernet ({shown(str(error).splitlines()[0])}); it has "
+            "net1.stages.*, net1.head.*, paths.net1_paths.*, net1_alphas, and the same for net2"
         ) from None
     tasks = {
         "segmentation": Segmentation(
-            "segmentation", backbones["segmentation"].head[-1].out_channels
+            "segmentation", supernet.backbones["segmentation"].head[-1].out_channels
         ),
         "normals": Normals("normals", weight=20.0),
     }
     return Lab(tasks, supernet, alphas)
 
 
+def _supernet(state: Mapping[str, Tensor], dropout: float) -> SuperNet:
+    """A supernet of the sizes that these tensors say."""
+    backbones = {task: _backbone(state, net, dropout) for net, task in NETS.items()}
+    space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+    crossed = "paths.net1_paths.0.a" in state
+    return SuperNet(backbones, space, CrossStitch if crossed else NDDR)
+
+
+def _found(sketch: SuperNet, state: Mapping[str, Tensor]) -> dict[str, str]:
+    """{tensor of ours: its released name}. Raises ValueError where one is missing, of another shape, or mere repetition."""
+    names = {name: released_name(name, sketch.space) for name in sketch.state_dict()}
+    memory, needed = {}, 0
+    for name, there in names.items():
+        ours, theirs = sketch.state_dict()[name].shape, state[there].shape
+        if [side for side in theirs if side != 1] != [side for side in ours if side != 1]:
+            raise ValueError(f"{there} has the shape {tuple(theirs)}, not {tuple(ours)}")
+        storage = state[there].untyped_storage()
+        memory[storage.data_ptr()] = storage.nbytes()
+        needed += state[there].numel() * state[there].element_size()
+    if needed > sum(memory.values()):
+        raise ValueError("its tensors repeat each other's numbers")
+    return names
+
+
+def _matrix(state: Mapping[str, Tensor], net: str, space: SearchSpace) -> Tensor:
+    """α of the edges into one network: a row for each of its stages, a column for each stage of the other."""
+    name, sides = f"{net}_alphas", [len(stages) for stages in space.plans.values()]
+    if list(state[name].shape) != sides:
+        raise ValueError(f"{name} has the shape {tuple(state[name].shape)}, not {tuple(sides)}")
+    return usable(state[name], torch.zeros(()), name, "state dict")
+
+
 def _backbone(state: Mapping[str, Tensor], net: str, dropout: float):
-    convolutions = [
-        value
-        for name, value in sorted(
-            (
-                (n, v)
-                for n, v in state.items()
-                if re.match(rf"{net}\.stages\.\d+\..*weight$", n) and v.ndim == 4
-            ),
-            key=lambda item: int(item[0].split(".")[2]),
-        )
-    ]
-    head = {
-        int(name.split(".")[2]): value
-        for name, value in state.items()
-        if re.match(rf"{net}\.head\.\d+\.weight$", name)
-    }
-    return vgg16(
-        len(head[max(head)]),
-        widths=[len(w) for w in convolutions],
-        hidden=len(head[min(head)]),
-        dropout=dropout,
-    )
+    stages = _numbered(state, re.compile(rf"{net}\.stages\.(\d{{1,3}})\..*weight", re.A))
+    convolutions = [value for values in stages.values() for value in values if value.ndim == 4]
+    heads = _numbered(state, re.compile(rf"{net}\.head\.(\d{{1,3}})\.weight", re.A))
+    first, last = heads[min(heads)][0], heads[max(heads)][0]
+    widths = [value.shape[0] for value in convolutions]
+    if not all(1 <= width <= WIDEST for width in (*widths, first.shape[0], last.shape[0])):
+        raise ValueError(f"{net} has layers of 0, or of more than {WIDEST} channels")
+    if NETS[net] == "normals" and last.shape[0] != Normals.channels:
+        raise ValueError(f"the head of {net} has {last.shape[0]} channels, normals have 3")
+    return vgg16(last.shape[0], widths=widths, hidden=first.shape[0], dropout=dropout)
+
+
+def _numbered(state: Mapping[str, Tensor], form: re.Pattern) -> dict[int, list[Tensor]]:
+    """The tensors whose names have this form, by the number in it."""
+    found: dict[int, list[Tensor]] = {}
+    for name, value in state.items():
+        if match := form.fullmatch(name):
+            found.setdefault(int(match[1]), []).append(value)
+    return dict(sorted(found.items()))
 
 
 def released_name(name: str, space: SearchSpace) -> str:
@@ -146,27 +179,10 @@ BESIDE = [(_Section, "yacs.config.CfgNode")] + [
 def load_checkpoint(path: str | Path, dropout: float = 0.5) -> Lab:
     """A lab from a released `.pth` file. Read with weights_only=True: a file that wants to run code is refused (RunError)."""
     path = Path(path)
-    if not path.is_file():
-        raise RunError(f"there is no checkpoint {str(path)!r}")
-    if path.stat().st_size > LIMIT:
-        raise RunError(
-            f"{str(path)!r} has {path.stat().st_size:,} bytes; checkpoints of the released code stay below {LIMIT:,}"
-        )
-    try:
-        with torch.serialization.safe_globals(BESIDE):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that it will not read
-        raise RunError(
-            f"{str(path)!r} was refused: it is no file of plain tensors ({type(error).__name__}); nothing in it was run"
-        ) from None
-    for key in ("model_state_dict", "state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise RunError(
-            f"{str(path)!r} holds no state dict; a released checkpoint maps parameter names to tensors"
-        )
-    return from_released(content, dropout)
+    if not is_there(path):
+        raise RunError(f"there is no checkpoint {shown(path)!r}")
+    content = read_file(path, LIMIT, BESIDE)
+    return from_released(state_dict(content, path.name), dropout)
 
 
 def scores(lab: Lab, pack_path: str | Path | None, batch_size: int = 16) -> dict[str, dict]:
@@ -274,7 +290,7 @@ DEFAULTS = {  # of the released code, where they matter here
 
 def read_released(path: str | Path) -> ReleasedConfig:
     """Everything that a YAML file of the released code says. Raises ConfigError, with the key, for what it cannot mean."""
-    settings = _read_yaml(Path(path))
+    path, settings = shown(path), _settings(path)
     arch, model, train = settings["ARCH"], settings["MODEL"], settings["TRAIN"]
     for section, key, supported in (
         ("ARCH", "SEARCHSPACE", ("", "GeneralizedMTLNAS")),
@@ -288,7 +304,7 @@ def read_released(path: str | Path) -> ReleasedConfig:
     ):
         if settings[section][key] not in supported:
             raise ConfigError(
-                f"{path}: {section}.{key} = {settings[section][key]!r} is not supported here; "
+                f"{path}: {section}.{key} = {_told(settings[section][key])} is not supported here; "
                 f"supported: {', '.join(map(repr, supported))}"
             )
 
@@ -352,7 +368,7 @@ def read_config(path: str | Path) -> SearchConfig:
     asked = read_released(path)
     if asked.baseline not in (None, "all_edges"):
         raise ConfigError(
-            f"{path} asks for the baseline {asked.baseline}, which is no search; "
+            f"{shown(path)} asks for the baseline {asked.baseline}, which is no search; "
             "train it with `mtlnas-lab search --released-config`"
         )
     return (
@@ -376,56 +392,63 @@ def _baseline(arch: Mapping, model: Mapping) -> str | None:
     return "nddr_every_stage" if model["BACKBONE"] == "VGG16_13_Stage" else "nddr_group_ends"
 
 
-def _read_yaml(path: Path) -> dict:
-    import yaml
-
-    if not path.is_file():
-        raise ConfigError(f"there is no configuration file {str(path)!r}")
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML file: {str(error).splitlines()[0]}") from None
-    if not isinstance(given, Mapping):
-        raise ConfigError(
-            f"{path} holds no sections; a released configuration has ARCH, MODEL and TRAIN"
-        )
-    settings = copy.deepcopy(DEFAULTS) | {"SEED": given.get("SEED", 1)}
+def _settings(path: str | Path) -> dict:
+    """The sections of a file, checked against DEFAULTS, with those where it is silent."""
+    given, path = read_yaml(path, what="configuration file"), shown(path)
+    seed = given.get("SEED", 1)
+    settings = copy.deepcopy(DEFAULTS) | {"SEED": _alike(path, "SEED", seed, 1)}
     for section in DEFAULTS:
-        if not isinstance(given.get(section) or {}, Mapping):
+        own = given.get(section) or {}
+        if not isinstance(own, Mapping):
             raise ConfigError(
-                f"{path}: {section} = {given[section]!r} is no section; it holds settings, one a line"
+                f"{path}: {section} = {_told(own)} is no section; it holds settings, one a line"
             )
-        for key, value in (given.get(section) or {}).items():
+        for key, value in own.items():
             default = DEFAULTS[section].get(key)
-            if isinstance(default, tuple):
-                value = _tuple(path, f"{section}.{key}", value)
-            elif isinstance(default, float) and isinstance(value, str | int):
-                value = _number(path, f"{section}.{key}", value)
-            if default is not None and not isinstance(value, type(default)):
-                raise ConfigError(
-                    f"{path}: {section}.{key} = {value!r} should be of the kind of {default!r}"
-                )
-            settings[section][key] = value
+            if default is not None:
+                settings[section][key] = _alike(path, f"{section}.{key}", value, default)
     return settings
 
 
-def _tuple(path: Path, key: str, value) -> tuple[float, ...]:
+def _alike(path: str, key: str, value: Any, default: Any) -> Any:
+    """A value of a default's type, finite and not below 0. Raises ConfigError."""
+    if isinstance(default, tuple):
+        return _pair(path, key, value)
+    if isinstance(default, float):
+        return _number(path, key, value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{path}: {key} = {_told(value)} should be of the kind of {default!r}")
+    if type(value) is int and not 0 <= value < 2**63:
+        raise ConfigError(f"{path}: {key} = {value} should be from 0 to {2**63 - 1}")
+    return value
+
+
+def _pair(path: str, key: str, value: Any) -> tuple[float, ...]:
     """`(1.0, 0.0)` is a string to a YAML parser; `()` means random where it is a start."""
-    try:
-        parsed = tuple(
-            float(v) for v in (ast.literal_eval(value) if isinstance(value, str) else value)
-        )
-    except (ValueError, SyntaxError, TypeError):
+    parts = value
+    if isinstance(value, str):
+        inner = re.fullmatch(r"\s*(?:\(([^()\[\]]*)\)|\[([^()\[\]]*)\])\s*", value)
+        parts = inner and [part for part in (inner[1] or inner[2] or "").split(",") if part.strip()]
+    if not isinstance(parts, list | tuple):
         raise ConfigError(
-            f"{path}: {key} = {value!r} is no pair of numbers; write it as (1.0, 0.0)"
-        ) from None
-    if len(parsed) not in ((0, 2) if key == "MODEL.INIT" else (2,)):
-        raise ConfigError(f"{path}: {key} = {value!r} should hold two numbers")
-    return parsed
+            f"{path}: {key} = {_told(value)} is no pair of numbers; write it as (1.0, 0.0)"
+        )
+    if len(parts) not in ((0, 2) if key == "MODEL.INIT" else (2,)):
+        raise ConfigError(f"{path}: {key} = {_told(value)} should hold two numbers")
+    return tuple(_number(path, key, part, -MOST) for part in parts)
 
 
-def _number(path: Path, key: str, value) -> float:
+def _number(path: str, key: str, value: Any, least: int = 0) -> float:
+    """Also of text, for YAML takes 1e-2 for text."""
     try:
-        return float(value)
-    except ValueError:
-        raise ConfigError(f"{path}: {key} = {value!r} is no number") from None
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not least <= number <= MOST:
+        raise ConfigError(f"{path}: {key} = {_told(value)} is no number from {least:,} to {MOST:,}")
+    return number
+
+
+def _told(value: Any) -> str:
+    """A value of a file, short."""
+    return shown(reprlib.repr(value)) if not isinstance(value, str) else repr(shown(value))

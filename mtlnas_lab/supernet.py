@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import Backbone, step
+from .backbones import Backbone, step, untouched
 from .errors import SpaceError
 from .fusion import NDDR, Fusion
 from .space import Node, SearchSpace
@@ -90,9 +90,8 @@ class SuperNet(nn.Module):
             _resize(features[self.space.edges[i].source], own) if soft or gates[i] else None
             for i in into
         ]
-        return self.fusion[str(node)](
-            own, sources, gates[into[0] : into[-1] + 1] if soft and into else None
-        )
+        given = gates[into[0] : into[-1] + 1] if soft and into else None
+        return untouched(self.fusion[str(node)], own, sources, given)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """w by what it belongs to: `backbone`, `fusion`, and weight and bias of every head's last layer."""

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+import io
+import json
+import os
+import pickletools
+import struct
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -14,6 +21,16 @@ from torch import Tensor
 from ._torchvision import torchvision
 from .backbones import Backbone
 from .errors import RunError
+from .files import open_plain
+
+LIMIT = 4 * 2**30  # bytes of a file of weights
+TENSORS = 20_000  # in a file
+HEADER = 8 * 2**20  # bytes of what a file of safetensors says of its tensors
+PICKLE, OPERATIONS = (
+    16 * 2**20,
+    1_000_000,
+)  # of what a file of torch says: bytes, and steps to read it
+LISTED = 12  # names that a line lists
 
 FAMILIES = (
     "alexnet",
@@ -41,8 +58,8 @@ class Loaded:
     left_out: tuple[str, ...]
 
     def __str__(self) -> str:
-        rest = f"; left out: {', '.join(self.left_out)}" if self.left_out else ""
-        return f"{self.path.name}: {self.taken} tensors of {self.kind or 'the network it was cut from'}{rest}"
+        rest = f"; left out: {listed(self.left_out)}" if self.left_out else ""
+        return f"{shown(self.path.name)}: {self.taken} tensors of {self.kind or 'the network it was cut from'}{rest}"
 
 
 def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None) -> Loaded:
@@ -53,19 +70,22 @@ def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None
     width, or not the one of checksum `sha256`; then the backbone is as it was.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_there(path):
         raise RunError(
-            f"{path}: no such file. {_fitting(backbone)}; nothing is fetched: download one and pass its path"
+            f"{shown(path)}: no such file. {_fitting(backbone)}; nothing is fetched: download one and pass its path"
         )
+    check_file(path)
     checksum = digest(path)
     if sha256 not in (None, checksum):
         raise RunError(
-            f"{path} is not the file that this work began with: its sha256 is {checksum[:12]}…, it was "
+            f"{shown(path)} is not the file that this work began with: its sha256 is {checksum[:12]}…, it was "
             f"{sha256[:12]}…; put that one back"
         )
     found, own = _read(path), backbone.state_dict()
     if all(name in found and found[name].shape == value.shape for name, value in own.items()):
-        backbone.load_state_dict({name: found[name] for name in own})
+        backbone.load_state_dict(
+            {name: usable(found[name], value, name, path.name) for name, value in own.items()}
+        )
         return Loaded(
             path, checksum, backbone.kind, len(own), tuple(sorted(found.keys() - own.keys()))
         )
@@ -85,7 +105,7 @@ def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None
         if unlike and not missing and name in (backbone.kind, ""):
             there, theirs, ours = unlike[0]
             raise RunError(
-                f"{path.name} is {name or 'the network'} at other widths: {there} is {tuple(theirs)} there and "
+                f"{shown(path.name)} is {name or 'the network'} at other widths: {there} is {tuple(theirs)} there and "
                 f"{tuple(ours)} here; weights of full width need a backbone of full width (--preset vgg16)"
             )
         seems = (
@@ -94,11 +114,15 @@ def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None
             else "weights that this package saved, of other backbones"
             if any(key.startswith(("supernet.", "backbones.", "stages.")) for key in found)
             else (
-                f"no network of torchvision, its tensors are called {', '.join(sorted(found)[:3])}, …"
+                f"no network of torchvision, its tensors are called {listed(sorted(found)[:3])}, …"
             )
         )
-        raise RunError(f"{path.name} does not fit: it seems to be {seems}. {_fitting(backbone)}")
-    taken = {name: found[there].to(own[name].dtype) for name, there in needed.items()}
+        raise RunError(
+            f"{shown(path.name)} does not fit: it seems to be {seems}. {_fitting(backbone)}"
+        )
+    taken = {
+        name: usable(found[there], own[name], there, path.name) for name, there in needed.items()
+    }
     folded = _fold_biases(taken, needed, found)
     backbone.load_state_dict(taken, strict=False)
     left = found.keys() - set(backbone.names.values()) - folded
@@ -112,37 +136,176 @@ def digest(path: str | Path) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Tensors by name; a dict around them and the prefix of a wrapper are taken off."""
+    state = state_dict(read_file(path), path.name)
+    for prefix in ("module.", "backbone."):
+        if any(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+# --- any file of tensors ----------------------------------------------------------------------------------------------
+def shown(text: object, length: int = 120) -> str:
+    """A name that somebody else gave, short and without what a terminal would obey."""
+    text = str(text)
+    return repr(text if len(text) <= length else f"{text[:length]}…")[1:-1]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names."""
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(shown(name) for name in names[:LISTED]) + more
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has this name."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        return False
+
+
+def check_file(path: Path, limit: int = LIMIT) -> None:
+    """Raises RunError for what is not a regular file (a link to one is fine), or is larger than the limit."""
+    try:
+        with os.fdopen(open_plain(os.path.realpath(path)), "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise RunError(f"{shown(path)} cannot be read: {error.strerror}") from None
+    if size > limit:
+        raise RunError(f"{shown(path)} has {size:,} bytes; files of weights stay below {limit:,}")
+
+
+def read_file(path: Path, limit: int = LIMIT, beside: Sequence = ()) -> Any:
+    """What a file of torch.save or of safetensors holds, read without running code in it.
+
+    beside: stand-ins for what lies beside the tensors, as `torch.serialization.safe_globals` takes them. Raises RunError,
+    before anything is made of it, for a file that is larger or holds more than the limits above.
+    """
+    check_file(path, limit)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            _check_header(path)
+            return load_file(path)
+        _check_pickles(path)
+        with torch.serialization.safe_globals(list(beside)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except RunError as error:
+        raise RunError(f"{shown(path.name)} was refused: {error}") from None
     except Exception as error:  # readers raise many kinds for what is no such file
         raise RunError(
-            f"{path.name} is no file of weights that can be read without running code in it "
-            f"({type(error).__name__}); give a state dict, as torch.save(net.state_dict()) or safetensors "
-            "write it"
+            f"{shown(path.name)} was refused: it is not a file of tensors that can be read without running code in it "
+            f"({type(error).__name__}), and nothing in it was run; give a state dict, as torch.save(net.state_dict()) "
+            "or safetensors write it"
         ) from None
-    for around in ("state_dict", "model_state_dict", "model"):
-        state = (
-            state[around]
-            if isinstance(state, Mapping) and isinstance(state.get(around), Mapping)
-            else state
-        )
-    if (
-        not isinstance(state, Mapping)
-        or not state
-        or not all(isinstance(value, Tensor) for value in state.values())
-    ):
+
+
+def _check_header(path: Path) -> None:
+    """How long the header of a file of safetensors is, and how many tensors it names."""
+    with open(path, "rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > HEADER:
+            raise RunError(f"its header has {length:,} bytes; at most {HEADER:,} are read")
+        header = stream.read(length)
+    if header.count(b"data_offsets") > TENSORS or len(json.loads(header)) > TENSORS + 1:
+        raise RunError(f"it names more than {TENSORS:,} tensors")
+
+
+def _check_pickles(path: Path) -> None:
+    """How much the pickles of a file of torch.save make: of the newer form, a zip file, and of the older one."""
+    with open(path, "rb") as stream:
+        if stream.read(4) != b"PK\3\4":
+            stream.seek(0)
+            _count(
+                stream.read(PICKLE), 5
+            )  # magic number, version, system, content, keys of tensors
+            return
+        _check_directory(stream)
+        with zipfile.ZipFile(stream) as archive:
+            parts = archive.infolist()
+            if len(parts) > TENSORS + 100:
+                raise RunError(f"it holds more than {TENSORS:,} tensors")
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise RunError("its parts are compressed, which torch.save does not do")
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise RunError("its parts are larger than the file")
+            for part in parts:
+                if part.filename.endswith(".pkl"):
+                    if part.file_size > PICKLE:
+                        raise RunError(
+                            f"it says {part.file_size:,} bytes of its tensors; at most {PICKLE:,} are read"
+                        )
+                    _count(archive.read(part), 1)
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    """How long the table of contents of a zip file is, before it is read."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 70_000))
+    end = stream.read()
+    last, large = end.rfind(b"PK\5\6"), end.rfind(b"PK\6\6")
+    size = struct.unpack_from("<I", end, last + 12)[0] if last >= 0 else 0
+    if large >= 0:
+        size = struct.unpack_from("<Q", end, large + 40)[0]
+    if size > PICKLE:
+        raise RunError(f"its table of contents has {size:,} bytes; at most {PICKLE:,} are read")
+
+
+def _count(data: bytes, pickles: int) -> None:
+    """Steps that it takes to read some pickles in a row."""
+    stream, steps = io.BytesIO(data), 0
+    for _ in range(pickles):
+        for _ in pickletools.genops(stream):
+            steps += 1
+            if steps > OPERATIONS:
+                raise RunError(f"it takes more than {OPERATIONS:,} steps to read")
+
+
+def state_dict(content: Any, name: str) -> dict[str, Tensor]:
+    """The tensors by name in what a file held, out of a dict around them. Raises RunError where there are none."""
+    for around in ("model_state_dict", "state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(around), Mapping):
+            content = content[around]
+    if not isinstance(content, Mapping) or not content:
         raise RunError(
-            f"{path.name} holds no state dict, {{name: tensor}}; save one with torch.save(net.state_dict())"
+            f"{shown(name)} holds no state dict, {{name: tensor}}; save one with torch.save(net.state_dict())"
         )
-    for prefix in ("module.", "backbone."):
-        if any(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return dict(state)
+    if len(content) > TENSORS:
+        raise RunError(
+            f"{shown(name)} holds {len(content):,} tensors; at most {TENSORS:,} are read"
+        )
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise RunError(
+                f"{shown(name)} holds no state dict, {{name: tensor}}: under {shown(key, 40)} it has a value of "
+                f"type {type(value).__name__}; save one with torch.save(net.state_dict())"
+            )
+        if value.layout is not torch.strided or value.is_meta or value.is_quantized:
+            raise RunError(
+                f"{shown(name)}: {shown(key)} is sparse, quantized or without values; save plain tensors"
+            )
+    return {key: value.detach() for key, value in content.items()}
+
+
+def usable(value: Tensor, own: Tensor, tensor: str, name: str) -> Tensor:
+    """A tensor of a file in the type of our own. Raises RunError for numbers that are of another kind, or not finite."""
+    kind = "floating-point" if own.is_floating_point() else "whole"
+    of_kind = value.is_floating_point() == own.is_floating_point()
+    if not of_kind or value.is_complex() or value.dtype is torch.bool:
+        raise RunError(
+            f"{shown(name)}: {shown(tensor)} holds numbers of type {str(value.dtype).removeprefix('torch.')}; "
+            f"{kind} numbers belong there"
+        )
+    value = value.to(own.dtype)
+    if own.is_floating_point() and not value.isfinite().all():
+        raise RunError(
+            f"{shown(name)}: {shown(tensor)} holds NaN or infinity: was its training lost, or the file damaged?"
+        )
+    if tensor.endswith("running_var") and (value < 0).any():
+        raise RunError(
+            f"{shown(name)}: {shown(tensor)} holds a variance below 0; the file is damaged"
+        )
+    return value
 
 
 def _fold_biases(

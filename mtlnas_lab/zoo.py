@@ -26,6 +26,25 @@ from .backbones import Backbone, Dropout, head, step
 from .errors import ConfigError
 from .space import plan
 
+IN_PLACE = [  # what Python makes of +=, -=, …
+    getattr(operator, f"i{name}")
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "matmul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
+]
+
 
 # --- residual networks ------------------------------------------------------------------------------------------------
 def resnet18(
@@ -259,7 +278,6 @@ def _traced(module: nn.Module, cuts: Sequence[str]):
     torchvision()
     from torchvision.models import feature_extraction as extraction
 
-    by_hand = "cut it by hand: Backbone(stages, plan(channels, groups), head)"
     name, training = type(module).__name__, module.training
     try:
         names, in_use = extraction.get_graph_node_names(module, suppress_diff_warning=True)
@@ -275,15 +293,22 @@ def _traced(module: nn.Module, cuts: Sequence[str]):
         traced = names == in_use and extraction.create_feature_extractor(
             module, list(cuts), suppress_diff_warning=True
         )
-    except (torch.fx.proxy.TraceError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise ConfigError(
-            f"torch.fx cannot trace {name} ({str(error).splitlines()[0]}); {by_hand}"
-        ) from None
+        lost = _lost(extraction.NodePathTracer().trace(module), module)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the module's own code raises when it is traced
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"torch.fx cannot trace {name} ({reason}); {_by_hand(module)}") from None
     finally:
         module.train(training)
     if not traced or str(traced.train().graph) != str(traced.eval().graph):
         raise ConfigError(
-            f"{name} takes other paths in training than in use, by its Python code; {by_hand}"
+            f"{name} takes other paths in training than in use, by its Python code; {_by_hand(module)}"
+        )
+    if lost:
+        raise ConfigError(
+            f"{name} changes a map in place by {lost} and then reads the map under its old name, which torch.fx "
+            f"does not follow; write y = …, and read y; or {_by_hand(module)}"
         )
     module.train(training)
     found = next(node for node in traced.graph.nodes if node.op == "output").args[0]
@@ -293,6 +318,34 @@ def _traced(module: nn.Module, cuts: Sequence[str]):
             f"the cuts {', '.join(cuts)} are not in the order of computation, or one occurs twice"
         )
     return traced.graph, nodes
+
+
+def _lost(graph: torch.fx.Graph, module: nn.Module) -> str:
+    """An operation in place whose result nobody reads: tracing leaves it out as if it did nothing. "" where there is none."""
+    for node in graph.nodes:
+        if node.op == "call_module":
+            in_place = getattr(module.get_submodule(node.target), "inplace", False)
+        elif node.op in ("call_method", "call_function"):
+            name = getattr(node.target, "__name__", str(node.target))
+            named = name.endswith("_") and not name.endswith("__")
+            in_place = named or node.kwargs.get("inplace") or node.target in IN_PLACE
+        else:
+            in_place = False
+        if in_place and not node.users:
+            return node.name
+    return ""
+
+
+def _by_hand(module: nn.Module) -> str:
+    """What to do with a network that cannot be cut by itself."""
+    names = [name for name, _ in module.named_children()]
+    if any("aux" in name.lower() for name in names):
+        return "make it without its auxiliary heads, in torchvision aux_logits=False, and cut that"
+    return (
+        f"cut it by hand: stages are modules that take a map (B, C, h, w) and give one, made of its parts "
+        f"({', '.join(names[:4])}), with maps of (B, h, w, C), as in Swin, permuted on both sides; then "
+        "Backbone(stages, plan(channels, groups), head)"
+    )
 
 
 def _part(module: nn.Module, order: list, cuts: list) -> torch.fx.GraphModule:
@@ -319,27 +372,9 @@ def _part(module: nn.Module, order: list, cuts: list) -> torch.fx.GraphModule:
     }
     for node in order[start : stop + 1]:
         there[node] = graph.node_copy(node, there.__getitem__)
-    for node in there[order[start - 1]].users:
-        _keep_input(node, module)
     out = there[cuts[-1]]
     graph.output((out, *(there[node] for node in goes)) if goes else out)
     return torch.fx.GraphModule(module, graph)
-
-
-def _keep_input(node: torch.fx.Node, module: nn.Module) -> None:
-    """No operation may change the map at a border in place: edges still read it."""
-    if node.op == "call_module" and hasattr(module.get_submodule(node.target), "inplace"):
-        module.get_submodule(node.target).inplace = False
-    elif node.op == "call_function" and node.kwargs.get("inplace"):
-        node.update_kwarg("inplace", False)
-    elif (
-        node.op == "call_function"
-        and node.target in vars(operator).values()
-        and node.target.__name__[0] == "i"
-    ):
-        node.target = getattr(operator, node.target.__name__[1:], node.target)
-    elif node.op == "call_method" and node.target.endswith("_") and not node.target.endswith("__"):
-        node.target = node.target[:-1]
 
 
 @torch.no_grad()
@@ -351,7 +386,14 @@ def _measured(
     x, beside, maps = torch.randn(2, 3, size, size, generator=generator), (), []
     stages.eval()
     for cut, stage in zip(cuts, stages):
-        x, beside = step(stage, x, beside)
+        try:
+            x, beside = step(stage, x, beside)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"the stage that ends behind {cut} cannot take images of {size} × {size} pixels ({reason}); "
+                "give a size that the network takes, as in size=224"
+            ) from None
         if not isinstance(x, Tensor) or x.ndim != 4:
             found = getattr(x, "shape", type(x).__name__)
             raise ConfigError(
