@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import threading
 import uuid
@@ -15,7 +16,7 @@ from ..errors import ConfigError
 from ..events import EventLog
 from .driver import Pulse
 from .frame import settings, short_knobs, space_of
-from .kernel import _cell, _hear_always, _interruptible, live
+from .kernel import _cell, _hear_always, _interruptible, hear_all, live
 from .page import Page
 from .sources import Driven, source_of
 from .view import HERE, StudioView, link, page_script
@@ -75,10 +76,12 @@ class SearchStudio:
                 grid_gap="12px",
             ),
         )
+        self._between_cells = None  # the loop of the thread that runs cells, where there is one
         self._others: list[SearchStudio] = []  # that are shown beside this one
         self._above: SearchStudio | None = None  # of a branch: the studio it is shown in
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
+        hear_all(self.box)
         self.source.poll()
         while (
             self.source.reading and not live()
@@ -217,7 +220,11 @@ class SearchStudio:
             if alive:
                 return self._pause
             self._pulse = None
-        self._leave_picture()
+        if self._between_cells is None:
+            self._leave_picture()
+        else:
+            with contextlib.suppress(RuntimeError):  # the kernel ends
+                self._between_cells.call_soon_threadsafe(self._leave_picture)
         return 0
 
     def _leave(self) -> None:
@@ -312,8 +319,7 @@ class SearchStudio:
         self._handle = display(
             self._bundle(None if here else self.picture()), raw=True, display_id=number
         )
-        if here:
-            _interruptible()
+        self._between_cells = _interruptible() if here else None
         for one in (self, *self._others):
             if here:
                 one._watch()  # and leaves a picture when nothing moves any more
@@ -324,7 +330,11 @@ class SearchStudio:
         self.show()
 
     def _leave_picture(self) -> None:
-        """The saved notebook keeps one picture beside the widget."""
+        """The saved notebook keeps one picture beside the widget.
+
+        Between two cells where that can be: matplotlib's settings, which a picture needs its own of, are those of the whole
+        process, so that a cell which draws meanwhile would get them too.
+        """
         if self._handle is None or not self.log.steps or self._drawn == self.page.size:
             return
         try:
