@@ -1,7 +1,7 @@
 // The panels on the canvas. Each has a `back`, which is painted anew only where words, scales or colours change, and a
 // `front`, painted with every frame over a copy of the backs. Both take the context, the state S and a box. Names are text only.
 import {axes, brief, legend, line, say, scales, title, trace, values} from "./pen.js";
-import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, pull, ramp, same, short, smooth} from "./plan.js";
+import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, opens, pull, ramp, same, short, smooth} from "./plan.js";
 
 function cursor(g, S, box, X) {
   if (S.at >= 0) line(g, [[X(S.frame.step[S.row]), box.y], [X(S.frame.step[S.row]), box.y + box.h]], S.ink, 1);
@@ -78,7 +78,7 @@ const gates = {
       g.fillStyle = ramp(0.2 + 0.6 * k / bins, S.dark);
       g.fillRect(x, Y((k + 1) / bins) + 0.5, Math.max((side - 2) * count / most, count ? 1.5 : 0), box.h / bins - 1);
     });
-    values(g, S, box, "Gates σ(α)", `${opens(now)} of ${f.E} open`);
+    values(g, S, box, "Gates σ(α)", `${opens(used(S))} of ${f.E} open`);
   }};
 
 const losses = {
@@ -167,7 +167,6 @@ const gap = {
 
 // The gates as they are used: of forced edges as they are forced.
 const used = S => S.stage.edges.map((_, e) => S.forced[e] !== undefined ? +S.forced[e] : S.frame ? S.frame.p(S.row, e) : 0.5);
-const opens = ps => ps.filter(p => p > 0.5).length;
 
 const graph = {
   back(g, S, box) {

@@ -187,7 +187,7 @@ function render({model, el}) {
     }
     if (status.mode !== "running" || !(Date.now() - S.described < 1000)) {       // nobody hears ten a second
       S.described = Date.now();
-      put(canvas, "ariaLabel", describe(S.stage, f, S.row, status.mode || "", S.marks));
+      put(canvas, "ariaLabel", describe(S.stage, f, S.row, status.mode || "", S.marks, S.forced));
       if (f) put(scrub, "ariaValueText", stepText.textContent);
     }
     hands.hidden = !can.has("turn") || S.lit < 0 || S.lit !== S.pinned;
