@@ -286,6 +286,51 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
+SLOWLY = """import time
+import matplotlib.pyplot as plt
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+for number, ax in enumerate(axes):
+    time.sleep(0.5)
+    plot_gates(run, ax=ax, style="web-light", title=f"part {number}")
+    time.sleep(0.5)
+plt.show()
+"""
+RECORDED = f"""%matplotlib inline
+from mtlnas_lab import Run
+from mtlnas_lab.viz import plot_gates
+from mtlnas_lab.widgets import ReplayScrubber, SearchStudio
+run = Run.open({str(ROOT / "data_samples" / "runs" / "entropy")!r})
+"""
+
+
+@pytest.mark.parametrize(
+    "panel, play",
+    [("ReplayScrubber(run)", "Play"), ("studio = SearchStudio(run.log)\nstudio", "Replay")],
+    ids=["the replay of notebook 00", "the studio of notebook 06"],
+)
+def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, panel, play):
+    """Each message of the replay made matplotlib send off the figure that the cell had half drawn."""
+    nb = notebook(RECORDED + panel, "")
+    nb.run_all(until=".mtl-studio")
+    picture = nb.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea img")
+
+    def drawn():
+        nb.cell(SLOWLY)
+        expect(picture).to_have_count(1)
+        return picture.get_attribute("src")
+
+    quiet = drawn()
+    moved = "() => document.querySelector('.mtl-time output').textContent"
+    for _ in range(3):
+        nb.page.locator(".mtl-time select").select_option(index=0)  # as slowly as can be
+        nb.button(play).click()
+        expect(nb.button("Halt")).to_be_visible()
+        before = nb.page.evaluate(moved)
+        assert drawn() == quiet
+        assert nb.page.evaluate(moved) != before, "nothing moved meanwhile"
+        nb.button("Halt").click() if nb.button("Halt").is_visible() else None
+
+
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
     writer = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "widget_fakes.py"), str(tmp_path / "run")]

@@ -19,6 +19,7 @@ from .frame import settings, short_knobs, space_of
 from .kernel import _cell, _hear_always, _interruptible, hear_all, live
 from .page import Page
 from .sources import Driven, source_of
+from .still import SHOW, signed
 from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
@@ -305,8 +306,10 @@ class SearchStudio:
         caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}" + (
             f": {found}" if found else ""
         )
-        data = {**self.box._repr_mimebundle_(), "text/plain": caption}
-        return data | ({"image/png": base64.b64encode(picture).decode()} if picture else {})
+        data = {**self.box._repr_mimebundle_(), "text/plain": f"{caption}. {SHOW}"}
+        if picture:
+            data["image/png"] = base64.b64encode(signed(picture, SHOW)).decode()
+        return data
 
     def show(self) -> None:
         """Shows it (again), below the cell that is running; a page that was reloaded is attached anew."""
