@@ -286,6 +286,60 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
+WIDTHS = (1600, 1400, 1100, 900)  # of the window
+LAID = """() => {
+  const root = document.querySelector('.mtl-studio'), top = root.getBoundingClientRect().top;
+  const words = [...root.querySelectorAll('.mtl-top button, .mtl-head span, .mtl-knobs span')].filter(one => one.offsetParent);
+  return {canvas: Math.round(root.querySelector('.mtl-canvas').getBoundingClientRect().top - top),
+    cut: words.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)};
+}"""
+
+
+def test_the_panel_stands_still_and_nothing_is_cut_at_any_width(notebook):
+    """A button that came with Start had moved the others to a second line, and all below them down."""
+    nb = notebook(
+        SEARCH
+        + "studio = SearchStudio(lambda: FakeSearch(steps=100000, pause=0.01, evaluate_every=50), "
+        "title='Rooms: segmentation + normals')\nstudio",
+        "",
+    )
+    nb.run_all()
+
+    def laid(state):
+        found = {}
+        for width in WIDTHS:
+            nb.page.set_viewport_size({"width": width, "height": 900})
+            nb.page.wait_for_timeout(400)
+            found[width] = nb.page.evaluate(LAID)
+            assert found[width]["cut"] == [], (state, width)
+        return {width: one["canvas"] for width, one in found.items()}
+
+    for theme in ("Light", "Dark"):
+        ready = laid("ready")
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Start").click()
+        nb.wait_step(60)
+        edge = "segmentation:10 -> normals:10"
+        nb.cell(f"studio.turn(force={{{edge!r}: False}}); None")
+        assert laid("running") == ready
+        for width in (1400, 1100):
+            nb.page.set_viewport_size({"width": width, "height": 900})
+            nb.shot(f"studio-{width}-{theme.lower()}")
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Pause").click()
+        expect(nb.mode()).to_have_text("paused")
+        assert laid("paused") == ready
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Stop and keep").click()
+        expect(nb.mode()).to_have_text("stopped")
+        assert laid("stopped") == ready
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Reset").click()
+        nb.menu("Settings", "Theme", "JupyterLab Dark")
+        expect(nb.page.locator(".mtl-studio[data-dark]")).to_be_attached()
+    nb.menu("Settings", "Theme", "JupyterLab Light")
+
+
 SLOWLY = """import time
 import matplotlib.pyplot as plt
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")

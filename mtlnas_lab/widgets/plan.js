@@ -202,7 +202,7 @@ export function panels(width, tasks) {
   const row = (names, y, w) => names.forEach((name, i) => {
     place[name] = {x: left + i * (w + gap + 8), y, w, h: low + (name === "gap" ? axis : 0), legend: legend[name] || axis + 14};
   });
-  if (width < 720) {
+  if (width < 860) {                                 // four side by side would have no room for their words
     const w = width - left - right;
     let y = top;
     place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes, legend: legend.graph};
