@@ -286,6 +286,105 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
+WIDTHS = (1600, 1400, 1100, 900)  # of the window
+LAID = """() => {
+  const root = document.querySelector('.mtl-studio'), top = root.getBoundingClientRect().top;
+  const words = [...root.querySelectorAll('.mtl-top button, .mtl-head span, .mtl-knobs span')].filter(one => one.offsetParent);
+  return {canvas: Math.round(root.querySelector('.mtl-canvas').getBoundingClientRect().top - top),
+    cut: words.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)};
+}"""
+
+
+def test_the_panel_stands_still_and_nothing_is_cut_at_any_width(notebook):
+    """A button that came with Start had moved the others to a second line, and all below them down."""
+    nb = notebook(
+        SEARCH
+        + "studio = SearchStudio(lambda: FakeSearch(steps=100000, pause=0.01, evaluate_every=50), "
+        "title='Rooms: segmentation + normals')\nstudio",
+        "",
+    )
+    nb.run_all()
+
+    def laid(state):
+        found = {}
+        for width in WIDTHS:
+            nb.page.set_viewport_size({"width": width, "height": 900})
+            nb.page.wait_for_timeout(400)
+            found[width] = nb.page.evaluate(LAID)
+            assert found[width]["cut"] == [], (state, width)
+        return {width: one["canvas"] for width, one in found.items()}
+
+    for theme in ("Light", "Dark"):
+        ready = laid("ready")
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Start").click()
+        nb.wait_step(60)
+        edge = "segmentation:10 -> normals:10"
+        nb.cell(f"studio.turn(force={{{edge!r}: False}}); None")
+        assert laid("running") == ready
+        for width in (1400, 1100):
+            nb.page.set_viewport_size({"width": width, "height": 900})
+            nb.shot(f"studio-{width}-{theme.lower()}")
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Pause").click()
+        expect(nb.mode()).to_have_text("paused")
+        assert laid("paused") == ready
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Stop and keep").click()
+        expect(nb.mode()).to_have_text("stopped")
+        assert laid("stopped") == ready
+        nb.page.set_viewport_size({"width": 1340, "height": 900})
+        nb.button("Reset").click()
+        nb.menu("Settings", "Theme", "JupyterLab Dark")
+        expect(nb.page.locator(".mtl-studio[data-dark]")).to_be_attached()
+    nb.menu("Settings", "Theme", "JupyterLab Light")
+
+
+SLOWLY = """import time
+import matplotlib.pyplot as plt
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+for number, ax in enumerate(axes):
+    time.sleep(0.5)
+    plot_gates(run, ax=ax, style="web-light", title=f"part {number}")
+    time.sleep(0.5)
+plt.show()
+"""
+RECORDED = f"""%matplotlib inline
+from mtlnas_lab import Run
+from mtlnas_lab.viz import plot_gates
+from mtlnas_lab.widgets import ReplayScrubber, SearchStudio
+run = Run.open({str(ROOT / "data_samples" / "runs" / "entropy")!r})
+"""
+
+
+@pytest.mark.parametrize(
+    "panel, play",
+    [("ReplayScrubber(run)", "Play"), ("studio = SearchStudio(run.log)\nstudio", "Replay")],
+    ids=["the replay of notebook 00", "the studio of notebook 06"],
+)
+def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, panel, play):
+    """Each message of the replay made matplotlib send off the figure that the cell had half drawn."""
+    nb = notebook(RECORDED + panel, "")
+    nb.run_all(until=".mtl-studio")
+    picture = nb.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea img")
+
+    def drawn():
+        nb.cell(SLOWLY)
+        expect(picture).to_have_count(1)
+        return picture.get_attribute("src")
+
+    quiet = drawn()
+    moved = "() => document.querySelector('.mtl-time output').textContent"
+    for _ in range(3):
+        nb.page.locator(".mtl-time select").select_option(index=0)  # as slowly as can be
+        nb.button(play).click()
+        expect(nb.button("Halt")).to_be_visible()
+        before = nb.page.evaluate(moved)
+        assert drawn() == quiet
+        assert nb.page.evaluate(moved) != before, "nothing moved meanwhile"
+        nb.button("Halt").click() if nb.button("Halt").is_visible() else None
+
+
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):
     writer = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "widget_fakes.py"), str(tmp_path / "run")]

@@ -34,6 +34,7 @@ from mtlnas_lab.widgets import (
     SpaceExplorer,
     explorers,
 )
+from mtlnas_lab.widgets.still import BACK
 
 SPACE = viz_fakes.space()
 LOG = viz_fakes.log(SPACE, steps=40)
@@ -86,7 +87,8 @@ def test_where_no_widget_can_live_a_picture_stands_for_it(make, monkeypatch):
         and len(data["image/png"]) < 200_000
     )
     assert (
-        "application/vnd.jupyter.widget-view+json" in data and data["text/plain"] == one.caption()
+        "application/vnd.jupyter.widget-view+json" in data
+        and data["text/plain"] == f"{one.caption()}. {BACK}"
     )
     monkeypatch.setenv("MTLNAS_LAB_LIVE", "1")
     assert "image/png" not in one._repr_mimebundle_()[0]

@@ -13,8 +13,11 @@ import pytest
 import viz_fakes
 from widget_fakes import FakeSearch
 
-from mtlnas_lab.events import EventLog, Step, Turned
+from mtlnas_lab.events import EventLog, Started, Step, Turned
+from mtlnas_lab.space import SearchSpace
+from mtlnas_lab.space import plan as space_plan
 from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
+from mtlnas_lab.widgets import ReplayScrubber, SearchStudio
 from mtlnas_lab.widgets.frame import (
     COLUMNS,
     LIVE,
@@ -123,6 +126,49 @@ def parted():
         yield [text(frame(EventLog(events[: some + 1]))), text(tail(log, some)), text(frame(log))]
 
 
+ALPHAS = [
+    [0.0] * 8,
+    [0.0, -0.0, 1e-9, -1e-9, 1e-3, -1e-3, 1e-30, -1e-30],
+    [1e-5, -1e-5, 3e-5, -3e-5, 6e-5, -6e-5, 1e-4, -1e-4],
+    [700.0, -700.0, 40.0, -40.0, 12.0, -12.0, 0.7, -0.7],
+]
+
+
+def logs_of(alpha):
+    """A log of one step with these α, and one of two."""
+    plans = dict.fromkeys(("a", "b"), space_plan([8] * len(alpha), [len(alpha)]))
+    space = SearchSpace.build(plans)
+    space = space.only([i < len(alpha) for i in range(len(space))])
+    started = Started({}, space.to_json(), {}, "cpu", 1)
+    zeros = tuple(0.0 for _ in alpha)
+    steps = [
+        Step(number, tuple(alpha), zeros, {"a": 1.0, "b": 1.0}, 0.5, 0.5, 0.0, 0.0, 1.0, 0.1, 0.1)
+        for number in (1, 2)
+    ]
+    return EventLog([started, steps[0]]), EventLog([started, *steps])
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_an_edge_is_open_on_the_page_exactly_where_its_alpha_is_above_0(alpha):
+    """½ was rounded up, so that a page said of an undecided edge that it is open."""
+    one, _ = logs_of(alpha)
+    codes = read(frame(one))[2][0]
+    assert (codes > 0.5).tolist() == [a > 0 for a in alpha]
+    np.testing.assert_allclose(codes, 1 / (1 + np.exp(-np.array(alpha))), atol=1e-5)
+    assert SearchStudio(one).architecture.kept == tuple(a > 0 for a in alpha)
+    assert ReplayScrubber(one).architecture.kept == tuple(a > 0 for a in alpha)
+    assert f"{sum(a > 0 for a in alpha)} of 8 edges open" in ReplayScrubber(one).caption()
+
+
+def signed():
+    """What the page has to make of these α: the frame of the first step, the tail behind it, which edges are open."""
+    text = lambda data: base64.b64encode(data).decode()  # noqa: E731
+    for alpha in ALPHAS:
+        one, two = logs_of(alpha)
+        kept = [a > 0 for a in alpha]
+        yield {"alpha": alpha, "kept": kept, "head": text(frame(one)), "tail": text(tail(two, 1))}
+
+
 def test_numbers_that_are_none_do_no_harm():
     log = EventLog(FakeSearch(steps=3))
     last = log.steps[-1]
@@ -222,6 +268,7 @@ def test_the_pure_functions_in_node():
         pytest.skip("there is no node on this machine")
     (JS / "frame.bin").write_bytes(frame(EventLog(FakeSearch(steps=400))))
     (JS / "parted.json").write_text(json.dumps(list(parted())))
+    (JS / "signs.json").write_text(json.dumps(list(signed())))
     try:
         done = subprocess.run(
             [node, "--test", *map(str, sorted(JS.glob("*.test.mjs")))],
@@ -232,6 +279,7 @@ def test_the_pure_functions_in_node():
     finally:
         (JS / "frame.bin").unlink()
         (JS / "parted.json").unlink()
+        (JS / "signs.json").unlink()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 

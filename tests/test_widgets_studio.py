@@ -1,14 +1,17 @@
 """The studio without a browser: traits are set, state is asserted; headless it leaves a picture; what is hostile is borne."""
 
 import base64
+import io
 import json
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import viz_fakes
+from PIL import Image
 from widget_fakes import FakeSearch, write_run
 
 from mtlnas_lab.architecture import Architecture
@@ -18,6 +21,7 @@ from mtlnas_lab.runs import Run
 from mtlnas_lab.space import SearchSpace, not_deeper, other_task, plan
 from mtlnas_lab.widgets import SearchStudio, replay_html, show, sources
 from mtlnas_lab.widgets import studio as module
+from mtlnas_lab.widgets.still import HIGH
 
 ROOT = Path(__file__).parents[1]
 
@@ -366,7 +370,7 @@ def test_headless_it_runs_at_once_and_leaves_a_picture(monkeypatch, studio):
     one = studio(search)
     one._ipython_display_()
     [data] = shown
-    picture = base64.b64decode(data["image/png"])
+    picture = base64.base64.b64decode(data["image/png"])
     assert search.step_number == 40 and search.thread_ids == {threading.get_ident()}
     assert picture.startswith(b"\x89PNG") and len(data["image/png"]) < 300_000
     assert "application/vnd.jupyter.widget-view+json" in data and "step 40" in data["text/plain"]
@@ -487,3 +491,19 @@ def test_the_package_shows_the_latest_studio_again(monkeypatch):
     latest = SearchStudio(FakeSearch(steps=1))
     mtlnas_lab.show()
     assert shown == [latest]
+
+
+def test_a_saved_output_says_how_to_have_the_panel_back():
+    """A page that is opened later knows no widget: it shows the picture or the text, and these say what to do."""
+    one = SearchStudio(FakeSearch(steps=4)).run()
+    still = one.picture()
+    data = one._bundle(still)
+    assert "studio.show()" in data["text/plain"] and "step 4" in data["text/plain"]
+    plain, shown = (
+        Image.open(io.BytesIO(png)) for png in (still, base64.b64decode(data["image/png"]))
+    )
+    assert (shown.width, shown.height) == (plain.width, plain.height + HIGH)
+    line = np.asarray(shown)[-HIGH:]
+    assert (line < 200).any(), "nothing is written there"
+    assert (line[:, -4:] == 255).all(), "the line has no room"
+    assert np.array_equal(np.asarray(shown)[:-HIGH], np.asarray(plain.convert("RGB")))

@@ -35,6 +35,8 @@ class Question:
         """Choices or a slider, and a button; what was committed earlier is chosen."""
         import ipywidgets
 
+        from ..widgets.kernel import hear_all
+
         kept = progress.read()["guesses"].get(self.name)
         wide = ipywidgets.Layout(width="auto")
         if self.choices:
@@ -67,13 +69,10 @@ class Question:
                 said.value = f"Kept: {field.value}. Now look."
 
         button.on_click(commit)
-        return ipywidgets.VBox(
-            [
-                ipywidgets.Label(f"Predict first: {self.question}"),
-                field,
-                ipywidgets.HBox([button, said]),
-            ]
-        )
+        asked = ipywidgets.Label(f"Predict first: {self.question}")
+        box = ipywidgets.VBox([asked, field, ipywidgets.HBox([button, said])])
+        hear_all(box)
+        return box
 
 
 class Revealed:

@@ -1,7 +1,7 @@
 // The panels on the canvas. Each has a `back`, which is painted anew only where words, scales or colours change, and a
 // `front`, painted with every frame over a copy of the backs. Both take the context, the state S and a box. Names are text only.
-import {axes, brief, legend, line, say, scales, title, trace, values} from "./pen.js";
-import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, pull, ramp, same, short, smooth} from "./plan.js";
+import {axes, beside, brief, legend, line, measured, say, scales, title, trace, values} from "./pen.js";
+import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, opens, pull, ramp, same, short, smooth} from "./plan.js";
 
 function cursor(g, S, box, X) {
   if (S.at >= 0) line(g, [[X(S.frame.step[S.row]), box.y], [X(S.frame.step[S.row]), box.y + box.h]], S.ink, 1);
@@ -39,7 +39,7 @@ const entropy = {
     values(g, S, box, "Entropy", [[`${short(f.entropy[i])} nats`, S.soft], [`λ ${short(f.lambda[i])}`, S.warn],
       [`┄ τ ${short(f.tau[i])}`, S.soft]]);
     const last = (S.marks.turned || []).at(-1);
-    if (last) say(g, S, last[1].split(", ")[0], Math.min(X(last[0]) + 4, box.x + box.w * 0.55), box.y + box.h - 5, {size: 10, room: box.w * 0.45, halo: true});
+    if (last) beside(g, S, box, X(last[0]), last[1].split(", ")[0]);
   }};
 
 // The lines of the edges from one row of the history to another.
@@ -78,7 +78,7 @@ const gates = {
       g.fillStyle = ramp(0.2 + 0.6 * k / bins, S.dark);
       g.fillRect(x, Y((k + 1) / bins) + 0.5, Math.max((side - 2) * count / most, count ? 1.5 : 0), box.h / bins - 1);
     });
-    values(g, S, box, "Gates σ(α)", `${opens(now)} of ${f.E} open`);
+    values(g, S, box, "Gates σ(α)", `${opens(used(S))} of ${f.E} open`);
   }};
 
 const losses = {
@@ -146,7 +146,8 @@ const gap = {
       const least = Math.min(...all), span = Math.max(...all) - least || 1;
       const x = value => box.x + 6 + (box.w - 12) * (one.better > 0 ? value - least : least + span - value) / span;
       const used = say(g, S, `○ ${short(one.soft[i])}  ● ${short(one.hard[i])}`, box.x + box.w, y - 8, {align: "right", size: 10});
-      say(g, S, `\u2068${one.task}\u2069 ${one.name}`, box.x, y - 8, {size: 10, colour: S.colours[one.lane], room: box.w - used - 6});
+      const room = box.w - used - 6, whole = `\u2068${one.task}\u2069 ${one.name}`;
+      say(g, S, measured(g, whole) > room ? one.task : whole, box.x, y - 8, {size: 10, colour: S.colours[one.lane], room});
       line(g, [[box.x, y], [box.x + box.w, y]], S.rule, 1);
       line(g, [[x(one.soft[i]), y], [x(one.hard[i]), y]], S.colours[one.lane], 3);
       const dot = (value, fill, r) => {
@@ -167,7 +168,6 @@ const gap = {
 
 // The gates as they are used: of forced edges as they are forced.
 const used = S => S.stage.edges.map((_, e) => S.forced[e] !== undefined ? +S.forced[e] : S.frame ? S.frame.p(S.row, e) : 0.5);
-const opens = ps => ps.filter(p => p > 0.5).length;
 
 const graph = {
   back(g, S, box) {

@@ -22,6 +22,7 @@ GATES = ("soft", "hard", "hard_recalibrated")
 COLUMNS = ("step", "entropy", "entropy_weight", "temperature", "l1_weight", "alpha_lr")
 TAIL = 1_750  # how many values of α the steps behind a frame hold before a new one is due
 LIVE, RECORDED = 7_000, 60_000  # how many values of σ(α) a frame holds: 10 times a second, or once
+HALF = 32_767  # the largest code of an edge that is not open
 MARKS = 200  # events on the time axis, the latest ones
 
 
@@ -38,7 +39,7 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
     """The history in little-endian binary; b"" before the first step. N rows, E edges, T tasks, C = 6 columns.
 
     float32 [8]: version, N, E, T, C, largest |gradient|, steps, which of them have a row (every so many) · float32 [C + T][N]: COLUMNS, then the losses, mean over the
-    steps of a row · float32 [2][E]: α and ∂ losses/∂α of the last step · uint16 [N][E]: σ(α)·65535 ·
+    steps of a row · float32 [2][E]: α and ∂ losses/∂α of the last step · uint16 [N][E]: `codes` of α ·
     int8 [N][E]: ± sqrt(|gradient| / largest)·127
     """
     if not log.steps:
@@ -51,10 +52,7 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
         _means(loss[:steps], starts) for loss in log.loss.values()
     ]
     with np.errstate(all="ignore"):  # a file may hold any number
-        p, g = (
-            0.5 * (1 + np.tanh(alpha[picked] / 2)),
-            np.nan_to_num(grad[picked], posinf=0, neginf=0),
-        )
+        g = np.nan_to_num(grad[picked], posinf=0, neginf=0)
         largest = float(np.abs(g).max(initial=0)) or 1.0
         head = (
             VERSION,
@@ -71,10 +69,17 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
             np.array(columns, "<f4"),
             alpha[-1].astype("<f4"),
             grad[-1].astype("<f4"),
-            np.nan_to_num(p * 65535).round().astype("<u2"),
+            codes(alpha[picked]),
             (np.sign(g) * np.sqrt(np.abs(g) / largest) * 127).round().astype("i1"),
         ]
     return b"".join(part.tobytes() for part in parts)
+
+
+def codes(alpha: np.ndarray) -> np.ndarray:
+    """σ(α)·65535 as uint16, above the half exactly where α > 0: a page counts open edges as an architecture does."""
+    code = np.nan_to_num(0.5 * (1 + np.tanh(alpha / 2)) * 65535).round()
+    shut = np.minimum(code, HALF)  # α = 0 would be rounded up
+    return np.where(alpha > 0, np.maximum(code, HALF + 1), shut).astype("<u2")
 
 
 def tail(log: EventLog, first: int) -> bytes:

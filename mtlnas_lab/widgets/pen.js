@@ -6,7 +6,7 @@ function type(g, S, size, bold = false) {
 }
 
 const WIDTHS = new Map();
-function measured(g, text) {
+export function measured(g, text) {
   const key = `${g.face}|${text}`;
   if (!WIDTHS.has(key)) {
     if (WIDTHS.size > 3000) WIDTHS.clear();
@@ -67,6 +67,14 @@ export function legend(g, S, box, text) {
   const left = box.x < 10 ? box.x + 12 : box.x, room = box.w - (left - box.x);
   wrap(text, room, part => measured(g, part)).slice(0, 4).forEach((part, i) => (
     say(g, S, part, left, box.y + box.h + box.legend + 12 * i, {size: 10, room})));
+}
+
+// What happened at x, at the foot of a box: right of x where it has room there, in lines of whole words, else further left.
+export function beside(g, S, box, x, text) {
+  type(g, S, 10);
+  const room = box.w - 8, lines = wrap(text, room, part => measured(g, part)).slice(0, 3);
+  const widest = Math.min(room, Math.max(...lines.map(part => measured(g, part)))), left = Math.min(x + 4, box.x + box.w - 4 - widest);
+  lines.forEach((part, i) => say(g, S, part, left, box.y + box.h - 5 - 12 * (lines.length - 1 - i), {size: 10, room, halo: true}));
 }
 
 // A line through (x(i), y(i)) for i from `first` to `last`; it is broken where y is no number.

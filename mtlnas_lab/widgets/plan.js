@@ -28,6 +28,14 @@ export function decode(view) {
   return frame;
 }
 
+// σ(α) as a frame holds it (frame.py's codes): above the half exactly where α > 0, which is what open means.
+const HALF = 32767;
+export const code = alpha => {
+  const near = Math.round(65535 / (1 + Math.exp(-alpha)));
+  return alpha > 0 ? Math.max(near, HALF + 1) : Math.min(near || 0, HALF);
+};
+export const opens = ps => ps.filter(p => p > 0.5).length;
+
 // The steps that came behind a frame (frame.py's tail), each a row: LOGGED, the losses, α and its gradient.
 const wide = ({E, T}) => LOGGED.length + T + 2 * E;
 function behind({N, E, T, step}, view) {
@@ -61,7 +69,7 @@ export function join(frame, view) {
   const joined = {...frame, N: kept + rows.length, latest: came.slice(-20).map(row => Object.fromEntries(LOGGED.map((name, c) => [name, row[c]])))};
   for (const name of COLUMNS) joined[name] = longer(frame[name], rows.map(row => row[LOGGED.indexOf(name)]));
   joined.losses = frame.losses.map((old, t) => longer(old, means(came.map(row => row[LOGGED.length + t]), ends, new Array(open).fill(old[N - 1]))));
-  const alpha = LOGGED.length + T, grad = alpha + E, gates = rows.map(row => row.subarray(alpha, grad).map(a => Math.round(65535 / (1 + Math.exp(-a)))));
+  const alpha = LOGGED.length + T, grad = alpha + E, gates = rows.map(row => row.subarray(alpha, grad).map(code));
   joined.p = (i, e) => i < kept ? frame.p(i, e) : gates[i - kept][e] / 65535;
   joined.alpha = (i, e) => i < kept ? logit(frame.p(i, e)) : rows[i - kept][alpha + e];
   joined.grad = (i, e) => i < kept ? frame.grad(i, e) : rows[i - kept][grad + e];
@@ -194,7 +202,7 @@ export function panels(width, tasks) {
   const row = (names, y, w) => names.forEach((name, i) => {
     place[name] = {x: left + i * (w + gap + 8), y, w, h: low + (name === "gap" ? axis : 0), legend: legend[name] || axis + 14};
   });
-  if (width < 720) {
+  if (width < 860) {                                 // four side by side would have no room for their words
     const w = width - left - right;
     let y = top;
     place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes, legend: legend.graph};
@@ -339,11 +347,10 @@ export function gaps(evaluated, tasks) {
 export const cost = (one, gate, i) => 100 * one.better * (one.soft[i] - one[gate][i]) / Math.abs(one.soft[i]);
 
 // One sentence on everything, for those who do not see the canvas.
-export function describe(stage, frame, row, mode, marks = {}) {
+export function describe(stage, frame, row, mode, marks = {}, forced = {}) {
   if (!stage?.tasks) return "Search studio: nothing to show yet.";
   if (!frame) return `Search studio, ${mode}: ${stage.edges.length} candidate edges between ${stage.tasks.join(", ")}.`;
-  let open = 0;
-  for (let e = 0; e < frame.E; e++) open += frame.p(row, e) > 0.5;
+  const open = opens(Array.from({length: frame.E}, (_, e) => forced[e] === undefined ? frame.p(row, e) : +forced[e]));
   const losses = frame.losses.map((loss, t) => `${(marks.losses || stage.tasks)[t] ?? ""} ${short(loss[row])}`).join(", ");
   const told = gaps((marks.evaluated || []).filter(([step]) => step <= frame.step[row]), stage.tasks).map(one => (
     `${one.task} ${one.name} ${short(one.soft.at(-1))} soft, ${short(one.hard.at(-1))} hard`)).join(", ");

@@ -16,19 +16,19 @@ function render({model, el}) {
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Search studio");
   const send = message => { if (S.status.can?.length) model.send(message); };
-  const top = make("div", "mtl-row", root), title = make("span", "mtl-title", top), mode = make("span", "mtl-mode", top);
-  const where = make("span", "mtl-where", top);
-  make("span", "mtl-space", top);
+  // What it is stands left or above, what can be done right or below: how many lines that takes depends on the width alone.
+  const top = make("div", "mtl-row mtl-top", root), head = make("div", "mtl-head", top), does = make("div", "mtl-row mtl-does", top);
+  const title = make("span", "mtl-title", head), mode = make("span", "mtl-mode", head), where = make("span", "mtl-where", head);
   const button = (parent, text, act, name = "") => {
     const one = make("button", name, parent, text);
     one.type = "button";
     one.onclick = act;
     return one;
   };
-  const main = button(top, "Start", () => send({do: main.textContent === "Pause" ? "pause" : "start"}), "main");
-  const buttons = {step: button(top, "Step", () => send({do: "step"})), score: button(top, "Discretise now", () => send({do: "score"})),
-    stop: button(top, "Stop and keep", () => send({do: "stop"})), reset: button(top, "Reset", () => send({do: "reset"})),
-    close: button(top, "Close", () => send({do: "close"}))};
+  const main = button(does, "Start", () => send({do: main.textContent === "Pause" ? "pause" : "start"}), "main");
+  const buttons = {step: button(does, "Step", () => send({do: "step"})), score: button(does, "Discretise now", () => send({do: "score"})),
+    stop: button(does, "Stop and keep", () => send({do: "stop"})), reset: button(does, "Reset", () => send({do: "reset"})),
+    close: button(does, "Close", () => send({do: "close"}))};
   const bar = make("div", "mtl-row mtl-knobs", root), knobs = knobsOf(bar, send, S);
   const canvas = make("canvas", "mtl-canvas", root), g = canvas.getContext("2d", {alpha: false});
   const b = document.createElement("canvas").getContext("2d", {alpha: false});      // the panels' backs
@@ -161,6 +161,7 @@ function render({model, el}) {
     [S.due, S.said] = [false, Date.now()];
     const {status, frame: f} = S, can = new Set(status.can || []), steps = status.knobs?.steps;
     put(title, "textContent", S.stage.title || "Search studio");
+    put(title, "title", title.textContent);          // all of it, where it has no room
     put(mode, "textContent", status.mode || "");
     put(mode.dataset, "mode", status.mode || "");
     put(where, "textContent", `step ${status.step || 0}${steps ? ` of ${steps}` : ""}` +
@@ -172,6 +173,8 @@ function render({model, el}) {
       one.hidden = ["score", "reset", "close"].includes(name) ? !can.has(name) : !steered;
       one.disabled = !can.has(name);
     }
+    S.steered ||= steered || Object.values(buttons).some(one => !one.hidden);
+    does.hidden = !S.steered;                        // once there it stays, so that nothing moves when a search ends
     bar.hidden = !status.mode || status.mode === "recorded";
     knobs.show(status.knobs || {}, f);
     put(message, "textContent", status.message || "");
@@ -187,7 +190,7 @@ function render({model, el}) {
     }
     if (status.mode !== "running" || !(Date.now() - S.described < 1000)) {       // nobody hears ten a second
       S.described = Date.now();
-      put(canvas, "ariaLabel", describe(S.stage, f, S.row, status.mode || "", S.marks));
+      put(canvas, "ariaLabel", describe(S.stage, f, S.row, status.mode || "", S.marks, S.forced));
       if (f) put(scrub, "ariaValueText", stepText.textContent);
     }
     hands.hidden = !can.has("turn") || S.lit < 0 || S.lit !== S.pinned;

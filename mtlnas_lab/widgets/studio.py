@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import threading
 import uuid
@@ -15,9 +16,10 @@ from ..errors import ConfigError
 from ..events import EventLog
 from .driver import Pulse
 from .frame import settings, short_knobs, space_of
-from .kernel import _cell, _hear_always, _interruptible, live
+from .kernel import _cell, _hear_always, _interruptible, hear_all, live
 from .page import Page
 from .sources import Driven, source_of
+from .still import SHOW, signed
 from .view import HERE, StudioView, link, page_script
 
 __all__ = ["HERE", "SearchStudio", "StudioView", "live", "page_script", "show"]
@@ -75,10 +77,12 @@ class SearchStudio:
                 grid_gap="12px",
             ),
         )
+        self._between_cells = None  # the loop of the thread that runs cells, where there is one
         self._others: list[SearchStudio] = []  # that are shown beside this one
         self._above: SearchStudio | None = None  # of a branch: the studio it is shown in
         self.view.on_msg(self._asked)
         _hear_always(self.view.comm)
+        hear_all(self.box)
         self.source.poll()
         while (
             self.source.reading and not live()
@@ -217,7 +221,11 @@ class SearchStudio:
             if alive:
                 return self._pause
             self._pulse = None
-        self._leave_picture()
+        if self._between_cells is None:
+            self._leave_picture()
+        else:
+            with contextlib.suppress(RuntimeError):  # the kernel ends
+                self._between_cells.call_soon_threadsafe(self._leave_picture)
         return 0
 
     def _leave(self) -> None:
@@ -298,8 +306,10 @@ class SearchStudio:
         caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}" + (
             f": {found}" if found else ""
         )
-        data = {**self.box._repr_mimebundle_(), "text/plain": caption}
-        return data | ({"image/png": base64.b64encode(picture).decode()} if picture else {})
+        data = {**self.box._repr_mimebundle_(), "text/plain": f"{caption}. {SHOW}"}
+        if picture:
+            data["image/png"] = base64.b64encode(signed(picture, SHOW)).decode()
+        return data
 
     def show(self) -> None:
         """Shows it (again), below the cell that is running; a page that was reloaded is attached anew."""
@@ -312,8 +322,7 @@ class SearchStudio:
         self._handle = display(
             self._bundle(None if here else self.picture()), raw=True, display_id=number
         )
-        if here:
-            _interruptible()
+        self._between_cells = _interruptible() if here else None
         for one in (self, *self._others):
             if here:
                 one._watch()  # and leaves a picture when nothing moves any more
@@ -324,7 +333,11 @@ class SearchStudio:
         self.show()
 
     def _leave_picture(self) -> None:
-        """The saved notebook keeps one picture beside the widget."""
+        """The saved notebook keeps one picture beside the widget.
+
+        Between two cells where that can be: matplotlib's settings, which a picture needs its own of, are those of the whole
+        process, so that a cell which draws meanwhile would get them too.
+        """
         if self._handle is None or not self.log.steps or self._drawn == self.page.size:
             return
         try:

@@ -114,7 +114,8 @@ ReplayScrubber(run, title="500 steps on the rooms, recorded")
 
 # %% [markdown]
 # *Reading aid: dark and wide is open, faint and dashed is closed. In JupyterLab, drag the slider back to step 1 and
-# press play: the cloud of maybes collapses into one graph.*
+# press play: the cloud of maybes collapses into one graph. Where you see a still picture instead, or "model not found"
+# after the page was reloaded: run the cell (again).*
 
 # %%
 reveal("00.kept", sum(alpha > 0 for alpha in run.log.steps[-1].alpha),
@@ -164,7 +165,8 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # Now one of your own, with real networks, in this notebook. Press **Start**; **Pause** and **Step** work while it
 # runs. Move λ, and the search follows you from the next step on. The slider below the picture goes back in time and
 # changes nothing. (It is a hurried search: 40 steps, and α moves five times as fast as it should. Where nobody can
-# press a button, it runs by itself and leaves a picture.)
+# press a button, it runs by itself and leaves a picture.) After a reload of the page the search goes on, but the cell
+# shows its old picture: `studio.show()` in a new cell brings the panel back; to run the cell again begins a new search.
 
 # %%
 from mtlnas_lab.experiment import scores_now

@@ -249,7 +249,8 @@ reveal("06.leave", f"{away:.2f}" if before else "press Start above, then run thi
 # %% [markdown]
 # Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`,
 # `studio.turn(entropy_weight=20)`, `studio.turn(force={"segmentation:3 -> normals:3": True})`, `studio.architecture`.
-# After a reload of the page `studio.show()` brings the panel back. Three things to try there:
+# After a reload of the page the cell shows an old picture, or "model not found": `studio.show()` in a new cell brings
+# the panel back. Three things to try there:
 #
 # 1. Pull λ to its right end at the very beginning. How many steps until nothing moves any more? Did the tasks have a
 #    say?

@@ -58,6 +58,24 @@ test("a frame and the steps behind it are the frame of all", {skip: !existsSync(
   }
 });
 
+const signs = new URL("signs.json", import.meta.url);
+
+test("open is what has α > 0, in a frame of python's, in the steps behind it and in words", {skip: !existsSync(signs)}, () => {
+  for (const {alpha, kept, head, tail} of JSON.parse(readFileSync(signs))) {
+    const frame = plan.decode(bytes(head)), joined = plan.join(frame, bytes(tail));
+    assert.equal(joined.N, 2);
+    for (const [f, row] of [[frame, 0], [joined, 0], [joined, 1]]) {
+      assert.deepEqual(kept.map((_, e) => f.p(row, e) > 0.5), kept, `row ${row}`);
+      assert.equal(plan.opens(kept.map((_, e) => f.p(row, e))), kept.filter(Boolean).length);
+      alpha.forEach((a, e) => assert.ok(Math.abs(f.p(row, e) - 1 / (1 + Math.exp(-a))) < 2e-5));
+    }
+    const told = plan.describe({tasks: ["a"], edges: kept, names: []}, joined, 1, "running");
+    assert.match(told, new RegExp(`, ${kept.filter(Boolean).length} of ${kept.length} edges open`));
+    const forced = Object.fromEntries(kept.map((_, e) => [e, false]));
+    assert.match(plan.describe({tasks: ["a"], edges: kept, names: []}, joined, 1, "running", {}, forced), /, 0 of \d+ edges open/);
+  }
+});
+
 test("a status is of the last step that came", () => {
   const at = (step, seconds) => ({step, lambda: 2, tau: NaN, l1: 0, rate: 0.1, seconds});
   const status = {step: 4, pace: 0.1, knobs: {entropy_weight: 1, force: {}}};
@@ -144,7 +162,7 @@ test("cells of the heat map stand for their edges only", () => {
 });
 
 test("panels fit into every width", () => {
-  for (const width of [320, 700, 719, 720, 960, 1290]) for (const tasks of [2, 3, 5, 16]) {
+  for (const width of [320, 700, 859, 860, 960, 1290]) for (const tasks of [2, 3, 5, 16]) {
     const {place, height} = plan.panels(width, tasks);
     for (const p of Object.values(place)) assert.ok(p.x >= 0 && p.x + p.w <= width && p.y + p.h + p.legend <= height && p.w > 40);
     assert.ok(place.gap.h - plan.METER * tasks >= 80, "every task has its row below the curves of the gap");

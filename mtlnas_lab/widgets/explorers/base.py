@@ -14,6 +14,7 @@ import traitlets
 from ...errors import ConfigError
 from ...viz.style import FigureStyle, style
 from ..kernel import _hear_always, live
+from ..still import BACK, signed
 from ..view import page_script
 
 HERE, STYLE, DPI = Path(__file__).parent, "web-light", 76
@@ -58,9 +59,9 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options):
         data, *metadata = super()._repr_mimebundle_(**options)
-        data = {**data, "text/plain": self.caption()}
+        data = {**data, "text/plain": f"{self.caption()}. {BACK}"}
         if not live():
-            data["image/png"] = base64.b64encode(self.picture()).decode()
+            data["image/png"] = base64.b64encode(signed(self.picture())).decode()
         return data, *metadata
 
 

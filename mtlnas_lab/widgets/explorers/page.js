@@ -164,8 +164,8 @@ export function graph(P, svg, stage, box, gate, {lit = -1, hard = false, title =
     stroke: P.task(lane), "stroke-width": 2}, svg));
   stage.edges.forEach(([lane], e) => {
     const p = Math.round(15 * gate(e)) / 15, key = e === lit ? "lit" : `${p} ${lane}`, shut = hard && p < 0.5;
-    const width = (shut ? 1.2 : 0.7 + 2.5 * p) * crowd + 0.8 * (e === lit), colour = e === lit ? "var(--ink)" : P.task(lane);
-    const opacity = e === lit ? 1 : shut ? 0.6 : 0.07 + 0.88 * p ** 1.45;
+    const width = (shut ? 1.2 : 0.7 + (hard ? 1.7 : 2.5) * p) * crowd + 0.8 * (e === lit), colour = e === lit ? "var(--ink)" : P.task(lane);
+    const opacity = e === lit ? 1 : shut ? 0.6 : hard ? 0.8 : 0.07 + 0.88 * p ** 1.45;
     if (!looks.has(key)) looks.set(key, {p: e === lit ? 2 : p, lines: "", heads: "", colour, opacity, width, shut});
     const look = looks.get(key), c = plan.edges[e].map(v => +v.toFixed(1)), size = 2.6 * crowd + 1.5 * width;
     const along = Math.atan2(c[7] - c[5], c[6] - c[4]);
@@ -173,10 +173,11 @@ export function graph(P, svg, stage, box, gate, {lit = -1, hard = false, title =
     look.lines += `M${c[0]} ${c[1]}C${c[2]} ${c[3]} ${c[4]} ${c[5]} ${at(0.7 * size, 0)}`;
     look.heads += `M${c[6]} ${c[7]}L${at(size, -0.42)} ${at(size, 0.42)}Z`;
   });
-  for (const {lines, heads, colour, opacity, width, shut} of [...looks.values()].sort((a, b) => a.p - b.p)) {
+  for (const {p, lines, heads, colour, opacity, width, shut} of [...looks.values()].sort((a, b) => a.p - b.p)) {
     const pen = {fill: "none", stroke: colour, "stroke-width": width, "stroke-dasharray": shut ? "4 3" : ""};
-    shape("path", {d: lines, opacity, ...pen}, svg);
-    shape("path", {d: heads, opacity, fill: colour}, svg);
+    const style = p > 1 ? "" : `mix-blend-mode:${P.dark ? "screen" : "multiply"}`;     // where edges cross, none hides another
+    shape("path", {d: lines, opacity, style, ...pen}, svg);
+    shape("path", {d: heads, opacity, style, fill: colour}, svg);
   }
   plan.nodes.forEach((nodes, lane) => {
     const fill = P.task(lane), ink = isDark(fill) ? "#fff" : "#1b1f27", style = `font-size:8.5px;fill:${ink}`;
@@ -201,7 +202,7 @@ export function matrix(P, svg, stage, box, gate, lit = -1) {
     const [from, to] = [stage.tasks[source], stage.tasks[target]], middle = {"text-anchor": "middle"};
     if (two || source === (target ? 0 : 1)) words(svg, x + w / 2, bottom + 14, two ? `${from} → ${to}` : to, {...middle, room: w + 6});
     const turn = `translate(${edge - 6},${y + h / 2}) rotate(-90)`;
-    if (!two && target === (source ? 0 : 1)) words(svg, 0, 0, from, {...middle, room: h, transform: turn});
+    if (!two && target === (source ? 0 : 1)) words(svg, 0, 0, from, {...middle, room: h + 12, transform: turn});
   }
   cells.forEach(({x, y}, e) => {
     const p = Math.round(15 * gate(e)) / 15, d = `M${(x + inset).toFixed(1)} ${(y + inset).toFixed(1)}h${side}v${side}h${-side}Z`;

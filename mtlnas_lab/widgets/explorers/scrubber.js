@@ -1,6 +1,6 @@
 // The recorded graph and one slider over the steps.
 import {make} from "../dom.js";
-import {decode, rowOf, short} from "../plan.js";
+import {decode, opens, rowOf, short} from "../plan.js";
 import {explorer, graph, picker} from "./page.js";
 
 export default explorer("Replay", ["frame", "stage", "at", "speed"], P => {
@@ -30,8 +30,7 @@ export default explorer("Replay", ["frame", "stage", "at", "speed"], P => {
   return width => {
     const stage = P.get("stage"), gate = e => frame.p(row, e), e = lit.e;
     row = rowOf(frame, P.get("at"));
-    let open = 0;
-    for (let i = 0; i < frame.E; i++) open += gate(i) > 0.5;
+    const open = opens(Array.from({length: frame.E}, (_, i) => gate(i)));
     const height = 132 + 74 * (stage.plans.length - 1);
     const text = e < 0 ? `${open} of ${frame.E} edges open; width: gate σ(α)` : `${stage.names[e].replace("->", "→")}: σ(α) = ${short(gate(e))}`;
     svg.begin(width, height, `${stage.title || "Fusion graph"} after step ${frame.step[row]}: ${text}`);

@@ -1,0 +1,30 @@
+"""What a saved output says of itself: it is a picture of a panel, and how to have the panel."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+BACK = "A picture of the panel. To use the panel, run this cell in JupyterLab; after a reload, run it again"
+SHOW = f"{BACK}, or studio.show(), which keeps the search"
+DPI, HIGH = 100, 22  # of the line; pixels
+
+
+def signed(png: bytes, line: str = BACK) -> bytes:
+    """A picture (PNG) with a line of text below it."""
+    above = Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB")
+    figure = Figure(figsize=(above.width / DPI, HIGH / DPI), dpi=DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    figure.text(8 / above.width, 0.5, line, va="center", fontsize=7.5, color="#5c6370")
+    canvas.draw()
+    below = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    whole = Image.new("RGB", (above.width, above.height + below.height), "white")
+    whole.paste(above, (0, 0))
+    whole.paste(below, (0, above.height))
+    stream = io.BytesIO()
+    whole.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
