@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
 
 from mtlnas_lab.exercises.book import load
@@ -40,6 +41,22 @@ def test_built_is_the_source_and_light(source):
 def test_code_cells_are_short(source, form):
     for cell in build.cells(source, form):
         assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 20, cell.source
+
+
+@pytest.mark.parametrize(
+    "may, threads", [({0}, 1), ({3}, 1), ({0, 1}, 1), ({0, 2, 5, 7}, 3), (None, 5)]
+)
+def test_the_first_cell_takes_the_cores_that_this_process_may_use(monkeypatch, may, threads):
+    """A machine may have 64 cores and lend us one; where nobody says how many, it is all of them. One stays free."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    if may is None:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    else:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: may, raising=False)
+    taken = []
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    exec(build._setup().source, {})
+    assert taken == [threads]
 
 
 def minutes(notebook) -> float:
