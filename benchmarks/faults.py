@@ -859,7 +859,17 @@ def main() -> int:
     from hostile_shapes import shapes
     from search_faults import searches  # real searches; like the others, it uses this file's tools
 
-    campaigns = (*CAMPAIGNS, commands, figures, formats, limits, networks, requests, shapes, searches)
+    campaigns = (
+        *CAMPAIGNS,
+        commands,
+        figures,
+        formats,
+        limits,
+        networks,
+        requests,
+        shapes,
+        searches,
+    )
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -34,13 +34,19 @@ from .errors import ConfigError
 LARGEST = 4096  # pixels of an image's side that a network is traced with
 
 
-def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = "auto") -> None:
+def evaluate(
+    run: Positional[Path],
+    eval_data: str | None = None,
+    device: str = "auto",
+    data: str | None = None,
+) -> None:
     """Score a searched network again: soft gates, hard gates, hard gates with recalibrated batch norm.
 
     Args:
         run: A run folder, or a checkpoint (.pth) of the released implementation (then --eval-data must name a pack).
         eval_data: Another pack to score on.
         device: auto, cpu, cuda or mps.
+        data: Where the run's data lie now, if they were moved; other data are refused.
     """
     from . import experiment as work
 
@@ -49,7 +55,7 @@ def evaluate(run: Positional[Path], eval_data: str | None = None, device: str = 
 
         print(table(scores(load_checkpoint(run), eval_data)))
         return
-    lab, architecture = work.reopen(run, eval_data, device)
+    lab, architecture = work.reopen(run, eval_data, device, data)
     print(table(work.final_scores(lab, architecture)))
 
 
@@ -86,6 +92,7 @@ def export(
     width: int = 96,
     onnx: bool = False,
     torch: bool = False,
+    data: str | None = None,
 ) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
@@ -96,6 +103,7 @@ def export(
         width: Pixels of the image it is traced with.
         onnx: Write ONNX beside --torch; by itself it is what is written anyway.
         torch: Write a program of torch.export instead, which needs PyTorch and not this package.
+        data: Where the run's data lie now, if they were moved; other data are refused.
     """
     from . import export as work
     from .architecture import prune
@@ -113,7 +121,7 @@ def export(
     asked += [(work.to_torch, "network.pt2")] * torch
     Run.open(run)
     files = [(write, writable_file(out or run / name)) for write, name in asked]
-    lab, architecture = reopen(run, device="cpu")
+    lab, architecture = reopen(run, device="cpu", data=data)
     network = prune(lab.supernet, architecture)
     for write, file in files:
         print(printable(write(network, file, (height, width))))

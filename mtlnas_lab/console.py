@@ -5,27 +5,17 @@ from __future__ import annotations
 import math
 import signal
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .errors import LabError
 from .events import Step
+from .values import printable
 
 ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-# kinds of characters that a terminal acts on, or cannot show
-OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 LONGEST = 4000  # characters of an error's line
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # as PyTorch says it
 USERS = (LabError, OSError, MemoryError, UnicodeError, RecursionError)  # not faults of the lab
-
-
-def printable(text: object) -> str:
-    """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
-        for c in str(text)
-    )
 
 
 def mistake(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from .console import printable
+from .values import printable
 
 SET_UP = "run `make setup`, or `python -m pip install -c constraints.txt -e .`"
 MODULE_OF = {"pillow": "PIL", "pyyaml": "yaml"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 import os
-import reprlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +28,6 @@ from .events import Event
 from .fusion import NDDR, CrossStitch, ResidualFusion
 from .lab import Lab, pick_device
 from .official import read_released
-from .packfile import printable
 from .presets import (
     agreeing,
     data_to_score,
@@ -47,6 +45,7 @@ from .search import Search
 from .tasks import KINDS, Classification, Segmentation, Task
 from .together import ALONE, Alone
 from .transfer import transfer
+from .values import printable, told
 from .weights import digest, load_weights
 
 FUSIONS = {
@@ -113,7 +112,7 @@ class Experiment:
         for name, (good, words) in SETTINGS.items():
             value = getattr(self, name)
             if not good(value):
-                raise ConfigError(f"{name} = {_shown(value)}: give {words}")
+                raise ConfigError(f"{name} = {told(value)}: give {words}")
         identity.checked(self.data_identity)
 
     @classmethod
@@ -324,13 +323,6 @@ def _with_classes_weighed(task: Task, given: str | tuple[float, ...], pack: Pack
 
 
 # --- what a setting can be --------------------------------------------------------------------------------------------
-def _shown(value: object) -> str:
-    try:
-        return printable(reprlib.repr(value))
-    except Exception:  # an integer of 5,000 digits has no text
-        return f"a value of type {type(value).__name__}"
-
-
 def _text(value: object) -> bool:
     return isinstance(value, str)
 

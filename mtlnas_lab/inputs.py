@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .errors import DataError
+from .values import printable
 
 # Pillow knows some forty formats. One of them runs Ghostscript, others are plain rare.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "GIF")
@@ -63,7 +64,7 @@ def inside(root: Path, path: Path, where: str = "") -> Path:
 
 def shown(path: object) -> str:
     """A name for an error's line: printable, and not too long."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in str(path))
+    text = printable(path)
     return text if len(text) <= 200 else f"{text[:90]}…{text[-90:]}"
 
 

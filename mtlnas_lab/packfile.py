@@ -32,6 +32,7 @@ from .tasks import (
     Task,
     make_task,
 )
+from .values import printable
 
 LARGEST = 4 << 30  # bytes that a pack may hold, unless MTLNAS_LAB_PACK_GB says otherwise
 SMALL, RATIO = (
@@ -210,13 +211,6 @@ def _image(arrays: Mapping, name: str):
             "(N, H, W, 3): store RGB as whole numbers 0..255"
         )
     return image
-
-
-def printable(text: object) -> str:
-    """The text with control characters, newlines and the like as visible escapes: fit for a terminal."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
-    )
 
 
 def listed(names: Iterable[str], most: int = 12) -> str:

@@ -19,13 +19,13 @@ from .fusion import NDDR, ResidualFusion
 from .identity import draw, marks
 from .lab import Lab
 from .lazy import tell_of_missing_labels
-from .packfile import known_splits, listed, names_key, numbered, printable, split_to_score, splits
+from .packfile import known_splits, listed, names_key, numbered, split_to_score, splits
 from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
 from .space import SearchSpace
 from .supernet import FusionMaker, SuperNet
 from .tasks import Task
-from .values import number
+from .values import number, printable
 from .zoo import convnext_tiny, mobilenet_v3, resnet18, resnet50, vit
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from .console import mistake, printable
+from .console import mistake
 from .errors import RunError
 from .files import told
 from .findings import COMPARED, Findings
 from .paired import half_interval
 from .tasks import HIGHER_IS_BETTER
+from .values import printable
 
 KINDS = {
     "soft": "as searched",

@@ -25,11 +25,11 @@ import torch
 
 from . import informative
 from .config import SearchConfig
-from .console import printable
 from .errors import ConfigError, LabError, RunError
 from .experiment import Experiment, pretrain, run
 from .files import told
 from .runs import Run
+from .values import printable
 from .workers import known, processes, workers
 from .yaml_files import read_yaml
 

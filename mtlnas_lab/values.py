@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numbers
 import reprlib
+import unicodedata
 from collections.abc import Sequence
 
 from .errors import ConfigError, LabError
 
 MOST = 10**12  # of what is counted: steps, images
+# kinds of characters that a terminal acts on, or cannot show
+OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 LARGEST = 1e9  # of λ, rates and factors: float32 can square the gradients that come of it
+
+
+def printable(text: object) -> str:
+    """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
+        for c in str(text)
+    )
 
 
 def told(value: object) -> str:
@@ -18,7 +29,7 @@ def told(value: object) -> str:
         text = " ".join(reprlib.repr(value).split())
     except Exception:  # the value's own repr fails, as that of an integer of 5,000 digits does
         return f"a value of type {type(value).__name__}"
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(text)
 
 
 def number(

@@ -274,7 +274,7 @@ def test_searches_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch)
     "flags, words",
     [
         (["--steps", 8], "--steps is the folder's own setting, which is 4"),
-        (["--data", "nowhere.npz"], "--data is the folder's own setting"),
+        (["--data", "nowhere.npz"], "nowhere.npz"),
         (["--preset", "vgg16"], "which is tiny"),
         (["--seed", 1], "which is 0"),
         (["--seed=1"], "which is 0"),
@@ -299,7 +299,8 @@ def test_what_is_the_folders_own_may_be_said_again(finished, pack, monkeypatch, 
     monkeypatch.chdir(pack.parent)
     heard = []
     monkeypatch.setattr(
-        "mtlnas_lab.experiment.run", lambda *args, elsewhere=None, **_: heard.append((args[4:], elsewhere))
+        "mtlnas_lab.experiment.run",
+        lambda *args, elsewhere=None, **_: heard.append((args[4:], elsewhere)),
     )
     same = ["--steps", 4, "--data", "small.npz", "--tasks", "segmentation,normals", "--seed", 0]
     assert call("search", "--resume", "--out", finished, *same) == 0

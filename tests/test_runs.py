@@ -862,7 +862,7 @@ def test_a_link_in_the_place_of_requests_stops_no_search(run, tmp_path):
         {"entropy_weight": {"x": 1}},
         {"alpha_lr": 10**400},
         {"alpha_gates": ["a"]},
-        {"alpha_lr": object()},
+        {"alpha_lr": {1, 2}},
     ],
     ids=lambda knobs: repr(knobs)[:40],
 )

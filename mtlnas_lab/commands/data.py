@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from ..console import Progress, interruptible
 from ..errors import DataError
-from ..packfile import printable
+from ..values import printable
 from .search import finish
 
 
@@ -131,7 +131,7 @@ def check(data: Positional[str]) -> None:
     if place is None:
         raise DataError(f"{data}: no such folder; a pack (.npz) is checked when it is opened")
     for line in problems(place[0]):
-        print("".join(letter if letter.isprintable() else "?" for letter in line))
+        print(printable(line))
         found += 1
     if found:
         raise DataError(

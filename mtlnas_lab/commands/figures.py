@@ -16,8 +16,9 @@ from typing import Literal
 
 from tyro.conf import Positional
 
-from ..console import Progress, interruptible, printable
+from ..console import Progress, interruptible
 from ..errors import ConfigError, LabError, RunError
+from ..values import printable
 
 CURVES = ("entropy", "gates", "losses", "scores", "gap", "collapse")
 Kind = Literal[
@@ -168,6 +169,7 @@ def explain(
     eval_data: str | None = None,
     device: str = "auto",
     every: bool = False,
+    data: str | None = None,
 ) -> None:
     """Say what each kept edge is worth: take it away and score again; how many operations it costs.
 
@@ -180,6 +182,7 @@ def explain(
         eval_data: Another pack to score on.
         device: auto, cpu, cuda or mps.
         every: Every metric of each task in table and sentences, not only the first.
+        data: Where the run's data lie now, if they were moved; other data are refused.
     """
     from ..data import sequential
     from ..evaluate import ablate, evaluate
@@ -191,7 +194,7 @@ def explain(
     from ..viz.export import make_folder
 
     _ready((out or run) / "explained", ("md", "tex"))
-    lab, architecture = reopen(run, eval_data, device)
+    lab, architecture = reopen(run, eval_data, device, data)
     split = "test" if lab.data.get("test") else "val"
     pack, out = lab.data[split], out or run
     batches = lambda: sequential(pack, tuple(lab.tasks), 32)  # noqa: E731

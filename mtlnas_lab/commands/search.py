@@ -14,11 +14,13 @@ from pathlib import Path
 
 from tyro.conf import Suppress
 
-from ..console import Progress, interruptible, mistake, printable, table
+from ..console import Progress, interruptible, mistake, table
 from ..errors import ConfigError, RunError
+from ..values import printable
 from .places import writable
 
 MOST_THREADS = 1024
+MOVED = ("data", "eval_data")  # may lie elsewhere when a run goes on
 KNOBS = ("entropy_weight", "weight_lr")  # turned where a run goes on
 HERE = ("device", "threads")  # of the machine, not of the run
 
@@ -147,6 +149,7 @@ def search(
             **({"class_weights": _classes_of(class_weights)} if class_weights else {}),
         )
     here = {name: given[name] for name in HERE if given.get(name) is not None} if resume else None
+    moved = {name: given[name] for name in MOVED if name in given} if resume else {}
     together = _together(device)
     with contextlib.ExitStack() as stack:
         if out is None and together.leads:
@@ -157,7 +160,17 @@ def search(
         if tensorboard and together.leads:
             listen = _also(progress, out / "tensorboard")
         try:
-            work.run(settings, out, resume, listen, turn, tell=_tell, together=together, elsewhere=here)
+            work.run(
+                settings,
+                out,
+                resume,
+                listen,
+                turn,
+                tell=_tell,
+                together=together,
+                elsewhere=here,
+                **moved,
+            )
         except KeyboardInterrupt as end:
             if (out / "events.jsonl").exists():
                 again = shlex.join(["mtlnas-lab", "search", "--resume", "--out", str(out)])
@@ -197,6 +210,8 @@ def _must_be_of_the_folder(kept, given: dict) -> None:
     for name, value in given.items():
         if name in (*KNOBS, *HERE, "out", "resume", "tensorboard"):
             continue
+        if name in MOVED and kept.data_identity and value is not None:
+            continue  # the data are known by what they hold, wherever they lie now
         flag = f"--{name.replace('_', '-')}"
         if name not in has:
             raise ConfigError(
@@ -215,7 +230,8 @@ def _same(name: str, asked, kept) -> bool:
     if name in ("data", "eval_data"):
         return asked == kept or Path(str(asked)).resolve() == Path(str(kept)).resolve()
     if name == "weights":
-        return {task: str(Path(path).resolve()) for task, path in _files(asked).items()} == kept
+        said = _files(asked)
+        return said == kept or {t: str(Path(path).resolve()) for t, path in said.items()} == kept
     if name == "loss_weights":
         return _weights_of(asked) == kept
     if name == "class_weights":

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..console import printable
 from ..errors import ConfigError
+from ..values import printable
 from .places import writable
 
 
