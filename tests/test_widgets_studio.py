@@ -370,7 +370,7 @@ def test_headless_it_runs_at_once_and_leaves_a_picture(monkeypatch, studio):
     one = studio(search)
     one._ipython_display_()
     [data] = shown
-    picture = base64.base64.b64decode(data["image/png"])
+    picture = base64.b64decode(data["image/png"])
     assert search.step_number == 40 and search.thread_ids == {threading.get_ident()}
     assert picture.startswith(b"\x89PNG") and len(data["image/png"]) < 300_000
     assert "application/vnd.jupyter.widget-view+json" in data and "step 40" in data["text/plain"]
