@@ -12,6 +12,7 @@ import mtlnas_lab
 ROOT = Path(mtlnas_lab.__file__).parent
 CORE = (
     "errors",
+    "values",
     "_torchvision",
     "files",
     "yaml_files",
