@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -15,6 +15,16 @@ from torch import Tensor, nn
 
 from .errors import ConfigError
 from .space import Plan, plan
+from .values import told, whole
+
+WIDEST = 65_536  # channels of a layer
+SMALL = "images of {2} × {3} pixels are too small for this network, whose maps shrink to nothing; give larger images"
+TOO_FEW = {  # what torch says of it, and what that means
+    "more than 1 value per channel": "a batch of {0} image of {2} × {3} pixels leaves maps of one pixel, which a batch "
+    "norm cannot normalise in training; give a batch size of 2 or more, or larger images",
+    "Output size is too small": SMALL,
+    "Kernel size can't be greater": SMALL,
+}
 
 
 class Backbone(nn.Module):
@@ -56,10 +66,11 @@ class Backbone(nn.Module):
         }
 
     def forward(self, image: Tensor) -> Tensor:
-        beside = ()
-        for stage in self.stages:
-            image, beside = step(stage, image, beside)
-        return self.head(image, *beside)
+        with enough(image):
+            beside = ()
+            for stage in self.stages:
+                image, beside = step(stage, image, beside)
+            return self.head(image, *beside)
 
     def __deepcopy__(self, memo: dict) -> Backbone:
         for module in self.modules():  # torch copies no tensor that was computed with gradients
@@ -107,6 +118,22 @@ def untouched(module: nn.Module, *inputs: Any) -> Any:
     return out
 
 
+def enough(image: Tensor) -> AbstractContextManager:
+    """Inside, networks that have too few pixels to work on say which images and batches would do. Raises ConfigError."""
+    return nullcontext() if torch.compiler.is_compiling() else _enough(image)
+
+
+@contextmanager
+def _enough(image: Tensor) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        kind = next((kind for kind in TOO_FEW if kind in str(error)), None)
+        if kind is None:
+            raise
+        raise ConfigError(TOO_FEW[kind].format(*image.shape)) from None
+
+
 def _copied(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.clone()
@@ -147,6 +174,18 @@ class Dropout(nn.Module):
         return x * torch.empty_like(x).bernoulli_(keep, generator=self.generator).div_(keep)
 
 
+def channel_counts(name: str, given: Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """Channels as whole numbers, of NumPy too. Raises ConfigError for what is none, and for too many or too few."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigError(f"{name} = {told(given)}: give channels, as in (64, 128)")
+    counts = [whole(f"{name}[{i}]", value, 1, WIDEST) for i, value in enumerate(given)]
+    if len(counts) not in lengths:
+        raise ConfigError(
+            f"{name} = {told(counts)} has {len(counts)} numbers; give {' or '.join(map(str, lengths))}"
+        )
+    return counts
+
+
 def conv_bn_relu(inputs: int, outputs: int, size: int = 3, dilation: int = 1) -> list[nn.Module]:
     """Convolution that keeps the map's size, batch norm (eps 1e-3, momentum 0.05 as released), ReLU."""
     conv = nn.Conv2d(
@@ -172,6 +211,8 @@ def head(
     """A head that ends in `outputs` channels. Dense: 3×3 convolution with dilation `field` to `hidden` channels, 1×1 to as
     many, 1×1 (LargeFOV). Image: 3×3 convolution to `hidden` channels (0: none), average, linear. `before`: what comes first.
     """
+    outputs = whole("outputs of a head", outputs, 1, WIDEST)
+    hidden, field = whole("hidden", hidden, 0, WIDEST), whole("field", field, 1, WIDEST)
     last = hidden or inputs
     if dense:
         layers = [
@@ -212,12 +253,10 @@ def vgg16(
     inside a group agree in size; output stride 8. `field`: dilation of the head's 3×3 convolution. dense=False: image-level
     head (average, linear).
     """
-    groups = (2, 2, 3, 3, 3)
-    channels = (
-        list(widths)
-        if len(widths) == 13
-        else [width for width, size in zip(widths, groups) for _ in range(size)]
-    )
+    groups, widths = (2, 2, 3, 3, 3), channel_counts("widths", widths, (5, 13))
+    channels = widths
+    if len(widths) == 5:
+        channels = [width for width, size in zip(widths, groups) for _ in range(size)]
     stages, theirs, inputs = [], {}, 3
     for number, stage in enumerate(plan(channels, groups)):
         pool = (

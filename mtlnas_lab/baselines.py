@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from .architecture import Architecture
-from .backbones import Backbone, step, untouched
+from .backbones import Backbone, enough, step, untouched
 from .errors import ConfigError
 from .fusion import CrossStitch
 from .lab import Lab
 from .relaxation import ArchitectureWeights
 from .space import Node, SearchSpace
 from .supernet import SuperNet
+from .values import MOST, whole
 
 
 # --- gate vectors -----------------------------------------------------------------------------------------------------
@@ -35,8 +36,10 @@ def no_edges(space: SearchSpace) -> Architecture:
 
 def random_graph(space: SearchSpace, edges: int, seed: int = 0) -> Architecture:
     """`edges` of the candidate edges, each set of that size equally likely: the control of every search."""
+    edges = whole("edges", edges, least=-MOST)
     if not 0 <= edges <= len(space):
         raise ConfigError(f"a graph of {edges} edges cannot be drawn from {len(space)} candidates")
+    seed = whole("seed", seed, -(2**63), 2**63)
     drawn = set(random.Random(seed).sample(range(len(space)), edges))
     return Architecture(space, tuple(i in drawn for i in range(len(space))))
 
@@ -85,10 +88,11 @@ class SharedTrunk(nn.Module):
     def forward(
         self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
     ) -> dict[str, Tensor]:
-        beside = ()
-        for stage in self.stages:
-            image, beside = step(stage, image, beside)
-        return {task: untouched(head, image, *beside) for task, head in self.heads.items()}
+        with enough(image):
+            beside = ()
+            for stage in self.stages:
+                image, beside = step(stage, image, beside)
+            return {task: untouched(head, image, *beside) for task, head in self.heads.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.parameters())}
@@ -120,6 +124,10 @@ class Sluice(nn.Module):
     def forward(
         self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
     ) -> dict[str, Tensor]:
+        with enough(image):
+            return self._forward(image)
+
+    def _forward(self, image: Tensor) -> dict[str, Tensor]:
         maps, kept, beside = [image] * len(self.backbones), [], [()] * len(self.backbones)
         for number, mix in enumerate(self.mix):
             maps, beside = zip(

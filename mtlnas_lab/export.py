@@ -6,7 +6,9 @@ import contextlib
 import copy
 import io
 import logging
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -14,6 +16,9 @@ from torch import Tensor, nn
 
 from .architecture import PrunedNetwork
 from .errors import ConfigError, RunError
+from .values import told, whole
+
+LARGEST = 4096  # pixels of a side that a network is traced with
 
 
 def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 96)) -> Path:
@@ -21,12 +26,11 @@ def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (
 
     size: (H, W) of the image that it is traced with.
     """
-    path = Path(path)
-    image, shapes = _example(size)
-    with _quiet():
-        torch.export.save(
-            torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes), path
-        )
+    path = _target(path)
+    image, shapes = _example(network, size)
+    with _written(path, image), _quiet():
+        program = torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes)
+        torch.export.save(program, path)
     return path
 
 
@@ -42,12 +46,13 @@ def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (6
         raise ConfigError(
             f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]"
         ) from None
-    path, (image, shapes) = Path(path), _example(size)
+    path, (image, shapes) = _target(path), _example(network, size)
+    size = tuple(image.shape[-2:])
     network, tasks = copy.deepcopy(network).cpu().eval(), list(network.supernet.space.tasks)
     for module in network.modules():
         if isinstance(module, nn.ConstantPad2d) and module.value == 0:
             module.value = 1e-30  # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞
-    with _quiet():
+    with _written(path, image), _quiet():
         program = torch.onnx.export(
             network,
             (image,),
@@ -104,9 +109,64 @@ def onnx_difference(
     return worst
 
 
-def _example(size: tuple[int, int]) -> tuple[Tensor, dict]:
-    """An image, and which of its sizes are free."""
-    image = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+def _target(path: str | Path) -> Path:
+    """Where the file is to be. Raises RunError, before any work, where there can't be one."""
+    shown = told(str(path))
+    try:
+        path = Path(path)
+        str(path).encode()
+        there = os.path.lexists(path.parent) and not path.is_dir()
+        if not there or "\0" in str(path) or not path.parent.is_dir():
+            raise RunError(
+                f"{shown}: no file can be written there; name one in a folder that exists"
+            )
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RunError(f"{shown}: no file can be written there: {error.strerror}") from None
+    except UnicodeError:
+        raise RunError(f"{shown} cannot be the name of a file") from None
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise RunError(f"{shown}: you may not write there; name a file that you may write")
+    return path
+
+
+@contextlib.contextmanager
+def _written(path: Path, image: Tensor) -> Iterator[None]:
+    """Says in one line what torch says in many: what it cannot trace, and where it cannot write."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{told(str(path))}: {error.strerror or error}") from None
+    except Exception as error:
+        size = " × ".join(map(str, image.shape[-2:]))
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(
+            f"{told(str(path))}: torch cannot export this network at {size} ({reason[:200]})"
+        ) from None
+
+
+def _example(network: PrunedNetwork, size: tuple[int, int]) -> tuple[Tensor, dict]:
+    """An image that the network takes, and which of its sizes are free. Raises ConfigError where it takes none such."""
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"size = {told(size)}: give height and width in pixels, as in (64, 96)"
+        ) from None
+    sides = whole("height", height, 1, LARGEST), whole("width", width, 1, LARGEST)
+    image = torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            network.cpu().eval()(image)
+    except ConfigError:
+        raise
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the network takes no images of {sides[0]} × {sides[1]} pixels ({str(error).splitlines()[0][:200]}); "
+            "give a larger size"
+        ) from None
     return image, {"image": dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)}
 
 

@@ -22,6 +22,7 @@ from .lab import Lab
 from .meters import HIGHER_IS_BETTER
 from .supernet import Gates
 from .tasks import IGNORE, Depth, Edges, Normals, Segmentation, Task
+from .values import MOST, told, whole
 
 FAR = {"normals": 45.0, "depth": 1.0}  # errors of so many degrees, metres and more are white
 UNLABELLED = np.array([38, 52, 96], np.uint8)  # no grey, so that it is taken for no error
@@ -37,11 +38,12 @@ def look_at(
     networks are used as they are at that moment.
     """
     pack = _split(lab, split)
-    if not len(images) or not all(0 <= i < len(pack) for i in images):
+    images = [whole("an image", i, -MOST) for i in images]
+    if not images or not all(0 <= i < len(pack) for i in images):
         raise ConfigError(
-            f"images {list(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}"
+            f"images {told(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}"
         )
-    chosen = pack.subset(torch.tensor(list(images)))
+    chosen = pack.subset(torch.tensor(images))
     shown, targets = chosen.batch(torch.arange(len(chosen)), lab.tasks)
 
     def look(gates: Sequence[bool]) -> dict:

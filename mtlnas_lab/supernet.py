@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .backbones import Backbone, step, untouched
+from .backbones import Backbone, enough, step, untouched
 from .errors import SpaceError
 from .fusion import NDDR, Fusion
 from .space import Node, SearchSpace
@@ -62,6 +62,12 @@ class SuperNet(nn.Module):
         image (B, 3, H, W). gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
         tap: called with every node and its fused features (B, C, H, W). Returns each task's output.
         """
+        with enough(image):
+            return self._forward(image, gates, tap)
+
+    def _forward(
+        self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None
+    ) -> dict[str, Tensor]:
         features, fused, beside = (
             {},
             dict.fromkeys(self.space.tasks, image),

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._torchvision import torchvision
-from .backbones import Backbone, Dropout, head, step
+from .backbones import WIDEST, Backbone, Dropout, channel_counts, head, step
 from .errors import ConfigError
 from .space import plan
+from .values import whole
 
 IN_PLACE = [  # what Python makes of +=, -=, …
     getattr(operator, f"i{name}")
@@ -77,6 +78,7 @@ def resnet50(
 
 
 def _resnet(kind, block, groups, outputs, dense, widths, hidden, field, dropout) -> Backbone:
+    widths = channel_counts("widths", widths, (4,))
     block, inputs = getattr(torchvision().models.resnet, block), widths[0]
     stem = {"conv1": nn.Conv2d(3, inputs, 7, 2, 3, bias=False), "bn1": nn.BatchNorm2d(inputs)}
     stages, theirs = [], dict(stem)
@@ -139,6 +141,15 @@ def vit(
     A dense head reads the map, an image head the class token and the mean of the patch tokens. Images of any size:
     position embeddings, learnt for `image_size`, are resized; an image that patches do not fill is enlarged until they do.
     """
+    width, heads = whole("width", width, 1, WIDEST), whole("heads", heads, 1, WIDEST)
+    patch, outputs = whole("patch", patch, 1, WIDEST), whole("outputs", outputs, 1, WIDEST)
+    groups = [whole("groups", size, 0, WIDEST) for size in groups]
+    image_size = whole("image_size", image_size, 1, WIDEST)
+    if width % heads or image_size % patch:
+        raise ConfigError(
+            f"a transformer of width {width} with {heads} heads, and of images of {image_size} pixels in patches of "
+            f"{patch}: the first must be a multiple of the second, both times"
+        )
     net = torchvision().models.VisionTransformer(
         image_size, patch, sum(groups), heads, width, 4 * width
     )
@@ -228,6 +239,7 @@ def convnext_tiny(
 ) -> Backbone:
     """ConvNeXt-T, a stage for each of its 18 blocks: groups of 3, 3, 9, 3. Not dilated: its last maps are 1/32 of a side."""
     made, blocks = torchvision().models.convnext, (3, 3, 9, 3)
+    widths = channel_counts("widths", widths, (4,))
     net = made.ConvNeXt(
         [made.CNBlockConfig(*setting) for setting in zip(widths, [*widths[1:], None], blocks)]
     )
@@ -261,6 +273,7 @@ def staged(
     The module's weights are shared, not copied. Raises ConfigError where it cannot be traced, for cuts that are not there
     or not in order, and where a cut gives no map.
     """
+    size = whole("size", size, 1, WIDEST)
     graph, nodes = _traced(module, cuts)
     stages = [_part(module, list(graph.nodes), nodes[: number + 1]) for number in range(len(nodes))]
     for part in {id(m): m for stage in stages for m in stage.modules()}.values():
@@ -269,6 +282,7 @@ def staged(
                 setattr(part, name, Dropout(child.p))  # drawn by the search's generator
     channels, sides, signed = _measured(nn.ModuleList(stages), cuts, size)
     groups = [len(list(same)) for _, same in groupby(sides)] if groups is None else groups
+    groups = [whole("groups", size, 0, WIDEST) for size in groups]
     last = head(channels[-1], outputs, dense, hidden if dense else 0, field, dropout)
     return Backbone(stages, plan(channels, groups), last, signed, kind, theirs={"": module})
 
