@@ -7,7 +7,6 @@ every other before its turn. Batches hold the same numbers as those of an ordina
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from . import stored
+from .cores import usable_cores
 from .data import Batch, Pack, sequential
 from .errors import DataError
 from .inputs import PIXELS, say_once
@@ -139,7 +139,7 @@ class LazyPack(Pack):
                 _check_labels(name, task, numbers, open, read_one, len(labels.get(task, ())))
         shown = {key: x[None] for key, x in shown.items()}
         cache = Cache(
-            read, memory_gb, min(16, os.cpu_count() or 1) if workers is None else max(1, workers)
+            read, memory_gb, min(16, usable_cores()) if workers is None else max(1, workers)
         )
         return cls(shown.pop("image"), shown, labels, name, cache, torch.arange(count))
 

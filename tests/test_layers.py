@@ -13,6 +13,7 @@ ROOT = Path(mtlnas_lab.__file__).parent
 CORE = (
     "errors",
     "values",
+    "cores",
     "_torchvision",
     "files",
     "inputs",
@@ -39,7 +40,6 @@ CORE = (
     "supernet",
     "architecture",
     "transfer",
-    "cores",
     "lab",
     "baselines",
     "evaluate",
@@ -79,7 +79,7 @@ ANYTHING = {
 CORE_TOP = {"torch", "numpy", "safetensors", "tqdm"}
 CORE_INSIDE = CORE_TOP | {"torchvision", "torchmetrics", "yaml", "PIL", "h5py"}
 VIZ = {"numpy", "matplotlib", "seaborn", "networkx"}
-WIDGETS = {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython"}
+WIDGETS = {"numpy", "ipywidgets", "anywidget", "traitlets", "IPython", "PIL"}
 EVERYTHING = (
     CORE_INSIDE
     | VIZ
