@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from . import data
+from .errors import RunError
 from .evaluate import ablate
 from .experiment import reopen
 from .files import plain, read_json, replace
@@ -28,6 +29,7 @@ from .paired import delta_m
 from .runs import Run
 
 FILE = "edge_worth.json"
+ROW = {"edge", "kept", "alpha", "worth", "gradient", "points"}
 KINDS = {
     "worth": "loss without the edge minus loss with it",
     "gradient": "|∂ loss / ∂ gate| at the finished network",
@@ -38,6 +40,10 @@ KINDS = {
 def measure(path: str | Path, device: str = "auto") -> list[dict]:
     """Scores every candidate edge of a finished run and leaves the result in its folder; returns `read` of it."""
     lab, architecture = reopen(path, device=device)
+    if architecture.alpha is None:
+        raise RunError(
+            f"{path} searched nothing: its edges have no α to compare with; give a run of a search"
+        )
     pack = lab.data.get("test") or lab.data["val"]
     batches = lambda: data.sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
     gates = torch.tensor(architecture.kept, dtype=torch.float32, device=lab.device)
@@ -76,7 +82,14 @@ def measure(path: str | Path, device: str = "auto") -> list[dict]:
 
 def read(path: str | Path) -> list[dict]:
     """[{edge, kept, alpha, worth, gradient, points}] as `measure` left it; points: of kept edges only."""
-    return read_json(Path(path) / FILE)["edges"]
+    rows = read_json(Path(path) / FILE).get("edges")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and {*row} >= ROW for row in rows
+    ):
+        raise RunError(
+            f"{Path(path) / FILE} is damaged: it holds no list of edges; measure the run again"
+        )
+    return rows
 
 
 def correlations(rows: Sequence[dict]) -> dict[str, float]:
