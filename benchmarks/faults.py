@@ -1,6 +1,6 @@
 """What a run folder must survive, done to it.
 
-    python benchmarks/faults.py [--quick] [--seed N] [--only CAMPAIGN] [--folder DIR]
+    python benchmarks/faults.py [--quick] [--seed N] [--only CAMPAIGN …] [--folder DIR]
 
 Each campaign prints how many faults really hit and what was lost; one that hit nothing, or lost anything, fails.
 `--folder` is where runs are made (default: in memory, where syncing costs nothing; what a kill spares is the same).
@@ -877,7 +877,7 @@ def main() -> int:
         "--quick", action="store_true", help="a sample of each campaign, in seconds"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=[campaign.__name__ for campaign in campaigns])
+    parser.add_argument("--only", nargs="+", choices=[campaign.__name__ for campaign in campaigns])
     parser.add_argument(
         "--folder", type=Path, default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     )
@@ -886,7 +886,7 @@ def main() -> int:
     print(f"seed {wanted.seed}, {'quick' if wanted.quick else 'full'}")
     failed = 0
     for campaign in campaigns:
-        if wanted.only in (None, campaign.__name__):
+        if wanted.only is None or campaign.__name__ in wanted.only:
             begin = time.monotonic()
             with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
                 tally = campaign(Path(folder), random.Random(wanted.seed), wanted.quick)

@@ -925,21 +925,31 @@ def test_a_chain_of_stops_gives_the_events_of_a_run_never_stopped(tmp_path):
     assert len(broken.of(Resumed)) == 4 and not broken.problems
 
 
-@posix
-def test_the_quick_fault_campaigns(tmp_path):
-    """Kills, cuts, flips, races, full disks, hostile files: each hits, nothing is lost (`make faults`: all of them)."""
+def quick_campaigns(folder: Path, *names: str) -> None:
+    """Each of the campaigns hits, and nothing is lost (`make faults`: all of them, in full)."""
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "faults.py", "--quick"],
+        [sys.executable, ROOT / "benchmarks" / "faults.py", "--quick", "--only", *names],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=300,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     said = {line.split()[0]: line for line in done.stdout.splitlines() if " lost · " in line}
-    for name in (
-        *("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile"),
-        *("requests", "shapes"),
-    ):
+    for name in names:
         assert re.match(rf"{name} +ok +0 lost · [1-9]", said[name]), said[name]
+
+
+@posix
+def test_the_quick_fault_campaigns(tmp_path):
+    """Kills, cuts, flips, races, full disks, hostile files and requests."""
+    storage = ("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile")
+    quick_campaigns(tmp_path, *storage, "limits", "requests", "searches")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["commands", "figures", "formats", "networks", "shapes"])
+def test_the_quick_campaigns_of_what_is_handed_over(name, tmp_path):
+    quick_campaigns(tmp_path, name)
