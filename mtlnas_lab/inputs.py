@@ -12,6 +12,7 @@ import math
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ ARRAY_BYTES = 1 << 28  # of one .npy file
 TEXT_BYTES = 1 << 24  # of a list of files, or a file of JSON
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".gif"}
 OTHER_PICTURES = {".eps", ".ps", ".pdf", ".svg", ".jp2", ".avif", ".heic", ".exr", ".dds", ".tga"}
+_PARSING = (
+    threading.Lock()
+)  # Python 3.11 may fail to parse in two threads at once, and threads read
 JUNK = {
     "thumbs.db",
     "ehthumbs.db",
@@ -48,15 +52,14 @@ def is_junk(path: Path) -> bool:
 
 def inside(root: Path, path: Path, where: str = "") -> Path:
     """`path` as it is, if it lies in the folder `root` also behind all links. Raises DataError, which names `where`."""
+    place = f"{where}: {shown(path)}" if where else shown(path)
     try:
         good = path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, links in a circle
-        raise DataError(
-            f"{where or path}: {shown(path)} is not the name of a file ({reason(error)})"
-        ) from None
+        raise DataError(f"{place} is not the name of a file ({reason(error)})") from None
     if not good:
         raise DataError(
-            f"{where or path}: {shown(path)} leads out of the data folder {root}; only files in it are opened, "
+            f"{place} leads out of the data folder {shown(root)}; only files in it are opened, "
             "so put a copy there"
         )
     return path
@@ -142,8 +145,8 @@ def use_picture(path: Path, use: Callable[[Any], Any]) -> Any:
             return use(picture)
 
 
-def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """(shape, type) of an .npy file, of which no more than the header is read. Raises DataError for Python objects, for
+def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """(shape, whether columns come first, type) of an .npy file, of which no more than the header is read. Raises DataError for Python objects, for
     more than ARRAY_BYTES, and for a file that is shorter than its header says."""
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -152,7 +155,8 @@ def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtyp
     version = np.lib.format.read_magic(stream)
     if version not in readers:
         raise DataError(f"{shown(path)}: cannot be read, an .npy file of version {version}")
-    shape, _, dtype = readers[version](stream)
+    with _PARSING:
+        shape, columns_first, dtype = readers[version](stream)
     if dtype.hasobject:
         raise DataError(f"{shown(path)}: cannot be read, for it holds Python objects")
     size = math.prod(shape) * dtype.itemsize
@@ -162,7 +166,7 @@ def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtyp
         )
     if size > os.fstat(stream.fileno()).st_size:
         raise DataError(f"{shown(path)}: cannot be read, cut off: shorter than its header says")
-    return shape, dtype
+    return shape, columns_first, dtype
 
 
 def array_shape(path: Path) -> tuple[int, ...]:
@@ -174,9 +178,9 @@ def array_shape(path: Path) -> tuple[int, ...]:
 def read_array(path: Path) -> np.ndarray:
     """The numbers of an .npy file."""
     with open_regular(path) as stream, _told(path):
-        array_header(stream, path)
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
+        shape, columns_first, dtype = array_header(stream, path)
+        numbers = np.fromfile(stream, dtype, math.prod(shape))
+        return numbers.reshape(shape, order="F" if columns_first else "C")
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:

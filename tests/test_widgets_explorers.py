@@ -109,6 +109,7 @@ def test_a_page_is_one_module_without_imports_and_its_state_is_json(make):
     )
 
 
+@pytest.mark.filterwarnings("ignore::mtlnas_lab.viz.style.PictureWarning")  # if no font has them
 def test_hostile_names_are_only_text():
     space = viz_fakes.space(3, names=viz_fakes.HOSTILE)
     log = viz_fakes.log(space, steps=5, evaluations=0)

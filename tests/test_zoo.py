@@ -516,10 +516,9 @@ def test_five_tasks_of_which_a_batch_has_only_some(pack, change):
     events = list(search)
     assert not any(isinstance(event, Failed) for event in events) and search.step_number == 4
     steps = [event for event in events if isinstance(event, Step)]
-    assert all(
-        set(event.loss) == set(lab.tasks) and np.isfinite(list(event.loss.values())).all()
-        for event in steps
-    )
+    for event in steps:  # a task without a label in a batch says nothing of it
+        assert set(event.loss) <= set(lab.tasks)
+        assert np.isfinite(list(event.loss.values())).all() and 0.0 not in event.loss.values()
     assert (
         all(value.isfinite().all() for value in lab.supernet.state_dict().values())
         and lab.alphas.alpha.isfinite().all()

@@ -32,9 +32,9 @@ class Healthy(Search):
         self.prepare()
         pull = self.alpha_update()
         losses = self.weight_update()
-        report = self._report(
-            losses, pull, self.current("entropy_weight"), self.current("l1_weight"), start
-        )
+        labelled = dict.fromkeys(losses, torch.tensor(True))  # every room has every label
+        weights = self.current("entropy_weight"), self.current("l1_weight")
+        report = self._report(losses, labelled, pull, *weights, start)
         self.step_number += 1
         return report
 
