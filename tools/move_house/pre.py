@@ -36,3 +36,8 @@ sub("mtlnas_lab/calibrate.py",("from .search import Search, SearchConfig\n","fro
 p=R/"tests/test_exercises.py"; s=p.read_text(); s=s.replace("progress.summary()","progress.summary(book.load())"); 
 if "import book" not in s: s=s.replace("from mtlnas_lab.exercises import","from mtlnas_lab.exercises import book\nfrom mtlnas_lab.exercises import",1)
 p.write_text(s)
+# foreign text on one line is in values
+sub("mtlnas_lab/cli.py", ("    printable,\n", ""), ("from .errors import ConfigError\n", "from .errors import ConfigError\nfrom .values import printable\n"))
+p = R / "tests/test_commands.py"
+s = p.read_text().replace("console.printable(", "printable(")
+p.write_text(re.sub(r"(?m)^from mtlnas_lab", "from mtlnas_lab.values import printable\nfrom mtlnas_lab", s, count=1))
