@@ -205,7 +205,7 @@ def _must_be_of_the_folder(kept, given: dict) -> None:
         "compile": kept.search.compile,
         "batch_size": kept.search.batch_size,
         "loss_weights": dict(kept.loss_weights),
-        "class_weights": dict(getattr(kept, "class_weights", {})),
+        "class_weights": dict(kept.class_weights),
     }
     for name, value in given.items():
         if name in (*KNOBS, *HERE, "out", "resume", "tensorboard"):
