@@ -18,7 +18,7 @@ from .errors import ConfigError, DataError, RunError
 from .fusion import NDDR, ResidualFusion
 from .identity import draw, marks
 from .lab import Lab
-from .lazy import tell_of_missing_labels
+from .lazy import LazyPack, tell_of_missing_labels
 from .packfile import known_splits, listed, names_key, numbered, split_to_score, splits
 from .readers import folder, open_folder
 from .relaxation import ArchitectureWeights, Schedule
@@ -322,8 +322,10 @@ def make_lab(
             f"a search needs two tasks or more, but only {', '.join(made)} was asked for; "
             f"this data has {', '.join(data['train'].tasks)}"
         )
-    tell_of_missing_labels(data, made)
     _must_be_labelled(data, made)
+    # whether files that are read as needed hold labels is known only by reading some
+    read_later = {split: pack for split, pack in data.items() if isinstance(pack, LazyPack)}
+    tell_of_missing_labels(read_later, made)
     names = dict.fromkeys(made, next(iter(chosen.backbones))) | per_task(
         backbone, tuple(made), "backbone"
     )

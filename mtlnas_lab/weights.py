@@ -22,6 +22,7 @@ from ._torchvision import torchvision
 from .backbones import Backbone
 from .errors import RunError
 from .files import open_plain
+from .values import printable
 
 LIMIT = 4 * 2**30  # bytes of a file of weights
 TENSORS = 20_000  # in a file
@@ -147,7 +148,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def shown(text: object, length: int = 120) -> str:
     """A name that somebody else gave, short and without what a terminal would obey."""
     text = str(text)
-    return repr(text if len(text) <= length else f"{text[:length]}…")[1:-1]
+    return printable(text if len(text) <= length else f"{text[:length]}…")
 
 
 def listed(names: Sequence[str]) -> str:
