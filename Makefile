@@ -71,8 +71,8 @@ studies-small: $(READY)  ## the small studies with their reports, in an hour; go
 
 samples: $(READY)  ## make everything in data_samples/ again
 	$(BIN)/mtlnas-lab data make-rooms
-	$(BIN)/mtlnas-lab data make-backbones
-	$(BIN)/mtlnas-lab data make-runs
+	$(BIN)/python tools/make_samples/make_samples.py backbones
+	$(BIN)/python tools/make_samples/make_samples.py runs
 
 clean:  ## remove the environment and what tests left; runs/ stays
 	rm -rf .venv build dist test-output .pytest_cache .hypothesis .ruff_cache

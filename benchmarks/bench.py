@@ -23,16 +23,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab.architecture import fold_batch_norm, prune
-from mtlnas_lab.backbones import vgg16
-from mtlnas_lab.baselines import all_edges, random_graph
-from mtlnas_lab.fusion import NDDR
-from mtlnas_lab.lab import Lab
-from mtlnas_lab.relaxation import ArchitectureWeights
-from mtlnas_lab.search import Search, SearchConfig
-from mtlnas_lab.space import SearchSpace
-from mtlnas_lab.supernet import SuperNet
-from mtlnas_lab.tasks import Depth, Normals, Segmentation
+from mtlnas_lab.core.fusion import NDDR
+from mtlnas_lab.core.lab import Lab
+from mtlnas_lab.core.relaxation import ArchitectureWeights
+from mtlnas_lab.core.search import Search, SearchConfig
+from mtlnas_lab.core.space import SearchSpace
+from mtlnas_lab.core.supernet import SuperNet
+from mtlnas_lab.models.baselines import all_edges, random_graph
+from mtlnas_lab.models.pruned import fold_batch_norm, prune
+from mtlnas_lab.models.vgg import vgg16
+from mtlnas_lab.tasks.task import Depth, Normals, Segmentation
 
 SIZE, BATCH, QUARTER = (96, 128), 8, (16, 32, 64, 128, 128)
 
@@ -293,7 +293,7 @@ def ratio_e(rounds: int) -> None:
         {
             "torch": run("import torch"),
             "lab": run("import mtlnas_lab"),
-            "search": run("import torch; from mtlnas_lab.search import Search"),
+            "search": run("import torch; from mtlnas_lab.core.search import Search"),
         },
         rounds,
         warm=1,

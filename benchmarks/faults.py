@@ -32,10 +32,13 @@ from pathlib import Path
 
 import torch
 
-from mtlnas_lab import checkpoints, events, files, runs
+from mtlnas_lab.core.events import Recovered, Step, Turned
 from mtlnas_lab.errors import RunError
-from mtlnas_lab.events import EventLog, Recovered, Step, Turned, read_lines
-from mtlnas_lab.runs import Run
+from mtlnas_lab.runs import event_file, run
+from mtlnas_lab.runs import run as runs
+from mtlnas_lab.runs.event_file import read_events, read_lines
+from mtlnas_lab.runs.run import Run
+from mtlnas_lab.storage import checkpoints, jsonl, safe_files
 
 SPACE = {
     "plans": {"a": {"channels": [4, 4], "groups": [2]}, "b": {"channels": [4, 4], "groups": [2]}},
@@ -83,12 +86,12 @@ class Faulty:
         return call
 
     def __enter__(self) -> Faulty:
-        for module in (files, events, checkpoints, runs):
+        for module in (safe_files, event_file, checkpoints, run):
             module.os = self
         return self
 
     def __exit__(self, *error) -> None:
-        for module in (files, events, checkpoints, runs):
+        for module in (safe_files, event_file, checkpoints, run):
             module.os = os
 
 
@@ -250,7 +253,7 @@ def cuts(folder: Path, chance: random.Random, quick: bool) -> Tally:
             found == [*range(1, complete + 1), 901, 902],
             f"cut at {cut}: {found}, not {complete} and two",
         )
-        seqs = EventLog.read(log).seqs
+        seqs = read_events(log).seqs
         tally.expect(
             seqs == list(range(1, len(seqs) + 1)), f"cut at byte {cut}: the seqs have a hole"
         )
@@ -623,9 +626,7 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
             [n for n in found if n in promised] == promised,
             f"{turn}: {set(promised) - set(found)} are lost",
         )
-        tally.hit(
-            "lines cut short", len(EventLog.read(disk / "run" / "events.jsonl").of(Recovered))
-        )
+        tally.hit("lines cut short", len(read_events(disk / "run" / "events.jsonl").of(Recovered)))
     finally:
         if mounted:
             subprocess.run(["umount", disk], check=True)
@@ -756,7 +757,7 @@ def hostile_names(tally: Tally, path: Path) -> None:
         for name in NAMES:
             refused(tally, "names", f"reading {name!r}", run.read_json, name)
             refused(tally, "names", f"writing {name!r}", run.write, name, b"x")
-            manifest.write_bytes(files.encode(files.decode(good) | {"file": name}))
+            manifest.write_bytes(jsonl.encode(jsonl.decode(good) | {"file": name}))
             tally.expect(
                 run.load_checkpoint()[0] == 1, f"a manifest that names {name!r} was followed"
             )

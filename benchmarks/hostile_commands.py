@@ -16,8 +16,8 @@ from pathlib import Path
 
 from faults import Tally
 
-from mtlnas_lab import cli
-from mtlnas_lab.presets import samples
+from mtlnas_lab.cli import main as cli
+from mtlnas_lab.data.open import samples
 
 LONG, BIG = "n" * 300, str(10**30)
 CONTROL = "\x1b]0;title\x07\x1b[2J\nforged\u202e"

@@ -1,6 +1,6 @@
 """Hostile titles, names, sizes, styles, layouts, logs and files against every kind of picture and every format.
 
-Each ends as a LabError of one line, or as files that are whole, within seconds.
+Each ends as a MTLNASError of one line, or as files that are whole, within seconds.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from faults import Tally
 from PIL import Image
 
 from mtlnas_lab import viz
-from mtlnas_lab.architecture import derive
-from mtlnas_lab.errors import LabError
-from mtlnas_lab.events import Evaluated, EventLog, Started, Step, Turned
-from mtlnas_lab.space import SearchSpace, paper_rules, plan
+from mtlnas_lab.core.architecture import derive
+from mtlnas_lab.core.events import Evaluated, Started, Step, Turned
+from mtlnas_lab.core.space import SearchSpace, paper_rules, plan
+from mtlnas_lab.errors import MTLNASError
+from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.viz.style import STYLES, PictureWarning
 
 SECONDS = 60  # far above what any picture takes, far below what a hang takes
@@ -132,7 +133,7 @@ class Trial:
     quick: bool
 
     def picture(self, kind: str, what: str, make: Callable, formats=FORMATS) -> None:
-        """One picture: whole files, or a LabError of one line; nothing else, and in time."""
+        """One picture: whole files, or a MTLNASError of one line; nothing else, and in time."""
         begin, tally = time.monotonic(), self.tally
         formats = (self.chance.choice(formats),) if self.quick else formats
         try:
@@ -141,7 +142,7 @@ class Trial:
                 problem = broken(name, data)
                 tally.expect(not problem, f"{what}: {name} {problem}")
             tally.hit(f"{kind} drawn")
-        except LabError as error:
+        except MTLNASError as error:
             text = str(error)
             good = bool(text) and "\n" not in text
             tally.expect(good, f"{what}: more than a line: {text[:100]!r}")
@@ -186,7 +187,7 @@ def texts(trial: Trial, log: EventLog) -> None:
         try:
             named = search((text, "b"))
             tasks = named.space.tasks
-        except LabError:
+        except MTLNASError:
             trial.tally.hit("names refused")
             continue
         trial.tally.expect(tasks == (text, "b"), f"{text[:20]!r} is another name")

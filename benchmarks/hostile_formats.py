@@ -26,10 +26,10 @@ import torch
 from faults import Tally
 from PIL import Image
 
-from mtlnas_lab import data
+from mtlnas_lab.data import loader
+from mtlnas_lab.data.folders import check, open_folder
+from mtlnas_lab.data.lazy import from_dataset
 from mtlnas_lab.errors import DataError
-from mtlnas_lab.lazy import from_dataset
-from mtlnas_lab.readers import check, open_folder
 
 SIZE, SECONDS, MEMORY = (8, 12), 120, 600 << 20
 TYPES = ("f2", "f4", "f8", ">f4", "longdouble", "u1", "i1", "u2", ">u2", "i2", "u4", "i4", "u8")
@@ -356,7 +356,7 @@ def spoilt(tally: Tally, root: Path, what: str) -> None:
 
 def everything(root: Path) -> Iterator:
     for pack in open_folder(root, SIZE, workers=1).values():
-        yield from data.sequential(pack)
+        yield from loader.sequential(pack)
 
 
 def formats(folder: Path, chance: random.Random, quick: bool) -> Tally:

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from faults import Tally, drain, fork
 
-from mtlnas_lab.commands.data import show
-from mtlnas_lab.data import Pack
-from mtlnas_lab.errors import LabError
-from mtlnas_lab.packfile import described
-from mtlnas_lab.presets import agreeing, data_to_score, load_data, make_lab
+from mtlnas_lab.cli.data import show
+from mtlnas_lab.data.dataset import ImageDataset
+from mtlnas_lab.data.npz import described
+from mtlnas_lab.data.open import agreeing, data_to_score, open_data
+from mtlnas_lab.errors import MTLNASError
+from mtlnas_lab.experiments.presets import make_lab
 
 ROOM = 1 << 30  # bytes of memory that a child may take beyond what it has
 SECONDS = 20  # that one pack may take, on a busy machine
@@ -194,15 +195,15 @@ ATTACKS = (headers, types, classes, names, splits, sizes, bits, places)
 
 
 # --- what must come of it ---------------------------------------------------------------------------------------------
-def looks(path: Path, train: Pack) -> Iterator[tuple[str, object]]:
+def looks(path: Path, train: ImageDataset) -> Iterator[tuple[str, object]]:
     """Every way in which a stranger's pack is looked at."""
     yield "show", lambda: show(str(path))
     yield "headers", lambda: described(path)
-    yield "load", lambda: make_lab("tiny", load_data(path))
+    yield "load", lambda: make_lab("tiny", open_data(path))
     yield "score", lambda: agreeing({"train": train, "test": data_to_score(path)}, print)
 
 
-def problems(path: Path, train: Pack) -> list[str]:
+def problems(path: Path, train: ImageDataset) -> list[str]:
     """What is wrong with how a pack was taken; nothing, where it was refused in a line, or read. `train`: a good pack."""
     found, seen = [], io.StringIO()
     for name, look in looks(path, train):
@@ -210,7 +211,7 @@ def problems(path: Path, train: Pack) -> list[str]:
         try:
             with redirect_stdout(seen):
                 look()
-        except LabError as error:
+        except MTLNASError as error:
             told = str(error).replace(str(path), "")
             if not told.isprintable() or len(told) > 2_000:
                 found.append(f"{name}: {error!r}"[:300])
@@ -233,7 +234,7 @@ def limits(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
         def work(answer: int, attack=attack, seed=seed, count=count) -> None:
             own = random.Random(seed)
-            train = Pack.from_arrays(arrays(own, 12))
+            train = ImageDataset.from_arrays(arrays(own, 12))
             with open("/proc/self/statm") as status:
                 room = int(status.read().split()[0]) * resource.getpagesize() + ROOM
             resource.setrlimit(resource.RLIMIT_AS, (room, room))

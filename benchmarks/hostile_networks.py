@@ -1,4 +1,4 @@
-"""Hostile files of weights and settings: each is a good load or one line of LabError, in little time and memory."""
+"""Hostile files of weights and settings: each is a good load or one line of MTLNASError, in little time and memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ import torch
 from faults import Tally
 from safetensors.torch import save_file
 
-from mtlnas_lab import official, presets
-from mtlnas_lab.errors import LabError
-from mtlnas_lab.weights import load_weights
-from mtlnas_lab.yaml_files import read_yaml
+from mtlnas_lab import presets
+from mtlnas_lab.errors import MTLNASError
+from mtlnas_lab.models import released as official
+from mtlnas_lab.models.pretrained import load_weights
+from mtlnas_lab.storage.yaml_files import read_yaml
 
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "mtlnas_vgg16_narrow"
 SECONDS, MEMORY = 15, 700 * 2**20  # of one load on a busy machine; of them all
@@ -49,13 +50,13 @@ def networks(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
 
 def attempt(tally: Tally, kind: str, path: Path, load: Callable[[Path], object]) -> None:
-    """One load: it is good, or raises a LabError that a terminal can show; and it comes to an end soon."""
+    """One load: it is good, or raises a MTLNASError that a terminal can show; and it comes to an end soon."""
     start = time.monotonic()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             load(path)
-    except LabError as error:
+    except MTLNASError as error:
         line = str(error)
         tally.expect(line.isprintable() and len(line) < 2000, f"{kind}: says {line[:200]!r}")
     except BaseException as error:

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 from faults import Tally
 
-from mtlnas_lab.backbones import vgg16
-from mtlnas_lab.config import SearchConfig
-from mtlnas_lab.errors import LabError
-from mtlnas_lab.events import Finished, Step
-from mtlnas_lab.lab import Lab
-from mtlnas_lab.recording import record
-from mtlnas_lab.relaxation import ArchitectureWeights
-from mtlnas_lab.runs import Run
-from mtlnas_lab.search import Search
-from mtlnas_lab.space import SearchSpace
-from mtlnas_lab.supernet import SuperNet
-from mtlnas_lab.tasks import Depth, Segmentation
+from mtlnas_lab.core.config import SearchConfig
+from mtlnas_lab.core.events import Finished, Step
+from mtlnas_lab.core.lab import Lab
+from mtlnas_lab.core.relaxation import ArchitectureWeights
+from mtlnas_lab.core.search import Search
+from mtlnas_lab.core.space import SearchSpace
+from mtlnas_lab.core.supernet import SuperNet
+from mtlnas_lab.errors import MTLNASError
+from mtlnas_lab.models.vgg import vgg16
+from mtlnas_lab.runs.recorder import record
+from mtlnas_lab.runs.run import Run
+from mtlnas_lab.tasks.task import Depth, Segmentation
 
 EDGE = "depth:0 -> segmentation:0"
 CONFIG = SearchConfig(steps=6, batch_size=2)
@@ -228,7 +228,7 @@ def from_python(tally: Tally, folder: Path, chance: random.Random, count: int) -
             try:
                 act()
                 tally.expect(False, f"{name} took {knobs!r:.200}")
-            except LabError as error:
+            except MTLNASError as error:
                 tally.expect("\n" not in str(error), f"{name}: two lines: {error!r:.200}")
             except Exception as error:
                 tally.expect(False, f"{name} of {knobs!r:.200}: {error!r:.200}")

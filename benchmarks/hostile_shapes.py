@@ -21,13 +21,13 @@ from faults import Tally, drain, fork
 from hostile_requests import tiny_search
 from torch import Tensor
 
-from mtlnas_lab.architecture import Architecture
-from mtlnas_lab.checkpoints import Manifest
-from mtlnas_lab.config import SearchConfig
-from mtlnas_lab.errors import LabError
-from mtlnas_lab.recording import record, resume
-from mtlnas_lab.runs import Run
-from mtlnas_lab.space import SearchSpace
+from mtlnas_lab.core.architecture import Architecture
+from mtlnas_lab.core.config import SearchConfig
+from mtlnas_lab.core.space import SearchSpace
+from mtlnas_lab.errors import MTLNASError
+from mtlnas_lab.runs.recorder import record, resume
+from mtlnas_lab.runs.run import Run
+from mtlnas_lab.storage.checkpoints import Manifest
 
 CHUNK = 100  # loads of one child
 VALUES = [
@@ -107,7 +107,7 @@ def go_on(config: SearchConfig, tensors: dict, meta: dict) -> None:
     search, before = UNTOUCHED.pop(config.optimizer)
     try:
         search.load_state(tensors, meta)
-    except LabError:
+    except MTLNASError:
         after = search.state()[0]
         if any(not torch.equal(value, after[name]) for name, value in before.items()):
             raise AssertionError("it was refused, but the search has changed") from None
@@ -243,7 +243,7 @@ def in_a_child(tally: Tally, kind: str, cases: list[Case]) -> None:
                 try:
                     load()
                     print(json.dumps(["loaded", what]), file=out, flush=True)
-                except LabError as error:
+                except MTLNASError as error:
                     lines = str(error).count("\n")
                     print(json.dumps(["two lines" if lines else "refused", what]), file=out)
                 except BaseException as error:

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mtlnas_lab import data
-from mtlnas_lab.presets import make_lab
-from mtlnas_lab.readers import open_folder
-from mtlnas_lab.search import Search, SearchConfig
+from mtlnas_lab.core.search import Search, SearchConfig
+from mtlnas_lab.data import loader
+from mtlnas_lab.data.folders import open_folder
+from mtlnas_lab.experiments.presets import make_lab
 
 FULL, BATCH = (480, 640), 8
 
@@ -78,7 +78,7 @@ class Timed:
 
 def measure(lab, pack, steps: int, lazy: bool) -> dict[str, list[float]]:
     """Seconds of each step, of its two batches, and of waiting for reading in them."""
-    streams = [Timed(stream) for stream in data.split(pack, tuple(lab.tasks), BATCH, seed=0)]
+    streams = [Timed(stream) for stream in loader.split(pack, tuple(lab.tasks), BATCH, seed=0)]
     search, waited = Search(lab, SearchConfig(steps=10**6), *streams), [0.0]
     found = {"step": [], "batch": [], "read": []}
     if lazy:

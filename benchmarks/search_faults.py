@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from faults import Tally, drain, fork
 
-from mtlnas_lab import cli
-from mtlnas_lab.events import Evaluated, EventLog
-from mtlnas_lab.rooms import render
+from mtlnas_lab.cli import main as cli
+from mtlnas_lab.core.events import Evaluated
+from mtlnas_lab.data.rooms import render
+from mtlnas_lab.runs.event_file import read_events
 
 STEPS = 12
 PARTS = ("pretraining", ".", "baselines/single_task")
@@ -83,7 +84,7 @@ def written(out: Path) -> int:
 
 def history(out: Path) -> list:
     """What a run tells: every step of every part without its seconds, evaluations, scores."""
-    logs = [EventLog.read(out / part / "events.jsonl") for part in PARTS]
+    logs = [read_events(out / part / "events.jsonl") for part in PARTS]
     return [[[replace(e, seconds=0.0) for e in log.steps], log.of(Evaluated)] for log in logs] + [
         json.loads((out / "scores.json").read_text())
     ]

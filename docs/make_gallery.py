@@ -12,17 +12,18 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mtlnas_lab.architecture import Architecture, derive
-from mtlnas_lab.events import Evaluated, EventLog, Started, Step, Turned
-from mtlnas_lab.official import from_released
-from mtlnas_lab.runs import Run
-from mtlnas_lab.space import SearchSpace, plan
+from mtlnas_lab.analysis.edge_table import explain
+from mtlnas_lab.core.architecture import Architecture, derive
+from mtlnas_lab.core.events import Evaluated, Started, Step, Turned
+from mtlnas_lab.core.space import SearchSpace, plan
+from mtlnas_lab.models.released import from_released
+from mtlnas_lab.runs.event_log import EventLog
+from mtlnas_lab.runs.run import Run
 from mtlnas_lab.viz import (
     GraphFigure,
     animate,
     consensus_graph,
     difference_graph,
-    explain,
     filmstrip,
     fusion_graph,
     overview,

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import numbers
 import reprlib
-import unicodedata
 from collections.abc import Sequence
 
-from .errors import ConfigError, LabError
+from .errors import ConfigError, MTLNASError
+from .one_line import printable
 
 MOST = 10**12  # of what is counted: steps, images
-# kinds of characters that a terminal acts on, or cannot show
-OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
 LARGEST = 1e9  # of λ, rates and factors: float32 can square the gradients that come of it
-
-
-def printable(text: object) -> str:
-    """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
-        for c in str(text)
-    )
 
 
 def told(value: object) -> str:
@@ -37,7 +29,7 @@ def number(
     value: object,
     least: float = 0.0,
     most: float = LARGEST,
-    error: type[LabError] = ConfigError,
+    error: type[MTLNASError] = ConfigError,
 ) -> float:
     """`value` as a float from `least` to `most`. Raises `error` for everything else, NaN and booleans included."""
     if isinstance(value, numbers.Real) and not _is_flag(value) and least <= value <= most:
@@ -62,7 +54,7 @@ def whole(
     value: object,
     least: int = 0,
     most: int = MOST,
-    error: type[LabError] = ConfigError,
+    error: type[MTLNASError] = ConfigError,
 ) -> int:
     """`value` as an int from `least` to `most`; 500.0 and a NumPy integer count as whole. Raises `error`."""
     counts = isinstance(value, numbers.Real) and not _is_flag(value) and least <= value <= most
@@ -74,7 +66,7 @@ def whole(
     )
 
 
-def flag(name: str, value: object, error: type[LabError] = ConfigError) -> bool:
+def flag(name: str, value: object, error: type[MTLNASError] = ConfigError) -> bool:
     """`value` as True or False; 0 and 1 count. Raises `error`."""
     if _is_flag(value) or (isinstance(value, numbers.Real) and value in (0, 1)):
         return bool(value)

@@ -2,13 +2,13 @@
 
 import torch
 
-from mtlnas_lab.backbones import vgg16
-from mtlnas_lab.fusion import NDDR
-from mtlnas_lab.lab import Lab
-from mtlnas_lab.relaxation import ArchitectureWeights
-from mtlnas_lab.space import SearchSpace
-from mtlnas_lab.supernet import SuperNet
-from mtlnas_lab.tasks import Depth, Normals, Segmentation
+from mtlnas_lab.core.fusion import NDDR
+from mtlnas_lab.core.lab import Lab
+from mtlnas_lab.core.relaxation import ArchitectureWeights
+from mtlnas_lab.core.space import SearchSpace
+from mtlnas_lab.core.supernet import SuperNet
+from mtlnas_lab.models.vgg import vgg16
+from mtlnas_lab.tasks.task import Depth, Normals, Segmentation
 
 
 def small_lab(

@@ -1,6 +1,6 @@
 """How the tests of the course's checks judge answers: right, almost right, wrong, a stub, a wrong type."""
 
-from mtlnas_lab.exercises import check
+from mtlnas_lab.course import check
 
 PNG = b"\x89PNG"
 

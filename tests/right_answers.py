@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import torch
-from test_exercises_09 import backbone, counted, packed
+from course_helpers import backbone, counted, packed
 from torch.nn import functional as F
 
-from mtlnas_lab.relaxation import entropy
-from mtlnas_lab.space import Edge, Node, plan
+from mtlnas_lab.core.relaxation import entropy
+from mtlnas_lab.core.space import Edge, Node, plan
 
 SIZE = (64, 32, 16, 8, 8)
 OTHER = {"segmentation": "normals", "normals": "segmentation"}

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mtlnas_lab import cores
-from mtlnas_lab.experiment import Experiment
+from mtlnas_lab.experiments.config import Experiment
 
 NAMES = (*cores.QUEUES, "OMP_NUM_THREADS", "LOCAL_WORLD_SIZE")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from mtlnas_lab.exercises.book import load
+from mtlnas_lab.course.checking import load
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 SOURCES = sorted((FOLDER / "src").glob("*.py"))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mtlnas_lab.core.events import Evaluated, Finished, Started, Step, Turned
+from mtlnas_lab.core.space import SearchSpace, paper_rules, plan
 from mtlnas_lab.errors import ConfigError
-from mtlnas_lab.events import Evaluated, Finished, Started, Step, Turned
-from mtlnas_lab.space import SearchSpace, paper_rules, plan
 
 VGG = plan([64] * 2 + [128] * 2 + [256] * 3 + [512] * 6, [2, 2, 3, 3, 3])
 
@@ -104,7 +104,7 @@ class FakeSearch:
 
 def write_run(path: Path, search: FakeSearch) -> None:
     """What `experiment.record` does, without checkpoints."""
-    from mtlnas_lab.runs import Run
+    from mtlnas_lab.runs.run import Run
 
     with Run.create(
         path, {"steps": search.steps, "entropy_weight": {"end": 10.0}}, search.space

@@ -7,16 +7,16 @@ written.
 """
 
 from .axes import CurveFigure
-from .compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
-from .explain import explain, to_latex, to_markdown
 from .export import figure_files, refigure, save_figure, save_fusion_graph
-from .facts import provenance
-from .geometry import GraphFigure, GraphGrid
-from .graph import fusion_graph, ladder_layout, plot_fusion_graph
-from .heat import overview, plot_heatmap, side_by_side
-from .motion import animate
-from .pictures import plot_predictions
+from .graph.animation import animate
+from .graph.build import fusion_graph, ladder_layout
+from .graph.compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
+from .graph.figure import GraphFigure, GraphGrid
+from .graph.plot import plot_fusion_graph
+from .heatmap import overview, plot_heatmap, side_by_side
+from .predictions import plot_predictions
+from .provenance import provenance
 from .style import STYLES, FigureStyle, style
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "animate",
     "consensus_graph",
     "difference_graph",
-    "explain",
     "figure_files",
     "filmstrip",
     "fusion_graph",
@@ -51,6 +50,4 @@ __all__ = [
     "small_multiples",
     "stability",
     "style",
-    "to_latex",
-    "to_markdown",
 ]

@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
-from ..errors import ConfigError, LabError, RunError
-from ..events import EventLog
-from ..runs import Run
-from .facts import provenance
-from .geometry import check_title
-from .graph import opened
+from ..errors import ConfigError, MTLNASError
+from .graph.figure import check_title
+from .provenance import provenance
+from .sources import opened
 from .style import (
     MM,
     PT,
@@ -36,9 +34,17 @@ from .style import (
 from .style import style as style_named
 
 DRAWN: dict[str, Callable] = {}  # what draws each kind of curve, by its name
+
+
 CHECKS: dict[str, Callable] = {}  # what looks at the data of each kind, which may come from a file
+
+
 BOLD = 1.12  # how much wider bold text is
+
+
 HUGE = 1e100  # a number above that is no loss and no score, and matplotlib can't draw it
+
+
 MOST_ENTRIES = 24  # of a legend
 
 
@@ -99,7 +105,7 @@ class CurveFigure:
             made = cls(**{**data, "style": FigureStyle.from_json(data["style"])})
             CHECKS[made.curve](made.data)
             return made
-        except LabError as error:
+        except MTLNASError as error:
             raise ConfigError(f"this describes no curve: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ConfigError(f"this describes no curve: {brief(error)}") from None
@@ -197,17 +203,6 @@ def axes_level(take: Callable, check: Callable) -> Callable:
         return plot
 
     return decorate
-
-
-def read_log(source) -> EventLog:
-    """The event log of a run or its folder, or the log itself; raises RunError for anything else."""
-    source = opened(source)
-    log = source.log if isinstance(source, Run) else source
-    if not isinstance(log, EventLog):
-        raise RunError(
-            f"a {type(source).__name__} is no log of a search; give an EventLog, a run or its folder"
-        )
-    return log
 
 
 def numbers(values, digits: int = 10) -> list:

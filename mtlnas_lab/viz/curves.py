@@ -9,9 +9,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from ..errors import ConfigError, RunError
-from ..events import EventLog
+from ..runs.event_log import EventLog
 from . import curvedata as check
-from .axes import HUGE, axes_level, is_narrow, legend_above, numbers, read_log, side_label, size_of
+from .axes import HUGE, axes_level, is_narrow, legend_above, numbers, side_label, size_of
+from .sources import read_log
 from .style import MARKERS, PT, brief, drawable, note, shorten, text_width
 
 MOST = 1000  # lines of single edges have about so many points at most, more than a page can show

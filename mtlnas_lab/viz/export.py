@@ -19,16 +19,17 @@ from pathlib import Path
 
 import matplotlib
 
-from ..errors import ConfigError, DataError, LabError, RunError
-from ..files import read
+from ..errors import ConfigError, DataError, MTLNASError, RunError
+from ..storage.safe_files import read
 from .axes import CurveFigure
-from .facts import provenance
-from .geometry import GraphFigure, GraphGrid
-from .graph import fusion_graph, opened
-from .scene import Scene, draw
+from .graph.build import fusion_graph
+from .graph.figure import GraphFigure, GraphGrid
+from .graph.html import to_html
+from .graph.shapes import Scene, draw
+from .graph.svg_tikz import clean, to_svg, to_tikz
+from .provenance import provenance
+from .sources import opened
 from .style import FILES, brief
-from .vector import clean, to_svg, to_tikz
-from .web import to_html
 
 FORMATS = ("pdf", "svg", "png", "tikz", "html")
 MARK, LIMIT = "mtlnas_lab-figure:", 2**26  # bytes of a file that `refigure` reads
@@ -150,7 +151,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-        if isinstance(error, LabError):
+        if isinstance(error, MTLNASError):
             raise
         reason = getattr(error, "strerror", None) or error
         number = getattr(error, "errno", None)
@@ -249,7 +250,7 @@ def refigure(file: str | os.PathLike) -> GraphFigure | GraphGrid | CurveFigure:
         figure = json.loads(data)["figure"]
         kind = GraphGrid if "grid" in figure else CurveFigure if "curve" in figure else GraphFigure
         return kind.from_json(figure)
-    except LabError as error:
+    except MTLNASError as error:
         reason = str(error)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         reason = type(error).__name__

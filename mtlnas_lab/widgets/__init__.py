@@ -6,7 +6,6 @@ small explorers, each for one idea.
     studio                                           # shows it; Start is a button, or studio.start()
 """
 
-from .driver import Controls, Driver, Pulse
 from .explorers import (
     EdgeMicroscope,
     EdgeToggler,
@@ -15,13 +14,14 @@ from .explorers import (
     ReplayScrubber,
     SpaceExplorer,
 )
-from .figure_studio import FigureStudio
-from .replay import replay_html
-from .studio import SearchStudio, show
+from .figure_studio.widget import FigureStudio
+from .studio.runner import Controls, Pulse, SearchRunner
+from .studio.standalone import replay_html
+from .studio.widget import SearchStudio, show
 
 __all__ = [
     "Controls",
-    "Driver",
+    "SearchRunner",
     "EdgeMicroscope",
     "EdgeToggler",
     "FigureStudio",

@@ -29,7 +29,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from mtlnas_lab import Run, Search, presets
-from mtlnas_lab.exercises import check, predict, reveal
+from mtlnas_lab.course import check, predict, reveal
 from mtlnas_lab.viz import plot_fusion_graph, plot_gates, plot_predictions
 
 # %% [markdown]
@@ -40,7 +40,7 @@ from mtlnas_lab.viz import plot_fusion_graph, plot_gates, plot_predictions
 # surface face?).
 
 # %%
-packs = presets.load_data("rooms")
+packs = presets.open_data("rooms")
 lab = presets.tiny(seed=0)
 image, targets = packs["test"].batch(torch.tensor([3, 8, 14]), lab.tasks)
 with torch.no_grad():
@@ -169,8 +169,8 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # shows its old picture: `studio.show()` in a new cell brings the panel back; to run the cell again begins a new search.
 
 # %%
-from mtlnas_lab.experiment import scores_now
-from mtlnas_lab.lab import pick_device
+from mtlnas_lab.experiments.scores import scores_now
+from mtlnas_lab.core.lab import pick_device
 from mtlnas_lab.widgets import SearchStudio
 
 
@@ -191,7 +191,7 @@ studio
 #
 # ```python
 # for event in fresh():
-#     if isinstance(event, Step):                     # from mtlnas_lab.events import Step
+#     if isinstance(event, Step):                     # from mtlnas_lab.core.events import Step
 #         print(event.step, event.entropy_fraction, event.loss)
 # ```
 #

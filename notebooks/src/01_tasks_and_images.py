@@ -33,11 +33,13 @@ import seaborn as sns
 import torch
 
 from mtlnas_lab import presets
-from mtlnas_lab.colours import normals as normal_colours
-from mtlnas_lab.colours import palette
-from mtlnas_lab.data import augment, picture, sequential, split
-from mtlnas_lab.evaluate import trivial
-from mtlnas_lab.exercises import check, predict, reveal
+from mtlnas_lab.tasks.colormap import normals as normal_colours
+from mtlnas_lab.tasks.colormap import palette
+from mtlnas_lab.data.augment import augment
+from mtlnas_lab.data.dataset import picture
+from mtlnas_lab.data.loader import sequential, split
+from mtlnas_lab.core.evaluate import trivial
+from mtlnas_lab.course import check, predict, reveal
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: first section, 8 minutes.** Let the class say what each picture shows before the legend comes. Usual
@@ -51,7 +53,7 @@ from mtlnas_lab.exercises import check, predict, reveal
 # shape (120, 3, 64, 64), and `target` has one entry for each task.
 
 # %%
-packs = presets.load_data("rooms")
+packs = presets.open_data("rooms")
 tasks = packs["test"].make_tasks(["segmentation", "normals", "depth", "edges"])
 tasks["depth"] = replace(tasks["depth"], far=5.0)                 # where its colours end (m): the rooms are small
 image, target = packs["test"].batch(torch.arange(120), tasks)

@@ -27,13 +27,14 @@ import torch
 from torch.nn import functional as F
 
 from mtlnas_lab import Search, presets
-from mtlnas_lab.baselines import baseline, without_candidates
-from mtlnas_lab.data import picture, sequential, whole
-from mtlnas_lab.evaluate import evaluate, trivial
-from mtlnas_lab.events import Step
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.lab import pick_device
-from mtlnas_lab.space import plan
+from mtlnas_lab.models.baselines import baseline, without_candidates
+from mtlnas_lab.data.dataset import picture
+from mtlnas_lab.data.loader import sequential, whole
+from mtlnas_lab.core.evaluate import evaluate, trivial
+from mtlnas_lab.core.events import Step
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.lab import pick_device
+from mtlnas_lab.core.space import plan
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: stages, 10 minutes.** Draw 13 boxes in a row on the board and write the sizes under them while the cells
@@ -432,7 +433,7 @@ reveal("02.shared", " and ".join(f"{angle:.0f}°" for angle in degrees), "Betwee
        "features that were made for naming things know something of surfaces.")
 
 # %%
-packs = presets.load_data("rooms")
+packs = presets.open_data("rooms")
 floor = trivial(lab.tasks, sequential(packs["train"], lab.tasks), sequential(packs["test"], lab.tasks))
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 for ax, task, metric, label in ((axes[0], "segmentation", "miou", "mean IoU, higher is better"),

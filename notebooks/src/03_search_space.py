@@ -26,8 +26,8 @@ import numpy as np
 from networkx.algorithms.isomorphism import DiGraphMatcher, categorical_edge_match, categorical_node_match
 
 from mtlnas_lab import Run, presets
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.space import Edge, Node, SearchSpace, not_deeper, other_task, paper_rules, plan, same_group, within
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.space import Edge, Node, SearchSpace, not_deeper, other_task, paper_rules, plan, same_group, within
 from mtlnas_lab.viz import fusion_graph, plot_fusion_graph, plot_heatmap
 from mtlnas_lab.widgets.explorers import SpaceExplorer
 

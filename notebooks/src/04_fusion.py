@@ -33,10 +33,10 @@ import torch
 from torch.nn.functional import conv2d, relu
 
 from mtlnas_lab import Search, presets
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.fusion import NDDR, CrossStitch, ResidualFusion
-from mtlnas_lab.lab import pick_device
-from mtlnas_lab.space import Node, SearchSpace, plan
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.fusion import NDDR, CrossStitch, ResidualFusion
+from mtlnas_lab.core.lab import pick_device
+from mtlnas_lab.core.space import Node, SearchSpace, plan
 
 sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scale=0.8)
 
@@ -47,7 +47,7 @@ sns.set_theme(context="notebook", style="ticks", palette="colorblind", font_scal
 # `segmentation:3` (stages count from 0). Which candidate edges end there?
 
 # %%
-packs = presets.load_data("rooms")
+packs = presets.open_data("rooms")
 lab = presets.tiny(seed=0)
 net, space = lab.supernet.eval(), lab.space
 image, targets = packs["test"].batch(torch.arange(8), lab.tasks)

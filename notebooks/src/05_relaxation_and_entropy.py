@@ -30,11 +30,12 @@ import numpy as np
 import seaborn as sns
 import torch
 
-from mtlnas_lab import Run, Search, presets, relaxation
-from mtlnas_lab.events import EventLog
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.lab import pick_device
-from mtlnas_lab.relaxation import Schedule
+from mtlnas_lab import Run, Search, presets
+from mtlnas_lab.core import relaxation
+from mtlnas_lab.runs.event_log import EventLog
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.lab import pick_device
+from mtlnas_lab.core.schedule import Schedule
 from mtlnas_lab.viz import plot_collapse, plot_gates
 from mtlnas_lab.widgets.explorers import EdgeMicroscope, RelaxationExplorer, descend
 

@@ -29,14 +29,14 @@ import numpy as np
 import torch
 
 from mtlnas_lab import Search, presets
-from mtlnas_lab.architecture import agreement, derive
-from mtlnas_lab.events import EventLog
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.experiment import scores_now
-from mtlnas_lab.lab import pick_device
-from mtlnas_lab.recording import Recorded
-from mtlnas_lab.relaxation import entropy, entropy_gradient, stochastic
-from mtlnas_lab.runs import Run
+from mtlnas_lab.core.architecture import agreement, derive
+from mtlnas_lab.runs.event_log import EventLog
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.experiments.scores import scores_now
+from mtlnas_lab.core.lab import pick_device
+from mtlnas_lab.runs.recorder import Recorded
+from mtlnas_lab.core.relaxation import entropy, entropy_gradient, stochastic
+from mtlnas_lab.runs.run import Run
 from mtlnas_lab.widgets import SearchStudio
 
 # %% [markdown] tags=["teacher"]

@@ -29,12 +29,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from mtlnas_lab import Run, Search, data, presets
-from mtlnas_lab.architecture import Architecture, derive, operations, prune
-from mtlnas_lab.baselines import all_edges, baseline, no_edges, random_graph
-from mtlnas_lab.evaluate import evaluate, recalibrated
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.lab import pick_device
+from mtlnas_lab import Run, Search, presets
+from mtlnas_lab.data import loader
+from mtlnas_lab.core.architecture import Architecture, derive
+from mtlnas_lab.models.pruned import operations, prune
+from mtlnas_lab.models.baselines import all_edges, baseline, no_edges, random_graph
+from mtlnas_lab.core.evaluate import evaluate, recalibrated
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.lab import pick_device
 from mtlnas_lab.viz import plot_gap
 
 # %% [markdown] tags=["teacher"]
@@ -150,7 +152,7 @@ check("07.gap", gap)
 lab = presets.tiny(seed=0).to(pick_device())
 config = replace(presets.preset("tiny").search, steps=presets.quick(60, 4), batch_size=4, alpha_lr=0.1)
 count = presets.quick(80, 8)
-training, validation = (list(data.sequential(lab.data[split].subset(torch.arange(count)), tuple(lab.tasks), 40))
+training, validation = (list(loader.sequential(lab.data[split].subset(torch.arange(count)), tuple(lab.tasks), 40))
                         for split in ("train", "val"))
 
 predict("07.pixels", "The search with λ = 0 is cut to hard gates. How many % of all pixels get another class?",
@@ -455,12 +457,12 @@ dots(unfair, "The same weights under other graphs")
 # and metrics.
 
 # %%
-from mtlnas_lab.findings import Findings
-from mtlnas_lab.paired import half_interval
-from mtlnas_lab.studies import Study
-from mtlnas_lab.viz.studies import plot_cut, plot_gains
+from mtlnas_lab.analysis.results import StudyResults
+from mtlnas_lab.analysis.statistics import half_interval
+from mtlnas_lab.analysis.study import Study
+from mtlnas_lab.viz.study_plots import plot_cut, plot_gains
 
-studies = {name: Findings.read(Study.load(name), presets.samples() / "studies" / f"{name}-small") for name in ("main", "gap")}
+studies = {name: StudyResults.read(Study.load(name), presets.samples() / "studies" / f"{name}-small") for name in ("main", "gap")}
 gains = studies["main"].gains
 plot_gains(gains, {row: half_interval(values.dropna()) for row, values in gains.iterrows()}, "mtlnas")
 

@@ -33,11 +33,11 @@ import seaborn as sns
 from IPython.display import SVG, Markdown
 
 from mtlnas_lab import Architecture, Run, Search, presets
-from mtlnas_lab.architecture import agreement
-from mtlnas_lab.baselines import random_graph
-from mtlnas_lab.evaluate import ablate
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.lab import pick_device
+from mtlnas_lab.core.architecture import agreement
+from mtlnas_lab.models.baselines import random_graph
+from mtlnas_lab.analysis.edge_importance import ablate
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.core.lab import pick_device
 
 # %% [markdown]
 # Two searches were recorded on the shipped rooms, with the same seed and the same settings but for λ, the weight of
@@ -405,10 +405,10 @@ print(f"kept by all four: {int((share == 1).sum())} edges; by chance {len(space)
 # The shipped study `main` has five full searches under five seeds, 200 steps each. The same question, the same answer?
 
 # %%
-from mtlnas_lab.findings import Findings
-from mtlnas_lab.studies import Study
+from mtlnas_lab.analysis.results import StudyResults
+from mtlnas_lab.analysis.study import Study
 
-main = Findings.read(Study.load("main"), presets.samples() / "studies" / "main-small")
+main = StudyResults.read(Study.load("main"), presets.samples() / "studies" / "main-small")
 patient = [Architecture(space, tuple(c == "1" for c in kept)) for kept in main.runs[main.runs.row == "mtlnas"].kept]
 print(f"{len(patient)} searches, stability {stability(patient)['stability']:.2f}")
 print(next(line for line in main.sentences if line.startswith("mtlnas: graphs")))
@@ -479,7 +479,7 @@ check("08.column", column)
 
 # %%
 from mtlnas_lab.viz import filmstrip
-from mtlnas_lab.viz.scene import draw
+from mtlnas_lab.viz.graph.shapes import draw
 
 draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 
@@ -496,8 +496,8 @@ draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 # %%
 import torch
 
-from mtlnas_lab.data import sequential
-from mtlnas_lab.viz import explain, to_latex, to_markdown
+from mtlnas_lab.data.loader import sequential
+from mtlnas_lab.analysis.edge_table import explain, to_latex, to_markdown
 
 lab, architecture = labs[1]
 few = lab.data["val"].subset(torch.arange(presets.quick(40, 8)))

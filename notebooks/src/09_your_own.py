@@ -31,10 +31,13 @@ import seaborn as sns
 import torch
 from torch import nn
 
-from mtlnas_lab import Run, Search, SearchConfig, SearchSpace, colours, presets
-from mtlnas_lab.data import augment, picture, sequential
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.tasks import KINDS, Depth, Task
+from mtlnas_lab import Run, Search, SearchConfig, SearchSpace, presets
+from mtlnas_lab.tasks import colormap as colours
+from mtlnas_lab.data.augment import augment
+from mtlnas_lab.data.dataset import picture
+from mtlnas_lab.data.loader import sequential
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.tasks.task import KINDS, Depth, Task
 
 # %% [markdown]
 # ## A task of your own
@@ -105,7 +108,7 @@ def with_floor(pack):
     return replace(pack, targets={**pack.targets, "floor": share})
 
 KINDS["floor"] = FreeFloor
-packs = {split: with_floor(pack) for split, pack in presets.load_data("rooms").items()}
+packs = {split: with_floor(pack) for split, pack in presets.open_data("rooms").items()}
 tasks = packs["train"].make_tasks(["segmentation", "floor"])
 tasks["floor"]
 
@@ -263,8 +266,8 @@ reveal("09.augment", "the zoom",
 # together.
 
 # %%
-from mtlnas_lab.baselines import without_candidates
-from mtlnas_lab.lab import pick_device
+from mtlnas_lab.models.baselines import without_candidates
+from mtlnas_lab.core.lab import pick_device
 
 lab = presets.make_lab("tiny", packs, ["segmentation", "floor"]).to(pick_device("auto"))
 shipped = presets.tiny(tasks=["segmentation", "depth"]).supernet.backbones
@@ -284,14 +287,14 @@ print(lab.space)
 # test pictures.
 
 # %%
-from mtlnas_lab.experiment import final_scores
-from mtlnas_lab.recording import go
+from mtlnas_lab.experiments.scores import final_scores
+from mtlnas_lab.runs.recorder import run_recorded
 
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name) / "floor-seed-0"
 config = presets.with_budget(presets.preset("tiny").search, steps=presets.quick(60, 4), alpha_lr=0.1, augment=False)
 with Run.create(folder, {"task": "floor", "seed": 0, "search": config.to_json()}, lab.space) as run:
-    go(Search(lab, config), run, checkpoint_every=60)
+    run_recorded(Search(lab, config), run, checkpoint_every=60)
     scores = final_scores(lab, lab.derive())
     run.write_json("architecture.json", lab.derive().to_json())
     run.write_json("scores.json", scores)
@@ -306,7 +309,7 @@ for kind, values in scores.items():
 # weights, so the last is the fair one here. `trivial` is our `constant`.
 
 # %%
-from mtlnas_lab.evaluate import recalibrated
+from mtlnas_lab.core.evaluate import recalibrated
 
 kept, test, train = lab.derive().kept, lab.data["test"], lab.data["train"]
 with recalibrated(lab.supernet, kept, sequential(train, lab.tasks)) as network, torch.no_grad():
@@ -354,8 +357,8 @@ class Block(nn.Module):
 
 
 # %%
-from mtlnas_lab.backbones import Backbone
-from mtlnas_lab.space import plan
+from mtlnas_lab.core.backbone import Backbone
+from mtlnas_lab.core.space import plan
 
 widths, strides, groups = (12, 24, 48, 48, 64, 64, 64), (1, 2, 2, 1, 2, 1, 1), (1, 1, 2, 2, 1)
 torch.manual_seed(0)
@@ -365,13 +368,13 @@ mine = Backbone(blocks, plan(widths, groups), head)
 print(mine(image[:2]).shape, *mine.plan[:4], sep="\n")
 
 # %% [markdown]
-# **Handshake.** `zoo.staged` cuts any network that torch can trace, by the names of its parts, and measures the
+# **Handshake.** `traced.staged` cuts any network that torch can trace, by the names of its parts, and measures the
 # channels itself. Our blocks in an ordinary network, cut by name, are the same stages:
 
 # %%
-from mtlnas_lab import zoo
+from mtlnas_lab.models import traced
 
-cut = zoo.staged(nn.Sequential(*blocks, head), cuts=[str(i) for i in range(7)], outputs=1, dense=False, groups=groups)
+cut = traced.staged(nn.Sequential(*blocks, head), cuts=[str(i) for i in range(7)], outputs=1, dense=False, groups=groups)
 assert cut.plan == mine.plan
 x = y = image[:2]
 mine.eval(), cut.eval()
@@ -390,7 +393,7 @@ predict("09.edges", "Stages in groups of 2, 2, 3, 3, 3 beside stages in groups o
 
 # %%
 from mtlnas_lab import Lab, SuperNet
-from mtlnas_lab.relaxation import ArchitectureWeights
+from mtlnas_lab.core.relaxation import ArchitectureWeights
 
 mixed = SearchSpace.build({"segmentation": own["segmentation"].plan, "floor": mine.plan})
 supernet = SuperNet({"segmentation": shipped["segmentation"], "floor": mine}, mixed)
@@ -446,7 +449,7 @@ check("09.cut", cut_by_hand)
 # task lie in it like this, and `…_names` may list a task's classes:
 
 # %%
-from mtlnas_lab.packfile import KEYS, LAYOUT
+from mtlnas_lab.data.npz import KEYS, LAYOUT
 
 print("image            uint8            (N, H, W, 3)     0..255, RGB")
 for task in ("segmentation", "normals", "depth", "edges", "scene"):
@@ -462,7 +465,7 @@ predict("09.broken", "Four of them are refused. Which one is not?",
         ["floats for an image", "a class too many", "metres for millimetres", "normals without a mask", "blue for red"])
 
 # %%
-from mtlnas_lab import LabError, Pack
+from mtlnas_lab import MTLNASError, ImageDataset
 
 raw = np.load(presets.samples() / "rooms.npz")
 good = {key.removeprefix("test/"): raw[key][:24] for key in raw.files if key.startswith("test/")}
@@ -474,12 +477,12 @@ broken = {"floats for an image": {**good, "image": good["image"] / 255},
           "blue for red": {**good, "image": good["image"][..., ::-1]}}
 for name, arrays in broken.items():
     try:
-        print(f"✓ {name}: {len(Pack.from_arrays(arrays))} images, nothing found")
-    except LabError as error:
+        print(f"✓ {name}: {len(ImageDataset.from_arrays(arrays))} images, nothing found")
+    except MTLNASError as error:
         print(f"✗ {name}\n    {error}")
 
 # %%
-swapped = Pack.from_arrays(broken["blue for red"])
+swapped = ImageDataset.from_arrays(broken["blue for red"])
 figure, axes = plt.subplots(1, 4, figsize=(7, 1.9), layout="constrained")
 for ax, pack, i in zip(axes, (packs["test"], swapped) * 2, (3, 3, 8, 8)):
     ax.imshow(picture(pack.batch(torch.tensor([i]))[0][0]))
@@ -526,7 +529,7 @@ check("09.pack", to_pack)
 # %%
 path = Path(temporary.name) / "mine.npz"
 np.savez_compressed(path, **good)
-for split, pack in presets.load_data(path).items():
+for split, pack in presets.open_data(path).items():
     print(f"{split:6} {len(pack):3} images, tasks: {', '.join(pack.tasks)}")
 
 # %% [markdown]

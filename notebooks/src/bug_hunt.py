@@ -21,13 +21,13 @@
 # %matplotlib inline
 import torch
 
-from mtlnas_lab.exercises import check, predict, reveal
-from mtlnas_lab.exercises.bugs import SUSPECTS, buggy, examine, healthy, run
-from mtlnas_lab.search import Search
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.course.bug_hunt import SUSPECTS, buggy, examine, healthy, run
+from mtlnas_lab.core.search import Search
 
 # %% [markdown] tags=["teacher"]
 # **40 minutes in class.** Five minutes a patient in pairs, diagnosis on paper first. Patients 1 and 4 are the pair to
-# compare, 5 and 6 the hard ones. The fault stands in `mtlnas_lab/exercises/bugs.py`: ask people not to open it.
+# compare, 5 and 6 the hard ones. The fault stands in `mtlnas_lab/course/bug_hunt.py`: ask people not to open it.
 
 # %% [markdown]
 # ## The healthy one
@@ -359,7 +359,7 @@ reveal("bug.leak", "none of them", "Losses come from training images and scores 
 # Break something yourself, in a class of a few lines, and hand it to your neighbour:
 #
 # ```python
-# from mtlnas_lab.exercises.bugs import Healthy
+# from mtlnas_lab.course.bug_hunt import Healthy
 #
 # class Patient7(Healthy):
 #     def penalty(self, alpha):

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mtlnas_lab import official
-from mtlnas_lab.config import SearchConfig
-from mtlnas_lab.evaluate import evaluate
-from mtlnas_lab.relaxation import all_open, deterministic, discretize, entropy, l1
-from mtlnas_lab.search import Search
+from mtlnas_lab.core.config import SearchConfig
+from mtlnas_lab.core.evaluate import evaluate
+from mtlnas_lab.core.relaxation import all_open, deterministic, discretize, entropy, l1
+from mtlnas_lab.core.search import Search
+from mtlnas_lab.models import released as official
 
 OUTPUTS = {"out1": "segmentation", "out2": "normals"}
 GATES = {"onehot": discretize, "sigmoid": deterministic, "all": all_open}

@@ -1,8 +1,8 @@
 // The panels, painted on a context that only writes down the words: node --test tests/js/
 import assert from "node:assert/strict";
 import test from "node:test";
-import {paint} from "../../mtlnas_lab/widgets/draw.js";
-import * as plan from "../../mtlnas_lab/widgets/plan.js";
+import {paint} from "../../mtlnas_lab/widgets/studio/draw.js";
+import * as plan from "../../mtlnas_lab/widgets/studio/plan.js";
 
 const stages = [[64, 0, 0, 1]], stage = {tasks: ["a", "b"], plans: [stages, stages], edges: [[0, 0, 1, 0]], names: ["a:0 -> b:0"]};
 const column = [0.5, 0.5], frame = {N: 2, E: 1, T: 0, step: [10, 20], entropy: column, lambda: column, tau: column, l1: column, rate: column,

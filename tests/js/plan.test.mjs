@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {existsSync, readFileSync} from "node:fs";
 import test from "node:test";
-import * as plan from "../../mtlnas_lab/widgets/plan.js";
+import * as plan from "../../mtlnas_lab/widgets/studio/plan.js";
 
 const stages = [64, 64, 128, 128].map((channels, i) => [channels, i >> 1, i % 2, 2]);
 const stage = {tasks: ["a", "b"], plans: [stages, stages], edges: [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 1], [1, 2, 0, 3]],

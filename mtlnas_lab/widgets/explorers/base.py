@@ -13,9 +13,9 @@ import traitlets
 
 from ...errors import ConfigError
 from ...viz.style import FigureStyle, style
-from ..kernel import _hear_always, live
+from ..jupyter import _hear_always, live
 from ..still import BACK, signed
-from ..view import page_script
+from ..studio.view import page_script
 
 HERE, STYLE, DPI = Path(__file__).parent, "web-light", 76
 
@@ -28,7 +28,8 @@ class Explorer(anywidget.AnyWidget):
     """A page that is its own widget. Handlers may run in any thread and hold `_lock` while they change state."""
 
     _css = "\n".join(
-        (HERE / name).read_text(encoding="utf-8") for name in ("../studio.css", "explorers.css")
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ("../studio/studio.css", "explorers.css")
     )
     message = traitlets.Unicode("").tag(sync=True)  # one line, for what went wrong
 

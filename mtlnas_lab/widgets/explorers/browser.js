@@ -1,5 +1,5 @@
 // One image at a time: what is true, what was predicted, what was wrong; arrow keys go on and back.
-import {make} from "../dom.js";
+import {make} from "../studio/dom.js";
 import {explorer} from "./page.js";
 
 export default explorer("Prediction browser", ["at", "count", "item"], P => {

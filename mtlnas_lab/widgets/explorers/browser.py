@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import traitlets
 
-from ...errors import ConfigError, LabError
+from ...errors import ConfigError, MTLNASError
 from .base import Explorer, address, colours, page
 
 
@@ -76,7 +76,7 @@ class PredictionBrowser(Explorer):
                         f"there is no item {self.at}; items are 0 to {len(self.items) - 1}"
                     )
                 (self.item, self._cells), self.message = self._read(self.at), ""
-            except LabError as error:
+            except MTLNASError as error:
                 self.message = str(error)[:500]
             except Exception as error:  # items may be computed by anybody
                 self.message = f"{type(error).__name__}: {error}"[:500]

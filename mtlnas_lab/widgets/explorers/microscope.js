@@ -1,6 +1,6 @@
 // One edge: the forces on its α over α, the phase line beneath, and the path of gradient descent beside.
-import {make} from "../dom.js";
-import {decode, quantile, short} from "../plan.js";
+import {make} from "../studio/dom.js";
+import {decode, quantile, short} from "../studio/plan.js";
 import {axes, explorer, shape, words} from "./page.js";
 import {descend, phase, sigma, tipping, verdict} from "./sums.js";
 

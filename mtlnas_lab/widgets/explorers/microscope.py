@@ -7,7 +7,7 @@ import traitlets
 
 from ...errors import ConfigError, RunError
 from ...viz.curves import edge_entropy, gates, read_log
-from ..frame import frame, space_of, stage
+from ..studio.encoding import frame, space_of, stage
 from .base import Explorer, page
 
 EDGES, STEPS = 48, 300  # without a log: the edges of the paper's VGG-16 space

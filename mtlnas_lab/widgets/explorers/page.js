@@ -1,6 +1,6 @@
 // The explorers' page: plain controls, and SVG that is drawn anew when state, width or theme change. Names are text only.
-import {make} from "../dom.js";
-import {graphPlan, heatPlan, isDark, nearest, ramp, short, taskColour, ticks} from "../plan.js";
+import {make} from "../studio/dom.js";
+import {graphPlan, heatPlan, isDark, nearest, ramp, short, taskColour, ticks} from "../studio/plan.js";
 
 export function shape(kind, attributes, parent, text) {
   const one = document.createElementNS("http://www.w3.org/2000/svg", kind);

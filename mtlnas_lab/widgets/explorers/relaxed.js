@@ -1,5 +1,5 @@
 // From u to a gate: the curve of the relaxation, and beside it, on the same axis, how often which gate comes.
-import {histogram, short} from "../plan.js";
+import {histogram, short} from "../studio/plan.js";
 import {axes, explorer, shape, words} from "./page.js";
 import {FLOOR, concrete, density, sigma, uniform} from "./sums.js";
 

@@ -1,6 +1,6 @@
 // The recorded graph and one slider over the steps.
-import {make} from "../dom.js";
-import {decode, opens, rowOf, short} from "../plan.js";
+import {make} from "../studio/dom.js";
+import {decode, opens, rowOf, short} from "../studio/plan.js";
 import {explorer, graph, picker} from "./page.js";
 
 export default explorer("Replay", ["frame", "stage", "at", "speed"], P => {

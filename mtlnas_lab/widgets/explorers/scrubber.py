@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import traitlets
 
-from ...architecture import Architecture
+from ...core.architecture import Architecture
 from ...errors import ConfigError, RunError
 from ...viz.curves import read_log
-from ...viz.graph import plot_fusion_graph
-from ..frame import frame, space_of, stage
+from ...viz.graph.plot import plot_fusion_graph
+from ..studio.encoding import frame, space_of, stage
 from .base import STYLE, Explorer, page
 
 

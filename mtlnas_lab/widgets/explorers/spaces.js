@@ -1,5 +1,5 @@
 // Rules, and the candidate edges that they leave: graph and matrix, an edge is taken out by a click.
-import {cellAt} from "../plan.js";
+import {cellAt} from "../studio/plan.js";
 import {explorer, graph, matrix, picker} from "./page.js";
 
 const number = value => value.toLocaleString("en"), TRAITS = ["backbone", "stages", "tasks", "limit", "same_group", "removed"];

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import traitlets
 
-from ...architecture import Architecture
-from ...errors import LabError, SpaceError
-from ...space import Plan, SearchSpace, Stage, not_deeper, other_task, plan, same_group, within
-from ...viz.heat import plot_heatmap, side_by_side
-from ..frame import stage
+from ...core.architecture import Architecture
+from ...core.space import Plan, SearchSpace, Stage, not_deeper, other_task, plan, same_group, within
+from ...errors import MTLNASError, SpaceError
+from ...viz.heatmap import plot_heatmap, side_by_side
+from ..studio.encoding import stage
 from .base import STYLE, Explorer, page
 
 BACKBONES = {
@@ -116,7 +116,7 @@ class SpaceExplorer(Explorer):
                 space = candidates.only(
                     [str(edge) not in self.removed for edge in candidates.edges]
                 )
-            except LabError as error:
+            except MTLNASError as error:
                 self.message = str(error)
                 return
             drawn = len(candidates) <= DRAWN

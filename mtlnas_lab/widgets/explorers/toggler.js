@@ -1,6 +1,6 @@
 // A trained supernet by hand: the graph with its edges open or shut, what the network then says, and what it scores.
-import {make} from "../dom.js";
-import {short} from "../plan.js";
+import {make} from "../studio/dom.js";
+import {short} from "../studio/plan.js";
 import {explorer, graph, picker} from "./page.js";
 
 export default explorer("Edge toggler", ["gates", "rows", "pictures", "told", "note", "busy", "seconds"], P => {

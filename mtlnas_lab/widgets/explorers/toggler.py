@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import traitlets
 
-from ...architecture import Architecture
-from ...errors import ConfigError, LabError
-from ...space import SearchSpace
+from ...core.architecture import Architecture
+from ...core.space import SearchSpace
+from ...errors import ConfigError, MTLNASError
 from ...viz.curves import METRICS
-from ...viz.graph import plot_fusion_graph
-from ..frame import stage
-from ..kernel import live
+from ...viz.graph.plot import plot_fusion_graph
+from ..jupyter import live
+from ..studio.encoding import stage
 from .base import STYLE, Explorer, address, colours, page
 
 Look = Callable[[list[bool]], Mapping]
@@ -108,7 +108,7 @@ class EdgeToggler(Explorer):
             gates = list(self.gates)
             try:
                 found, wrong = self._asked(gates), ""
-            except LabError as error:
+            except MTLNASError as error:
                 found, wrong = None, str(error)
             except Exception as error:  # look can be anybody's
                 found, wrong = None, f"{type(error).__name__}: {error}"

@@ -1,0 +1,71 @@
+"""How a number changes over a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from ..errors import ConfigError
+from ..values import number, pair, told
+
+
+# --- how a number changes over the search -----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Schedule:
+    """From `start` to `end` over a period of the run (shares of all steps), along 1 − (1 − x)^power; constant outside.
+
+    At its start and before, `start`; at its end and later, `end` (`after`, where given, once the end is passed).
+    With the period (0, 0) the value is `start` at step 0 and `end` from step 1 on, as in the released code.
+    All numbers are finite and not negative: λ, the weight of L1 and τ are. Raises ConfigError.
+    """
+
+    end: float
+    start: float = 0.0
+    period: tuple[float, float] = (0.0, 0.0)
+    power: float = 1.0
+    after: float | None = None
+
+    def __post_init__(self):
+        for name in ("end", "start", "power", "after"):
+            value = getattr(self, name)
+            if name != "after" or value is not None:
+                object.__setattr__(self, name, number(f"a schedule's {name}", value))
+        period = pair("a schedule's period", self.period)
+        object.__setattr__(self, "period", period)
+        if period[0] > period[1]:
+            raise ConfigError(
+                f"a schedule over {period} runs backwards; give shares of the run as in (0.3, 1.0)"
+            )
+
+    @classmethod
+    def from_value(cls, name: str, value: Schedule | Mapping | float) -> Schedule:
+        """The schedule of a setting: itself, one from its fields as JSON has them, or a constant. Raises ConfigError."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            return cls.constant(number(name, value))
+        names = [field.name for field in fields(cls)]
+        unknown = [key for key in value if key not in names]
+        if unknown or "end" not in value:
+            what = f"has no {told(unknown[0])}" if unknown else "needs an end"
+            raise ConfigError(f"{name}: a schedule {what}; it has {', '.join(names)}")
+        try:
+            return cls(**value)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+
+    @classmethod
+    def constant(cls, value: float) -> Schedule:
+        return cls(value, start=value)
+
+    def __call__(self, step: int, steps: int) -> float:
+        """The value for the update number `step` (from 0) of `steps`."""
+        share, (begin, end) = step / steps, self.period
+        if self.after is not None and share > end:
+            return self.after
+        if share <= begin:
+            return self.start
+        if share >= end:
+            return self.end
+        done = (step - steps * begin) / (steps * end - steps * begin)
+        return self.end - (self.end - self.start) * (1 - done) ** self.power

@@ -1,0 +1,213 @@
+"""Opens data by name: the shipped rooms, a pack file, or a data set's folder."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError
+from ..one_line import printable
+from ..tasks.task import Task
+from .dataset import ImageDataset
+from .folders import folder, open_folder
+from .identity import draw, marks
+from .npz import known_splits, listed, names_key, numbered, split_to_score, splits
+
+
+def samples() -> Path:
+    """Where the shipped data lies: `data_samples/` beside the package, or MTLNAS_LAB_SAMPLES."""
+    place = Path(os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parents[2] / "data_samples")
+    if not (place / "rooms.npz").is_file():
+        raise DataError(
+            "the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
+            "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder"
+        )
+    return place
+
+
+def open_data(
+    name: str | Path = "rooms",
+    eval_data: str | Path | None = None,
+    held_out: float = 0.1,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, ImageDataset]:
+    """{"train", "val", "test"} of `rooms`, a pack's path, or a data set's `FOLDER[@HEIGHTxWIDTH]` (readers). A pack without
+    splits lends `held_out` of its images to val, and as many to test unless `eval_data` names other data for that; where a
+    pack has splits but none called val, its training images lend it. Which ones depends on the images alone. What was
+    done, and what could not be compared, `tell` hears.
+
+    Raises DataError also where classes or sizes of the splits do not agree.
+    """
+    packs, _ = own_data(name, held_out, bool(eval_data), tell=tell)
+    if eval_data:
+        packs["test"] = data_to_score(eval_data)
+    return agreeing(packs, tell, bool(eval_data))
+
+
+def own_data(
+    name: str | Path,
+    held_out: float = 0.1,
+    scored_elsewhere: bool = False,
+    by_content: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, ImageDataset], bool]:
+    """(the splits of data, whether images were drawn for one of them). by_content=False: drawn by their place in the pack,
+    as runs were that do not say which data they were made with.
+    """
+    path, hold = _place(name), ("val",) if scored_elsewhere else ("val", "test")
+    if found := folder(path):
+        packs = open_folder(*found, held_out=held_out, hold=hold, by_content=by_content)
+        return packs, True
+    if not splits(path):
+        return _lend(ImageDataset.load(path), hold, held_out, by_content), True
+    there = known_splits(path)
+    if "train" not in there:
+        raise DataError(
+            f"{path}: has no split to train on; it has {listed(splits(path))}, and one must be called train"
+        )
+    packs = {split: ImageDataset.load(path, own) for split, own in there.items()}
+    if other := [split for split in splits(path) if split not in there.values()]:
+        tell(f"{path}: its splits {listed(other)} are not used")
+    if "val" in packs and "test" not in packs and not scored_elsewhere:
+        tell(f"{path}: has no test images; the validation images are scored in their place")
+    if "val" in packs or not by_content:
+        return packs, False
+    missing = [split for split in hold if split not in packs]
+    lent = _lend(packs["train"], missing, held_out, by_content)
+    tell(f"{path}: has no {', '.join(missing)}; {held_out:.0%} of train each are held out for that")
+    return packs | lent, True
+
+
+def data_to_score(name: str | Path) -> ImageDataset:
+    """The test images of other data: of a split called test, else all there are."""
+    path = _place(name)
+    if found := folder(path):
+        packs = open_folder(*found)
+        return packs["test"]
+    return ImageDataset.load(path, split_to_score(path))
+
+
+def _place(name: str | Path) -> Path:
+    if not isinstance(name, str | Path) or not str(name):
+        raise DataError(f"data = {name!r}: give `rooms`, the path of a pack (.npz) or of a folder")
+    path = samples() / "rooms.npz" if str(name) == "rooms" else Path(name)
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass  # it may be FOLDER@HEIGHTxWIDTH; else that it is missing will be said
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        why = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{printable(name)[:200]}: can't be opened ({why})") from None
+    return path
+
+
+def _lend(
+    whole: ImageDataset, hold: Sequence[str], held_out: float, by_content: bool
+) -> dict[str, ImageDataset]:
+    """A pack's images as those of `hold` and of train."""
+    if by_content:
+        labelled = {task: whole.labelled(task).tolist() for task in whole.tasks}
+        parts = draw(marks(whole), hold, held_out, labelled, whole.name)
+    else:
+        order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
+        size = max(1, int(held_out * len(whole)))
+        cut = [size] * len(hold) + [len(whole) - size * len(hold)]
+        parts = dict(zip((*hold, "train"), order.split(cut)))
+    return {
+        split: replace(whole.subset(parts[split]), name=f"{whole.name} ({split})")
+        for split in (*hold, "train")
+    }
+
+
+def agreeing(
+    packs: Mapping[str, ImageDataset],
+    tell: Callable[[str], None],
+    foreign: bool = False,
+    tasks: Iterable[str] | None = None,
+) -> dict[str, ImageDataset]:
+    """The packs, if they are of the same classes as the training images. `foreign`: the test images are other data. `tasks`:
+    look at these alone.
+
+    Raises DataError for classes that differ in name, order or number. Where one of two packs has no names, numbers alone
+    are compared, and `tell` hears of it.
+    """
+    train, made = packs["train"], dict(packs)
+    for split, pack in packs.items():
+        if pack.images.shape[1:] != train.images.shape[1:]:
+            tell(
+                f"{pack.name}: images of {_size(pack)} pixels, those to train on have {_size(train)}; they are scored "
+                "as they are"
+            )
+        for task in train.tasks if tasks is None else tasks:
+            if task not in train.tasks or task not in pack.tasks:
+                continue
+            mine, theirs = train.labels.get(task, ()), pack.labels.get(task, ())
+            if train.targets[task].ndim != pack.targets[task].ndim:
+                raise DataError(
+                    f"{pack.name}: labels of {task} have {pack.targets[task].ndim - 1} axes, those to train on have "
+                    f"{train.targets[task].ndim - 1}; both need the same kind"
+                )
+            nameless = [p.name for p in (train, pack) if _nameless(p, task)]
+            if not nameless:
+                _must_be_equal(task, train, pack)
+            elif mine != theirs:
+                _must_be_enough(task, train, pack)
+            if nameless and (mine != theirs or (foreign and split == "test")):
+                tell(
+                    f"{' and '.join(nameless)}: classes of {task} have no names, so their numbers alone could be "
+                    f"compared: {len(mine)} to train on, {len(theirs)} in {split}"
+                )
+            if mine != theirs:
+                made[split] = replace(made[split], labels={**made[split].labels, task: mine})
+    return made
+
+
+def _size(pack: ImageDataset) -> str:
+    return " × ".join(str(side) for side in pack.images.shape[-2:])
+
+
+def _nameless(pack: ImageDataset, task: str) -> bool:
+    labels = pack.labels.get(task, ())
+    return bool(labels) and labels == numbered(task, len(labels))
+
+
+def _must_be_equal(task: str, train: ImageDataset, pack: ImageDataset) -> None:
+    mine, theirs = train.labels.get(task, ()), pack.labels.get(task, ())
+    if mine == theirs:
+        return
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(mine, theirs)))
+    how = "in another order" if sorted(mine) == sorted(theirs) else "other classes"
+    raise DataError(
+        f"{pack.name}: {task} has {how} than {train.name}, from number {same + 1} on: {listed(theirs[same:])} "
+        f"against {listed(mine[same:])}; both need the same list {names_key(task)}"
+    )
+
+
+def _must_be_enough(task: str, train: ImageDataset, pack: ImageDataset) -> None:
+    mine, theirs = len(train.labels.get(task, ())), len(pack.labels.get(task, ()))
+    if theirs > mine or (_nameless(train, task) and not _nameless(pack, task) and theirs < mine):
+        raise DataError(
+            f"{pack.name}: {task} has {theirs} classes, those to train on ({train.name}) have {mine}; give both "
+            f"the same list {names_key(task)}"
+        )
+
+
+def _must_be_labelled(data: Mapping[str, ImageDataset], tasks: Mapping[str, Task]) -> None:
+    """Raise DataError unless each split has a label of each task, and the classes that are trained."""
+    agreeing(data, lambda text: None, tasks=tasks)
+    for split, pack in data.items():
+        for task in tasks:
+            if task not in pack.targets:
+                raise DataError(
+                    f"{pack.name}: has no labels for {task} in {split}; it has them for {', '.join(pack.tasks)}"
+                )
+            if not pack.labelled(task).any():
+                raise DataError(
+                    f"{pack.name}: none of its {len(pack)} images has a label for {task} in {split}, so nothing could be "
+                    "said of it; give some, or leave the task out"
+                )

@@ -1,0 +1,226 @@
+"""One search on several processes and machines: started by torchrun, held together by Lightning Fabric (extra `scale`).
+
+Every process has the same networks and α and works on its part of each batch. Gradients of α and w are averaged on the bare
+modules, once a step: through DDP, `autograd.grad` is not averaged at all (measured; PyTorch documents it for DDP's hooks). Gates are drawn by
+equal generators, hence the same everywhere. All processes evaluate, on the same images: batch norm that is recalibrated over GPUs
+needs every one of them. The leader, rank 0, alone writes the run folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from ..core.communicator import SingleProcess, processes
+from ..core.events import Checkpoint
+from ..core.lab import Lab
+from ..errors import ConfigError, MTLNASError, RunError
+
+READ, WRITTEN = (
+    ("checkpoints", "load_checkpoint"),
+    ("append", "resumed", "notice", "hear", "write_json", "save_weights", "write", "sync"),
+)
+
+
+class FabricCommunicator(SingleProcess):
+    """The processes that torchrun started, through Lightning Fabric."""
+
+    def __init__(self, device: str = "auto"):
+        try:
+            from lightning.fabric import Fabric
+        except ImportError:
+            try:
+                from lightning_fabric import Fabric
+            except ImportError:
+                raise ConfigError(
+                    "several processes need the extra `scale`: pip install mtlnas-lab[scale]"
+                ) from None
+        local = processes("LOCAL_WORLD_SIZE")
+        kind = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(
+            device, device.partition(":")[0]
+        )
+        if kind == "cuda" and torch.cuda.device_count() < local:
+            raise ConfigError(
+                f"torchrun started {local} processes here, but there are {torch.cuda.device_count()} GPUs; "
+                f"give --nproc-per-node {torch.cuda.device_count() or 1}"
+                + ("" if torch.cuda.device_count() else " and --device cpu")
+            )
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        self.fabric = Fabric(
+            accelerator=kind,
+            devices=local,
+            num_nodes=max(1, processes("WORLD_SIZE") // local),
+            strategy="ddp",
+        )
+        self.fabric.launch()
+        self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
+
+    def device(self, name: str) -> torch.device:
+        return self.fabric.device
+
+    def all_reduce_mean(self, tensors: Sequence[Tensor]) -> None:
+        flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+        with _others_are_there():
+            torch.distributed.all_reduce(flat)
+        for tensor, part in zip(
+            tensors, (flat / self.world_size).split([tensor.numel() for tensor in tensors])
+        ):
+            tensor.copy_(part.view(tensor.shape))
+
+    def broadcast(self, value):
+        held = [value if self.is_main_process else None]
+        with _others_are_there():
+            torch.distributed.broadcast_object_list(held, 0)
+        return held[0]
+
+    def shard(self, batches: Iterator) -> Iterator:
+        return Part(batches, self.rank, self.world_size)
+
+    def folder(self, make: Callable) -> Folder:
+        return Folder(self.led(make, tell=False), self)
+
+    def led(self, act: Callable, tell: bool = True):
+        """What the leader gets from `act`, for every process (tell=False: for the leader alone). A MTLNASError that it
+        meets, all raise, so that none of them waits for an answer."""
+        value = error = None
+        if self.is_main_process:
+            try:
+                value = act()
+            except MTLNASError as met:
+                error = met
+        told, error = self.broadcast((value if tell else None, error))
+        if error is not None:
+            raise error
+        return told if tell else value
+
+    def check_in_sync(self, lab: Lab, settings=None) -> Lab:
+        """Batch norm over all processes where there are GPUs (torch has none on CPU). Raises ConfigError where the
+        processes did not make the same networks, or have other settings."""
+        said = hashlib.sha256(
+            repr(
+                (
+                    lab.space.to_json(),
+                    [
+                        (n, tuple(p.shape), float(p.double().sum()))
+                        for n, p in sorted(lab.supernet.state_dict().items())
+                    ],
+                )
+            ).encode()
+        ).hexdigest()[:12]
+        if said != self.broadcast(said):
+            raise ConfigError(
+                f"process {self.rank} made other networks than process 0; give all of them the same settings, data and versions"
+            )
+        mine, others = (
+            {field: repr(value) for field, value in vars(s).items()} if s else {}
+            for s in (settings, self.broadcast(settings))
+        )
+        if other := [
+            f"{field} = {mine[field]} here, {others[field]} there"
+            for field in mine
+            if mine[field] != others[field]
+        ]:
+            raise ConfigError(
+                f"process {self.rank} has other settings than process 0 ({'; '.join(other)}); give all of them the same"
+            )
+        if lab.device.type == "cuda":
+            lab.supernet = nn.SyncBatchNorm.convert_sync_batchnorm(lab.supernet)
+        return lab
+
+
+@contextmanager
+def _others_are_there():
+    """A process that has died ends the run cleanly: what the leader has saved is where it goes on."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RunError(
+            f"another process of this run has gone ({str(error).splitlines()[0][:80]}…); go on with --resume"
+        ) from None
+
+
+class Part:
+    """Every world-th image of each batch, from `rank` on."""
+
+    def __init__(self, batches: Iterator, rank: int, world_size: int):
+        self.batches, self.rank, self.world_size = batches, rank, world_size
+
+    def __iter__(self) -> Part:
+        return self
+
+    def __next__(self):
+        image, targets = next(self.batches)
+        if len(image) % self.world_size:  # each process's mean counts as much as another's
+            raise ConfigError(
+                f"a batch of {len(image)} images cannot be shared by {self.world_size} processes; give a batch_size of {self.world_size} "
+                f"or a multiple of it (--batch-size)"
+            )
+        mine = slice(self.rank, None, self.world_size)
+        return image[mine], {task: target[mine] for task, target in targets.items()}
+
+    @property
+    def position(self):
+        return self.batches.position
+
+    @position.setter
+    def position(self, value) -> None:
+        self.batches.position = value
+
+
+class Folder:
+    """The leader's run folder as every process sees it: what is read is agreed on, what is written is written once."""
+
+    def __init__(self, run, communicator: FabricCommunicator):
+        self._run, self._communicator, self.requests_read = run, communicator, 0
+        self.config, self.path = (
+            communicator.broadcast(run and getattr(run, name)) for name in ("config", "path")
+        )
+
+    def __getattr__(self, name: str):
+        if name in WRITTEN:
+            return getattr(self._run, name) if self._run else lambda *_, **__: None
+        if name in READ:
+            return lambda *args: self._communicator.led(lambda: getattr(self._run, name)(*args))
+        raise AttributeError(name)
+
+    @property
+    def log(self) -> SimpleNamespace:
+        return SimpleNamespace(
+            **self._communicator.broadcast(
+                self._run
+                and {
+                    "finished": self._run.log.finished,
+                    "events": bool(self._run.log.events),
+                    "evaluated": self._run.log.evaluated[-2:],
+                }
+            )
+        )
+
+    def requests(self) -> list[dict]:
+        """What viewers left; the leader turns the knobs, and the search tells the others."""
+        if self._run is None:
+            return []
+        asked = self._run.requests()
+        self.requests_read = self._run.requests_read
+        return asked
+
+    def save_checkpoint(self, step: int, tensors, meta, keep=()) -> Checkpoint:
+        return (
+            self._run.save_checkpoint(step, tensors, meta, keep=keep)
+            if self._run
+            else Checkpoint(step=step, file="", sha256="")
+        )
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._run:
+            self._run.__exit__(*error)

@@ -1,0 +1,277 @@
+"""The events of a run as columns of numbers, for viewers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from ..core.events import (
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Recovered,
+    Resumed,
+    Started,
+    Step,
+    Turned,
+)
+from ..core.space import SearchSpace
+from ..errors import RunError
+
+
+class _View(Sequence):
+    """Events in order, as a list has them; steps are made from the log's table when they are asked for."""
+
+    def __init__(self, log: EventLog, items: list[Event | int]):
+        self._log, self._items = log, items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, which):
+        found = self._items[which]
+        return (
+            [self._log._whole(item) for item in found]
+            if isinstance(which, slice)
+            else self._log._whole(found)
+        )
+
+    def __eq__(self, other) -> bool:
+        return list(self) == list(other)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+class EventLog:
+    """The events that count, in order: what viewers read. Arrays it hands out are read-only and never change later.
+
+    Steps are kept as rows of one table (some 1 kB each for 48 edges): a log grows for as long as somebody watches. A row
+    is added at the end, and only what a `Resumed` leaves behind is taken from there again: each record costs the same,
+    however often a run went on and in whatever order its steps are told.
+    """
+
+    SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
+
+    def __init__(self, events: Iterable[Event] = (), problems: list[str] | None = None):
+        self.problems = [] if problems is None else problems
+        self._clear()
+        for event in events:
+            self.append(event)
+
+    def _clear(self) -> None:
+        self._events: list[Event | int | None] = []  # a step is its row; None: left behind
+        self._seqs: list[int] = []
+        self._undoable: list[int] = []  # places in `_events` of what a `Resumed` may leave behind
+        self._holes = False  # whether `_events` has a None
+        self._of: dict[type, list[Event | int]] = {}
+        self._resumptions: list[tuple[int, int]] = []
+        self._tasks, self._edges = (), 0
+        self._table, self._rows = np.empty((0, len(self.SCALARS))), 0
+        self._shown = 0  # rows of the table that were handed out: they stay as they are
+        self._numbers: list[int] = []  # the step of each row
+        self._silent: dict[int, set[str]] = {}  # rows that say nothing of a task
+        self._latest: dict[int, int] = {}  # {step: its last row}
+        self._earlier: dict[int, int] = {}  # {row: the row of the same step before it}
+        self._live: list[int] = []  # the last row of each step, ascending by step
+        self._odd = False  # whether the rows are not `_live`: a step was told twice, or late
+        self._sorted = True  # whether `_live` is up to date
+
+    events = property(lambda self: _View(self, self._whole_events()))
+    table = property(
+        lambda self: self._columns(0, self._table.shape[1]),
+        doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.",
+    )
+    steps = property(
+        lambda self: _View(self, self._ascending()), doc="The last record of each step, ascending."
+    )
+    resumptions = property(
+        lambda self: self._resumptions,
+        doc="(from_seq, seq) of each `Resumed`: what lies between does not count.",
+    )
+
+    @property
+    def seqs(self) -> list[int]:
+        """The seq of each event."""
+        self._whole_events()
+        return self._seqs
+
+    def append(self, event: Event, seq: int | None = None) -> None:
+        """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are others."""
+        seq = seq or (self._seqs[-1] if self._seqs else 0) + 1
+        if isinstance(event, Resumed):
+            while self._undoable and self._seqs[self._undoable[-1]] > event.from_seq:
+                self._leave_behind(self._undoable.pop())
+            self._resumptions.append((event.from_seq, seq))
+        kept = self._add_step(event) if isinstance(event, Step) else event
+        if not isinstance(event, (Resumed, Recovered)):
+            self._undoable.append(len(self._events))
+        self._events.append(kept)
+        self._seqs.append(seq)
+        self._of.setdefault(type(event), []).append(kept)
+
+    def _leave_behind(self, place: int) -> None:
+        item, self._events[place] = self._events[place], None
+        self._holes = True
+        self._of[Step if isinstance(item, int) else type(item)].pop()
+        if isinstance(item, int):
+            self._take_row(item)
+
+    def _whole_events(self) -> list[Event | int]:
+        """`_events` without holes, closed when somebody asks: not each time that the run went on."""
+        if self._holes:
+            there = [place for place, item in enumerate(self._events) if item is not None]
+            self._events[:] = [self._events[place] for place in there]
+            self._seqs[:] = [self._seqs[place] for place in there]
+            self._undoable = [
+                place
+                for place, item in enumerate(self._events)
+                if not isinstance(item, (Resumed, Recovered))
+            ]
+            self._holes = False
+        return self._events
+
+    def _whole(self, item: Event | int) -> Event:
+        """A step from its row; every other event is kept as it is."""
+        if not isinstance(item, int):
+            return item
+        first, row = len(self.SCALARS), self._table[item].tolist()
+        split = first + len(self._tasks)
+        silent = self._silent.get(item, ())
+        return Step(
+            **dict(zip(self.SCALARS, row)) | {"step": self._numbers[item]},
+            alpha=tuple(row[split : split + self._edges]),
+            alpha_grad=tuple(row[split + self._edges :]),
+            loss={
+                task: value
+                for task, value in zip(self._tasks, row[first:split])
+                if task not in silent
+            },
+        )
+
+    def _add_step(self, step: Step) -> int:
+        """The row of a step, at the end of the table."""
+        if not self._rows:
+            self._tasks, self._edges = tuple(step.loss), len(step.alpha)
+            self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
+            self._shown, self._odd, self._sorted = 0, False, True
+            self._live.clear()
+        late = [task for task in step.loss if task not in self._tasks]
+        if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
+            self._widen(late)
+        if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
+            self._tasks
+        ):
+            raise RunError(
+                f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
+                f"the log has {self._edges} and {list(self._tasks)}"
+            )
+        row, number = self._rows, step.step
+        if row == len(self._table) or row < self._shown:
+            table = np.empty((2 * row + 8, self._table.shape[1]))
+            table[:row] = self._table[:row]
+            self._table, self._shown = table, 0
+        self._table[row] = [
+            *(getattr(step, name) for name in self.SCALARS),
+            *(step.loss.get(task, math.nan) for task in self._tasks),
+            *step.alpha,
+            *step.alpha_grad,
+        ]
+        if silent := set(self._tasks) - set(step.loss):
+            self._silent[row] = silent
+        if number in self._latest:
+            self._earlier[row] = self._latest[number]
+        if self._odd or (row and number <= self._numbers[-1]):
+            self._odd, self._sorted = True, False
+        else:
+            self._live.append(row)
+        self._latest[number] = row
+        self._numbers.append(number)
+        self._rows = row + 1
+        return row
+
+    def _widen(self, late: list[str]) -> None:
+        """Columns for tasks of the run that no step has said anything of: their first batches had no label."""
+        first = len(self.SCALARS) + len(self._tasks)
+        self._table = np.insert(self._table, [first] * len(late), np.nan, axis=1)
+        self._tasks, self._shown = self._tasks + tuple(late), 0
+        for row in range(self._rows):
+            self._silent.setdefault(row, set()).update(late)
+
+    def _take_row(self, row: int) -> None:
+        """Takes the last row away again; the record of the same step before it counts then."""
+        number = self._numbers.pop()
+        self._silent.pop(row, None)
+        if row in self._earlier:
+            self._latest[number] = self._earlier.pop(row)
+        else:
+            del self._latest[number]
+        if self._odd:
+            self._sorted = False
+        else:
+            self._live.pop()
+        self._rows = row
+
+    def _ascending(self) -> list[int]:
+        """The last row of each step, in the order of steps."""
+        if not self._sorted:
+            self._live[:] = [self._latest[number] for number in sorted(self._latest)]
+            self._odd = self._live != list(range(self._rows))
+            self._sorted = True
+        return self._live
+
+    def _columns(self, first: int, count: int) -> np.ndarray:
+        rows = self._ascending()
+        if self._odd:
+            columns = self._table[rows, first : first + count]
+        else:
+            self._shown = max(self._shown, self._rows)
+            columns = self._table[: self._rows, first : first + count]
+        columns.flags.writeable = False
+        return columns
+
+    def column(self, name: str) -> np.ndarray:
+        """(S,) float64: a number of the S steps, such as "entropy". Raises RunError for a name not in SCALARS."""
+        if name not in self.SCALARS:
+            raise RunError(f"steps have no column {name!r}; they have {', '.join(self.SCALARS)}")
+        return self._columns(self.SCALARS.index(name), 1)[:, 0]
+
+    @property
+    def loss(self) -> dict[str, np.ndarray]:
+        """{task: (S,) float64}; NaN where a step says nothing of a task."""
+        return {
+            task: self._columns(i, 1)[:, 0] for i, task in enumerate(self._tasks, len(self.SCALARS))
+        }
+
+    @property
+    def alpha(self) -> np.ndarray:
+        """(S, E) float64: α after each step."""
+        return self._columns(len(self.SCALARS) + len(self._tasks), self._edges)
+
+    @property
+    def alpha_grad(self) -> np.ndarray:
+        """(S, E) float64: ∂ task losses / ∂α at each step."""
+        return self._columns(len(self.SCALARS) + len(self._tasks) + self._edges, self._edges)
+
+    def of(self, kind: type) -> Sequence[Event]:
+        """The events of one kind, such as Turned."""
+        return _View(self, self._of.get(kind, []))
+
+    evaluated = property(lambda self: self.of(Evaluated))
+    turned = property(lambda self: self.of(Turned))
+    started = property(lambda self: next(reversed(self.of(Started)), None))
+    finished = property(lambda self: next(reversed(self.of(Finished)), None))
+    failed = property(lambda self: next(reversed(self.of(Failed)), None))
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space of the run. Raises RunError before the run has started."""
+        if not self.started:
+            raise RunError(
+                "the log does not begin with a 'started' record, so its search space is unknown"
+            )
+        return SearchSpace.from_json(self.started.space)

@@ -1,0 +1,1 @@
+"""Fusion graphs as networkx graphs and as pictures."""

@@ -1,0 +1,123 @@
+"""A search as a moving picture."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...errors import ConfigError
+from ..export import make_folder, put, ready
+from ..provenance import provenance
+from ..sources import opened, read_log
+from ..style import FigureStyle, brief, in_range
+from .build import fusion_graph
+from .compare import moments
+from .figure import GraphFigure
+from .shapes import draw
+
+
+def frames(
+    source, count: int = 60, *, style: str | FigureStyle = "web-light", pixels: int = 1000, **look
+) -> Iterator:
+    """`count` Pillow images, `pixels` wide, of the fusion graph along a search, in one layout."""
+    from PIL import Image
+
+    log = read_log(source)
+    _whole("count", count, 1, 1000)
+    _whole("pixels", pixels, 50, 4000)
+    for i in moments(log, count):
+        step, on = log.steps[i], int((log.alpha[i] > 0).sum())
+        title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
+        scene = GraphFigure(
+            fusion_graph(log.space, log.alpha[i]), style, title=title, **look
+        ).scene()
+        stream = io.BytesIO()
+        draw(scene).figure.savefig(stream, format="png", dpi=pixels * 25.4 / scene.width)
+        yield Image.open(stream, formats=("PNG",)).convert("RGB")
+
+
+def _whole(name: str, value, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise ConfigError(f"{name}={brief(value)}; give a whole number from {low} to {high}")
+
+
+def animate(
+    source,
+    path: str | os.PathLike,
+    *,
+    count: int = 60,
+    fps: float = 12,
+    pixels: int = 1000,
+    style: str | FigureStyle = "web-light",
+    **look,
+) -> Path:
+    """Write the graph along a search as `path`: .gif (by Pillow) or .mp4 (by ffmpeg, if it is installed).
+
+    The last picture stays for two seconds; the comment of the file says where it comes from. Raises ConfigError for
+    another ending, or where ffmpeg is missing.
+    """
+    path, ffmpeg = Path(path), shutil.which("ffmpeg")
+    if path.suffix not in (".gif", ".mp4"):
+        raise ConfigError(
+            f"{path.name} is neither .gif nor .mp4; name the file after what it should be"
+        )
+    if path.suffix == ".mp4" and not ffmpeg:
+        raise ConfigError(
+            "an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif"
+        )
+    in_range("fps is", fps, 0.1, 100)
+    ready(path)
+    source = opened(source)
+    pictures, note = (
+        list(frames(source, count, style=style, pixels=pixels, **look)),
+        json.dumps(provenance(source)),
+    )
+    make_folder(path.parent)
+    if path.suffix == ".gif":
+        palette = pictures[len(pictures) // 2].quantize(128)
+        first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
+        times = [round(1000 / fps)] * len(others) + [2000]
+        stream = io.BytesIO()
+        options = {"append_images": others, "duration": times, "loop": 0, "comment": note}
+        first.save(stream, format="GIF", save_all=True, **options)
+        put(path, stream.getvalue())
+        return path
+    width, height = (size // 2 * 2 for size in pictures[0].size)
+    raw = b"".join(
+        p.crop((0, 0, width, height)).tobytes() for p in pictures + pictures[-1:] * round(2 * fps)
+    )
+    command = [
+        ffmpeg,
+        "-y",
+        "-loglevel",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{fps:g}",
+        "-i",
+        "-",
+        "-pix_fmt",
+        "yuv420p",
+        "-fflags",
+        "+bitexact",
+        "-map_metadata",
+        "-1",
+        "-metadata",
+        f"comment={note}",
+        str(path.resolve()),
+    ]
+    done = subprocess.run(command, input=raw, capture_output=True)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise ConfigError(f"ffmpeg could not write {path}: {''.join(reason)}; write a .gif")
+    return path

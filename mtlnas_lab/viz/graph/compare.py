@@ -1,0 +1,117 @@
+"""More than one architecture: consensus over seeds, difference of two, and many in one picture with one layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import networkx as nx
+import numpy as np
+
+from ...core.architecture import Architecture
+from ...core.space import SearchSpace
+from ...errors import SpaceError
+from ..sources import read_log, read_source
+from ..style import FigureStyle
+from .build import ends, fusion_graph
+from .figure import GraphFigure, GraphGrid
+
+
+def read_kept(sources: Sequence) -> tuple[SearchSpace, np.ndarray]:
+    """(space, (N, E) bool: which edges each source keeps). Raises SpaceError unless they are of one space, and some."""
+    read = [read_source(source) for source in sources]
+    if not read:
+        raise SpaceError("there is nothing to compare; give two architectures or more")
+    space = read[0][0]
+    if any(other.edges != space.edges for other, _, _ in read):
+        raise SpaceError(
+            "these architectures belong to different spaces; compare architectures of one space"
+        )
+    return space, np.array([kept or (True,) * len(space) for *_, kept in read], bool)
+
+
+def stability(sources: Sequence) -> dict[str, float]:
+    """How far N architectures of one space agree: mean `jaccard` over pairs, and `stability` (Nogueira et al. 2018).
+
+    stability = 1 − mean_e s_e² / (q (1 − q)): s_e² is the unbiased variance over the runs of whether edge e is kept, q
+    the share of kept edges. 1 when all agree, around 0 for random graphs of that size; NaN for one run, or q = 0 or 1.
+    """
+    _, kept = read_kept(sources)
+    pairs = [(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :]]
+    jaccard = [(a & b).sum() / (a | b).sum() if (a | b).any() else 1.0 for a, b in pairs]
+    q, spread = kept.mean(), kept.var(0, ddof=1).mean() if pairs else np.nan
+    return {
+        "runs": len(kept),
+        "jaccard": float(np.mean(jaccard)) if pairs else np.nan,
+        "stability": float(1 - spread / (q * (1 - q))) if 0 < q < 1 else np.nan,
+    }
+
+
+def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
+    """The graph of N architectures: `probability` is the share of them that keep an edge, kept where more than half do.
+
+    Graph data: weights='frequency' and what `stability` says.
+    """
+    space, kept = read_kept(sources)
+    graph = fusion_graph(Architecture(space, kept.mean(0) > 0.5), split=split)
+    for edge, share in zip(space.edges, kept.mean(0)):
+        graph.edges[ends(edge, split)]["probability"] = float(share)
+    graph.graph.update(
+        weights="frequency", **{k: v for k, v in stability(sources).items() if np.isfinite(v)}
+    )
+    return graph
+
+
+def difference_graph(
+    first, second, names: tuple[str, str] = ("first", "second"), *, split: bool = False
+) -> nx.DiGraph:
+    """The edges of two architectures: data `where` is 'first', 'second', 'both' or 'neither' (these are dropped)."""
+    space, (a, b) = read_kept([first, second])
+    graph = fusion_graph(Architecture(space, a | b), split=split)
+    for edge, in_first, in_second in zip(space.edges, a, b):
+        where = (("neither", "second"), ("first", "both"))[int(in_first)][int(in_second)]
+        graph.edges[ends(edge, split)]["where"] = where
+    graph.graph.update(weights="difference", first=names[0], second=names[1])
+    return graph
+
+
+def small_multiples(
+    sources: Mapping[str, object],
+    *,
+    columns: int = 2,
+    style: str | FigureStyle = "paper-double",
+    **look,
+) -> GraphGrid:
+    """A fusion graph for each {title: source}, all in one layout, with one legend; saved like a GraphFigure."""
+    return GraphGrid(
+        tuple(
+            GraphFigure(fusion_graph(source), style, title=title, **look)
+            for title, source in sources.items()
+        ),
+        columns,
+    )
+
+
+def filmstrip(
+    source,
+    *,
+    pictures: int = 6,
+    columns: int = 3,
+    style: str | FigureStyle = "paper-double",
+    **look,
+) -> GraphGrid:
+    """The fusion graph along a search: `pictures` moments, evenly spaced from first to last step, in one layout."""
+    log = read_log(source)
+    graphs = {
+        f"step {log.steps[i].step}": fusion_graph(log.space, log.alpha[i])
+        for i in moments(log, pictures)
+    }
+    return small_multiples(graphs, columns=columns, style=style, **look)
+
+
+def moments(log, count: int) -> list[int]:
+    """Indices of `count` steps, evenly spaced from the first to the last. Raises SpaceError for a log without α."""
+    if not len(log.steps) or not log.alpha.shape[1]:
+        raise SpaceError(
+            "the log has no α (no steps yet, or a pretraining), so there is no graph along the search"
+        )
+    return np.unique(np.linspace(0, len(log.steps) - 1, count).round().astype(int)).tolist()

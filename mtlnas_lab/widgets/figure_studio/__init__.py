@@ -1,0 +1,1 @@
+"""The figure studio: a fusion graph made ready for print."""

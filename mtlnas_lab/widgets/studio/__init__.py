@@ -1,0 +1,1 @@
+"""The studio: a search that is watched and steered in a notebook."""

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mtlnas_lab.core.fusion import NDDR, CrossStitch, ResidualFusion
+from mtlnas_lab.errors import FusionError
+
+KINDS = [NDDR, ResidualFusion, CrossStitch]
+
+
+def maps(count=3, channels=4, dtype=torch.float64, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return [torch.randn(2, channels, 5, 6, generator=g, dtype=dtype) for _ in range(count)]
+
+
+def operation(kind, sources=2, channels=4):
+    made = kind(channels, [channels] * sources).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(
+                torch.randn(
+                    parameter.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64
+                )
+                * 0.1
+            )
+    return made
+
+
+def test_nddr_is_the_formula():
+    """O = ReLU(BN(W·[F, z_1 F_1, z_2 F_2])): gates on the maps and gates in the weights are one function."""
+    own, *sources = maps()
+    z, nddr = torch.tensor([0.3, 0.9], dtype=torch.float64), operation(NDDR)
+    x = torch.cat([own, *(gate * source for gate, source in zip(z, sources))], 1)
+    assert torch.allclose(nddr(own, sources, z), F.relu(nddr.norm(nddr.conv(x))), atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_closed_source_is_a_source_times_zero(kind):
+    own, *sources = maps()
+    made = operation(kind).eval()
+    soft = made(own, sources, torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert torch.allclose(made(own, [None, sources[1]]), soft, atol=1e-13)
+    assert torch.allclose(made.only([False, True])(own, [sources[1]]), soft, atol=1e-13)
+    nothing = made(own, sources, torch.zeros(2, dtype=torch.float64))
+    assert torch.allclose(made(own, [None, None]), nothing, atol=1e-13)
+    assert torch.allclose(made.only([False, False])(own, []), nothing, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gates_have_the_right_gradient(kind):
+    own, *sources = maps(channels=3)
+    made = operation(kind, channels=3).eval()
+    z = torch.tensor([0.3, 0.6], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda gates: made(own, sources, gates), z)
+
+
+def test_starts():
+    own, *sources = maps()
+    residual = ResidualFusion(4, [4, 4]).double()
+    assert torch.equal(residual(own, sources, torch.rand(2, dtype=torch.float64)), own)
+    weight = NDDR(4, [4, 4], start=(0.9, 0.1)).conv.weight[:, :, 0, 0]
+    assert torch.allclose(
+        weight, torch.cat([0.9 * torch.eye(4), 0.05 * torch.eye(4), 0.05 * torch.eye(4)], 1)
+    )
+    identity = NDDR(4, [4, 4], start=(1.0, 0.0)).double().eval()
+    positive = own.abs()
+    assert torch.allclose(
+        identity(positive, sources), positive, rtol=1e-3
+    )  # but for eps = 1e-3 in the batch norm
+    assert NDDR(4, [4], start=None).conv.weight.std() > 0.1
+    assert CrossStitch(4, [4, 4]).mix.tolist() == pytest.approx([0.9, 0.05, 0.05])
+    assert NDDR(4, [4], start=(0.5, 0.5)).like(8, [8]).start == (0.5, 0.5)
+
+
+def test_unlike_channels():
+    own, other = maps(1)[0], maps(1, channels=7)[0]
+    assert (
+        NDDR(4, [7]).double()(own, [other], torch.ones(1, dtype=torch.float64)).shape == own.shape
+    )
+    with pytest.raises(FusionError, match="use NDDR or ResidualFusion"):
+        CrossStitch(4, [7])

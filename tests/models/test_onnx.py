@@ -1,0 +1,110 @@
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers import batch, small_lab
+
+from mtlnas_lab import presets
+from mtlnas_lab.core.fusion import ResidualFusion
+from mtlnas_lab.errors import ConfigError, RunError
+from mtlnas_lab.models.onnx import onnx_difference, to_onnx, to_torch
+from mtlnas_lab.models.pruned import prune
+
+
+def pruned(seed):
+    """A network whose batch-norm statistics fit it, so that its outputs are not all but zero."""
+    lab = small_lab(tasks=3, seed=seed)
+    for module in lab.supernet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    kept = [i % 2 == 0 for i in range(len(lab.space))]
+    lab.supernet.train()(batch(0, 64, 4)[0], kept)
+    return prune(lab.supernet, kept)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return pruned(0)
+
+
+def test_a_program_that_needs_no_lab(network, tmp_path):
+    path = to_torch(network, tmp_path / "network.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, while it loads
+        program = torch.export.load(path).module()
+    for shape in ((1, 3, 64, 64), (3, 3, 96, 72)):
+        image = torch.randn(*shape)
+        with torch.no_grad():
+            for task, output in network(image).items():
+                torch.testing.assert_close(program(image)[task], output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_onnx_computes_the_same_at_other_sizes(network, tmp_path, capsys):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    path = to_onnx(network, tmp_path / "network.onnx")
+    assert onnx_difference(path, network, [(5, 48, 80)]) < 1e-4
+    assert onnx_difference(path, pruned(1), [(1, 64, 64)]) > 1e-2  # the comparison can fail
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet18", "vit", "segmentation=vgg16,normals=resnet18"])
+def test_other_backbones_too(backbone, tmp_path):
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    lab = presets.make_lab("tiny", presets.open_data(), backbone=backbone)
+    network = prune(lab.supernet, [i % 2 == 0 for i in range(len(lab.space))])
+    to_onnx(network, tmp_path / "network.onnx")  # compares at three sizes itself
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.load(to_torch(network, tmp_path / "network.pt2")).module()
+    image = torch.randn(1, 3, 96, 64)
+    with torch.no_grad():
+        for task, output in network(image).items():
+            torch.testing.assert_close(program(image)[task], output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_maps_below_zero_beside_a_pooling_that_pads_with_zero(tmp_path):
+    """onnxruntime (since its PR 18136) takes a pad of 0 before a max-pool for one of -∞: wrong where maps may be negative."""
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    lab = small_lab(fusion=ResidualFusion)
+    for fusion in lab.supernet.fusion.values():
+        torch.nn.init.constant_(fusion.conv.weight, -1.0)
+    network = prune(lab.supernet, [True] * len(lab.space))
+    image, plain = (
+        torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)),
+        prune(lab.supernet, [True] * len(lab.space)),
+    )
+    assert onnx_difference(to_onnx(network, tmp_path / "network.onnx"), plain, [(2, 64, 96)]) < 1e-4
+    assert all(torch.equal(x, plain(image)[task]) for task, x in network(image).items()), (
+        "the network is as it was"
+    )
+
+
+def test_a_file_that_takes_one_size_only_is_refused(network, tmp_path, monkeypatch):
+    """As that of resnet50 with a head for the whole image, traced at 32 × 32: its last maps are of one pixel."""
+
+    def difference(path, network, sizes):
+        raise RuntimeError(
+            "Non-zero status code returned while running MatMul node.\nStatus Message: left operand cannot broadcast"
+        )
+
+    pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
+    monkeypatch.setattr("mtlnas_lab.models.onnx.onnx_difference", difference)
+    monkeypatch.setattr(
+        torch.onnx, "export", lambda *_, **__: SimpleNamespace(save=lambda path: None)
+    )
+    with pytest.raises(
+        RunError, match="runs only at 32 × 32 .*MatMul.*trace it with a larger image"
+    ):
+        to_onnx(network, tmp_path / "network.onnx", (32, 32))
+
+
+def test_without_onnx_it_says_what_to_install(network, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"mtlnas-lab\[export\]"):
+        to_onnx(network, tmp_path / "network.onnx")

@@ -1,0 +1,106 @@
+"""Makes what is shipped in `data_samples/` again, beside its rooms: the backbones pretrained on rooms, and two searches.
+
+python tools/make_samples/make_samples.py backbones [--out FOLDER] [--steps N] [--seed N]
+python tools/make_samples/make_samples.py runs [--out FOLDER] [--seed N]
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from mtlnas_lab.cli.progress import Progress, interruptible
+from mtlnas_lab.cli.search import finish
+from mtlnas_lab.core.events import Step
+from mtlnas_lab.core.search import Search
+from mtlnas_lab.data.dataset import ImageDataset
+from mtlnas_lab.data.rooms import CLASSES, ROOMS, SPLITS, render
+from mtlnas_lab.experiments.config import Experiment
+from mtlnas_lab.experiments.pipeline import run
+from mtlnas_lab.experiments.presets import make_lab, preset
+from mtlnas_lab.models.baselines import without_candidates
+from mtlnas_lab.runs.run import Run
+
+EXTRA = 2400  # rooms for pretraining, which come after the shipped ones
+
+
+def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path]:
+    """Pretrain one `tiny` backbone for each task, side by side, on `EXTRA` rooms that are not shipped (rendered here), and
+    save them in half precision."""
+    arrays = render(EXTRA, 64, seed, first=sum(SPLITS.values()))
+    pack = ImageDataset.from_arrays(
+        {**arrays, "seg_names": np.array(["unlabelled", *CLASSES]), "room_names": np.array(ROOMS)}
+    )
+    lab = without_candidates(make_lab("tiny", {"train": pack}, pack.tasks, seed))
+    config = replace(preset("tiny").pretrain, steps=steps, seed=seed, lr_power=0.9)
+    with tqdm(total=steps, desc="backbones", unit="step") as bar:
+        for event in Search(lab, config):
+            if isinstance(event, Step):
+                bar.set_postfix(
+                    {task: f"{loss:.3f}" for task, loss in event.loss.items()}, refresh=False
+                )
+                bar.update()
+    out.mkdir(parents=True, exist_ok=True)
+    for task, backbone in lab.supernet.backbones.items():
+        tensors = {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in backbone.state_dict().items()
+        }
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()},
+            out / f"rooms_{task}.safetensors",
+            metadata={
+                "task": task,
+                "data": "rooms",
+                "preset": "tiny",
+                "steps": str(steps),
+                "seed": str(seed),
+                "torch": torch.__version__,
+            },
+        )
+        yield out / f"rooms_{task}.safetensors"
+
+
+def make_runs(out: Path, seed: int = 0, listen=lambda *_: None) -> Iterator[Path]:
+    """Record the two shipped searches, with and without the entropy term; what happened, scores and architecture alone."""
+    for name, weight in (("entropy", None), ("no_entropy", 0.0)):
+        shutil.rmtree(out / name, ignore_errors=True)
+        made = Experiment.from_preset("tiny", "rooms", seed, entropy_weight=weight)
+        run(
+            replace(
+                made, search=replace(made.search, evaluate_every=max(1, made.search.steps // 10))
+            ),
+            out / name,
+            listen=listen,
+        )
+        for part in ("checkpoints", "baselines"):
+            shutil.rmtree(out / name / part)
+        for part in ("weights.safetensors", "lock"):
+            (out / name / part).unlink()
+        yield out / name
+
+
+def backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, seed: int = 0) -> None:
+    """Make the shipped single-task backbones of the rooms again (renders the rooms to train on; some minutes)."""
+    for path in make_backbones(out, steps, seed):
+        print(path)
+
+
+def runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
+    """Record the two shipped searches of the rooms again, with the entropy term and without (some minutes each)."""
+    with interruptible() as stopped, Progress(stopped) as progress:
+        for path in make_runs(out, seed, progress):
+            finish(Run.open(path), path)
+            (path / "fusion_graph.png").unlink()  # the others are smaller, and enough
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict({"backbones": backbones, "runs": runs})
