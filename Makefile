@@ -37,12 +37,14 @@ demo: $(READY)  ## a short search without a browser, into runs/demo (removes the
 	@if [ -e runs/demo ]; then echo "removing the earlier runs/demo"; rm -rf runs/demo; fi
 	$(BIN)/mtlnas-lab search --out runs/demo --steps $(STEPS) $(ARGS)
 
-test: $(READY)  ## style, the tests and every notebook in its fast mode
+test: $(READY)  ## style, examples in docstrings, the tests, every notebook with its answers in its fast mode
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
-	$(PYTEST) -m "not slow" --nbmake --nbmake-timeout=300 $(ARGS) tests notebooks
+	$(PYTEST) --doctest-modules mtlnas_lab
+	$(PYTEST) -m "not slow" $(ARGS) tests
 
-test-slow: $(READY)  ## the tests that take longer
+test-slow: $(READY)  ## the tests that take longer, and the notebooks as a student opens them
+	$(PYTEST) --nbmake --nbmake-timeout=300 notebooks
 	$(PYTEST) -m slow $(ARGS) tests
 
 notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose source in notebooks/src changed

@@ -23,21 +23,29 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from harness import Tally, drain, fork, killed
+from hostile_commands import commands
+from hostile_figures import figures
+from hostile_formats import formats
+from hostile_limits import limits
+from hostile_networks import networks
+from hostile_requests import requests
+from hostile_shapes import shapes
+from search_faults import searches
 
 from mtlnas_lab.core.events import Recovered, Step, Turned
 from mtlnas_lab.errors import RunError
-from mtlnas_lab.runs import event_file, run
+from mtlnas_lab.runs import event_file, run, run_writer
 from mtlnas_lab.runs import run as runs
 from mtlnas_lab.runs.event_file import read_events, read_lines
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.storage import checkpoints, jsonl, safe_files
 
 SPACE = {
@@ -45,21 +53,6 @@ SPACE = {
     "edges": ["a:0 -> b:0", "b:0 -> a:0"],
 }
 CONFIG = {"steps": 100, "seed": 0}
-
-
-@dataclass
-class Tally:
-    """What a campaign did: faults that hit, by kind, and what was lost (a line each)."""
-
-    hits: dict[str, int] = field(default_factory=dict)
-    lost: list[str] = field(default_factory=list)
-
-    def hit(self, kind: str, count: int = 1) -> None:
-        self.hits[kind] = self.hits.get(kind, 0) + count
-
-    def expect(self, good: bool, problem: str) -> None:
-        if not good:
-            self.lost.append(problem)
 
 
 # --- tools ------------------------------------------------------------------------------------------------------------
@@ -86,12 +79,12 @@ class Faulty:
         return call
 
     def __enter__(self) -> Faulty:
-        for module in (safe_files, event_file, checkpoints, run):
+        for module in (safe_files, event_file, checkpoints, run, run_writer):
             module.os = self
         return self
 
     def __exit__(self, *error) -> None:
-        for module in (safe_files, event_file, checkpoints, run):
+        for module in (safe_files, event_file, checkpoints, run, run_writer):
             module.os = os
 
 
@@ -107,37 +100,6 @@ def no_space(name: str, real: Callable, args: tuple):
     if name == "write" and len(args[1]) > 1 and real(args[0], bytes(args[1])[: len(args[1]) // 2]):
         return len(args[1]) // 2
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def fork(work: Callable[[int], None]) -> tuple[int, int]:
-    """(process, descriptor of what it writes): a copy of this process that does `work(descriptor)` and ends."""
-    out, into = os.pipe()
-    process = os.fork()
-    if process:
-        os.close(into)
-        return process, out
-    signal.alarm(300)  # nobody stays behind
-    code = 1
-    try:
-        os.close(out)
-        work(into)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def drain(descriptor: int) -> bytes:
-    """All that a process wrote, when it has ended."""
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read()
-
-
-def killed(process: int) -> bool:
-    """Waits; whether a kill ended it."""
-    status = os.waitpid(process, 0)[1]
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def turned(number: int) -> Turned:
@@ -166,7 +128,7 @@ def whole(loaded: tuple) -> bool:
 def fresh(path: Path, count: int = 0, saves: tuple[int, ...] = ()) -> Path:
     """A run of `count` events and checkpoints of the steps `saves`."""
     shutil.rmtree(path, ignore_errors=True)
-    with Run.create(path, CONFIG, SPACE) as run:
+    with RunWriter.create(path, CONFIG, SPACE) as run:
         for number in range(1, count + 1):
             run.append(turned(number))
         for number in saves:
@@ -196,7 +158,7 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
                     time.sleep(2e-4) or real(args[0], args[1][cut:])
                 )
 
-            with Faulty(lambda count: pieces, in_pieces), Run.resume(path) as run:
+            with Faulty(lambda count: pieces, in_pieces), RunWriter.resume(path) as run:
                 for number in range(first, first + 200):
                     os.write(ack, struct.pack("<QQ", run.append(step(number)), number))
                     time.sleep(own.random() * 4e-4)
@@ -222,7 +184,7 @@ def kills(folder: Path, chance: random.Random, quick: bool) -> Tally:
             acked.update(promised)
             data = (path / "events.jsonl").read_bytes()
             tally.hit("torn tails", bool(data) and not data.endswith(b"\n"))
-        with Run.resume(path) as run:
+        with RunWriter.resume(path) as run:
             last = run.append(step(100_000))
         found = dict(read_lines((path / "events.jsonl").read_bytes())[0])
         missing = [
@@ -244,7 +206,7 @@ def cuts(folder: Path, chance: random.Random, quick: bool) -> Tally:
     ends = [i for i, byte in enumerate(data) if byte == 10]  # a record is whole up to its newline
     for cut in range(len(data) + 1):
         log.write_bytes(data[:cut])
-        with Run.resume(path) as run:
+        with RunWriter.resume(path) as run:
             run.append(turned(901))
             run.append(turned(902))
         complete = sum(end <= cut for end in ends)
@@ -282,7 +244,7 @@ def flips(folder: Path, chance: random.Random, quick: bool) -> Tally:
             len(before) >= 48 and set(before) <= set(range(1, 51)),
             f"bit {bit}: only {before} are left",
         )
-        with Run.resume(path) as run:
+        with RunWriter.resume(path) as run:
             run.append(turned(901))
         tally.expect(
             numbers(path)[0] == [*before, 901],
@@ -337,7 +299,7 @@ def spoilt(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
 def survives(tally: Tally, path: Path, old: int, new: int, what: str) -> None:
     """After a save of `new` was broken off: the old or the new checkpoint, whole; and the run goes on."""
-    with Run.resume(path) as run:
+    with RunWriter.resume(path) as run:
         loaded = run.load_checkpoint()
         tally.expect(
             loaded[0] in (old, new) and whole(loaded), f"{what}: step {loaded[0]} was loaded"
@@ -362,7 +324,7 @@ def saves(folder: Path, chance: random.Random, quick: bool) -> Tally:
 
     def work(path: Path, at: Callable[[int], bool]) -> Callable[[int], None]:
         def save(ready: int) -> None:
-            with Run.resume(path) as run, Faulty(at, die):
+            with RunWriter.resume(path) as run, Faulty(at, die):
                 os.write(ready, b"!")
                 run.save_checkpoint(3, *state(3))
 
@@ -405,7 +367,7 @@ def traced(path: Path, name: str, call: int) -> bool:
     go, start = os.pipe()
 
     def save(ready: int) -> None:
-        with Run.resume(path) as run:
+        with RunWriter.resume(path) as run:
             os.read(go, 1)
             run.save_checkpoint(3, *state(3))
 
@@ -449,9 +411,9 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
             while order := os.read(orders, 1):
                 try:
                     run = (
-                        Run.create(folder / "run", CONFIG, SPACE)
+                        RunWriter.create(folder / "run", CONFIG, SPACE)
                         if order == b"c"
-                        else Run.resume(folder / "run")
+                        else RunWriter.resume(folder / "run")
                     )
                     os.write(answers, b"won")
                     if os.read(orders, 1) != b".":
@@ -490,7 +452,7 @@ def races(folder: Path, chance: random.Random, quick: bool) -> Tally:
             os.kill(process, signal.SIGKILL)
             killed(process)
             os.close(orders), os.close(answers)
-            Run.resume(folder / "run").close()
+            RunWriter.resume(folder / "run").close()
             tally.hit("holders killed")
             workers[winner] = hire()
         else:
@@ -516,14 +478,14 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
                 lambda count, call=call, last=last: call <= count <= last, no_space
             ) as faulty:
                 try:
-                    with Run.create(path, CONFIG, SPACE) as run:
+                    with RunWriter.create(path, CONFIG, SPACE) as run:
                         for number in (1, 2, 3):
                             run.append(turned(number))
                             promised.append(number)
                             run.save_checkpoint(number, *state(number))
                 except RunError as error:
                     tally.expect(
-                        "\n" not in str(error) and "--resume" in str(error), f"call {call}: {error}"
+                        "\n" not in str(error) and error.hint == "resume", f"call {call}: {error}"
                     )
             hits = faulty.hits
             tally.hit("calls that failed", hits)
@@ -537,9 +499,9 @@ def full(folder: Path, chance: random.Random, quick: bool) -> Tally:
 def goes_on(tally: Tally, path: Path, promised: list[int], what: str) -> None:
     """After room was made: the run goes on (or is made anew, if it never was), and what was promised is there."""
     with (
-        Run.resume(path)
+        RunWriter.resume(path)
         if (path / "events.jsonl").exists()
-        else Run.create(path, CONFIG, SPACE) as run
+        else RunWriter.create(path, CONFIG, SPACE) as run
     ):
         if run.checkpoints():
             tally.expect(whole(run.load_checkpoint()), f"{what}: the checkpoint is not whole")
@@ -575,7 +537,7 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
             except RunError as error:
                 refused.append(str(error))
 
-        with Run.create(disk / "run", CONFIG, SPACE) as run:
+        with RunWriter.create(disk / "run", CONFIG, SPACE) as run:
             first = chance.randrange(1, 20)
             for number in range(1, first):
                 promised.append((run.append(step(number)), number)[1])
@@ -619,7 +581,7 @@ def small_disk(tally: Tally, folder: Path, chance: random.Random, turn: int) -> 
             len(refused),
         )
         tally.expect(
-            good and all("\n" not in line and "--resume" in line for line in refused),
+            good and all("\n" not in line and "resume" in line for line in refused),
             f"{turn}: {refused}",
         )
         tally.expect(
@@ -753,7 +715,7 @@ def refused(tally: Tally, kind: str, what: str, act: Callable, *args) -> None:
 def hostile_names(tally: Tally, path: Path) -> None:
     (manifest,) = (path / "checkpoints").glob("00000002-*.json")
     good = manifest.read_bytes()
-    with Run.resume(path) as run:
+    with RunWriter.resume(path) as run:
         for name in NAMES:
             refused(tally, "names", f"reading {name!r}", run.read_json, name)
             refused(tally, "names", f"writing {name!r}", run.write, name, b"x")
@@ -772,14 +734,15 @@ def hostile_links(tally: Tally, path: Path) -> None:
     def secret_link(target: Path) -> None:
         os.symlink(aside if aside.is_dir() else secret, target)
 
-    for name, act in {
+    reading = {
         "config.json": lambda: Run.open(path).read_json("config.json"),
-        "lock": lambda: Run.resume(path),
+        "lock": lambda: RunWriter.resume(path),
         "events.jsonl": lambda: Run.open(path).log,
         "weights.safetensors": lambda: Run.open(path).load_weights(),
         "controls.jsonl": lambda: Run.request(path, temperature=1),
         "checkpoints": lambda: Run.open(path).load_checkpoint(),
-    }.items():
+    }
+    for name, act in reading.items():
         target = path / name
         if target.exists():
             target.rename(aside)
@@ -792,12 +755,18 @@ def hostile_links(tally: Tally, path: Path) -> None:
                     tally,
                     "links, pipes, folders",
                     f"writing to {name} as a {kind}",
-                    Run.resume,
+                    RunWriter.resume,
                     path,
                 )
             target.rmdir() if kind == "folder" else target.unlink()
         if aside.exists():
             aside.rename(target)
+
+
+def _requests(path: Path) -> None:
+    """What viewers left in the folder, as the search that goes on in it reads it."""
+    with RunWriter.resume(path) as run:
+        run.requests()
 
 
 def hostile_pickles(tally: Tally, path: Path) -> None:
@@ -820,9 +789,9 @@ def hostile_pickles(tally: Tally, path: Path) -> None:
             target.write_bytes(data)
             run = Run.open(path)
             for act in (
+                lambda: _requests(path),
                 run.load_weights,
                 run.load_checkpoint,
-                run.requests,
                 run.scores,
                 run.architecture,
                 lambda run=run: (run.config, run.space, run.log.events),
@@ -847,30 +816,18 @@ CAMPAIGNS = (
     races,
     full,
     hostile,
+    commands,
+    figures,
+    formats,
+    limits,
+    networks,
+    requests,
+    shapes,
+    searches,
 )  # (folder, chance, quick) -> Tally
 
 
 def main() -> int:
-    from hostile_commands import commands
-    from hostile_figures import figures
-    from hostile_formats import formats
-    from hostile_limits import limits
-    from hostile_networks import networks
-    from hostile_requests import requests
-    from hostile_shapes import shapes
-    from search_faults import searches  # real searches; like the others, it uses this file's tools
-
-    campaigns = (
-        *CAMPAIGNS,
-        commands,
-        figures,
-        formats,
-        limits,
-        networks,
-        requests,
-        shapes,
-        searches,
-    )
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -878,32 +835,25 @@ def main() -> int:
         "--quick", action="store_true", help="a sample of each campaign, in seconds"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=[campaign.__name__ for campaign in campaigns])
+    parser.add_argument("--only", nargs="+", choices=[campaign.__name__ for campaign in CAMPAIGNS])
     parser.add_argument(
         "--folder", type=Path, default="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     )
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     print(f"seed {wanted.seed}, {'quick' if wanted.quick else 'full'}")
-    failed = 0
-    for campaign in campaigns:
-        if wanted.only is None or campaign.__name__ in wanted.only:
-            begin = time.monotonic()
-            with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
-                tally = campaign(Path(folder), random.Random(wanted.seed), wanted.quick)
-            bad = bool(tally.lost) or not sum(tally.hits.values())
-            failed += bad
-            print(
-                f"{campaign.__name__:<8} {'FAILED' if bad else 'ok':<6} {len(tally.lost)} lost · "
-                + " · ".join(f"{count} {kind}" for kind, count in tally.hits.items())
-                + f" · {time.monotonic() - begin:.1f} s",
-                *tally.lost[:5],
-                sep="\n    ",
-                flush=True,
-            )
-    return bool(failed)
+    failed = False
+    for campaign in CAMPAIGNS:
+        if wanted.only and campaign.__name__ not in wanted.only:
+            continue
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=wanted.folder) as folder:
+            tally = campaign(Path(folder), random.Random(wanted.seed), wanted.quick)
+        seconds = time.monotonic() - begin
+        print(tally.report(campaign.__name__, seconds), flush=True)
+        failed = failed or tally.failed
+    return int(failed)
 
 
 if __name__ == "__main__":
-    sys.modules["faults"] = sys.modules["__main__"]
     sys.exit(main())

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from faults import Tally
+from harness import Tally
 
 from mtlnas_lab.cli import main as cli
 from mtlnas_lab.data.open import samples

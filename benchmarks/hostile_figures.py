@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from faults import Tally
+from harness import Tally
 from PIL import Image
 
 from mtlnas_lab import viz

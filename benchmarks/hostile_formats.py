@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from faults import Tally
+from harness import Tally
 from PIL import Image
 
 from mtlnas_lab.data import loader

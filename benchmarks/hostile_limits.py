@@ -16,7 +16,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
-from faults import Tally, drain, fork
+from harness import Tally, drain, fork
 
 from mtlnas_lab.cli.data import show
 from mtlnas_lab.data.dataset import ImageDataset

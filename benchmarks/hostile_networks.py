@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from faults import Tally
+from harness import Tally
 from safetensors.torch import save_file
 
 from mtlnas_lab import presets

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from faults import Tally
+from harness import Tally
 
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.events import Finished, Step
@@ -24,6 +24,7 @@ from mtlnas_lab.errors import MTLNASError
 from mtlnas_lab.models.vgg import vgg16
 from mtlnas_lab.runs.recorder import record
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.tasks.task import Depth, Segmentation
 
 EDGE = "depth:0 -> segmentation:0"
@@ -191,11 +192,11 @@ def requests(folder: Path, chance: random.Random, quick: bool) -> Tally:
         search = tiny_search(replace(CONFIG, seed=turn))
         stop = chance.randrange(1, CONFIG.steps)
         try:
-            with Run.create(path, {}, search.lab.space) as run:
+            with RunWriter.create(path, {}, search.lab.space) as run:
                 hostile(tally, run, chance, good, 0)
                 seen += followed(tally, search, run, chance, good, stop)
                 tally.expect(bool(run.notices), f"{what}: nothing was said of the refused")
-            with Run.resume(path) as run:
+            with RunWriter.resume(path) as run:
                 search = tiny_search(search.config)
                 seen += followed(tally, search, run, chance, good, -1)
         except Exception as error:
@@ -217,7 +218,7 @@ def requests(folder: Path, chance: random.Random, quick: bool) -> Tally:
 def from_python(tally: Tally, folder: Path, chance: random.Random, count: int) -> None:
     """`Search.turn` and `Run.request` refuse with an error of ours, and leave all as it is."""
     search, path = tiny_search(), folder / "asked"
-    Run.create(path, {}, search.lab.space).close()
+    RunWriter.create(path, {}, search.lab.space).close()
     for _ in range(count):
         knobs = asked(chance)
         for name, act in (

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from faults import Tally, drain, fork
+from harness import Tally, drain, fork
 from hostile_requests import tiny_search
 from torch import Tensor
 
@@ -26,7 +26,7 @@ from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.space import SearchSpace
 from mtlnas_lab.errors import MTLNASError
 from mtlnas_lab.runs.recorder import record, resume
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.storage.checkpoints import Manifest
 
 CHUNK = 100  # loads of one child
@@ -120,12 +120,12 @@ def from_folder(path: Path, config: SearchConfig, tensors: dict, meta: dict) -> 
     """The same, of a run folder that vouches for it, with a good checkpoint before it."""
     shutil.rmtree(path, ignore_errors=True)
     search = tiny_search(config)
-    with Run.create(path, {}, search.lab.space) as run:
+    with RunWriter.create(path, {}, search.lab.space) as run:
         with closing(record(search, run, checkpoint_every=1)) as events:
             list(islice(events, 3))
         run.save_checkpoint(2, tensors, {"requests_read": 0, **meta})
         kept = sorted(os.listdir(path / "checkpoints"))
-    with Run.resume(path) as run:
+    with RunWriter.resume(path) as run:
         search = tiny_search(config)
         resume(search, run)
         if sorted(os.listdir(path / "checkpoints")) != kept:

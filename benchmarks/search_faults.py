@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from faults import Tally, drain, fork
+from harness import Tally, drain, fork
 
 from mtlnas_lab.cli import main as cli
 from mtlnas_lab.core.events import Evaluated
@@ -84,10 +84,12 @@ def written(out: Path) -> int:
 
 def history(out: Path) -> list:
     """What a run tells: every step of every part without its seconds, evaluations, scores."""
-    logs = [read_events(out / part / "events.jsonl") for part in PARTS]
-    return [[[replace(e, seconds=0.0) for e in log.steps], log.of(Evaluated)] for log in logs] + [
-        json.loads((out / "scores.json").read_text())
-    ]
+    told = []
+    for part in PARTS:
+        log = read_events(out / part / "events.jsonl")
+        steps = [replace(event, seconds=0.0) for event in log.steps]
+        told.append([steps, log.of(Evaluated)])
+    return [*told, json.loads((out / "scores.json").read_text())]
 
 
 def stop(process: int, out: Path, lines: int, number: int, chance: random.Random) -> bool:

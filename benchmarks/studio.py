@@ -55,8 +55,8 @@ def noted():
     ends.append((time.perf_counter(), time.thread_time()))
     return event
 search.step = noted
-gate, beat = threading.Event(), studio._pulse._beat
-studio._pulse._beat = lambda: gate.wait() and beat()      # a view that is off does nothing at all: it sleeps
+gate, make_frame = threading.Event(), studio._timer._make_frame
+studio._timer._make_frame = lambda: gate.wait() and make_frame()  # a view that is off does nothing at all: it sleeps
 def block(view, seconds):
     '''(seconds a step, the share of them that the search waited for the interpreter or for a core), with the view or without.'''
     gate.set() if view else gate.clear()

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mtlnas_lab.analysis.edge_table import explain
+from mtlnas_lab.analysis.edge_table import explain, to_markdown
 from mtlnas_lab.core.architecture import Architecture, derive
 from mtlnas_lab.core.events import Evaluated, Started, Step, Turned
 from mtlnas_lab.core.space import SearchSpace, plan
@@ -33,7 +33,6 @@ from mtlnas_lab.viz import (
     side_by_side,
     small_multiples,
     stability,
-    to_markdown,
 )
 
 HERE, ROOT = Path(__file__).parent / "gallery", Path(__file__).parents[1]

@@ -1,9 +1,15 @@
-"""How many cores this process may use: what the machine has, less what the system, a container or a queue took away."""
+"""How many cores this process may use, and how many processes share the work.
+
+The cores are what the machine has, less what the system, a container or a queue took away.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+from .errors import ConfigError
 
 QUEUES = ("SLURM_CPUS_PER_TASK", "NSLOTS", "PBS_NUM_PPN")  # what Slurm, Grid Engine, PBS grant
 
@@ -26,11 +32,29 @@ def default_threads() -> int:
 
     Processes that torchrun started share the cores; the OMP_NUM_THREADS=1 that it sets by itself does not count.
     """
-    cores, processes = usable_cores(), _number("LOCAL_WORLD_SIZE") or 1
+    cores = usable_cores()
+    started = _number("LOCAL_WORLD_SIZE") or 1
     asked = _number("OMP_NUM_THREADS")
-    if asked is not None and not (asked == 1 and processes > 1):
+    if asked is not None and not (asked == 1 and started > 1):
         return min(asked, cores)
-    return max(1, (cores - 1) // processes)
+    return max(1, (cores - 1) // started)
+
+
+def processes(name: str) -> int:
+    """The number of processes that torchrun says in the environment; 1 where it did not start this one.
+
+    Args:
+        name: WORLD_SIZE, of all processes, or LOCAL_WORLD_SIZE, of those on this machine.
+
+    Raises:
+        ConfigError: for a variable that is not a number from 1 up.
+    """
+    text = os.environ.get(name, "").strip() or "1"
+    if not re.fullmatch("[1-9][0-9]{0,7}", text):
+        raise ConfigError(
+            f"{name}={text} in the environment: torchrun sets the number of processes there, from 1; unset it"
+        )
+    return int(text)
 
 
 def _number(name: str) -> int | None:
@@ -66,8 +90,10 @@ def _quota(group: Path) -> int | None:
         words = [_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
     if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
         return None  # "max" or -1: no limit
-    quota, period = int(words[0]), int(words[1])
-    return max(1, quota // period) if period else None
+    quota, period = map(int, words)
+    if period == 0:
+        return None
+    return max(1, quota // period)
 
 
 def _text(path: Path) -> str:

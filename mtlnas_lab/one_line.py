@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from .errors import MTLNASError
 
@@ -12,10 +15,68 @@ OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 def printable(text: object) -> str:
     """The text on one line; what a terminal would obey (colours, titles, new lines, directions) is shown as \\x1b, \\n, \\u202e."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in OBEYED else c
-        for c in str(text)
-    )
+    shown = ""
+    for character in str(text):
+        if unicodedata.category(character) in OBEYED:
+            character = character.encode("unicode_escape").decode()
+        shown += character
+    return shown
+
+
+def shown(text: object, most: int = 200) -> str:
+    """A name that somebody else gave, printable, and without its middle where it has more than `most` characters.
+
+    >>> shown("a" * 300, most=9)
+    'aaaa…aaaa'
+    """
+    text = str(text)
+    if len(text) > most:
+        half = (most - 1) // 2  # both ends tell paths apart
+        text = f"{text[:half]}…{text[-half:]}"
+    return printable(text)
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Names that somebody else gave, short and on one line: the first `most`, and how many there are in all.
+
+    >>> listed(["wall", "floor", "bed"], most=2)
+    'wall, floor, … (3 in all)'
+    """
+    names = list(names)
+    first = [shown(name, 60) for name in names[:most]]
+    if len(names) > most:
+        first.append(f"… ({len(names):,} in all)")
+    return ", ".join(first) or "none"
+
+
+@contextmanager
+def os_errors_as(
+    kind: type[MTLNASError],
+    path: str | Path,
+    advice: Mapping[int, str] | None = None,
+    otherwise: str = "",
+    hints: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Makes what the system says of a path an error of our own: "PATH: what is wrong; what to do about it".
+
+    advice: {errno: what to do}; otherwise: what to do about all else; hints: {what to do: setting}. A ValueError is the system's, too: a path with a NUL.
+
+    >>> from mtlnas_lab.errors import DataError
+    >>> with os_errors_as(DataError, "gone.npz", otherwise="name a file that is there"):
+    ...     raise FileNotFoundError(2, "No such file or directory")
+    Traceback (most recent call last):
+    mtlnas_lab.errors.DataError: gone.npz: No such file or directory; name a file that is there
+    """
+    try:
+        yield
+    except MTLNASError:
+        raise
+    except (OSError, ValueError) as error:
+        line = f"{shown(path)}: {getattr(error, 'strerror', None) or error}"
+        cure = (advice or {}).get(getattr(error, "errno", None), otherwise)
+        if cure:
+            line += f"; {cure}"
+        raise kind(line, hint=(hints or {}).get(cure, "")) from None
 
 
 LONGEST = 4000  # characters of an error's line
@@ -37,7 +98,9 @@ def mistake(error: BaseException) -> str:
     if isinstance(error, OSError):
         reason = error.strerror or text
         names = [printable(name) for name in (error.filename, error.filename2) if name is not None]
-        return f"{' and '.join(names)}: {reason}" if names else reason
+        if not names:
+            return reason
+        return f"{' and '.join(names)}: {reason}"
     if isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY):
         return "memory is too short for this; give smaller images, smaller batches, or a machine with more"
     if isinstance(error, UnicodeError):

@@ -8,7 +8,7 @@ from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.events import Evaluated, Turned
 from mtlnas_lab.core.search import Search
 from mtlnas_lab.runs.event_file import read_events
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 
 STEPS = 8
 
@@ -32,7 +32,9 @@ def a_search(evaluate_every=3):
 def folder(path, again=False):
     search = a_search()
     return (
-        Run.resume(path) if again else Run.create(path, search.config.to_json(), search.lab.space)
+        RunWriter.resume(path)
+        if again
+        else RunWriter.create(path, search.config.to_json(), search.lab.space)
     )
 
 

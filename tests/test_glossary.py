@@ -1,14 +1,17 @@
-"""The glossary: each term is said where it sends the reader, each once, and its links lead somewhere."""
+"""The glossary: each term is said where it sends the reader, each once; its links and its names of code lead somewhere."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
+import mtlnas_lab
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
 ENTRY = re.compile(
-    r"- \*\*(?P<term>.+?)\*\*(?: \(\w+\))?: (?P<says>.+?) "
+    r"- \*\*(?P<term>.+?)\*\*(?: \(\w+\))?: (?P<says>.+?) · in code: (?P<code>–|`[^`]+`) "
     r"→ \[(?P<number>\d\d)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\)"
 )
 ITEMS = re.findall(r"^- .+(?:\n  .+)*", TEXT, re.M)
@@ -45,6 +48,45 @@ def test_a_term_is_said_in_the_notebook_it_links_to(entry):
         term, text = term.lower(), text.lower()
     assert re.search(rf"(?<!\w){re.escape(term)}", text), f"{entry['name']} does not say {term}"
     assert len(re.findall(r"[.;](?= )", entry["says"])) <= 2, "one or two sentences"
+
+
+def named(code: str) -> object:
+    """What `Name.part`, `folder/file.py` or `folder/file.py: Name.part` stands for; an error where there is none."""
+    file, _, name = code.rpartition(": ")
+    if code.endswith(".py"):
+        file = code
+        name = ""
+    value = mtlnas_lab
+    if file:
+        module = file.removesuffix(".py").replace("/", ".")
+        value = importlib.import_module(f"mtlnas_lab.{module}")
+    else:
+        assert name.split(".")[0] in mtlnas_lab.__all__, (
+            f"{name} is not a name of the package itself"
+        )
+    for part in filter(None, name.split(".")):
+        # a field of a dataclass without a default is not an attribute of the class
+        if part in getattr(value, "__dataclass_fields__", {}):
+            return value.__dataclass_fields__[part]
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["term"])
+def test_what_carries_a_term_in_the_code_exists(entry):
+    if entry["code"] != "–":
+        assert named(entry["code"].strip("`")) is not None
+
+
+def test_a_name_that_does_not_exist_is_found_out():
+    for wrong in ("SearchSpace.nowhere", "core/relaxation.py: nowhere", "core/nowhere.py"):
+        with pytest.raises((AttributeError, ImportError)):
+            named(wrong)
+
+
+def test_most_terms_are_carried_by_something():
+    carried = [entry["term"] for entry in ENTRIES if entry["code"] != "–"]
+    assert len(carried) > 0.75 * len(ENTRIES)
 
 
 def test_every_link_of_the_page_leads_somewhere():

@@ -30,7 +30,7 @@ FOLDERS = {
         "inside": "lightning lightning_fabric",
     },
     "viz": {
-        "folders": "storage core runs",
+        "folders": "tasks storage core runs",
         "top": "numpy matplotlib networkx",
         "inside": "PIL seaborn",
     },
@@ -40,14 +40,14 @@ FOLDERS = {
         "inside": "safetensors",
     },
     "widgets": {
-        "folders": "core runs viz",
+        "folders": "tasks core runs viz",
         "top": "numpy matplotlib networkx PIL anywidget ipywidgets traitlets",
         "inside": "IPython",
     },
     "analysis": {
         "folders": "tasks storage data core models runs experiments viz",
         "top": "numpy torch",
-        "inside": "matplotlib pandas scipy joblib distributed ray",
+        "inside": "matplotlib pandas scipy joblib distributed ray jinja2 markupsafe",
     },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",
@@ -68,6 +68,8 @@ BESIDE = {
     "one_line": "",
     "values": "",
     "cores": "",
+    "randomness": "numpy torch",
+    "in_place": "torch",
     "_compat": "torch torchvision",
 }
 

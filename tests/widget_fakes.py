@@ -103,10 +103,10 @@ class FakeSearch:
 
 
 def write_run(path: Path, search: FakeSearch) -> None:
-    """What `experiment.record` does, without checkpoints."""
-    from mtlnas_lab.runs.run import Run
+    """What a recorded search leaves, without checkpoints."""
+    from mtlnas_lab.runs.run_writer import RunWriter
 
-    with Run.create(
+    with RunWriter.create(
         path, {"steps": search.steps, "entropy_weight": {"end": 10.0}}, search.space
     ) as run:
         for event in search:

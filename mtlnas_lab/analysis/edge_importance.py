@@ -1,12 +1,18 @@
-"""Is α informative? σ(α) of a finished run against what each edge is worth to the network that the run left.
+"""What an edge is worth: in loss, in score, in operations, and by its gradient; and whether α knew.
 
     measure("runs/demo")            # an evaluation an edge; leaves edge_worth.json in the run folder
     correlations(read("runs/demo"))
 
-An edge is worth the loss without it minus the loss with it, every other edge as in the architecture: a kept edge is taken
-away, a dropped one is opened. Weights and batch-norm statistics stay as they are, so a dropped edge is opened on to weights
-that the end of the search no longer taught. Its gradient score is |∂L/∂gate| at the same network. Losses are of the test
-images, each task with its weight.
+Every number is taken from the finished network, with all other edges as in the architecture and with weights and batch-norm
+statistics as they are:
+
+    worth       the loss without the edge minus the loss with it. A kept edge is taken away, a dropped one is opened, on to
+                weights that the end of the search no longer taught.
+    gradient    |∂L/∂gate|
+    points      the score lost without a kept edge (`ablate`), in per cent of the score with it
+    operations  the share of the multiply-adds that goes with a kept edge (`edge_costs`)
+
+Losses are of the test images, each task with its weight.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ..core.architecture import Architecture
-from ..core.evaluate import Scores, evaluate
+from ..core.evaluate import Scores, evaluate, evaluating
 from ..core.lab import Lab
 from ..data import loader
 from ..errors import RunError
@@ -32,158 +38,230 @@ from ..storage.safe_files import replace
 from .statistics import delta_m
 
 FILE = "edge_worth.json"
-
-
-ROW = {"edge", "kept", "alpha", "worth", "gradient", "points"}
-
-
+FIELDS = {"edge", "kept", "alpha", "worth", "gradient", "points"}  # of an edge, in that file
 KINDS = {
     "worth": "loss without the edge minus loss with it",
     "gradient": "|∂ loss / ∂ gate| at the finished network",
     "points": "score lost without the edge (% of the score with it)",
 }
+PAIRS = {
+    "worth": ("alpha", "worth"),
+    "gradient": ("alpha", "gradient"),
+    "points": ("alpha", "points"),
+    # the gradient costs one pass and claims to foresee the worth: a score to hold α against
+    "gradient on worth": ("gradient", "worth"),
+}
+
+BATCH = 32  # images; of an evaluation, so its size changes nothing but memory and time
 
 
+# --- of a finished run ------------------------------------------------------------------------------------------------
 def measure(path: str | Path, device: str = "auto") -> list[dict]:
-    """Scores every candidate edge of a finished run and leaves the result in its folder; returns `read` of it."""
+    """Scores every candidate edge of a finished run, and leaves the result in its folder as edge_worth.json.
+
+    Args:
+        path: The run folder.
+        device: auto, cpu, cuda or mps.
+
+    Returns:
+        What `read` returns of it.
+
+    Raises:
+        RunError: The run is not finished, or it searched nothing, so that its edges have no α.
+    """
     lab, architecture = reopen(path, device=device)
     if architecture.alpha is None:
         raise RunError(
             f"{path} searched nothing: its edges have no α to compare with; give a run of a search"
         )
     pack = lab.data.get("test") or lab.data["val"]
-    batches = lambda: loader.sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
+    names = tuple(lab.tasks)
+
+    def batches() -> Iterable:
+        return loader.sequential(pack, names, BATCH)
+
     gates = torch.tensor(architecture.kept, dtype=torch.float32, device=lab.device)
-    with_all, gradient = _loss_and_gradient(lab, gates, batches())
-    flipped = [_loss(lab, architecture.flipped(i), batches()) for i in range(len(lab.space))]
-    scores, changes = Run.open(path).scores()["hard"], ablate(lab, architecture, batches)
-    points = {
-        edge: -delta_m(
+    with_all, gradient = loss_and_gradient(lab, gates, batches())
+    points = _points_lost(Run.open(path).scores()["hard"], ablate(lab, architecture, batches))
+
+    rows = []
+    for i, edge in enumerate(map(str, lab.space.edges)):
+        worth = mean_loss(lab, architecture.flipped(i), batches()) - with_all
+        if not architecture.kept[i]:
+            worth = -worth  # here the flipped network is the one *with* the edge
+        rows.append(
             {
-                task: {metric: scores[task][metric] + change for metric, change in of.items()}
-                for task, of in tasks.items()
-            },
-            scores,
+                "edge": edge,
+                "kept": architecture.kept[i],
+                "alpha": architecture.alpha[i],
+                "worth": worth,
+                "gradient": abs(float(gradient[i])) / len(pack),
+                "points": points.get(edge),
+            }
         )
-        for edge, tasks in changes.items()
-    }
-    rows = [
-        {
-            "edge": str(edge),
-            "kept": keep,
-            "alpha": alpha,
-            "worth": (loss - with_all) if keep else (with_all - loss),
-            "gradient": abs(float(g)) / len(pack),
-            "points": points.get(str(edge)),
-        }
-        for edge, keep, alpha, loss, g in zip(
-            lab.space.edges, architecture.kept, architecture.alpha, flipped, gradient
-        )
-    ]
     record = {"meaning": KINDS, "images": len(pack), "loss": with_all, "edges": rows}
-    replace(
-        Path(path) / FILE,
-        (json.dumps(to_jsonable(record), indent=1, allow_nan=False) + "\n").encode(),
-    )
+    text = json.dumps(to_jsonable(record), indent=1, allow_nan=False) + "\n"
+    replace(Path(path) / FILE, text.encode())
     return rows
 
 
+def _points_lost(scores: Scores, changes: dict[str, Scores]) -> dict[str, float]:
+    """{edge: Δm points lost without it}, from the final scores and what `ablate` found."""
+    points = {}
+    for edge, tasks in changes.items():
+        without = {}
+        for task, metrics in tasks.items():
+            without[task] = {name: scores[task][name] + change for name, change in metrics.items()}
+        points[edge] = -delta_m(without, scores)
+    return points
+
+
 def read(path: str | Path) -> list[dict]:
-    """[{edge, kept, alpha, worth, gradient, points}] as `measure` left it; points: of kept edges only."""
-    rows = read_json(Path(path) / FILE).get("edges")
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and {*row} >= ROW for row in rows
-    ):
-        raise RunError(
-            f"{Path(path) / FILE} is damaged: it holds no list of edges; measure the run again"
-        )
+    """[{edge, kept, alpha, worth, gradient, points}] as `measure` left it in a run folder; points: of kept edges only.
+
+    Raises:
+        RunError: The file is not there, or is damaged.
+    """
+    file = Path(path) / FILE
+    rows = read_json(file).get("edges")
+    sound = isinstance(rows, list) and all(isinstance(r, dict) and {*r} >= FIELDS for r in rows)
+    if not sound:
+        raise RunError(f"{file} is damaged: it holds no list of edges; measure the run again")
     return rows
 
 
 def correlations(rows: Sequence[dict]) -> dict[str, float]:
-    """Spearman's rank correlation of α with each of KINDS over the kept edges, and of the gradient with the worth (a score to
-    hold α against); NaN with fewer than three kept edges, or where all are alike. σ(α) has the ranks of α, and never all ones."""
+    """Spearman's rank correlation, over the kept edges, of each of PAIRS.
+
+    Ranks are compared, so α serves as well as σ(α), which rounds to 1 where α is large.
+
+    Args:
+        rows: What `read` returns; only `kept` and the numbers are looked at.
+
+    Returns:
+        {name in PAIRS: correlation from -1 to 1}; NaN with fewer than three kept edges, or where all are alike.
+
+    Example:
+        >>> rows = [
+        ...     {"kept": True, "alpha": a, "worth": a * a, "gradient": -a, "points": 1.0}
+        ...     for a in (1.0, 2.0, 3.0)
+        ... ]
+        >>> {name: round(value, 1) for name, value in correlations(rows).items()}
+        {'worth': 1.0, 'gradient': -1.0, 'points': nan, 'gradient on worth': -1.0}
+    """
     kept = [row for row in rows if row["kept"]]
-    pairs = {
-        **{kind: ("alpha", kind) for kind in KINDS},
-        "gradient on worth": ("gradient", "worth"),
-    }
-    return {
-        name: _spearman([row[x] for row in kept], [row[y] for row in kept])
-        for name, (x, y) in pairs.items()
-    }
+    found = {}
+    for name, (x, y) in PAIRS.items():
+        found[name] = _spearman([row[x] for row in kept], [row[y] for row in kept])
+    return found
 
 
 def _spearman(x: Sequence[float], y: Sequence[float]) -> float:
     from scipy import stats
 
-    return (
-        float(stats.spearmanr(x, y).statistic)
-        if len({*x}) > 1 and len({*y}) > 1 and len(x) > 2
-        else math.nan
-    )
+    if len(x) < 3 or len({*x}) == 1 or len({*y}) == 1:
+        return math.nan  # scipy would warn: there are no ranks
+    return float(stats.spearmanr(x, y).statistic)
 
 
+# --- in loss, and by its gradient -------------------------------------------------------------------------------------
 @torch.no_grad()
-def _loss(lab: Lab, gates: Sequence[bool], batches) -> float:
+def mean_loss(lab: Lab, gates: Sequence[bool], batches: Iterable) -> float:
     """Mean loss over the images, all tasks by their weights, in evaluation mode."""
-    return _mean(lab, gates, batches, lambda loss: loss)
-
-
-def _loss_and_gradient(lab: Lab, gates: Tensor, batches) -> tuple[float, Tensor]:
-    """The same, and the gradient of the images' sum by the gates (E,)."""
-    gates, gradient = gates.requires_grad_(), torch.zeros_like(gates)
-
-    def backward(loss: Tensor) -> Tensor:
-        gradient.add_(torch.autograd.grad(loss, [gates])[0])
-        return loss.detach()
-
-    return _mean(lab, gates, batches, backward), gradient
-
-
-def _mean(lab: Lab, gates, batches, each) -> float:
-    network, total, images = lab.supernet.eval(), 0.0, 0
-    for image, targets in batches:
-        losses = lab.loss(network(image, gates), targets)
-        total += float(
-            each(len(image) * sum(lab.tasks[name].weight * loss for name, loss in losses.items()))
-        )
-        images += len(image)
+    total = 0.0
+    images = 0
+    for loss, count in _losses(lab, gates, batches):
+        total += float(loss)
+        images += count
     return total / images
 
 
+def loss_and_gradient(lab: Lab, gates: Tensor, batches: Iterable) -> tuple[float, Tensor]:
+    """The mean loss, and the gradient of the images' summed loss by the gates (E,)."""
+    gates = gates.requires_grad_()
+    gradient = torch.zeros_like(gates)
+    total = 0.0
+    images = 0
+    for loss, count in _losses(lab, gates, batches):
+        gradient += torch.autograd.grad(loss, [gates])[0]
+        total += float(loss.detach())
+        images += count
+    return total / images, gradient
+
+
+def _losses(lab: Lab, gates, batches: Iterable) -> Iterable[tuple[Tensor, int]]:
+    """(summed loss of its images, number of images) of each batch, in evaluation mode."""
+    network = lab.supernet.eval()
+    for image, targets in batches:
+        losses = lab.loss(network(image, gates), targets)
+        weighted = sum(lab.tasks[name].weight * loss for name, loss in losses.items())
+        yield len(image) * weighted, len(image)
+
+
+# --- in operations ----------------------------------------------------------------------------------------------------
 def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str, float]:
-    """{edge: share} of the multiply-adds of a forward pass of `image` (B, 3, H, W) that go with each kept edge."""
-    training, kept = lab.supernet.training, architecture.kept
-    lab.supernet.eval()
-    total = operations(lab.supernet, image, kept)
-    costs = {
-        str(lab.space.edges[i]): 1
-        - operations(lab.supernet, image, architecture.flipped(i)) / total
-        for i, keep in enumerate(kept)
-        if keep
-    }
-    lab.supernet.train(training)
+    """The share of the multiply-adds of a forward pass that goes with each kept edge.
+
+    Args:
+        lab: Holds the supernet.
+        architecture: Which edges are kept.
+        image: (B, 3, H, W); the shares do not depend on B.
+
+    Returns:
+        {edge: share, 0 to 1}, the edge as `segmentation:2 -> normals:3`.
+    """
+    costs = {}
+    with evaluating(lab.supernet):
+        total = operations(lab.supernet, image, architecture.kept)
+        for i, keep in enumerate(architecture.kept):
+            if keep:
+                without = operations(lab.supernet, image, architecture.flipped(i))
+                costs[str(lab.space.edges[i])] = 1 - without / total
     return costs
 
 
+# --- in score ---------------------------------------------------------------------------------------------------------
 def ablate(
     lab: Lab,
     architecture: Architecture,
     batches: Callable[[], Iterable],
     through: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> dict[str, Scores]:
-    """{edge: {task: {metric: score without the edge − score with it}}} of each kept edge, in the metric's own unit.
+    """What each kept edge adds to the scores: it is taken away, and the network is scored again.
 
-    One evaluation an edge, under hard gates, with weights and batch-norm statistics as they are: what the network leans
-    on, not what it could learn to do without. `batches()` makes the batches anew; `through` goes through the indices of
-    the kept edges, as a progress bar does.
+    One evaluation an edge, under hard gates, with weights and batch-norm statistics as they are. So it tells what the
+    network leans on, not what it could learn to do without.
+
+    Args:
+        lab: Holds the supernet and the tasks.
+        architecture: Which edges are kept.
+        batches: Makes the batches (image, targets) anew, each time it is called.
+        through: Goes through the indices of the kept edges, as a progress bar does.
+
+    Returns:
+        {edge: {task: {metric: score without the edge − score with it}}}, in the metric's own unit.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import Architecture, presets
+        >>> from mtlnas_lab.data.loader import sequential
+        >>> lab = presets.tiny()
+        >>> images = lab.data["val"].subset(torch.arange(2))
+        >>> first = Architecture(lab.space, (True, *[False] * (len(lab.space) - 1)))
+        >>> changes = ablate(lab, first, lambda: sequential(images, lab.tasks))
+        >>> {edge: sorted(tasks) for edge, tasks in changes.items()}
+        {'normals:0 -> segmentation:0': ['normals', 'segmentation']}
     """
-    with_all, changes = evaluate(lab.supernet, architecture.kept, lab.tasks, batches()), {}
-    for i in through([i for i, keep in enumerate(architecture.kept) if keep]):
+    with_all = evaluate(lab.supernet, architecture.kept, lab.tasks, batches())
+    kept = [i for i, keep in enumerate(architecture.kept) if keep]
+    changes = {}
+    for i in through(kept):
         without = evaluate(lab.supernet, architecture.flipped(i), lab.tasks, batches())
         changes[str(lab.space.edges[i])] = {
-            task: {metric: value - with_all[task][metric] for metric, value in found.items()}
-            for task, found in without.items()
+            task: _minus(without[task], with_all[task]) for task in without
         }
     return changes
+
+
+def _minus(scores: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    return {metric: value - other[metric] for metric, value in scores.items()}

@@ -6,7 +6,7 @@ PredictionBrowser(browse(lab, no_edges(lab.space), lab.derive()))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,33 +14,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.architecture import Architecture
-from ..core.evaluate import evaluate
+from ..core.evaluate import evaluate, evaluating
 from ..core.lab import Lab
 from ..core.supernet import Gates
 from ..data.dataset import ImageDataset, picture
 from ..data.loader import sequential
 from ..errors import ConfigError
-from ..tasks import colormap as colours
-from ..tasks.metrics import HIGHER_IS_BETTER
+from ..tasks import colormap
 from ..tasks.task import IGNORE, Depth, Edges, Normals, Segmentation, Task
 from ..values import MOST, told, whole
+from .statistics import direction
 
 FAR = {"normals": 45.0, "depth": 1.0}  # errors of so many degrees, metres and more are white
+UNLABELLED = np.array([38, 52, 96], np.uint8)  # a blue: errors are greys, and this is not an error
 
-
-UNLABELLED = np.array([38, 52, 96], np.uint8)  # no grey, so that it is taken for no error
-
-
+# how a network is chosen: another lab's, an architecture of this one, or gates of this one
 Way = Lab | Architecture | Gates
 
 
 def look_at(
     lab: Lab, split: str = "test", images: Sequence[int] = (3, 8, 14)
 ) -> Callable[[Sequence[bool]], dict]:
-    """A function of gates, one boolean for each edge: scores on all of `split`, and pictures of these of its images.
+    """A function of gates that scores the lab's network under them and draws what it sees.
 
-    It gives {"scores": {task: {metric: value}}, "pictures": {task: (H, W, 3) uint8}, "caption": text}. The lab's own
-    networks are used as they are at that moment.
+    Args:
+        lab: Its networks are used as they are when the function is called.
+        split: The images that are scored, all of them.
+        images: Numbers of those that are drawn.
+
+    Returns:
+        look(gates), gates one boolean for each edge. It gives
+        {"scores": {task: {metric: value}}, "pictures": {task: (H, W, 3) uint8}, "caption": text}.
+
+    Raises:
+        ConfigError: The lab has no such split, or that has no such image.
     """
     pack = _split(lab, split)
     images = [whole("an image", i, -MOST) for i in images]
@@ -53,11 +60,16 @@ def look_at(
 
     def look(gates: Sequence[bool]) -> dict:
         scores = evaluate(lab.supernet, list(gates), lab.tasks, sequential(pack, lab.tasks))
-        outputs, pictures = _outputs(lab, list(gates), shown), {}
+        outputs = _outputs(lab, list(gates), shown)
+        pictures = {}
         for name, task in lab.tasks.items():
-            rows = targets[name], _same_size(task, outputs[name], targets[name])
+            predicted = _same_size(task, outputs[name], targets[name])
             pictures[name] = _tiled(
-                [map(picture, shown), *(map(task.picture, row) for row in rows)]
+                [
+                    list(map(picture, shown)),
+                    list(map(task.picture, targets[name])),
+                    list(map(task.picture, predicted)),
+                ]
             )
         return {
             "scores": scores,
@@ -71,7 +83,14 @@ def look_at(
 def browse(lab: Lab, before: Way, after: Way | None = None, split: str = "test") -> Predictions:
     """The images of `split` with truth, prediction and error of each task: before, and after where that is given.
 
-    before, after: gates of the lab's supernet, an architecture, or another lab (under what it derives).
+    Args:
+        lab: Has the data and the tasks.
+        before: Gates of the lab's supernet, an architecture, or another lab (under what it derives).
+        after: The same, to compare with.
+        split: Which images.
+
+    Raises:
+        ConfigError: No such split, other tasks, or another number of gates than the lab has edges.
     """
     return Predictions(lab, before, after, split)
 
@@ -80,8 +99,11 @@ class Predictions(Sequence):
     """What `PredictionBrowser` goes through; each item is computed when it is asked for."""
 
     def __init__(self, lab: Lab, before: Way, after: Way | None, split: str):
-        self.lab, self.pack = lab, _split(lab, split)
-        ways = {"prediction": before} if after is None else {"before": before, "after": after}
+        self.lab = lab
+        self.pack = _split(lab, split)
+        ways = {"prediction": before}
+        if after is not None:
+            ways = {"before": before, "after": after}
         self.ways = {name: _network(lab, way) for name, way in ways.items()}
 
     def __len__(self) -> int:
@@ -91,52 +113,76 @@ class Predictions(Sequence):
         if not 0 <= i < len(self):
             raise IndexError(i)
         image, targets = self.pack.batch(torch.tensor([i]), self.lab.tasks)
-        outputs = {name: _outputs(lab, gates, image) for name, (lab, gates) in self.ways.items()}
-        return {
-            "title": f"image {i}",
-            "image": picture(image[0]),
-            "tasks": {
-                name: dict(
-                    self._row(task, targets[name], {way: out[name] for way, out in outputs.items()})
-                )
-                for name, task in self.lab.tasks.items()
-            },
-        }
+        outputs = {way: _outputs(lab, gates, image) for way, (lab, gates) in self.ways.items()}
+        tasks = {}
+        for name, task in self.lab.tasks.items():
+            of_task = {way: output[name] for way, output in outputs.items()}
+            tasks[name] = dict(self._row(task, targets[name], of_task))
+        return {"title": f"image {i}", "image": picture(image[0]), "tasks": tasks}
 
     def _row(self, task: Task, target: Tensor, outputs: dict[str, Tensor]) -> Iterator:
+        """(title, picture), with a text under each prediction, of one task and one image."""
         yield "truth", task.picture(target[0])
-        first = None
+        before = None
         for way, output in outputs.items():
             meter = task.meter()
             meter.update(output, target)
             metric, value = next(iter(meter.compute().items()))
-            gain = 0 if first is None else (value - first) * (1 if HIGHER_IS_BETTER[metric] else -1)
-            verdict = ", better" if gain > 1e-9 else ", worse" if gain < -1e-9 else ""
-            text = (
-                f"{metric.replace('_', ' ')} {value:.3g}{verdict}" if value == value else "no label"
-            )
+            if value != value:  # NaN
+                text = "no label"
+            else:
+                text = f"{metric.replace('_', ' ')} {value:.3g}{_verdict(metric, value, before)}"
             yield way, (task.picture(_same_size(task, output, target)[0]), text)
-            if (error := error_picture(task, output, target)) is not None:
-                yield f"error {way}" if len(outputs) > 1 else "error", error
-            first = value
+            error = error_picture(task, output, target)
+            if error is not None:
+                title = "error"
+                if len(outputs) > 1:
+                    title = f"error {way}"
+                yield title, error
+            before = value
+
+
+def _verdict(metric: str, value: float, before: float | None) -> str:
+    """Whether a score is better than the one beside it."""
+    if before is None:
+        return ""
+    gain = (value - before) * direction(metric)
+    if gain > 1e-9:  # less is rounding
+        return ", better"
+    if gain < -1e-9:
+        return ", worse"
+    return ""
 
 
 def error_picture(task: Task, output: Tensor, target: Tensor) -> np.ndarray | None:
-    """Black where the output is right, white where it is wrong (by 45° of normals, by 1 m of depth), blue without a
-    label; None for tasks with one answer for an image. output, target: a batch of one."""
+    """Black where the output is right, white where it is wrong, blue without a label.
+
+    Args:
+        task: What was asked.
+        output: Of the network, a batch of one.
+        target: The truth, a batch of one.
+
+    Returns:
+        (H, W, 3) uint8; white is 45° of normals, 1 m of depth, another class. None for a task with one answer for an
+        image.
+    """
     output = _same_size(task, output, target)
     if isinstance(task, Segmentation):
-        wrong, known = output.argmax(1) != target, target != IGNORE
+        wrong = output.argmax(1) != target
+        known = target != IGNORE
     elif isinstance(task, Normals):
-        cosine, known = F.cosine_similarity(output, target, dim=1), (target != 0).any(1)
+        cosine = F.cosine_similarity(output, target, dim=1)
         wrong = cosine.clamp(-1, 1).acos().rad2deg() / FAR["normals"]
+        known = (target != 0).any(1)
     elif isinstance(task, Depth):
-        wrong, known = ((output - target).abs() / FAR["depth"])[:, 0], (target > 0)[:, 0]
+        wrong = ((output - target).abs() / FAR["depth"])[:, 0]
+        known = (target > 0)[:, 0]
     elif isinstance(task, Edges):
-        wrong, known = (output.sigmoid() - target.float()).abs()[:, 0], (target != IGNORE)[:, 0]
+        wrong = (output.sigmoid() - target.float()).abs()[:, 0]
+        known = (target != IGNORE)[:, 0]
     else:
         return None
-    shown = colours.grey(wrong[0].float().clamp(0, 1).cpu().numpy())
+    shown = colormap.grey(wrong[0].float().clamp(0, 1).cpu().numpy())
     return np.where(known[0].cpu().numpy()[..., None], shown, UNLABELLED)
 
 
@@ -153,8 +199,11 @@ def _network(lab: Lab, way: Way) -> tuple[Lab, Gates]:
                 f"the other lab has tasks {list(way.tasks)}, not {list(lab.tasks)}; give one of the same"
             )
         return way, way.derive().kept
-    way = way.kept if isinstance(way, Architecture) else way
-    gates = way if isinstance(way, Tensor) else [bool(gate) for gate in way]
+    if isinstance(way, Architecture):
+        way = way.kept
+    gates = way
+    if not isinstance(way, Tensor):  # a tensor may hold soft gates
+        gates = [bool(gate) for gate in way]
     if len(gates) != len(lab.space):
         raise ConfigError(
             f"{len(gates)} gates for {len(lab.space)} edges; give one for each of lab.space.edges"
@@ -164,10 +213,8 @@ def _network(lab: Lab, way: Way) -> tuple[Lab, Gates]:
 
 @torch.no_grad()
 def _outputs(lab: Lab, gates: Gates, image: Tensor) -> dict[str, Tensor]:
-    training = lab.supernet.training
-    lab.supernet.eval()
-    outputs = lab.supernet(image.to(lab.device), gates)
-    lab.supernet.train(training)
+    with evaluating(lab.supernet):
+        outputs = lab.supernet(image.to(lab.device), gates)
     return {name: output.to(image.device) for name, output in outputs.items()}
 
 
@@ -177,15 +224,17 @@ def _same_size(task: Task, batch: Tensor, target: Tensor) -> Tensor:
     return F.interpolate(batch, target.shape[-2:], mode="bilinear", align_corners=True)
 
 
-def _tiled(rows: Iterable[Iterable[np.ndarray]], gap: int = 2) -> np.ndarray:
+def _tiled(rows: Sequence[Sequence[np.ndarray]], gap: int = 2) -> np.ndarray:
     """Pictures in rows and columns of one size, white between them."""
-    rows = [list(row) for row in rows]
-    high, wide = (max(tile.shape[axis] for row in rows for tile in row) for axis in (0, 1))
-    sheet = np.full(
-        ((high + gap) * len(rows) - gap, (wide + gap) * len(rows[0]) - gap, 3), 255, np.uint8
-    )
+    tiles = [tile for row in rows for tile in row]
+    high = max(tile.shape[0] for tile in tiles)
+    wide = max(tile.shape[1] for tile in tiles)
+    height = (high + gap) * len(rows) - gap
+    width = (wide + gap) * len(rows[0]) - gap
+    sheet = np.full((height, width, 3), 255, np.uint8)
     for i, row in enumerate(rows):
         for k, tile in enumerate(row):
-            y, x = i * (high + gap), k * (wide + gap)
+            y = i * (high + gap)
+            x = k * (wide + gap)
             sheet[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return sheet

@@ -11,13 +11,13 @@ from ..core.space import SearchSpace
 from ..errors import RunError
 from ..runs.run import Run
 from ..storage.jsonl import read_json
-from ..tasks.task import HIGHER_IS_BETTER
 from . import edge_importance
 from .statistics import (
     Difference,
     chance_overlap,
     delta_m,
     difference,
+    direction,
     holm,
     nested,
     overlap,
@@ -25,51 +25,60 @@ from .statistics import (
 )
 from .study import Cell, Study
 
+# of a line of the table of scores; a score is of one task and one metric, so a run has many lines
+SCORES = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
 
+CORRELATED = {  # by the names of edge_importance.PAIRS
+    "worth": "α and the loss when a kept edge is removed",
+    "points": "α and the score lost when a kept edge is removed",
+    "gradient": "α and |∂ loss / ∂ gate|",
+    "gradient on worth": "|∂ loss / ∂ gate| and the loss when a kept edge is removed",
+}
+
+CHANCE_DRAWS = 500  # sets of random graphs that seeds' graphs are held against
+
+
+# --- one comparison ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Compared:
-    """A row against the study's reference in Δm, with Holm's correction over all rows of the study."""
+    """A row against another in Δm, with Holm's correction over all such comparisons of the study."""
 
     row: str
     against: str
     difference: Difference
-    corrected: float
+    corrected: float  # p after the correction
 
     @property
     def sentence(self) -> str:
         d = self.difference
-        low, high = d.interval
-        said = (
-            f"{'better' if d.mean > 0 else 'worse'} by {abs(d.mean):.1f} points of Δm"
-            if d.found
-            else f"no difference found ({d.mean:+.1f} points of Δm)"
-        )
-        doubt = (
-            ", which does not survive the correction" if d.found and self.corrected > 0.05 else ""
-        )
-        return (
-            f"{self.row} against {self.against}: {said}{doubt}; 95 % interval {low:+.1f} to {high:+.1f}, {len(d.values)} seeds, "
-            f"effect size g = {_number(d.effect, '+.1f')}, corrected p = {self.corrected:.2g}; the smallest difference that "
-            f"could have been detected is {d.detectable:.1f}."
-        )
+        said = f"{self.row} against {self.against}: {self._verdict()}"
+        interval = f"95 % interval {_between(d.interval)}, {len(d.values)} seeds"
+        effect = f"effect size g = {number(d.effect, '+.1f')}, corrected p = {self.corrected:.2g}"
+        least = f"the smallest difference that could have been detected is {d.detectable:.1f}"
+        return f"{said}; {interval}, {effect}; {least}."
+
+    def _verdict(self) -> str:
+        d = self.difference
+        if not d.found:
+            return f"no difference found ({d.mean:+.1f} points of Δm)"
+        side = "worse"
+        if d.mean > 0:
+            side = "better"
+        said = f"{side} by {abs(d.mean):.1f} points of Δm"
+        if self.corrected > 0.05:
+            said += ", which does not survive the correction"
+        return said
 
     @property
     def cells(self) -> list[str]:
-        """For COMPARED: the same as a line of a table."""
+        """The same as a line of a table, under COMPARED."""
         d = self.difference
-        between = lambda ends: f"{ends[0]:+.1f} to {ends[1]:+.1f}"  # noqa: E731
-        return [
-            self.row,
-            self.against,
-            f"{d.mean:+.1f}",
-            between(d.interval),
-            between(d.bootstrap),
-            _number(d.effect, "+.2f"),
-            f"{d.detectable:.1f}",
-            f"{d.p:.2g}",
-            f"{self.corrected:.2g}",
-            " ".join(f"{v:+.1f}" for v in d.values),
-        ]
+        cells = [self.row, self.against]
+        cells += [f"{d.mean:+.1f}", _between(d.interval), _between(d.bootstrap)]
+        cells += [number(d.effect, "+.2f"), f"{d.detectable:.1f}"]
+        cells += [f"{d.p:.2g}", f"{self.corrected:.2g}"]
+        cells.append(" ".join(f"{value:+.1f}" for value in d.values))
+        return cells
 
 
 COMPARED = [
@@ -86,94 +95,126 @@ COMPARED = [
 ]
 
 
-def _number(value: float, form: str) -> str:
-    return (
-        format(value, form) if value == value else "–"
-    )  # NaN: two seeds, or seeds that all say the same
+def number(value: float, form: str) -> str:
+    """The number in this format; a dash for NaN (two seeds, or seeds that all say the same)."""
+    if value != value:
+        return "–"
+    return format(value, form)
 
 
+def _between(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return f"{low:+.1f} to {high:+.1f}"
+
+
+def _seeds(values, form: str = "+.1f") -> str:
+    """Every seed's number, as sentences quote them."""
+    return ", ".join(format(value, form) for value in values)
+
+
+# --- all of it --------------------------------------------------------------------------------------------------------
 @dataclass
 class StudyResults:
-    """A study's tables and what they say."""
+    """A study's tables, and what they say.
+
+    Attributes:
+        study: What was asked.
+        scores: A tidy pandas frame, one line a score (SCORES); `step` is empty for final scores.
+        runs: A pandas frame, one line a run: edges kept, entropy, when edges settled, seconds, versions.
+        edges: A pandas frame, one line an edge of each run that says what its edges are worth; may be empty.
+        spaces: {row: its search space}.
+
+    Example:
+        >>> from mtlnas_lab.analysis.study import FOLDER, Study
+        >>> results = StudyResults.read(Study.load("main"), FOLDER / "main-small")
+        >>> results.scores.row.nunique(), len(results.runs)
+        (9, 50)
+        >>> trunk = next(one for one in results.compared if one.row == "shared_trunk")
+        >>> trunk.sentence
+        'shared_trunk against mtlnas: worse by 14.2 points of Δm; 95 % interval -19.8 to -8.6, ...
+    """
 
     study: Study
-    scores: object  # tidy (pandas): one line a score; step is empty for final scores
-    runs: object  # one line a run (pandas): edges kept, entropy, when edges settled, seconds, …
-    edges: object  # one line an edge of each run that says what its edges are worth; may be empty
-    spaces: Mapping[str, SearchSpace]  # of each row
+    scores: object
+    runs: object
+    edges: object
+    spaces: Mapping[str, SearchSpace]
 
     @classmethod
     def from_folder(cls, study: Study, out: str | Path) -> StudyResults:
-        """From what the finished cells left in `out`, each run folder read once. Raises RunError where none is finished."""
+        """Collects what the finished cells left in the folder `out`; each run folder is read once.
+
+        Raises:
+            RunError: No cell is finished, or a run folder is damaged.
+        """
         import pandas
 
-        scores, runs, edges, spaces = [], [], [], {}
+        scores = []
+        runs = []
+        edges = []
+        spaces = {}
         for cell in study.cells():
-            if not (Path(out) / cell.folder / "scores.json").is_file():
-                continue
-            folder = Run.open(Path(out) / cell.folder)
+            folder = Path(out) / cell.folder
+            if not (folder / "scores.json").is_file():
+                continue  # the last file of a run: without it, the run is not finished
+            found = Run.open(folder)
             try:
-                found = _of_run(folder, cell)
+                scores += _scores(found, cell)
+                runs.append(_run(found, cell))
+                edges += _edges(found, cell)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise RunError(
-                    f"{folder.path} does not hold what a run leaves ({type(error).__name__}: {error}); "
+                    f"{found.path} does not hold what a run leaves ({type(error).__name__}: {error}); "
                     "remove that folder, and run the study again"
                 ) from None
-            scores += found[0]
-            runs.append(found[1])
-            edges += found[2]
-            spaces.setdefault(cell.row, folder.space)
+            spaces.setdefault(cell.row, found.space)
         if not runs:
             raise RunError(
                 f"{out} holds no finished run of the study {study.name!r}; run it first: mtlnas-lab study"
             )
-        columns = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
-        return cls(
-            study,
-            pandas.DataFrame(scores, columns=columns).astype({"step": "Int64"}),
-            pandas.DataFrame(runs),
-            pandas.DataFrame(edges),
-            spaces,
-        )
+        # Int64, not int64: it can be empty, and a final score has no step
+        table = pandas.DataFrame(scores, columns=SCORES).astype({"step": "Int64"})
+        return cls(study, table, pandas.DataFrame(runs), pandas.DataFrame(edges), spaces)
 
     @classmethod
     def read(cls, study: Study, folder: str | Path) -> StudyResults:
-        """From the tables that `write` left (scores.csv, runs.csv, edges.csv): the runs themselves are not needed."""
+        """From the tables that `report.write` left in a folder: the runs themselves are not needed.
+
+        Raises:
+            RunError: A table is not there.
+        """
         import pandas
 
         folder = Path(folder)
         try:
             scores = pandas.read_csv(folder / "scores.csv", dtype={"step": "Int64"})
-            spaces = {
-                row: SearchSpace.from_json(space)
-                for row, space in read_json(folder / "spaces.json").items()
-            }
-            edges = (
-                pandas.read_csv(folder / "edges.csv")
-                if (folder / "edges.csv").is_file()
-                else pandas.DataFrame()
-            )
-            return cls(
-                study,
-                scores,
-                pandas.read_csv(folder / "runs.csv", dtype={"kept": str}),
-                edges,
-                spaces,
-            )
+            # `kept` is a string of 0 and 1, which would be read as one large number
+            runs = pandas.read_csv(folder / "runs.csv", dtype={"kept": str})
+            spaces = read_json(folder / "spaces.json")
+            edges = pandas.DataFrame()
+            if (folder / "edges.csv").is_file():
+                edges = pandas.read_csv(folder / "edges.csv")
         except OSError as error:
             raise RunError(
                 f"{folder} has no tables of a study ({error.strerror}: scores.csv, runs.csv, spaces.json)"
             ) from None
+        spaces = {row: SearchSpace.from_json(space) for row, space in spaces.items()}
+        return cls(study, scores, runs, edges, spaces)
 
+    @property
+    def final(self):
+        """The final scores: those without a step."""
+        return self.scores[self.scores.step.isna()]
+
+    # --- against single-task networks, and against each other
     @cached_property
     def gains(self):
-        """Δm over single-task in %, (row × seed), in the study's order of rows."""
+        """Δm over single-task networks in %, (row × seed), in the study's order of rows."""
         return self._gains(self.study.kind)
 
     def _gains(self, kind: str):
-        found = per_seed(
-            self.scores, kind, {row: self.study.single(row) for row in self.study.rows}
-        )
+        single = {row: self.study.single(row) for row in self.study.rows}
+        found = per_seed(self.scores, kind, single)
         return found.reindex([row for row in self.study.rows if row in found.index])
 
     @cached_property
@@ -187,136 +228,144 @@ class StudyResults:
         return self._compared(self._gains("hard_recalibrated"))
 
     def _compared(self, gains) -> list[Compared]:
-        against = {
-            row: settings.get("against", self.study.reference)
-            for row, settings in self.study.rows.items()
-        }
-        pairs = [
-            (row, against[row], gains.loc[[against[row], row]].dropna(axis=1))
-            for row in gains.index
-            if against[row] in gains.index and against[row] != row
-        ]
-        found = [
-            (row, other, difference(pair.loc[other], pair.loc[row]))
-            for row, other, pair in pairs
-            if pair.shape[1] > 1
-        ]
-        return [
-            Compared(row, other, d, p)
-            for (row, other, d), p in zip(found, holm([d.p for *_, d in found]))
-        ]
+        found = []
+        for row in gains.index:
+            against = self.study.rows[row].get("against", self.study.reference)
+            if against == row or against not in gains.index:
+                continue
+            pairs = gains.loc[[against, row]].dropna(axis=1)  # seeds under which both have run
+            if pairs.shape[1] > 1:
+                d = difference(pairs.loc[against], pairs.loc[row])
+                found.append((row, against, d))
+        corrected = holm([d.p for _, _, d in found])
+        return [Compared(*one, p) for one, p in zip(found, corrected)]
 
+    # --- tables
     @cached_property
     def means(self):
-        """Scores of each row: mean over seeds, and their standard deviation (columns (task, metric), entries "m ± s"); and of the
-        best answer that does not look at the picture."""
-        final = self.scores[self.scores.step.isna()]
-        trivial, final = (final[final.kind == kind] for kind in ("trivial", self.study.kind))
-        seeds = (
-            final.groupby(["row", "seed", "task", "metric"], sort=False).value.mean().reset_index()
-        )
-        cell = seeds.groupby(["row", "task", "metric"], sort=False).value.agg(
-            lambda v: (
-                f"{v.mean():.{2 if v.abs().mean() > 2 else 3}f} ± {v.std():.{2 if v.abs().mean() > 2 else 3}f}"
-            )
-        )
-        table = cell.unstack(["task", "metric"]).fillna("")
+        """Scores of each row as text: "mean ± standard deviation" over seeds.
+
+        Returns:
+            A pandas frame; columns are (task, metric), and Δm where there is one. The last row is the best answer that
+            does not look at the picture.
+        """
+        final = self.final
+        score = final[final.kind == self.study.kind]
+        # draws of one seed are averaged first: they are not seeds of their own
+        seeds = score.groupby(["row", "seed", "task", "metric"], sort=False).value.mean()
+        cells = seeds.groupby(["row", "task", "metric"], sort=False).agg(_mean_and_spread)
+        table = cells.unstack(["task", "metric"])
         table = table.reindex([row for row in self.study.rows if row in table.index])
-        for column, value in trivial.groupby(["task", "metric"]).value.mean().items():
-            table.loc["trivial answer", column] = f"{value:.{2 if abs(value) > 2 else 3}f}"
-        table, gains = table.fillna(""), self.gains
-        if len(gains):
-            table[("", "Δm, %")] = [
-                f"{gains.loc[row].mean():+.1f} ± {gains.loc[row].std():.1f}"
-                if row in gains.index
-                else ""
-                for row in table.index
-            ]
+
+        trivial = final[final.kind == "trivial"].groupby(["task", "metric"]).value.mean()
+        for column, value in trivial.items():
+            table.loc["trivial answer", column] = f"{value:.{_decimals(value)}f}"
+        table = table.fillna("")
+        if len(self.gains):
+            table["", "Δm, %"] = [self._mean_gain(row) for row in table.index]
         return table
 
-    @cached_property
-    def unlearnt(self) -> list[str]:
-        """Where single-task networks are no better than the trivial answer in a task's first metric, a sentence each."""
-        final, said = self.scores[self.scores.step.isna()], []
-        for row in {name: None for name in map(self.study.single, self.study.rows) if name}:
-            part = final[final.row == row]
-            for task, of in part.groupby("task", sort=False):
-                metric = of.metric.iloc[0]
-                alone, trivial = (
-                    of[(of.metric == metric) & (of.kind == kind)].value.mean()
-                    for kind in (self.study.kind, "trivial")
-                )
-                if (alone - trivial) * (1 if HIGHER_IS_BETTER[metric] else -1) <= 0:
-                    said.append(
-                        f"{row}: {task} was hardly learnt: {metric} {alone:.3g}, while the best answer that does not look at the "
-                        f"picture has {trivial:.3g}; what is compared in it says little."
-                    )
-        return said
+    def _mean_gain(self, row: str) -> str:
+        if row not in self.gains.index:
+            return ""
+        gain = self.gains.loc[row]
+        return f"{gain.mean():+.1f} ± {gain.std():.1f}"
 
     @cached_property
     def gap(self):
-        """What cutting the gates changes, in Δm points relative to the soft score of the same run: (row × seed)."""
+        """What cutting the gates changes, in Δm points relative to the soft score of the same run.
+
+        Returns:
+            A pandas frame: row, seed, hard, hard_recalibrated; in the study's order of rows.
+        """
         import pandas
 
-        final, lines = self.scores[self.scores.step.isna()], []
-        final = final.assign(
-            row=pandas.Categorical(final.row, list(self.study.rows))
-        )  # in the study's order
+        final = self.final
+        final = final.assign(row=pandas.Categorical(final.row, list(self.study.rows)))
+        lines = []
         for (row, seed), part in final.groupby(["row", "seed"], observed=True):
-            by_kind = {
-                kind: p.groupby(["task", "metric"]).value.mean() for kind, p in part.groupby("kind")
-            }
-            if "soft" in by_kind:
-                lines.append(
-                    {
-                        "row": row,
-                        "seed": seed,
-                        **{
-                            kind: delta_m(nested(by_kind[kind]), nested(by_kind["soft"]))
-                            for kind in ("hard", "hard_recalibrated")
-                        },
-                    }
-                )
+            scores = {}
+            for kind, of_kind in part.groupby("kind"):
+                scores[kind] = nested(of_kind.groupby(["task", "metric"]).value.mean())
+            if "soft" in scores:  # else nothing was searched, and nothing was cut
+                line = {"row": row, "seed": seed}
+                for kind in ("hard", "hard_recalibrated"):
+                    line[kind] = delta_m(scores[kind], scores["soft"])
+                lines.append(line)
         return pandas.DataFrame(lines)
 
     @cached_property
     def overlap(self) -> list[dict]:
-        """Rows that searched: how alike the seeds' graphs are, and what chance gives (pairwise Jaccard overlap)."""
-        said = []
+        """How alike the graphs of the seeds are (pairwise Jaccard overlap), and what chance gives.
+
+        Returns:
+            {row, jaccard, chance, low, high} of each row that searched under two seeds or more.
+        """
+        found = []
         for row, part in self.runs.groupby("row", sort=False):
-            if len(part) > 1 and self.study.searches(row):
-                mean, low, high = chance_overlap(
-                    int(part.candidates.iloc[0]), part.edges.tolist(), draws=500
-                )
-                said.append(
-                    {
-                        "row": row,
-                        "jaccard": overlap(part.kept),
-                        "chance": mean,
-                        "low": low,
-                        "high": high,
-                    }
-                )
-        return said
+            if len(part) < 2 or not self.study.searches(row):
+                continue
+            candidates = int(part.candidates.iloc[0])
+            chance = chance_overlap(candidates, part.edges.tolist(), CHANCE_DRAWS)
+            mean, low, high = chance
+            found.append(
+                {
+                    "row": row,
+                    "jaccard": overlap(part.kept),
+                    "chance": mean,
+                    "low": low,
+                    "high": high,
+                }
+            )
+        return found
 
     @cached_property
     def correlations(self):
-        """Of runs that say what their edges are worth (frame: row, seed, and edge_importance.correlations)."""
+        """edge_importance.correlations of each run that says what its edges are worth (a pandas frame: row, seed, …)."""
         import pandas
 
-        return pandas.DataFrame(
-            [
-                {"row": row, "seed": seed, **edge_importance.correlations(part.to_dict("records"))}
-                for (row, seed), part in (
-                    self.edges.groupby(["row", "seed"], sort=False) if len(self.edges) else ()
-                )
-            ]
-        )
+        lines = []
+        if len(self.edges):  # a frame without lines has no columns to group by
+            for (row, seed), part in self.edges.groupby(["row", "seed"], sort=False):
+                found = edge_importance.correlations(part.to_dict("records"))
+                lines.append({"row": row, "seed": seed, **found})
+        return pandas.DataFrame(lines)
 
+    # --- sentences
     @cached_property
     def sentences(self) -> list[str]:
         """What the study says, one plain sentence each."""
-        said = [one.sentence for one in self.compared] + self.unlearnt
+        return [
+            *(one.sentence for one in self.compared),
+            *self.unlearnt,
+            *self._about_comparisons(),
+            *self._about_gap(),
+            *self._about_settling(),
+            *self._about_overlap(),
+            *self._about_edges(),
+        ]
+
+    @cached_property
+    def unlearnt(self) -> list[str]:
+        """Where single-task networks are no better than the trivial answer in a task's first metric, a sentence each."""
+        said = []
+        final = self.final
+        singles = [self.study.single(row) for row in self.study.rows]
+        for row in dict.fromkeys(singles):  # each once, in order; None, for no row, finds nothing
+            for task, part in final[final.row == row].groupby("task", sort=False):
+                metric = part.metric.iloc[0]
+                values = part[part.metric == metric].groupby("kind").value.mean()
+                alone = values.get(self.study.kind, float("nan"))
+                trivial = values.get("trivial", float("nan"))
+                if (alone - trivial) * direction(metric) <= 0:
+                    said.append(
+                        f"{row}: {task} was hardly learnt: {metric} {alone:.3g}, while the best answer that does not look at "
+                        f"the picture has {trivial:.3g}; what is compared in it says little."
+                    )
+        return said
+
+    def _about_comparisons(self) -> list[str]:
+        said = []
         if self.compared:
             said.append(
                 f"{len(self.compared)} comparisons by paired t-tests, p corrected for that number (Holm); an effect size g is the mean of the seeds' "
@@ -324,143 +373,168 @@ class StudyResults:
                 "at 5 % in four of five such studies."
             )
         if self.anew:
-            said.append(
-                "With the batch norm of every network computed anew: "
-                + "; ".join(
-                    f"{c.row} {c.difference.mean:+.1f} ({c.difference.interval[0]:+.1f} to {c.difference.interval[1]:+.1f}, corrected p = {c.corrected:.2g})"
-                    for c in self.anew
+            parts = []
+            for one in self.anew:
+                d = one.difference
+                parts.append(
+                    f"{one.row} {d.mean:+.1f} ({_between(d.interval)}, corrected p = {one.corrected:.2g})"
                 )
-                + "."
-            )
-        for row, part in self.gap.groupby("row", sort=False) if len(self.gap) else ():
+            said.append(f"With the batch norm of every network computed anew: {'; '.join(parts)}.")
+        return said
+
+    def _about_gap(self) -> list[str]:
+        if not len(self.gap):
+            return []
+        said = []
+        for row, part in self.gap.groupby("row", sort=False):
             said.append(
-                f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % "
-                f"(seeds: {', '.join(f'{v:+.1f}' for v in part.hard)}), with batch norm anew {part.hard_recalibrated.mean():+.1f} %."
+                f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % (seeds: {_seeds(part.hard)}), "
+                f"with batch norm anew {part.hard_recalibrated.mean():+.1f} %."
             )
+        return said
+
+    def _about_settling(self) -> list[str]:
+        said = []
         for row, part in self.runs[self.runs.settled.notna()].groupby("row", sort=False):
             if self.study.searches(row):
+                share = 100 * part.settled
                 said.append(
-                    f"{row}: half of the edges never changed side again after {100 * part.settled.mean():.0f} % of the search "
-                    f"(seeds: {', '.join(f'{100 * v:.0f}' for v in part.settled)})."
+                    f"{row}: half of the edges never changed side again after {share.mean():.0f} % of the search "
+                    f"(seeds: {_seeds(share, '.0f')})."
                 )
-        for o in self.overlap:
-            where = (
-                "no more than chance"
-                if o["low"] <= o["jaccard"] <= o["high"]
-                else "more than chance"
-                if o["jaccard"] > o["high"]
-                else "less than chance"
-            )
+        return said
+
+    def _about_overlap(self) -> list[str]:
+        said = []
+        for one in self.overlap:
+            if one["jaccard"] > one["high"]:
+                verdict = "more than chance"
+            elif one["jaccard"] < one["low"]:
+                verdict = "less than chance"
+            else:
+                verdict = "no more than chance"
             said.append(
-                f"{o['row']}: graphs of two seeds share {o['jaccard']:.2f} of their edges (Jaccard); random graphs of these sizes "
-                f"{o['chance']:.2f} ({o['low']:.2f} to {o['high']:.2f}): {where}."
+                f"{one['row']}: graphs of two seeds share {one['jaccard']:.2f} of their edges (Jaccard); random graphs of these "
+                f"sizes {one['chance']:.2f} ({one['low']:.2f} to {one['high']:.2f}): {verdict}."
             )
-        related = [
-            line
-            for row, part in (
-                self.correlations.groupby("row", sort=False) if len(self.correlations) else ()
-            )
-            for line in _informative(row, part)
-        ]
-        return (
-            said
-            + related
-            + [
-                f"These {len(related)} correlations are each judged by itself; of so many, one in twenty is found by "
-                "chance."
-            ]
-            * (len(related) > 1)
-        )
+        return said
 
-
-CORRELATED = {
-    "worth": "α and the loss when a kept edge is removed",
-    "points": "α and the score lost when a kept edge is removed",
-    "gradient": "α and |∂ loss / ∂ gate|",
-    "gradient on worth": "|∂ loss / ∂ gate| and the loss when a kept edge is removed",
-}
-
-
-def _informative(row: str, part) -> list[str]:
-    """One sentence for each pair of edge scores: Spearman's rank correlation over the kept edges, every seed."""
-    said = []
-    for name, what in CORRELATED.items():
-        values = part[name].dropna()
-        if len(values) > 1:
-            d = difference([0.0] * len(values), values)
+    def _about_edges(self) -> list[str]:
+        said = []
+        if len(self.correlations):
+            for row, part in self.correlations.groupby("row", sort=False):
+                for name in CORRELATED:
+                    values = part[name].dropna()
+                    if len(values) > 1:
+                        said.append(_correlated(row, name, values))
+        if len(said) > 1:
             said.append(
-                f"{row}: rank correlation of {what}: {d.mean:+.2f} (seeds: {', '.join(f'{v:+.2f}' for v in values)}), 95 % interval "
-                f"{d.interval[0]:+.2f} to {d.interval[1]:+.2f}: {'found' if d.found else 'none found'}; {d.detectable:.2f} could have been detected."
+                f"These {len(said)} correlations are each judged by itself; of so many, one in twenty is found by chance."
             )
-    return said
+        return said
+
+
+def _correlated(row: str, name: str, values) -> str:
+    """Spearman's rank correlation over the kept edges, of every seed: is its mean other than 0?"""
+    d = difference([0.0] * len(values), values)
+    low, high = d.interval
+    verdict = "none found"
+    if d.found:
+        verdict = "found"
+    return (
+        f"{row}: rank correlation of {CORRELATED[name]}: {d.mean:+.2f} (seeds: {_seeds(values, '+.2f')}), 95 % interval "
+        f"{low:+.2f} to {high:+.2f}: {verdict}; {d.detectable:.2f} could have been detected."
+    )
+
+
+def _decimals(size: float) -> int:
+    """Angles and the like are told by hundredths, shares by thousandths."""
+    if abs(size) > 2:
+        return 2
+    return 3
+
+
+def _mean_and_spread(values) -> str:
+    decimals = _decimals(values.abs().mean())
+    return f"{values.mean():.{decimals}f} ± {values.std():.{decimals}f}"
+
+
+# --- what a run folder says -------------------------------------------------------------------------------------------
+def _who(cell: Cell) -> dict:
+    return {"row": cell.row, "seed": cell.seed, "draw": cell.draw}
+
+
+def _scores(run: Run, cell: Cell) -> list[dict]:
+    """The final scores of a run, then those that it took on the way."""
+    lines = _lines(cell, None, "test", run.scores())
+    for event in run.log.evaluated:
+        lines += _lines(cell, event.step, "val", event.scores)
+    return lines
+
+
+def _lines(cell: Cell, step: int | None, split: str, scores: Mapping) -> list[dict]:
+    """A line for each score of one moment."""
+    lines = []
+    for kind, tasks in scores.items():
+        for task, metrics in tasks.items():
+            for metric, value in metrics.items():
+                what = {"kind": kind, "task": task, "metric": metric, "value": float(value)}
+                lines.append({**_who(cell), "step": step, "split": split, **what})
+    return lines
+
+
+def _run(run: Run, cell: Cell) -> dict:
+    """The line of a run in the table of runs."""
+    log = run.log
+    architecture = run.read_json("architecture.json")
+    candidates = architecture["space"]["edges"]
+    kept = set(architecture["kept"])
+    entropy = None
+    if log.steps:
+        entropy = log.column("entropy_fraction")[-1]
+    gates = [str(int(edge in kept)) for edge in candidates]
+    seconds = log.column("seconds").sum()
+    return {
+        **_who(cell),
+        "folder": cell.folder,
+        "edges": len(kept),
+        "candidates": len(candidates),
+        "entropy": entropy,
+        "settled": settled(log),
+        "steps": len(log.steps),
+        "seconds": seconds,
+        "made_with": _made_with(log.started),
+        "kept": "".join(gates),
+    }
+
+
+def _edges(run: Run, cell: Cell) -> list[dict]:
+    """What the edges of a run are worth, where it says so."""
+    if not (run.path / edge_importance.FILE).is_file():
+        return []
+    return [{**_who(cell), **edge} for edge in edge_importance.read(run.path)]
 
 
 def settled(log) -> float | None:
     """The share of the search after which half of its edges never changed side (α > 0) again; None without α."""
-    if not log.steps or not log.alpha.shape[1]:
-        return None
     import numpy as np
 
-    side = log.alpha > 0
-    last = [
-        int(np.flatnonzero(column != column[-1])[-1]) + 1 if (column != column[-1]).any() else 0
-        for column in side.T
-    ]
-    return float(np.median(last)) / len(side)
-
-
-def _of_run(folder: Run, cell: Cell) -> tuple[list[dict], dict, list[dict]]:
-    """(lines of scores, line of the run, lines of edges) of a finished run."""
-    who, log = {"row": cell.row, "seed": cell.seed, "draw": cell.draw}, folder.log
-    kept = folder.read_json("architecture.json")
-    scores = _lines(who, None, "test", folder.scores())
-    for event in log.evaluated:
-        scores += _lines(who, event.step, "val", event.scores)
-    candidates, keeps = kept["space"]["edges"], set(kept["kept"])
-    run = {
-        **who,
-        "folder": cell.folder,
-        "edges": len(keeps),
-        "candidates": len(candidates),
-        "entropy": log.column("entropy_fraction")[-1] if log.steps else None,
-        "settled": settled(log),
-        "steps": len(log.steps),
-        "seconds": log.column("seconds").sum(),
-        "made_with": _made_with(log.started),
-        "kept": "".join(str(int(edge in keeps)) for edge in candidates),
-    }
-    edges = []
-    if (folder.path / edge_importance.FILE).is_file():
-        edges = [{**who, **edge} for edge in edge_importance.read(folder.path)]
-    return scores, run, edges
-
-
-def _lines(who: Mapping, step: int | None, split: str, scores: Mapping) -> list[dict]:
-    """A line for each score of one moment."""
-    return [
-        {
-            **who,
-            "step": step,
-            "split": split,
-            "kind": kind,
-            "task": task,
-            "metric": metric,
-            "value": float(value),
-        }
-        for kind, tasks in scores.items()
-        for task, metrics in tasks.items()
-        for metric, value in metrics.items()
-    ]
+    if not log.steps or not log.alpha.shape[1]:
+        return None
+    sides = log.alpha > 0  # (S, E)
+    last = []
+    for side in sides.T:
+        (other,) = np.nonzero(side != side[-1])
+        if len(other):
+            last.append(int(other[-1]) + 1)
+        else:
+            last.append(0)
+    return float(np.median(last)) / len(sides)
 
 
 def _made_with(started) -> str:
-    return (
-        "; ".join(
-            [
-                ", ".join(f"{name} {version}" for name, version in started.versions.items()),
-                f"{started.device}, threads: {started.threads}",
-            ]
-        )
-        if started
-        else ""
-    )
+    """Versions and machine of a run, from its first event."""
+    if not started:
+        return ""
+    versions = ", ".join(f"{name} {version}" for name, version in started.versions.items())
+    return f"{versions}; {started.device}, threads: {started.threads}"

@@ -1,6 +1,6 @@
 """Statistics of a study: differences paired by seed, intervals, effect sizes, and what could have been detected.
 
-Every row of a study runs with the same seeds, and the seed draws the same networks, batches and pictures; so rows are compared
+Every row of a study runs with the same seeds, and the seed draws the same networks, batches and pictures. So rows are compared
 seed by seed. "No difference found" is a result, and comes with the smallest difference that would have been found.
 """
 
@@ -15,14 +15,24 @@ import numpy as np
 from ..errors import ConfigError
 from ..tasks.task import HIGHER_IS_BETTER
 
+ALIKE = 1e-12  # differences that vary less than this vary by rounding alone
+RESAMPLES = 9999  # of the bootstrap; an odd number, so that percentiles fall on drawn means
+
 
 @dataclass(frozen=True)
 class Difference:
     """Other minus reference over n seeds, signed so that more is better.
 
-    interval: 95 %, Student's t. bootstrap: 95 %, percentiles over resampled seeds (too narrow for few seeds: shown beside, not
-    decided by). p: paired t-test, two-sided. effect: Hedges' g of the paired differences. detectable: the smallest true
-    difference that a test at 5 % would have found in 80 % of such studies.
+    Attributes:
+        values: The n differences, in the order of the seeds.
+        mean: Their mean.
+        interval: 95 % interval of the mean, by Student's t.
+        bootstrap: 95 % interval by percentiles over resampled seeds. It is too narrow for few seeds, so it is shown beside
+            the other and decides nothing.
+        p: Of the paired t-test, two-sided.
+        effect: Hedges' g of the paired differences: mean / standard deviation, corrected for few seeds. NaN with two seeds,
+            and where all differences are alike.
+        detectable: The smallest true difference that a test at 5 % would have found in 80 % of such studies.
     """
 
     values: tuple[float, ...]
@@ -35,54 +45,113 @@ class Difference:
 
     @property
     def found(self) -> bool:
-        """Whether the interval leaves out 0 (one comparison by itself; `holm` corrects for many)."""
-        return not self.interval[0] <= 0 <= self.interval[1]
+        """Whether the interval leaves out 0. This judges one comparison by itself; `holm` corrects for many."""
+        low, high = self.interval
+        return not low <= 0 <= high
 
 
 def difference(reference: Sequence[float], other: Sequence[float], seed: int = 0) -> Difference:
-    """Compares two rows of scores, entry i of both from the same seed. Raises ConfigError for fewer than two pairs."""
+    """Compares two rows of scores, entry i of both from the same seed.
+
+    Args:
+        reference: n ≥ 2 finite scores.
+        other: n scores of the row that is compared with it.
+        seed: Draws the bootstrap's resamples.
+
+    Raises:
+        ConfigError: The rows have other lengths, fewer than two entries, or an entry that is not finite.
+
+    Example:
+        >>> d = difference([70.0, 72.0, 71.0], [71.0, 74.0, 74.0])
+        >>> d.values, d.mean
+        ((1.0, 2.0, 3.0), 2.0)
+        >>> [round(end, 2) for end in d.interval]
+        [-0.48, 4.48]
+        >>> d.found, round(d.p, 3)
+        (False, 0.074)
+    """
     from scipy import stats
 
-    a, b = np.asarray(reference, float), np.asarray(other, float)
+    a = np.asarray(reference, float)
+    b = np.asarray(other, float)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2 or not np.isfinite(a + b).all():
         raise ConfigError(
             f"{a.shape} and {b.shape} scores cannot be paired; give two rows or more of finite scores of the same seeds"
         )
-    d, n = b - a, len(a)
-    spread = d.std(ddof=1)
-    error, t = spread / math.sqrt(n), stats.t.ppf(0.975, n - 1)
-    drawn = d[np.random.default_rng(seed).integers(0, n, (9999, n))].mean(1)
-    exact = spread <= 1e-12 * max(1.0, np.abs(d).max())
-    p = (0.0 if abs(d.mean()) > 1e-12 else 1.0) if exact else float(stats.ttest_rel(b, a).pvalue)
-    hedges = (
-        1 - 3 / (4 * (n - 1) - 1) if n > 2 else math.nan
-    )  # two pairs say nothing about a spread
+    d = b - a
+    n = len(d)
+    mean = float(d.mean())
+    spread = float(d.std(ddof=1))
+    error = spread / math.sqrt(n)  # of the mean
+    t = float(stats.t.ppf(0.975, n - 1))
+    power = float(stats.t.ppf(0.8, n - 1))
+
+    # Where all seeds say the same, the test's statistic is 0 / 0 or rounding: it is decided here, and nothing warns.
+    if spread <= ALIKE * max(1.0, np.abs(d).max()):
+        p = 0.0 if abs(mean) > ALIKE else 1.0
+        interval = (mean - t * error, mean + t * error)
+        effect = math.nan
+    else:
+        test = stats.ttest_rel(b, a)
+        p = float(test.pvalue)
+        low, high = test.confidence_interval(0.95)
+        interval = (float(low), float(high))
+        effect = mean / spread * _few_pairs(n)
+
+    drawn = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
+    low, high = np.percentile(d[drawn].mean(axis=1), [2.5, 97.5]).tolist()
     return Difference(
-        tuple(d.tolist()),
-        float(d.mean()),
-        (float(d.mean() - t * error), float(d.mean() + t * error)),
-        tuple(np.percentile(drawn, [2.5, 97.5]).tolist()),
-        p,
-        math.nan if exact else float(d.mean() / spread * hedges),
-        float((t + stats.t.ppf(0.8, n - 1)) * error),
+        values=tuple(d.tolist()),
+        mean=mean,
+        interval=interval,
+        bootstrap=(low, high),
+        p=p,
+        effect=effect,
+        detectable=(t + power) * error,
     )
+
+
+def _few_pairs(n: int) -> float:
+    """Hedges' correction 1 − 3 / (4 (n − 1) − 1): a standard deviation of few values is too small."""
+    if n == 2:
+        return math.nan  # two pairs say nothing about a spread
+    return 1 - 3 / (4 * (n - 1) - 1)
 
 
 def half_interval(values: Sequence[float]) -> float:
-    """Half of Student's 95 % interval of a mean; 0 for one value."""
+    """Half of Student's 95 % interval of a mean, t · s / √n; 0 for one value.
+
+    Example:
+        >>> round(half_interval([1.0, 2.0, 3.0]), 2)
+        2.48
+    """
     from scipy import stats
 
-    return (
-        float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
-        if len(values) > 1
-        else 0.0
-    )
+    n = len(values)
+    if n < 2:
+        return 0.0
+    return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm's step-down): each at most 0.05 keeps the chance of any false alarm at 5 %."""
-    order, worst, corrected = np.argsort(p), 0.0, [0.0] * len(p)
-    for rank, i in enumerate(order):
+    """p-values corrected for their number (Holm's step-down).
+
+    Calling a difference found where its corrected p is at most 0.05 keeps the chance of any false alarm at 5 %.
+
+    Args:
+        p: m p-values, in any order.
+
+    Returns:
+        The corrected ones, in the same order: the k-th smallest (k from 0) becomes (m − k) p, at least as much as the
+        smaller ones became, and at most 1.
+
+    Example:
+        >>> [round(value, 2) for value in holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p)
+    worst = 0.0
+    for rank, i in enumerate(np.argsort(p)):
         worst = max(worst, min(1.0, (len(p) - rank) * p[i]))
         corrected[i] = worst
     return corrected
@@ -91,20 +160,34 @@ def holm(p: Sequence[float]) -> list[float]:
 def delta_m(
     scores: Mapping[str, Mapping[str, float]], single: Mapping[str, Mapping[str, float]]
 ) -> float:
-    """Δm in per cent: the mean over tasks of the mean over metrics of the relative change to single-task networks, more is better."""
-    tasks = [
-        np.mean(
-            [
-                (1 if HIGHER_IS_BETTER[metric] else -1)
-                * (scores[task][metric] - value)
-                / abs(value)
-                for metric, value in metrics.items()
-                if value
-            ]
-        )
-        for task, metrics in single.items()
-    ]
+    """Δm in per cent: the mean over tasks of the mean over metrics of the relative change to single-task networks.
+
+        Δm = 100 · mean over tasks, mean over metrics of ±(score − single) / |single|,  − where less is better
+
+    Args:
+        scores: {task: {metric: value}}.
+        single: The same of single-task networks. A metric that is 0 there has no relative change, and is left out.
+
+    Example:
+        >>> delta_m({"normals": {"mean_angle": 18.0}}, {"normals": {"mean_angle": 20.0}})
+        10.0
+    """
+    tasks = []
+    for task, metrics in single.items():
+        changes = []
+        for metric, value in metrics.items():
+            if value:
+                sign = direction(metric)
+                changes.append(sign * (scores[task][metric] - value) / abs(value))
+        tasks.append(np.mean(changes))
     return 100 * float(np.mean(tasks))
+
+
+def direction(metric: str) -> int:
+    """1 where more of the metric is better, −1 where less is."""
+    if HIGHER_IS_BETTER[metric]:
+        return 1
+    return -1
 
 
 def nested(values) -> dict[str, dict[str, float]]:
@@ -113,53 +196,80 @@ def nested(values) -> dict[str, dict[str, float]]:
 
 
 def per_seed(table, kind: str = "hard", single: str | Mapping[str, str | None] = "single_task"):
-    """(row × seed) frame of Δm over the row `single`, or over single[row]; draws of one seed are averaged. table: scores of StudyResults."""
-    final = table[table.step.isna()]
-    score = {
-        (row, seed): part.groupby(["task", "metric"]).value.mean()
-        for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"])
-    }
+    """Δm of each row under each seed.
+
+    Args:
+        table: The scores of StudyResults (a pandas frame).
+        kind: The score that is compared: soft, hard, hard_recalibrated.
+        single: The row of single-task networks, or {row: its row of single-task networks}.
+
+    Returns:
+        A (row × seed) frame of Δm in per cent; draws of one seed are averaged. A row without single-task networks under
+        a seed has no entry there.
+    """
     import pandas
 
+    final = table[table.step.isna()]
+    scores = {}
+    for (row, seed), part in final[final.kind == kind].groupby(["row", "seed"]):
+        scores[row, seed] = part.groupby(["task", "metric"]).value.mean()
+
     lines = []
-    for (row, seed), values in score.items():
-        alone = score.get((single if isinstance(single, str) else single.get(row), seed))
-        if alone is None:
-            continue
-        lines.append({"row": row, "seed": seed, "delta_m": delta_m(nested(values), nested(alone))})
-    return pandas.DataFrame(lines, columns=["row", "seed", "delta_m"]).pivot(
-        index="row", columns="seed", values="delta_m"
-    )
+    for (row, seed), values in scores.items():
+        alone = single
+        if not isinstance(single, str):
+            alone = single.get(row)
+        if (alone, seed) in scores:
+            gain = delta_m(nested(values), nested(scores[alone, seed]))
+            lines.append({"row": row, "seed": seed, "delta_m": gain})
+    found = pandas.DataFrame(lines, columns=["row", "seed", "delta_m"])
+    return found.pivot(index="row", columns="seed", values="delta_m")
 
 
 def overlap(graphs: Sequence[Sequence]) -> float:
-    """Mean pairwise Jaccard overlap of graphs, each one entry (True, or "1") for each candidate edge."""
-    sets = [{i for i, keep in enumerate(graph) if keep in (True, "1")} for graph in graphs]
-    return float(
-        np.mean(
-            [
-                len(a & b) / len(a | b) if a | b else 1.0
-                for i, a in enumerate(sets)
-                for b in sets[i + 1 :]
-            ]
-        )
-    )
+    """Mean pairwise Jaccard overlap |A ∩ B| / |A ∪ B| of graphs.
+
+    Args:
+        graphs: Each one entry (True, or "1", where the edge is kept) for each candidate edge.
+
+    Example:
+        >>> overlap(["1100", "1010"])  # one edge is shared, of three in either
+        0.3333333333333333
+    """
+    sets = []
+    for graph in graphs:
+        sets.append({i for i, keep in enumerate(graph) if keep in (True, "1")})
+    found = []
+    for i, a in enumerate(sets):
+        for b in sets[i + 1 :]:
+            if a | b:
+                found.append(len(a & b) / len(a | b))
+            else:
+                found.append(1.0)  # two graphs without edges are the same graph
+    return float(np.mean(found))
 
 
 def chance_overlap(
     candidates: int, kept: Sequence[int], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Mean pairwise Jaccard overlap of random graphs with these numbers of edges: (mean, 2.5 %, 97.5 %) over `draws` studies."""
+    """What `overlap` gives for random graphs with these numbers of edges.
+
+    Args:
+        candidates: How many edges could be kept.
+        kept: How many each graph keeps.
+        draws: How many times such a set of graphs is drawn.
+        seed: Draws them.
+
+    Returns:
+        (mean, 2.5 % percentile, 97.5 % percentile) over the draws.
+    """
     rng = np.random.default_rng(seed)
-    means = np.array(
-        [
-            overlap(
-                [
-                    np.isin(np.arange(candidates), rng.choice(candidates, k, replace=False))
-                    for k in kept
-                ]
-            )
-            for _ in range(draws)
-        ]
-    )
-    return float(means.mean()), *np.percentile(means, [2.5, 97.5]).tolist()
+    means = []
+    for _ in range(draws):
+        graphs = []
+        for count in kept:
+            drawn = rng.choice(candidates, count, replace=False)
+            graphs.append(np.isin(np.arange(candidates), drawn))
+        means.append(overlap(graphs))
+    low, high = np.percentile(means, [2.5, 97.5]).tolist()
+    return float(np.mean(means)), low, high

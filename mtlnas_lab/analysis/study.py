@@ -16,7 +16,7 @@ import re
 import time
 import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -32,59 +32,35 @@ from ..one_line import printable
 from ..runs.run import Run
 from ..storage.safe_files import os_errors_as_run_errors
 from ..storage.yaml_files import read_yaml
-from . import edge_importance as informative
+from . import edge_importance
 
-FOLDER = Path(__file__).parents[2] / "data_samples" / "studies"
+FOLDER = Path(__file__).parents[2] / "data_samples" / "studies"  # of the shipped ones
 
+SEARCH = {field.name for field in fields(SearchConfig)}
+EXPERIMENT = {field.name for field in fields(Experiment)}
 
-SEARCH, EXPERIMENT = ({f.name for f in fields(c)} for c in (SearchConfig, Experiment))
+# settings that name a row whose graph is needed first
+TAKES = ("edges_of", "graph_of")
 
+# settings of a row that a study itself reads
+OWN = {*TAKES, "draws", "pretrain_steps", "against", "edge_worth"}
 
-TAKES = ("edges_of", "graph_of")  # settings that name a row whose graph is needed first
+# what a row shares with the single-task networks that its Δm is over
+ALIKE = ("preset", "data", "eval_data", "tasks", "backbone")
 
-
-OWN = {
-    *TAKES,
-    "draws",
-    "pretrain_steps",
-    "against",
-    "edge_worth",
-}  # settings of a row that a study itself reads
-
-
-ALIKE = (
-    "preset",
-    "data",
-    "eval_data",
-    "tasks",
-    "backbone",
-)  # what a row shares with the single-task networks that its Δm is over
-
-
-BEGINS = (
-    *ALIKE,
-    "weights",
-    "pretrain_steps",
-    "loss_weights",
-)  # what a pretraining depends on, besides its seed
-
+# what a pretraining depends on, besides its seed
+BEGINS = (*ALIKE, "weights", "pretrain_steps", "loss_weights")
 
 PATHS = ("data", "eval_data")  # settings in which $NAMES are filled in
-
-
 KINDS = ("hard", "soft", "hard_recalibrated")  # scores that can be compared
-
-
-ROWS, CELLS = 1_000, 10_000  # more are a mistake, and take long to list
-
-
-SEEDS = 2**31
-
-
-LETTERS = 200  # of a row's name; of a folder's, in bytes
-
-
 TAKEN = ("pretraining", "report", "trivial answer")  # what a study's folder and tables hold besides
+
+# more than these are a mistake, and take long to list
+ROWS = 1_000
+CELLS = 10_000
+JOBS = 1_000  # processes
+SEEDS = 2**31
+LETTERS = 200  # of a row's name; of a folder's, in bytes
 
 
 @dataclass(frozen=True)
@@ -99,8 +75,10 @@ class Cell:
     @property
     def folder(self) -> str:
         """Where it lies in the study's folder."""
-        number = f"-draw{self.draw}" if self.draw else ""
-        return f"{_folder_of(self.row)}/seed{self.seed}{number}"
+        folder = f"{_folder_of(self.row)}/seed{self.seed}"
+        if self.draw:
+            folder += f"-draw{self.draw}"
+        return folder
 
 
 @dataclass(frozen=True)
@@ -114,11 +92,39 @@ class Done:
 
 @dataclass(frozen=True)
 class Study:
-    """rows {name: settings}: fields of Experiment and of SearchConfig, and `edges_of` (a row whose number of kept edges a
-    random graph gets), `draws` (how many such graphs a seed), `graph_of` (a row whose graph is carried over, under the same
-    seed), `edge_worth` (true: score each edge of the finished network, informative.py), `against` (the row it is compared
-    with: otherwise `reference`; none, where null). `base` holds for all rows. `data` and `eval_data` may hold $NAMES of the
-    environment. Raises ConfigError for a setting that there is not."""
+    """A question, the rows that answer it, and the seeds under which every row runs.
+
+    A row's settings are fields of Experiment and of SearchConfig, and these of a study's own:
+
+        edges_of    a row; a random graph gets as many edges as that kept under the same seed
+        draws       how many such graphs are drawn under each seed
+        graph_of    a row whose graph is carried over, under the same seed
+        edge_worth  true: score each edge of the finished network (edge_importance.py)
+        against     the row that it is compared with, otherwise `reference`; null: none
+
+    Attributes:
+        name: Names folders: letters, digits, dots, dashes and underscores.
+        question: One sentence.
+        rows: {name: settings}.
+        seeds: Whole numbers from 0, each once.
+        reference: The row that the others are compared with.
+        base: Settings of all rows; a row's own come before them. `data` and `eval_data` may hold $NAMES of the environment.
+        kind: The score that is compared: hard, soft or hard_recalibrated.
+        size: Which of the file's sizes it is.
+        file: What `load` was given: the name of a shipped study, or a path.
+        notes: What a reader of its tables has to know, a sentence each.
+
+    Raises:
+        ConfigError: A setting that does not exist, or a name, number or row that cannot be.
+
+    Example:
+        >>> rows = {"single": {"method": "single_task"}, "searched": {"steps": 20}}
+        >>> study = Study("mine", "Does it pay to share?", rows, seeds=(0, 1), reference="single")
+        >>> [cell.folder for cell in study.cells()]
+        ['single/seed0', 'single/seed1', 'searched/seed0', 'searched/seed1']
+        >>> study.searches("searched"), study.single("searched")
+        (True, 'single')
+    """
 
     name: str
     question: str
@@ -126,10 +132,10 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     reference: str = ""
     base: Mapping = field(default_factory=dict)
-    kind: str = "hard"  # the score that is compared: hard, soft, hard_recalibrated
-    size: str = ""  # which of the file's sizes it is
-    file: str = ""  # what `load` was given: its own name, or a path
-    notes: tuple[str, ...] = ()  # what a reader of its tables has to know
+    kind: str = "hard"
+    size: str = ""
+    file: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         _check_name(self.name, "the name of a study")
@@ -143,7 +149,7 @@ class Study:
         self._check_count()
         if self.reference not in self.rows:
             raise ConfigError(
-                f"the reference {self.reference!r} is no row; the rows are {', '.join(self.rows)}"
+                f"the reference {self.reference!r} is not a row; the rows are {', '.join(self.rows)}"
             )
 
     def _check_rows(self) -> None:
@@ -154,16 +160,9 @@ class Study:
         folders: dict[str, str] = {}
         for row, settings in self.rows.items():
             _check_row(row)
-            if unknown := {*settings, *self.base} - SEARCH - EXPERIMENT - OWN:
-                raise ConfigError(
-                    f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(map(str, unknown)))}, which is "
-                    "neither a setting of an experiment nor of a search"
-                )
-            for name in (*TAKES, "against"):
-                other = settings.get(name)
-                if other is not None and not (isinstance(other, str) and other in self.rows):
-                    raise ConfigError(f"row {row!r} has {name}: {other!r}, which is no row")
-            alike = unicodedata.normalize("NFC", _folder_of(row)).casefold()  # on some disks
+            self._check_names(row, settings)
+            # some disks take names for the same that differ in case, or in how an accent is written
+            alike = unicodedata.normalize("NFC", _folder_of(row)).casefold()
             other = folders.setdefault(alike, row)
             if other != row:
                 raise ConfigError(
@@ -172,6 +171,21 @@ class Study:
         for row in self.rows:
             if self._wave(row) > len(self.rows):
                 raise ConfigError(f"row {row!r} takes its edges from rows that take theirs from it")
+
+    def _check_names(self, row: str, settings: Mapping) -> None:
+        """The names of a row's settings, and the rows that these name."""
+        unknown = {*settings, *self.base} - SEARCH - EXPERIMENT - OWN
+        if unknown:
+            raise ConfigError(
+                f"row {row!r} of the study {self.name!r} sets {', '.join(sorted(map(str, unknown)))}, which is "
+                "neither a setting of an experiment nor of a search"
+            )
+        for name in (*TAKES, "against"):
+            other = settings.get(name)
+            if other is None:
+                continue
+            if not isinstance(other, str) or other not in self.rows:
+                raise ConfigError(f"row {row!r} has {name}: {other!r}, which is not a row")
 
     def _check_count(self) -> None:
         """How many runs there are, before they are listed."""
@@ -202,7 +216,7 @@ class Study:
             try:
                 cell = Cell(row, self.seeds[0], 0, kept)
                 self.experiment(cell, Path())
-                self._pretraining(cell)
+                self.pretraining_folder(cell)
             except MTLNASError as error:
                 raise ConfigError(f"row {row!r} of the study {self.name!r}: {error}") from None
             except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
@@ -212,114 +226,155 @@ class Study:
 
     @classmethod
     def load(cls, path: str | Path, size: str = "small") -> Study:
-        """From a YAML file: name, question, reference, base, rows and/or grid, seeds, sizes {name: {seeds, base, rows}}."""
-        known, given = {p.stem: p for p in FOLDER.glob("*.yaml")}, str(path)
-        path = known.get(given, Path(path))
+        """Reads a study's file.
+
+        Args:
+            path: The name of a shipped study, or a YAML file: name, question, reference, base, rows and/or grid, seeds,
+                sizes {name: {seeds, base, rows}}.
+            size: One of the file's sizes.
+
+        Raises:
+            ConfigError: The file cannot be read, or no run can have what it says.
+        """
+        shipped = {file.stem: file for file in FOLDER.glob("*.yaml")}
+        given = str(path)
+        path = shipped.get(given, Path(path))
         if not os.path.lexists(path):
             raise ConfigError(
-                f"{path} cannot be read (there is no such file); shipped studies are {', '.join(sorted(known)) or 'none'}"
+                f"{path} cannot be read (there is no such file); shipped studies are {', '.join(sorted(shipped)) or 'none'}"
             )
         try:
             data = read_yaml(path, what="study")
         except ConfigError as error:
-            raise ConfigError(f"{path} is no study: {error}") from None
+            raise ConfigError(f"{path} is not a study: {error}") from None
         try:
-            study = cls(**_parsed(data, size), size=size, file=given)
-            study._check_settings()
-            return study
-        except _NoStudy as error:
+            parts = _parsed(data, size)
+        except _NotAStudy as error:
             raise ConfigError(
-                f"{path} is no study: {error}; it needs name, question, reference, and rows or grid"
+                f"{path} is not a study: {error}; it needs name, question, reference, and rows or grid"
             ) from None
+        study = cls(**parts, size=size, file=given)
+        study._check_settings()
+        return study
 
     # --- its cells ----------------------------------------------------------------------------------------------------
     def cells(self) -> list[Cell]:
         """All of them; those that need the graph of another row come after it."""
+        made = []
+        for row, settings in self.rows.items():
+            draws = (0,)  # of a row that draws nothing
+            if "draws" in settings:
+                draws = range(1, settings["draws"] + 1)
+            for seed, draw in itertools.product(self.seeds, draws):
+                made.append(Cell(row, seed, draw, {**self.base, **settings}))
         waves = {row: self._wave(row) for row in self.rows}
-        made = [
-            Cell(row, seed, draw, {**self.base, **settings})
-            for row, settings in self.rows.items()
-            for seed in self.seeds
-            for draw in (range(1, settings["draws"] + 1) if "draws" in settings else (0,))
-        ]
         return sorted(made, key=lambda cell: waves[cell.row])
 
     def _wave(self, row: str) -> int:
-        """How many rows come before it, each of which the next one takes its edges from."""
+        """How many rows come before it, each of which the next one takes its edges from; too many, where they go round."""
         wave = 0
-        while (
-            row := next((self.rows[row][name] for name in TAKES if name in self.rows[row]), None)
-        ) and wave <= len(self.rows):
+        while wave <= len(self.rows):
+            before = [self.rows[row][name] for name in TAKES if self.rows[row].get(name)]
+            if not before:
+                break
+            row = before[0]
             wave += 1
         return wave
 
+    def _settings(self, row: str) -> dict:
+        return {**self.base, **self.rows[row]}
+
     def single(self, row: str) -> str | None:
         """The row of single-task networks for the same tasks, data and backbones: what its Δm is over. None where there is none."""
-        begins = lambda name: [{**self.base, **self.rows[name]}.get(setting) for setting in ALIKE]  # noqa: E731
-        return next(
-            (
-                name
-                for name, settings in self.rows.items()
-                if settings.get("method") == "single_task" and begins(name) == begins(row)
-            ),
-            None,
-        )
+        for other, settings in self.rows.items():
+            if settings.get("method") == "single_task" and self._alike(other, row):
+                return other
+        return None
+
+    def _alike(self, row: str, other: str) -> bool:
+        """Whether two rows have the same tasks, data and backbones."""
+        a = self._settings(row)
+        b = self._settings(other)
+        return all(a.get(name) == b.get(name) for name in ALIKE)
 
     def searches(self, row: str) -> bool:
         """Whether the row's runs search a graph, rather than train under one."""
-        settings = {**self.base, **self.rows[row]}
+        settings = self._settings(row)
         return settings.get("method", "search") == "search" and "graph_of" not in settings
 
     def experiment(self, cell: Cell, out: Path) -> Experiment:
-        """What the cell does. A row that takes edges from another row reads what that kept under the same seed."""
-        given = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in cell.settings.items()
-            if name not in OWN
-        }
-        given |= {name: _filled(given[name]) for name in PATHS if given.get(name)}
-        search = {
-            name: given.pop(name) for name in list(given) if name in SEARCH - {"steps", "seed"}
-        }
-        found = {}
-        for name in TAKES:
-            if cell.settings.get(name):
-                folder = out / replace(cell, row=cell.settings[name], draw=0).folder
-                if not (folder / "architecture.json").is_file():
-                    raise RunError(
-                        f"it takes its {'graph' if name == 'graph_of' else 'number of edges'} from {folder}, which is not finished"
-                    )
-                found[name] = Run.open(folder).read_json("architecture.json")
-        given |= {"edges": len(found["edges_of"]["kept"])} if "edges_of" in found else {}
-        given |= {"graph": found["graph_of"]} if "graph_of" in found else {}
+        """What the cell does.
+
+        Args:
+            cell: One of `cells`.
+            out: The study's folder. A row that takes edges from another row reads there what that kept under the same seed.
+
+        Raises:
+            RunError: The run whose edges it takes is not finished.
+            ConfigError: A setting cannot be.
+        """
+        given = {"baselines": (), "threads": 1, "draw": cell.draw}
+        search = {}
+        for name, value in cell.settings.items():
+            if name in OWN:
+                continue
+            if isinstance(value, list):
+                value = tuple(value)  # YAML has no tuples; an experiment has no lists
+            if name in PATHS and value:
+                value = _filled(value)
+            if name in SEARCH - {"steps", "seed"}:  # these an experiment has too, and hands on
+                search[name] = value
+            else:
+                given[name] = value
+        if cell.settings.get("edges_of"):
+            given["edges"] = len(self._graph(cell, "edges_of", out)["kept"])
+        if cell.settings.get("graph_of"):
+            given["graph"] = self._graph(cell, "graph_of", out)
         made = Experiment.from_preset(
             given.pop("preset", "tiny"),
             seed=cell.seed,
             pretrain_steps=cell.settings.get("pretrain_steps"),
-            **{"baselines": (), "threads": 1, "draw": cell.draw} | given,
+            **given,
         )
         return replace(made, search=SearchConfig.from_json({**made.search.to_json(), **search}))
 
+    def _graph(self, cell: Cell, name: str, out: Path) -> dict:
+        """What the row that the setting `name` names has kept under the cell's seed."""
+        folder = out / replace(cell, row=cell.settings[name], draw=0).folder
+        if not (folder / "architecture.json").is_file():
+            what = {"graph_of": "graph", "edges_of": "number of edges"}[name]
+            raise RunError(f"it takes its {what} from {folder}, which is not finished")
+        return Run.open(folder).read_json("architecture.json")
+
     # --- run ----------------------------------------------------------------------------------------------------------
     def run(self, out: str | Path, jobs: int = 1, backend: str = "loky") -> Iterator[Done]:
-        """Runs what is not finished, `jobs` at a time, and yields each cell as it is done. A cell that fails is reported
-        and does not stop the others; run again, the study goes on. backend: joblib's (loky, dask, ray, sequential, …)."""
+        """Runs what is not finished, and yields each cell as it is done.
+
+        A cell that fails is reported and does not stop the others. Run again, the study goes on.
+
+        Args:
+            out: Where the run folders go.
+            jobs: Runs at a time; -1 is as many as there are cores.
+            backend: joblib's: loky (processes of this machine), threading, sequential, dask or ray.
+
+        Raises:
+            ConfigError: A setting cannot be, or the backend is not there; before anything runs.
+            RunError: A process was killed.
+        """
         import joblib
 
-        out, cells, jobs = Path(out), self.cells(), processes(jobs)
+        out = Path(out)
+        cells = self.cells()
+        jobs = processes(jobs)
         known(backend)
-        for path in {
-            cell.settings[name] for cell in cells for name in PATHS if cell.settings.get(name)
-        }:
-            _filled(path)  # said once, before anything runs
+        for cell in cells:
+            for name in PATHS:
+                if cell.settings.get(name):
+                    _filled(
+                        cell.settings[name]
+                    )  # what is missing is said once, before anything runs
         with os_errors_as_run_errors(out):
             out.mkdir(parents=True, exist_ok=True)
-        ready = {}
-        for cell in cells:  # one pretraining for all cells that would train the same
-            ready.setdefault(
-                self._pretraining(cell),
-                replace(cell, settings={k: v for k, v in cell.settings.items() if k not in TAKES}),
-            )
         with (
             warnings.catch_warnings(),
             workers(backend, jobs),
@@ -331,23 +386,35 @@ class Study:
             )
             parallel = joblib.Parallel(return_as="generator_unordered")
             try:
-                for _ in parallel(
-                    joblib.delayed(_pretrained)(self, cell, out, i)
-                    for i, (key, cell) in enumerate(ready.items())
-                    if key
-                ):
-                    pass
+                self._pretrain_all(parallel, cells, out)
+                # a wave waits for the one before it, whose graphs it takes
                 for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
-                    yield from parallel(
-                        [joblib.delayed(_done)(self, cell, out, i) for i, cell in enumerate(wave)]
-                    )
+                    work = joblib.delayed(run_cell)
+                    yield from parallel([work(self, cell, out, i) for i, cell in enumerate(wave)])
             except BrokenExecutor:
                 raise RunError(
                     f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
-                    f"is kept, and the same command goes on: give --jobs {max(1, jobs // 2)}"
+                    f"is kept, and the same study goes on: give jobs = {max(1, jobs // 2)}"
                 ) from None
 
-    def _pretraining(self, cell: Cell) -> str | None:
+    def _pretrain_all(self, parallel, cells: list[Cell], out: Path) -> None:
+        """One pretraining for all cells that would train the same."""
+        import joblib
+
+        first = {}
+        for cell in cells:
+            # the edges that a cell takes are not found yet, and make no difference here
+            settings = {name: value for name, value in cell.settings.items() if name not in TAKES}
+            first.setdefault(self.pretraining_folder(cell), replace(cell, settings=settings))
+        work = joblib.delayed(_pretrained)
+        calls = []
+        for i, (folder, cell) in enumerate(first.items()):
+            if folder:
+                calls.append(work(self, cell, out, i))
+        for _ in parallel(calls):
+            pass
+
+    def pretraining_folder(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
         if cell.settings.get("class_weights"):  # else folders keep the names that they had
@@ -361,43 +428,56 @@ class Study:
         )
         if not made.pretrain.steps:
             return None
-        return f"pretraining/{hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]}-seed{cell.seed}"
+        mark = hashlib.sha256(repr(sorted(begins.items())).encode()).hexdigest()[:8]
+        return f"pretraining/{mark}-seed{cell.seed}"
 
 
 # --- what a file may say ----------------------------------------------------------------------------------------------
-class _NoStudy(Exception):
+class _NotAStudy(Exception):
     """What a study's file lacks."""
 
 
 def _parsed(data: Mapping, size: str) -> dict:
-    """The arguments of Study that a file gives, in one of its sizes. Raises _NoStudy, ConfigError."""
+    """The arguments of Study that a file gives, in one of its sizes. Raises _NotAStudy, ConfigError."""
     sizes = _part(data, "sizes", dict, {"small": {}})
     if size not in sizes:
         raise ConfigError(f"the study has no size {size!r}; it has {', '.join(map(str, sizes))}")
     chosen = _part(sizes, size, dict, {})
-    rows = {row: settings or {} for row, settings in _part(data, "rows", dict, {}).items()}
-    for row, settings in _grid(_part(data, "grid", dict, {})):
-        if row in rows:
-            raise _NoStudy(f"two rows are called {row!r}")
-        rows[row] = settings
-    for row, settings in rows.items():
-        if not isinstance(settings, dict):
-            raise _NoStudy(f"row {row!r} is {settings!r}; it should hold settings")
+    rows = _rows(data)
     only = _part(chosen, "rows", list, list(rows))
     for row in only:
         if not isinstance(row, str) or row not in rows:
-            raise _NoStudy(f"the size {size!r} has the row {row!r}, which there is not")
+            raise _NotAStudy(f"the size {size!r} has the row {row!r}, which is not among its rows")
     seeds = _part(data, "seeds", list, list(Study.seeds))
-    return {
-        "name": _part(data, "name", str),
-        "question": _text(_part(data, "question", str)),
+    base = _part(data, "base", dict, {})
+    notes = _part(data, "notes", list, [])
+    # what a size says comes before what the file says of all sizes
+    seeds = _part(chosen, "seeds", list, seeds)
+    base = {**base, **_part(chosen, "base", dict, {})}
+    parts = {
         "rows": {row: rows[row] for row in only},
-        "seeds": tuple(_part(chosen, "seeds", list, seeds)),
-        "reference": _part(data, "reference", str),
-        "base": {**_part(data, "base", dict, {}), **_part(chosen, "base", dict, {})},
-        "kind": _part(data, "kind", str, "hard"),
-        "notes": tuple(map(_text, _part(data, "notes", list, []))),
+        "seeds": tuple(seeds),
+        "base": base,
+        "notes": tuple(map(_text, notes)),
     }
+    parts["name"] = _part(data, "name", str)
+    parts["question"] = _text(_part(data, "question", str))
+    parts["reference"] = _part(data, "reference", str)
+    parts["kind"] = _part(data, "kind", str, "hard")
+    return parts
+
+
+def _rows(data: Mapping) -> dict[str, dict]:
+    """{row: settings} of the rows that a file names, then of those that its grid makes."""
+    rows = {row: settings or {} for row, settings in _part(data, "rows", dict, {}).items()}
+    for row, settings in grid_rows(_part(data, "grid", dict, {})):
+        if row in rows:
+            raise _NotAStudy(f"two rows are called {row!r}")
+        rows[row] = settings
+    for row, settings in rows.items():
+        if not isinstance(settings, dict):
+            raise _NotAStudy(f"row {row!r} is {settings!r}; it should hold settings")
+    return rows
 
 
 def _part(data: Mapping, name: str, kind: type, otherwise=None):
@@ -407,8 +487,10 @@ def _part(data: Mapping, name: str, kind: type, otherwise=None):
         return otherwise
     if not isinstance(value, kind):
         asked = {dict: "settings", list: "a list", str: "text"}[kind]
-        found = f"{name} is missing" if value is None else f"{name} is {str(value)[:80]!r}"
-        raise _NoStudy(f"{found}, where it should be {asked}")
+        found = f"{name} is {str(value)[:80]!r}"
+        if value is None:
+            found = f"{name} is missing"
+        raise _NotAStudy(f"{found}, where it should be {asked}")
     return value
 
 
@@ -441,9 +523,9 @@ def _check_row(row: object) -> None:
 def _folder_of(row: str) -> str:
     """The name of a row's folder: its own where that is a plain name, or one that is made of it."""
     safe = "".join(c if c.isalnum() or c in "-_.+" else "-" for c in row)
-    plain = safe == row and not row.startswith(".") and len(row.encode()) <= LETTERS
-    if plain:
+    if safe == row and not row.startswith(".") and len(row.encode()) <= LETTERS:
         return row
+    # what was replaced or cut is told by the end of the name, so that two rows do not meet in one folder
     while len(safe.encode()) > LETTERS:
         safe = safe[:-1]
     return f"{safe.lstrip('.')}-{hashlib.sha256(row.encode()).hexdigest()[:6]}"
@@ -461,107 +543,157 @@ def _filled(path: str) -> str:
     return filled
 
 
-def _grid(axes: Mapping) -> Iterator[tuple[str, dict]]:
-    """Every combination of the axes {setting: {name: value} or [values]}; a row is named by the names. Of an axis _name, a
-    value holds several settings. A row that a row names may be {axis: name}: the same row, but for that axis."""
+def grid_rows(axes: Mapping) -> Iterator[tuple[str, dict]]:
+    """Every combination of the values of some axes, as rows.
+
+    Args:
+        axes: {setting: [values], or {name: value}}. Of an axis whose name begins with _, a value holds several settings.
+            A setting that names a row may be {axis: name}: the same row, but for that axis.
+
+    Yields:
+        (name, settings) of each row, named by the names of its values.
+
+    Example:
+        >>> for name, settings in grid_rows({"alpha_lr": [0.1], "entropy_weight": {"none": 0, "some": 10}}):
+        ...     print(name, settings)
+        alpha_lr 0.1, none {'alpha_lr': 0.1, 'entropy_weight': 0}
+        alpha_lr 0.1, some {'alpha_lr': 0.1, 'entropy_weight': 10}
+    """
     named = []
     for setting, values in axes.items():
         if not isinstance(values, (dict, list)) or not values:
-            raise _NoStudy(
+            raise _NotAStudy(
                 f"the grid's {setting} is {str(values)[:80]!r}, where it should be a list"
             )
         if not isinstance(values, dict):
             values = {f"{setting} {value}": value for value in values}
         named.append([(setting, name, value) for name, value in values.items()])
-    rows = math.prod(map(len, named)) if named else 0
+    if not named:
+        return  # the product of no axes would be one row without a name
+    rows = math.prod(map(len, named))
     if rows > ROWS:
         raise ConfigError(f"the grid of a study makes {rows:,} rows; at most {ROWS:,} are possible")
-    for choice in itertools.product(*named) if named else ():
-        names = {setting: str(name) for setting, name, _ in choice}
-        settings = {
-            s: v
-            for setting, _, value in choice
-            for s, v in ((value or {}).items() if setting.startswith("_") else [(setting, value)])
-        }
-        settings |= {
-            s: ", ".join({**names, **settings[s]}.values())
-            for s in (*TAKES, "against")
-            if isinstance(settings.get(s), Mapping)
-        }
-        yield ", ".join(names.values()), settings
+    for choice in itertools.product(*named):
+        yield _grid_row(choice)
 
 
+def _grid_row(choice: Sequence[tuple[str, str, object]]) -> tuple[str, dict]:
+    """(name, settings) of one (axis, name, value) of each axis."""
+    names = {}
+    settings = {}
+    for axis, name, value in choice:
+        names[axis] = str(name)
+        if axis.startswith("_"):
+            settings |= value or {}
+        else:
+            settings[axis] = value
+    for setting in (*TAKES, "against"):
+        neighbour = settings.get(setting)
+        if isinstance(neighbour, Mapping):
+            settings[setting] = ", ".join({**names, **neighbour}.values())
+    return ", ".join(names.values()), settings
+
+
+# --- the work of one process ------------------------------------------------------------------------------------------
 def _one_gpu(number: int) -> None:
     """Where there are several GPUs, the cells take them in turn."""
-    if (count := torch.cuda.device_count()) > 1:
+    count = torch.cuda.device_count()
+    if count > 1:
         torch.cuda.set_device(number % count)
 
 
 def _pretrained(study: Study, cell: Cell, out: Path, number: int) -> None:
     try:
         _one_gpu(number)
-        pretrain(study.experiment(cell, out), out / study._pretraining(cell))
+        pretrain(study.experiment(cell, out), out / study.pretraining_folder(cell))
     except Exception:  # its cells will say what is wrong, each for itself
         pass
 
 
-def _done(study: Study, cell: Cell, out: Path, number: int) -> Done:
-    """Runs one cell in this process, goes on with it, or finds it finished."""
-    start, folder = time.perf_counter(), out / cell.folder
+def run_cell(study: Study, cell: Cell, out: Path, number: int) -> Done:
+    """Runs one cell in this process, goes on with it, or finds it finished. Never raises.
+
+    Args:
+        study: Where the cell is from.
+        cell: What to run.
+        out: The study's folder.
+        number: Which of a wave it is: chooses the GPU.
+    """
+    start = time.perf_counter()
+    error = None
     try:
         _one_gpu(number)
-        asked, there = study.experiment(cell, out), (folder / "events.jsonl").is_file()
-        if there and _essence(Experiment.from_json(Run.open(folder).config)) != _essence(asked):
+        _run_cell(study, cell, out)
+    except MTLNASError as caught:
+        error = str(caught)
+    except Exception as caught:  # one cell's bug must not cost the other cells' hours
+        error = f"{type(caught).__name__}: {caught}"
+    return Done(cell, error, time.perf_counter() - start)
+
+
+def _run_cell(study: Study, cell: Cell, out: Path) -> None:
+    folder = out / cell.folder
+    asked = study.experiment(cell, out)
+    begun = (folder / "events.jsonl").is_file()
+    if begun:
+        there = Experiment.from_json(Run.open(folder).config)
+        if _essence(there) != _essence(asked):
             raise ConfigError(
-                f"{folder} was made with other settings than the study has now; remove that folder, or pass another --out"
+                f"{folder} was made with other settings than the study has now; remove that folder, or give the study another one"
             )
-        if not (folder / "scores.json").is_file():
-            shared = study._pretraining(cell)
-            run(None if there else asked, folder, resume=there, pretraining=shared and out / shared)
-        if (
-            cell.settings.get("edge_worth")
-            and study.searches(cell.row)
-            and not (folder / informative.FILE).is_file()
-        ):
-            informative.measure(folder)
-        return Done(cell, None, time.perf_counter() - start)
-    except MTLNASError as error:
-        return Done(cell, str(error), time.perf_counter() - start)
-    except Exception as error:  # one cell's bug must not cost the other cells' hours
-        return Done(cell, f"{type(error).__name__}: {error}", time.perf_counter() - start)
+    if not (folder / "scores.json").is_file():  # a run's last file
+        shared = study.pretraining_folder(cell)
+        if shared:
+            shared = out / shared
+        if begun:
+            asked = None  # a run that goes on has its settings in its folder
+        run(asked, folder, resume=begun, pretraining=shared)
+    wanted = cell.settings.get("edge_worth") and study.searches(cell.row)
+    if wanted and not (folder / edge_importance.FILE).is_file():
+        edge_importance.measure(folder)
 
 
 def _essence(experiment: Experiment) -> Experiment:
     """Without what may differ from machine to machine: where files lie, and which precision was found faster."""
+    eval_data = experiment.eval_data
+    if eval_data:
+        eval_data = Path(eval_data).name
     return replace(
         experiment,
         data=Path(experiment.data).name,
-        eval_data=experiment.eval_data and Path(experiment.eval_data).name,
+        eval_data=eval_data,
         weights={},
         weights_sha256={},
         data_identity={},
         calibration={},
         device="",
         threads=1,
-        **{
-            part: replace(getattr(experiment, part), precision="auto")
-            for part in ("search", "pretrain")
-        },
+        search=replace(experiment.search, precision="auto"),
+        pretrain=replace(experiment.pretrain, precision="auto"),
     )
 
 
-JOBS = 1_000  # more processes than that are a mistake
-
-
+# --- joblib's backends ------------------------------------------------------------------------------------------------
 def processes(jobs: int) -> int:
-    """How many runs at a time: as given, or with -1, -2, … as many as there are cores, or one less, … Raises ConfigError."""
+    """How many runs at a time: as given, or with -1, -2, … as many as there are cores, or one less, …
+
+    Raises:
+        ConfigError: 0, too many, or not a whole number.
+
+    Example:
+        >>> processes(3)
+        3
+    """
     if type(jobs) is not int or jobs == 0 or abs(jobs) > JOBS:
         raise ConfigError(f"jobs = {jobs}: give from 1 to {JOBS} runs at a time")
-    return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
+    if jobs > 0:
+        return jobs
+    cores = os.cpu_count() or 1
+    return max(1, cores + 1 + jobs)
 
 
 def known(backend: str) -> None:
-    """Raises ConfigError for a backend that there is not, or that tells nothing before it has done everything."""
+    """Raises ConfigError for a backend that is not installed, or that tells nothing before it has done everything."""
     import joblib
 
     try:
@@ -593,7 +725,7 @@ def workers(backend: str, jobs: int):
         return nullcontext()
     from distributed import Client, default_client
 
-    with suppress(ValueError):
+    with suppress(ValueError):  # there is no client yet
         return nullcontext(default_client())
     where = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not where:

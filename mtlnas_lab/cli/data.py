@@ -12,7 +12,14 @@ from ..one_line import printable
 
 
 def make_rooms(out: Path = Path("data_samples/rooms.npz"), seed: int = 0) -> None:
-    """Make the shipped rooms again (train, val, test): the same bytes on the same machine."""
+    """Make the shipped rooms again (train, val, test): the same bytes on the same machine.
+
+        mtlnas-lab data make-rooms --out rooms.npz
+
+    Args:
+        out: The pack to write (.npz).
+        seed: Draws what stands in the rooms.
+    """
     from ..data.rooms import make_rooms as make
 
     print(make(out, seed))
@@ -26,6 +33,8 @@ def import_nyuv2(
     classes: Path | None = None,
 ) -> None:
     """Make a pack from nyu_depth_v2_labeled.mat, as the data set's authors publish it (needs the extra `nyuv2`).
+
+        mtlnas-lab data import-nyuv2 nyu_depth_v2_labeled.mat nyuv2.npz --height 96 --width 128
 
     Args:
         mat: The published file (HDF5 inside).
@@ -41,6 +50,10 @@ def import_nyuv2(
 
 def show(data: Positional[str] = "rooms") -> None:
     """Say what data hold: images, tasks, classes.
+
+        mtlnas-lab data show
+        mtlnas-lab data show pack.npz
+        mtlnas-lab data show FOLDER@96x128
 
     Args:
         data: `rooms`, the path of a pack (.npz), or a data set's folder, as FOLDER or FOLDER@HEIGHTxWIDTH.
@@ -69,8 +82,11 @@ def _show_pack(data: str) -> None:
     from ..data.npz import described, splits
     from ..data.open import samples
 
-    path = samples() / "rooms.npz" if data == "rooms" else Path(data)
-    there, classes = splits(path), {}
+    path = Path(data)
+    if data == "rooms":
+        path = samples() / "rooms.npz"
+    there = splits(path)
+    classes = {}  # splits share them, but one may lack a task
     for split in there or (None,):
         size, found = described(path, split)
         _say(split or "all", size, found)
@@ -89,12 +105,16 @@ def _say(split: str, size: tuple[int, ...], tasks: Iterable[str]) -> None:
 
 def _say_classes(labels: Mapping[str, Sequence[str]]) -> None:
     for task, names in labels.items():
-        shown = names if len(names) <= 64 else (*names[:3], "…", names[-1])
+        shown = tuple(names)
+        if len(names) > 64:  # ImageNet has a thousand
+            shown = (*names[:3], "…", names[-1])
         print(f"  {task}: {len(names)} classes: {', '.join(map(printable, shown))}")
 
 
 def check(data: Positional[str]) -> None:
     """Read every file of a data set's folder and list those that are missing, damaged or do not fit, a line each.
+
+        mtlnas-lab data check FOLDER
 
     Where MTLNAS_LAB_SKIP names a file with these lines, images with such a file are left out.
 
@@ -104,10 +124,11 @@ def check(data: Positional[str]) -> None:
     from ..data.folders import check as problems
     from ..data.folders import folder
 
-    place, found = folder(data), 0
+    place = folder(data)
+    found = 0
     if place is None:
         raise DataError(f"{data}: no such folder; a pack (.npz) is checked when it is opened")
-    for line in problems(place[0]):
+    for line in problems(place[0]):  # as they are found: a data set takes minutes
         print(printable(line))
         found += 1
     if found:

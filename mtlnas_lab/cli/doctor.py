@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -45,38 +46,39 @@ class Check:
     advice: str = ""
 
     def __str__(self) -> str:
-        advice = f"  → {self.advice}" if self.advice else ""
-        return printable(f"{'✓' if self.ok else '✗'} {self.name}: {self.found}{advice}")
+        mark = "✓" if self.ok else "✗"
+        line = f"{mark} {self.name}: {self.found}"
+        if self.advice:
+            line = f"{line}  → {self.advice}"
+        return printable(line)
 
 
 def checks(folder: Path | str = ".") -> list[Check]:
-    """All checks, one line each; `folder` is where runs would be written (into its `runs/`)."""
-    folder = Path(folder)
+    """The seven checks, a line each.
+
+    Args:
+        folder: Where runs would be written, into its `runs/`.
+    """
     lowest = required()
-    libraries = [name for name in lowest if name not in ("torch", "torchvision")]
     return [
-        _python(),
-        _itself(lowest),
-        _guarded("torch", lambda: _library("torch", lowest.get("torch", ""))),
-        _guarded("device", _device),
+        _installation(lowest),
+        _libraries(lowest),
         _guarded("torchvision", lambda: _torchvision(lowest.get("torchvision", ""))),
-        *(_guarded(name, lambda name=name: _library(name, lowest[name])) for name in libraries),
-        _guarded("widgets in JupyterLab", _widgets),
-        _guarded("threads", _threads),
-        _writable("this folder", folder),
-        *([_writable("runs/", folder / "runs")] if (folder / "runs").exists() else []),
-        _disk(folder),
+        _guarded("device", _device),
+        _guarded("widgets", _widgets),
+        _place(Path(folder)),
         _shipped_data(),
     ]
 
 
 def report(found: list[Check] | None = None) -> str:
     """The checks as text, one line each, and a closing line that says whether the lab will work."""
-    found = checks() if found is None else found
+    if found is None:
+        found = checks()
     missing = [check.name for check in found if not check.ok]
-    closing = (
-        "Everything the lab needs is here." if not missing else f"To mend: {', '.join(missing)}."
-    )
+    closing = "Everything the lab needs is here."
+    if missing:
+        closing = f"To mend: {', '.join(missing)}."
     return "\n".join([*map(str, found), closing])
 
 
@@ -89,8 +91,9 @@ def required() -> dict[str, str]:
     lowest = {}
     for text in texts:
         if "extra" not in text:
+            name = re.match(r"[\w.-]+", text)[0].lower()
             least = re.search(r">=\s*([\w.]+)", text)
-            lowest[re.match(r"[\w.-]+", text)[0].lower()] = least[1] if least else ""
+            lowest[name] = least[1] if least else ""
     return lowest
 
 
@@ -111,6 +114,7 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
         )
 
 
+# A version's label (rc1, +cpu) says nothing about what the lab needs of it.
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
 
@@ -121,27 +125,32 @@ def _at_least(name: str, version: str, lowest: str) -> Check:
     return Check(name, True, version)
 
 
-def _python() -> Check:
-    check = _at_least("python", platform.python_version(), "3.11")
-    return Check(
-        check.name,
-        check.ok,
-        f"{check.found} on {platform.system()} {platform.machine()}",
-        "" if check.ok else "make a new environment with Python 3.11 or later",
-    )
-
-
-def _itself(lowest: dict[str, str]) -> Check:
+def _installation(lowest: dict[str, str]) -> Check:
+    """The package in its environment, and Python."""
     from .. import __version__
 
+    python = platform.python_version()
+    found = f"mtlnas-lab {__version__}, Python {python} on {platform.system()} {platform.machine()}"
+    if _numbers(python) < (3, 11):
+        advice = "make a new environment with Python 3.11 or later"
+        return Check("installation", False, found, advice)
     if not lowest:
-        return Check(
-            "mtlnas-lab",
-            False,
-            f"{__version__}, not installed in this environment ({sys.prefix})",
-            SET_UP,
-        )
-    return Check("mtlnas-lab", True, __version__)
+        found = f"{found}, not installed in this environment ({sys.prefix})"
+        return Check("installation", False, found, SET_UP)
+    return Check("installation", True, found)
+
+
+def _libraries(lowest: dict[str, str]) -> Check:
+    """Every library that the package requires: it can be imported, and is not too old."""
+    good, bad, advice = [], [], []
+    for name in lowest:
+        if name == "torchvision":  # has a check of its own
+            continue
+        check = _guarded(name, partial(_library, name, lowest[name]))
+        (good if check.ok else bad).append(f"{name} {check.found}")
+        if check.advice not in ("", *advice):
+            advice.append(check.advice)
+    return Check("libraries", not bad, ", ".join(bad or good), "; ".join(advice))
 
 
 def _library(name: str, lowest: str) -> Check:
@@ -155,23 +164,32 @@ def _library(name: str, lowest: str) -> Check:
 
 
 def _device() -> Check:
+    """What a search would run on, and how its threads wait."""
+    threads = _threads()
+    return Check("device", True, f"{_processor()}; {threads.found}", threads.advice)
+
+
+def _processor() -> str:
     import torch
 
-    able = getattr(torch.cpu, "get_capabilities", dict)()
-    kind, name = "cpu", able.get("cpu_name") or platform.processor() or platform.machine()
-    bf16 = any("bf16" in feature and there for feature, there in able.items()) if able else None
+    # An emulated bf16 is slower than float32, so only hardware counts.
     if torch.cuda.is_available():
-        kind, name, bf16 = (
-            "cuda",
-            torch.cuda.get_device_name(),
-            torch.cuda.is_bf16_supported(including_emulation=False),
-        )
-    elif torch.backends.mps.is_available():
-        kind, bf16 = "mps", None
-    precision = {True: "bf16 in hardware", False: "no bf16 in hardware", None: "bf16 not known"}[
-        bf16
-    ]
-    return Check("device", True, f"{kind} ({name}), {os.cpu_count()} cores, {precision}")
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return f"cuda ({torch.cuda.get_device_name()}), {_precision(bf16)}"
+    if torch.backends.mps.is_available():
+        return f"mps ({platform.machine()}), {_precision(None)}"
+    able = getattr(torch.cpu, "get_capabilities", dict)()
+    name = able.get("cpu_name") or platform.processor() or platform.machine()
+    bf16 = None
+    if able:
+        bf16 = any("bf16" in feature and there for feature, there in able.items())
+    return f"cpu ({name}), {os.cpu_count()} cores, {_precision(bf16)}"
+
+
+def _precision(bf16: bool | None) -> str:
+    if bf16 is None:
+        return "bf16 not known"
+    return "bf16 in hardware" if bf16 else "no bf16 in hardware"
 
 
 def _torchvision(lowest: str) -> Check:
@@ -181,33 +199,29 @@ def _torchvision(lowest: str) -> Check:
     from .._compat import MISSING, torchvision
 
     version = metadata.version("torchvision")
-    meant = next(
-        (
-            m[1]
-            for text in metadata.requires("torchvision") or ()
-            if (m := re.match(r"torch\s*\(?==\s*([\w.]+)", text))
-        ),
-        None,
-    )
-    mend = "install the pair again: `python -m pip install -c constraints.txt --force-reinstall torch torchvision`"
+    meant = _torch_that_torchvision_is_for()
     if meant and _numbers(meant) != _numbers(torch.__version__):
         return Check(
             "torchvision",
             False,
             f"{version} is for torch {meant} and meets torch {torch.__version__} "
             f'(other programs then say "{MISSING}")',
-            mend,
+            "install the pair again: `python -m pip install -c constraints.txt --force-reinstall torch torchvision`",
         )
     module = torchvision()
     check = _at_least("torchvision", version, lowest)
+    found = f"{version} beside torch {torch.__version__}"
     if check.ok and not module.extension._has_ops():
-        return Check(
-            "torchvision",
-            True,
-            f"{version} beside torch {torch.__version__}, without its compiled operators "
-            "(the lab needs none of them)",
-        )
-    return Check(check.name, check.ok, f"{version} beside torch {torch.__version__}", check.advice)
+        found = f"{found}, without its compiled operators (the lab needs none of them)"
+    return Check("torchvision", check.ok, found, check.advice)
+
+
+def _torch_that_torchvision_is_for() -> str:
+    for text in metadata.requires("torchvision") or ():
+        match = re.match(r"torch\s*\(?==\s*([\w.]+)", text)
+        if match:
+            return match[1]
+    return ""
 
 
 def _widgets() -> Check:
@@ -215,20 +229,19 @@ def _widgets() -> Check:
     from jupyter_core.paths import jupyter_path
 
     folders = [Path(path) for path in jupyter_path("labextensions")]
-    missing = [
-        name
-        for name in LAB_EXTENSIONS
-        if not any((path / name / "package.json").exists() for path in folders)
-    ]
+    missing = []
+    for name in LAB_EXTENSIONS:
+        if not any((path / name / "package.json").exists() for path in folders):
+            missing.append(name)
     if missing:
         return Check(
-            "widgets in JupyterLab",
+            "widgets",
             False,
             f"no {' and no '.join(missing)}",
             "`python -m pip install -c constraints.txt --force-reinstall jupyterlab_widgets anywidget`, then "
             "start JupyterLab from this environment and reload the page",
         )
-    return Check("widgets in JupyterLab", True, "both extensions are in place")
+    return Check("widgets", True, "both extensions of JupyterLab are in place")
 
 
 def _threads() -> Check:
@@ -236,59 +249,53 @@ def _threads() -> Check:
 
     from ..cores import usable_cores
 
-    there, cores, threads = os.cpu_count() or 1, usable_cores(), torch.get_num_threads()
+    there = os.cpu_count() or 1
+    cores = usable_cores()
+    threads = torch.get_num_threads()
     waiting = os.environ.get("OMP_WAIT_POLICY", "")
-    usable = "" if cores == there else f" that this process may use (the machine has {there})"
-    found = (
-        f"torch uses {threads} of {cores} cores{usable}, OMP_WAIT_POLICY is {waiting or 'not set'}"
-    )
+    found = f"torch uses {threads} of {cores} cores"
+    if cores != there:
+        found = f"{found} that this process may use (the machine has {there})"
+    found = f"{found}, OMP_WAIT_POLICY is {waiting or 'not set'}"
+    advice = ""
+    passive = waiting.upper() == "PASSIVE" or os.environ.get("GOMP_SPINCOUNT") == "0"
+    # Advice and not a fault: the search is right, only slow.
     if threads > cores:
-        return Check(
-            "threads",
-            True,
-            found,
-            f"set OMP_NUM_THREADS={cores} before Python starts: more threads than cores wait for each other",
-        )
-    if threads > 1 and waiting.upper() != "PASSIVE" and os.environ.get("GOMP_SPINCOUNT") != "0":
-        return Check(
-            "threads",
-            True,
-            found,
+        advice = f"set OMP_NUM_THREADS={cores} before Python starts: more threads than cores wait for each other"
+    elif threads > 1 and not passive:
+        advice = (
             "set OMP_WAIT_POLICY=PASSIVE before Python starts (`make lab` does): a "
-            "busy browser and threads that spin while they wait slow a search greatly",
+            "busy browser and threads that spin while they wait slow a search greatly"
         )
-    return Check("threads", True, found)
+    return Check("threads", True, found, advice)
 
 
-def _writable(name: str, folder: Path) -> Check:
+def _place(folder: Path) -> Check:
+    """Where runs are written: the folder, its `runs`, and the room on its disk."""
+    # `runs` may belong to another user, or lie on another disk, where the folder around it does not.
+    places = [folder]
+    if (folder / "runs").exists():
+        places.append(folder / "runs")
+    for place in places:
+        reason = _why_not_writable(place)
+        if reason:
+            advice = "start in a folder of yours, or give --out"
+            return Check("place", False, f"{place} cannot be written: {reason}", advice)
+    free = shutil.disk_usage(folder).free
+    found = f"{folder} can be written, {free / 1e9:.1f} GB are free"
+    if free < DISK:
+        advice = f"runs and checkpoints want {DISK / 1e9:.0f} GB: make room or give --out"
+        return Check("place", False, found, advice)
+    return Check("place", True, found)
+
+
+def _why_not_writable(folder: Path) -> str:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"lab")
     except OSError as error:
-        return Check(
-            name,
-            False,
-            f"cannot be written: {error.strerror}",
-            "start in a folder of yours, or give --out",
-        )
-    return Check(name, True, "can be written")
-
-
-def _disk(folder: Path) -> Check:
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        return Check(
-            "free disk", False, f"not known: {error.strerror}", "start from a folder that exists"
-        )
-    return Check(
-        "free disk",
-        free >= DISK,
-        f"{free / 1e9:.1f} GB",
-        ""
-        if free >= DISK
-        else f"runs and checkpoints want {DISK / 1e9:.0f} GB: make room or give --out",
-    )
+        return error.strerror or str(error)
+    return ""
 
 
 def _shipped_data() -> Check:

@@ -110,10 +110,11 @@ def figure(
         page = changed(page, width=width)
     check_title(title)
     in_range("threshold is a probability and not", threshold, 0, 1)
-    found, look = expand(runs), {"style": page, "title": title}
+    found = expand(runs)
+    look = {"style": page, "title": title}
     graph = {
         "dropped": dropped,
-        "labels": None if labels == "none" else labels,
+        "labels": labels if labels != "none" else None,
         "color": color,
         "threshold": threshold,
         "width": width,
@@ -126,49 +127,62 @@ def figure(
 def _draw(found, kind, formats, look, graph, split, step, out) -> None:
     """The pictures of the runs that were found; prints the files."""
     if kind in TOGETHER:
-        _ready((out or Path(".")) / kind, formats)
-        sources, facts = _readable(found, step)
-        made = _together(kind, sources, {**look, **graph}, split)
-        _print(_save(made, (out or Path(".")) / kind, formats, facts))
-        if len(sources) < len(found):
-            raise SystemExit(1)
+        _draw_together(found, kind, formats, {**look, **graph}, split, step, out or Path("."))
         return
 
     def draw(source, folder, prefix):
         return _each(source, kind, folder, prefix, formats, look, graph, split, step)
 
     if len(found) == 1:
-        source, home = _open(found[0]), out or _home(found[0])
+        source = _open(found[0])
+        home = out or _home(found[0])
         _ready(home / kind, formats)
-        return _print(draw(source, home, ""))
+        _print(draw(source, home, ""))
+        return
     if out:
         _ready(out / kind, formats)
-    names, homes, done, failed, files = (
-        unique(found),
-        [out or _home(path) for path in found],
-        0,
-        0,
-        0,
-    )
+    _draw_each(found, kind, out, draw)
+
+
+def _draw_together(found, kind, formats, look, split, step, out: Path) -> None:
+    """One picture of all runs; ends with exit code 1 where some of them could not be read."""
+    _ready(out / kind, formats)
+    sources, facts = _readable(found, step)
+    made = _together(kind, sources, look, split)
+    _print(_save(made, out / kind, formats, facts))
+    if len(sources) < len(found):
+        raise SystemExit(1)
+
+
+def _draw_each(found: Sequence[Path], kind: str, out: Path | None, draw: Callable) -> None:
+    """A picture for each run; one that cannot be drawn is a line. Ends with exit code 1 where there was one."""
+    names = unique(found)
+    homes = [out or _home(path) for path in found]
+    done = failed = files = 0
     with interruptible() as stopped, Progress(stopped) as progress:
         try:
             for path, home in progress.through(kind, list(zip(found, homes)), "run"):
+                prefix = ""
+                if homes.count(home) > 1:
+                    prefix = f"{names[path]}-"
                 try:
-                    files += len(
-                        draw(_open(path), home, f"{names[path]}-" * (homes.count(home) > 1))
-                    )
+                    files += len(draw(_open(path), home, prefix))
                     done += 1
-                except Exception as error:  # one damaged run among hundreds
+                except Exception as error:  # one damaged run among hundreds stops nothing
                     failed += 1
                     _say(path, error)
         except KeyboardInterrupt:
-            failed += len(found) - done - failed
-    print(
+            failed = len(found) - done
+    line = (
         f"{done} of {len(found)} runs drawn, {files} files in {printable(out or 'their folders')}"
-        + f"; {failed} failed or were not reached" * bool(failed)
     )
     if failed:
-        raise SystemExit(128 + stopped[0] if stopped else 1)
+        line = f"{line}; {failed} failed or were not reached"
+    print(line)
+    if stopped and failed:
+        raise SystemExit(128 + stopped[0])
+    if failed:
+        raise SystemExit(1)
 
 
 def explain(
@@ -183,6 +197,9 @@ def explain(
 
     Leaves ablation.json (all numbers), explained.md (table and sentences) and explained.tex (a booktabs table). One
     evaluation on the test images for each kept edge, under hard gates, nothing retrained.
+
+        mtlnas-lab explain runs/demo
+        mtlnas-lab explain runs/demo --eval-data test.npz --every --out explained
 
     Args:
         run: A finished run folder.
@@ -203,11 +220,17 @@ def explain(
     from ..viz import provenance
     from ..viz.export import make_folder
 
-    _ready((out or run) / "explained", ("md", "tex"))
+    out = out or run
+    _ready(out / "explained", ("md", "tex"))  # before an hour of evaluations
     lab, architecture = reopen(run, eval_data, device, data)
-    split = "test" if lab.data.get("test") else "val"
-    pack, out = lab.data[split], out or run
-    batches = lambda: sequential(pack, tuple(lab.tasks), 32)  # noqa: E731
+    split = "val"
+    if lab.data.get("test"):
+        split = "test"
+    pack = lab.data[split]
+
+    def batches():
+        return sequential(pack, tuple(lab.tasks), 32)
+
     image, _ = next(iter(batches()))
     with interruptible() as stopped, Progress(stopped) as progress:
         ablations = ablate(
@@ -230,7 +253,7 @@ def explain(
         "explained.md": to_markdown(rows),
         "explained.tex": to_latex(rows),
     }
-    for name, text in texts.items():
+    for name, text in texts.items():  # each whole or not at all
         replace(out / name, text.encode())
     _print([*(row.sentence for row in rows), *(out / name for name in texts)])
 
@@ -251,7 +274,8 @@ def _noticed() -> Iterator[None]:
             yield
         finally:
             for line in notes.lines():
-                line = line if len(line) <= 500 else f"{line[:499]}…"
+                if len(line) > 500:
+                    line = f"{line[:499]}…"
                 print(f"mtlnas-lab: note: {printable(line)}", file=sys.stderr)
 
 
@@ -262,7 +286,7 @@ def _ready(path: Path, formats: Sequence[str]) -> None:
     try:
         ready(path, formats)
     except RunError as error:
-        raise RunError(f"{error} (--out FOLDER)") from None
+        raise RunError(str(error), hint="out=FOLDER") from None
 
 
 # --- which runs -------------------------------------------------------------------------------------------------------
@@ -285,10 +309,15 @@ def expand(patterns: Sequence[str]) -> list[Path]:
 
 def _expand(pattern: str, found: dict[str, Path]) -> None:
     """Adds the runs that a pattern means, by their real paths."""
-    matches = [] if os.path.lexists(pattern) else sorted(glob.glob(pattern, recursive=True))
-    fitting = [
-        path for path in map(Path, matches) if path.is_dir() or path.suffix in (".json", ".pth")
-    ]
+    matches: list[str] = []
+    if not os.path.lexists(
+        pattern
+    ):  # what is there is meant as it stands, though it have a * in it
+        matches = sorted(glob.glob(pattern, recursive=True))
+    fitting = []
+    for path in map(Path, matches):
+        if path.is_dir() or path.suffix in (".json", ".pth"):
+            fitting.append(path)
     for path in fitting or [Path(pattern)]:
         for run in list(_runs(path)) or [Path(pattern)]:
             found.setdefault(os.path.realpath(run), run)
@@ -296,17 +325,25 @@ def _expand(pattern: str, found: dict[str, Path]) -> None:
 
 def _runs(path: Path) -> Iterator[Path]:
     """The run folders at `path` or below; what lies inside a run (its pretraining, its baselines) belongs to it."""
-    is_run = (path / "events.jsonl").exists()
-    if is_run or not path.is_dir():
+    if _is_run(path) or not path.is_dir():
         yield path
-    for below in sorted(path.iterdir()) if path.is_dir() and not is_run else ():
-        if below.is_dir() and ((below / "events.jsonl").exists() or not below.is_symlink()):
+        return
+    for below in sorted(path.iterdir()):
+        # a link to a folder may lead back to one above
+        if below.is_dir() and (_is_run(below) or not below.is_symlink()):
             yield from _runs(below)
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "events.jsonl").exists()
 
 
 def unique(paths: Sequence[Path]) -> dict[Path, str]:
     """A name for each path that no other has, also where case does not count: its parts below what all share."""
-    whole, names, taken = {path: Path(os.path.realpath(path)).parts for path in paths}, {}, set()
+    whole = {path: Path(os.path.realpath(path)).parts for path in paths}
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    # What all paths share tells no run from another.
     shared = len(os.path.commonprefix([parts[:-1] for parts in whole.values()]))
     for path, parts in whole.items():
         name = stem = _short("-".join(parts[shared:]), path)
@@ -321,7 +358,8 @@ def unique(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _short(name: str, path: Path) -> str:
     """A name without the ending of a file; what would leave no room in a file's name is cut, with a hash for the rest."""
-    name = name.removesuffix(path.suffix if path.is_file() else "")
+    if path.is_file():
+        name = name.removesuffix(path.suffix)
     data = os.fsencode(name)
     if len(data) <= LONGEST:
         return name
@@ -346,7 +384,12 @@ def _open(path: Path):
 
 
 def _home(path: Path) -> Path:
-    return Path(".") if path.suffix == ".pth" else path.parent if path.suffix == ".json" else path
+    """Where the pictures of one source go: beside it, but for a checkpoint, which may lie in a folder of downloads."""
+    if path.suffix == ".pth":
+        return Path(".")
+    if path.suffix == ".json":
+        return path.parent
+    return path
 
 
 # --- the pictures -----------------------------------------------------------------------------------------------------
@@ -364,43 +407,62 @@ def _each(
     """The pictures of one source, in `out`; returns their files."""
     from .. import viz
 
-    more = {} if step is None else {"step": step}
-    facts = viz.provenance(source, **more)
+    from_step = _at(step)
+    facts = viz.provenance(source, **from_step)  # a printed figure must say which run it is of
     if kind == "graph":
         name = f"{prefix}fusion_graph"
         return viz.save_fusion_graph(
-            source, out, formats, name=name, split=split, **more, **look, **graph
+            source, out, formats, name=name, split=split, **from_step, **look, **graph
         )
     if kind in ("gif", "mp4"):
         return [viz.animate(source, out / f"{prefix}film.{kind}", style=look["style"], **graph)]
     if kind in ("curves", *CURVES):
-        log = source.log if hasattr(source, "log") else source
-        there = [name for name in CURVES if _can_draw(log, name)] if kind == "curves" else [kind]
-        made = {name: getattr(viz, f"plot_{name}")(source, **look) for name in there}
+        made = _curves(source, kind, look)
     else:
-        make: Callable = {
-            "heat": lambda: viz.plot_heatmap(source, **more, **look),
-            "graph-and-heat": lambda: viz.side_by_side(source, **look),
-            "film": lambda: viz.filmstrip(source, style=look["style"], **graph),
-            "overview": lambda: viz.overview(source, **look),
-        }[kind]
-        made = {kind.replace("-", "_"): make()}
-    return [
-        file
-        for name, one in made.items()
-        for file in _save(one, out / f"{prefix}{name}", formats, facts)
-    ]
+        made = {kind.replace("-", "_"): _one_figure(source, kind, from_step, look, graph)}
+    files = []
+    for name, one in made.items():
+        files += _save(one, out / f"{prefix}{name}", formats, facts)
+    return files
+
+
+def _at(step: int | None) -> dict[str, int]:
+    """As a plot function's arguments: nothing for the end of the run, which is its default."""
+    if step is None:
+        return {}
+    return {"step": step}
+
+
+def _curves(source, kind: str, look: dict) -> dict[str, object]:
+    """{name: axes} of one curve, or of all that the log has numbers for."""
+    from .. import viz
+
+    log = getattr(source, "log", source)
+    names = [kind]
+    if kind == "curves":
+        names = [name for name in CURVES if _can_draw(log, name)]
+    return {name: getattr(viz, f"plot_{name}")(source, **look) for name in names}
+
+
+def _one_figure(source, kind: str, from_step: dict, look: dict, graph: dict):
+    from .. import viz
+
+    if kind == "heat":
+        return viz.plot_heatmap(source, **from_step, **look)
+    if kind == "graph-and-heat":
+        return viz.side_by_side(source, **look)
+    if kind == "film":
+        return viz.filmstrip(source, style=look["style"], **graph)
+    return viz.overview(source, **look)
 
 
 def _can_draw(log, curve: str) -> bool:
     """Whether the log has what a curve needs; one that has nothing at all is left to the curve to complain about."""
-    if not getattr(log, "steps", None):
+    if not getattr(log, "steps", None) or curve == "losses":
         return True
-    return (
-        bool(log.evaluated)
-        if curve in ("scores", "gap")
-        else curve == "losses" or bool(log.alpha.shape[1])
-    )
+    if curve in ("scores", "gap"):
+        return bool(log.evaluated)
+    return bool(log.alpha.shape[1])
 
 
 def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object], dict]:
@@ -409,11 +471,12 @@ def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object
     from ..viz import provenance
     from ..viz.sources import alpha_after, read_source
 
-    found, runs = {}, []
+    found = {}
+    runs = []
     for path, name in unique(paths).items():
         try:
             source = _open(path)
-            facts = provenance(source) | {"run": name} | ({} if step is None else {"step": step})
+            facts = {**provenance(source), "run": name, **_at(step)}
             if step is not None:
                 log = getattr(source, "log", source)
                 source = derive(log.space, alpha_after(log, step).tolist())
@@ -433,7 +496,8 @@ def _together(kind: str, sources: dict[str, object], look: dict, split: bool):
         raise ConfigError(
             f"a difference is of two runs, and there are {len(sources)}; give two run folders"
         )
-    title, all_of_them = look.pop("title"), list(sources.values())
+    title = look.pop("title")
+    all_of_them = list(sources.values())
     if kind == "multiples":
         return viz.small_multiples(sources, **look)
     if kind == "difference":
@@ -454,9 +518,7 @@ def _save(made, path: Path, formats: Sequence[str], facts: dict) -> list[Path]:
 def _say(path: Path, error: Exception) -> None:
     from tqdm import tqdm
 
-    line = (
-        f"{path}: {error}"
-        if isinstance(error, MTLNASError)
-        else f"{path}: {type(error).__name__}: {error}"
-    )
+    line = f"{path}: {error}"
+    if not isinstance(error, MTLNASError):
+        line = f"{path}: {type(error).__name__}: {error}"
     tqdm.write(printable(" ".join(line.splitlines())), file=sys.stderr)

@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial, wraps
+from inspect import cleandoc, signature
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -18,9 +19,11 @@ from ..errors import ConfigError
 from ..one_line import USERS, mistake, printable
 from .data import DATA
 from .figure import explain, figure
+from .hints import flags_of_hints
 from .places import writable_file
 from .progress import ENDINGS, Stopped, handling, stop_at_once, table
-from .search import search
+from .search import FLAGS, flag_of, search
+from .settings import nearest
 from .study import report, study
 
 LARGEST = 4096  # pixels of an image's side that a network is traced with
@@ -33,6 +36,10 @@ def evaluate(
     data: str | None = None,
 ) -> None:
     """Score a searched network again: soft gates, hard gates, hard gates with recalibrated batch norm.
+
+        mtlnas-lab evaluate runs/demo
+        mtlnas-lab evaluate runs/demo --eval-data test.npz     # on other images
+        mtlnas-lab evaluate released.pth --eval-data test.npz
 
     Args:
         run: A run folder, or a checkpoint (.pth) of the released implementation (then --eval-data must name a pack).
@@ -54,6 +61,8 @@ def evaluate(
 def replay(run: Positional[Path], html: Path | None = None) -> None:
     """Write a recorded run as one HTML page, to be watched without a kernel and without a network.
 
+        mtlnas-lab replay runs/demo --html run.html
+
     Args:
         run: A run folder.
         html: The file to write; otherwise replay.html in the run folder.
@@ -68,7 +77,12 @@ def replay(run: Positional[Path], html: Path | None = None) -> None:
 
 
 def doctor() -> None:
-    """Check versions, device, widgets, torchvision, write access; say what to do."""
+    """Check versions, device, widgets, torchvision, write access; say what to do.
+
+        mtlnas-lab doctor
+
+    Ends with exit code 1 where something must be mended.
+    """
     from .doctor import checks, report
 
     found = checks()
@@ -87,6 +101,9 @@ def export(
     data: str | None = None,
 ) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
+
+        mtlnas-lab export runs/demo --onnx
+        mtlnas-lab export runs/demo --torch --out network.pt2
 
     Args:
         run: The run folder.
@@ -109,10 +126,13 @@ def export(
     for name, pixels in (("--height", height), ("--width", width)):
         if not 1 <= pixels <= LARGEST:
             raise ConfigError(f"{name} {pixels}: give from 1 to {LARGEST} pixels")
-    asked = [(work.to_onnx, "network.onnx")] * (onnx or not torch)
-    asked += [(work.to_torch, "network.pt2")] * torch
+    # Where it cannot be written is said before minutes of work.
     Run.open(run)
-    files = [(write, writable_file(out or run / name)) for write, name in asked]
+    files = []
+    if onnx or not torch:
+        files.append((work.to_onnx, writable_file(out or run / "network.onnx")))
+    if torch:
+        files.append((work.to_torch, writable_file(out or run / "network.pt2")))
     lab, architecture = reopen(run, device="cpu", data=data)
     network = prune(lab.supernet, architecture)
     for write, file in files:
@@ -121,6 +141,9 @@ def export(
 
 def progress(reset: bool = False) -> None:
     """Which exercises of the notebooks are solved.
+
+        mtlnas-lab progress
+        mtlnas-lab progress --reset
 
     Args:
         reset: Forget them all, and the guesses.
@@ -134,7 +157,11 @@ def progress(reset: bool = False) -> None:
 
 
 def data() -> None:
-    """Look at packs and make them: show, check, make-rooms, import-nyuv2."""
+    """Look at packs and make them: show, check, make-rooms, import-nyuv2.
+
+    mtlnas-lab data show pack.npz
+    mtlnas-lab data check FOLDER
+    """
     _chosen(["--help"], DATA, "mtlnas-lab data")
 
 
@@ -156,24 +183,61 @@ COMMANDS = {
 # --- from arguments to the command ------------------------------------------------------------------------------------
 def _chosen(arguments: Sequence[str], commands: Mapping[str, Callable], name: str) -> Callable:
     """The command that the arguments name, with its settings, still to be called. Raises ConfigError for what it cannot be."""
-    from tyro.extras import subcommand_cli_from_dict
-
-    if arguments[:1] == ["data"] and commands is COMMANDS and len(arguments) > 1:
-        return _chosen(arguments[1:], DATA, f"{name} data")
-    told, later = io.StringIO(), {key: _later(command) for key, command in commands.items()}
-    helps = {"-h", "--help"} & {*arguments}
+    first = arguments[0] if arguments else ""
+    rest = list(arguments[1:])
+    if first == "data" and commands is COMMANDS and rest:
+        return _chosen(rest, DATA, f"{name} data")
+    said = io.StringIO()
+    asks_for_help = not {"-h", "--help"}.isdisjoint(arguments)
+    lines = contextlib.nullcontext() if asks_for_help else _unwrapped()
     try:
-        with contextlib.redirect_stderr(told), contextlib.nullcontext() if helps else _unwrapped():
-            call = subcommand_cli_from_dict(
-                later, prog=name, args=list(arguments), description=main.__doc__
-            )
+        with contextlib.redirect_stderr(said), lines:
+            # Only the command that is named is looked at: the flags of all take longer to make than most work.
+            if first in commands:
+                return _parsed(commands[first], f"{name} {first}", rest)
+            return _listed(commands, name, arguments)
     except SystemExit as end:
         if not end.code:
             raise
-        raise ConfigError(_said(told.getvalue())) from None
-    if "said" in call.keywords:
-        call.keywords["said"] = _flags(arguments)
-    return call
+        flags: Collection[str] = ()
+        if first in commands:
+            flags = _flags(commands[first])
+        raise ConfigError(_said(said.getvalue(), flags)) from None
+
+
+def _parsed(command: Callable, name: str, arguments: Sequence[str]) -> Callable:
+    """The command with the settings that tyro reads from the arguments."""
+    import tyro
+
+    return tyro.cli(_later(command), prog=name, args=arguments)
+
+
+def _listed(commands: Mapping[str, Callable], name: str, arguments: Sequence[str]) -> Callable:
+    """Help about all commands, or what tyro says to a name that is none of them: their own flags are not looked at."""
+    from tyro.extras import subcommand_cli_from_dict
+
+    about = main.__doc__
+    if commands is DATA:
+        about = data.__doc__
+    named = {key: _first_paragraph(command) for key, command in commands.items()}
+    return subcommand_cli_from_dict(named, prog=name, args=list(arguments), description=about)
+
+
+def _first_paragraph(command: Callable) -> Callable:
+    """A command without flags, for a list of commands."""
+
+    def named() -> None:
+        pass
+
+    named.__doc__ = cleandoc(command.__doc__).partition("\n\n")[0]
+    return named
+
+
+def _flags(command: Callable) -> Collection[str]:
+    """The names of a command's flags."""
+    if command is search:
+        return FLAGS
+    return signature(command).parameters
 
 
 def _later(command: Callable) -> Callable:
@@ -200,28 +264,32 @@ def _unwrapped():
             os.environ["COLUMNS"] = before
 
 
-def _said(text: str) -> str:
-    """What tyro says in a box of several parts, as one line: the mistake, what may have been meant, where to read on."""
-    lines = [line.strip(" │|") for line in text.splitlines() if line.strip(" │|")]
+def _said(text: str, flags: Collection[str]) -> str:
+    """What tyro says in a box of several parts, as one line: the mistake, what may have been meant, where to read on.
+
+    Args:
+        text: The box.
+        flags: Those that the command has, as in warm_up for --warm-up.
+    """
     parts: list[list[str]] = [[]]
-    for line in lines[1:]:  # the first one is a title
+    for line in text.splitlines()[1:]:  # the first one is a title; rules part the others
+        line = line.strip(" │|")
         if re.fullmatch(r"[─╭╮╰╯+-]{2,}", line):
             parts.append([])
-        else:
+        elif line:
             parts[-1].append(line)
-    mistaken, *others = [part for part in parts if part] or [["not understood"]]
-    meant = [part for part in others if part[0].startswith("Perhaps you meant")]
-    flags = [line.split()[0] for part in meant for line in part if line.startswith("--")]
-    near = f"; perhaps {', '.join(dict.fromkeys(flags))} was meant" if flags else ""
+    parts = [part for part in parts if part]
+    said = "not understood"
+    if parts:
+        said = " ".join(parts[0]).rstrip(".")
+    unknown = re.match(r"Unrecognized options: --([\w.-]+)", said)
+    if unknown:
+        near = nearest(unknown[1].replace("-", "_"), flags)
+        if near:
+            said += f"; perhaps {flag_of(near)} was meant"
     helped = re.search(r"mtlnas-lab[\w -]* --help", text)
-    said = " ".join(mistaken).rstrip(".")
-    return f"{said}{near}; {helped[0] if helped else 'mtlnas-lab --help'} says more"
-
-
-def _flags(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The names of the settings that were given, as in entropy_weight, whether or not their value is the default."""
-    found = [re.match(r"--(?:no-)?([\w-]+)", argument) for argument in arguments]
-    return tuple(match[1].replace("-", "_") for match in found if match)
+    command = helped[0] if helped else "mtlnas-lab --help"
+    return f"{said}; {command} says more"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -229,22 +297,39 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault(
         "OMP_WAIT_POLICY", "PASSIVE"
     )  # before torch: busy neighbours then cost little
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller; progress bars write without asking
-            setattr(sys, name, io.StringIO())
-        getattr(getattr(sys, name), "reconfigure", lambda **_: None)(errors="replace")
+    if arguments is None:
+        arguments = sys.argv[1:]
+    _make_streams_safe()
     try:
         with handling(ENDINGS, stop_at_once):
-            _chosen(sys.argv[1:] if arguments is None else arguments, COMMANDS, "mtlnas-lab")()
+            command = _chosen(arguments, COMMANDS, "mtlnas-lab")
+            command()
             sys.stdout.flush()
     except BrokenPipeError:  # … | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as end:
-        _tell(end, "; ".join(["stopped", *map(printable, getattr(end, "__notes__", ()))]))
-        raise SystemExit(end.code if isinstance(end, Stopped) else 130) from None
-    except Exception as error:  # a mistake is one line and no traceback
+        notes = getattr(end, "__notes__", ())
+        _tell(end, "; ".join(["stopped", *map(printable, notes)]))
+        code = 130  # Ctrl-C, as shells know it
+        if isinstance(end, Stopped):
+            code = end.code
+        raise SystemExit(code) from None
+    except USERS as error:  # a mistake is one line and no traceback
+        _tell(error, mistake(error) + flags_of_hints(error))
+        raise SystemExit(2) from None
+    except Exception as error:
         _tell(error, mistake(error))
-        raise SystemExit(2 if isinstance(error, USERS) else 1) from None
+        raise SystemExit(1) from None
+
+
+def _make_streams_safe() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller; progress bars write without asking
+            stream = io.StringIO()
+            setattr(sys, name, stream)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a letter that a terminal lacks ends no search
 
 
 def _tell(error: BaseException, line: str) -> None:

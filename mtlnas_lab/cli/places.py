@@ -15,12 +15,12 @@ def writable(folder: Path) -> Path:
     """The folder, if files can be put into it; it may not be there yet, nor what it is to lie in. Raises ConfigError."""
     place = Path(folder)
     _fitting(place)
-    while not _there(place):
+    while not _there(place):  # the nearest folder that exists decides whether others can be made
         place = place.parent
     if not stat.S_ISDIR(os.stat(place).st_mode):
         raise ConfigError(f"{place} is a file; give a folder to write into, or another name")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ConfigError(f"{place} cannot be written to; give another place with --out")
+        raise ConfigError(f"{place} cannot be written to; give another place", hint="out")
     return folder
 
 
@@ -54,7 +54,7 @@ def _there(place: Path) -> bool:
 
 def _fitting(path: Path) -> None:
     for part in path.parts:
-        if len(os.fsencode(part)) > LONG:
+        if len(os.fsencode(part)) > LONG:  # bytes, of which a letter has up to four
             raise ConfigError(f"a name of {len(part)} letters is too long for a file: {part[:40]}…")
         if "\0" in part:
             raise ConfigError(f"{path} cannot be the name of a file")

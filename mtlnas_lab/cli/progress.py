@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,24 +14,10 @@ ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 
 def table(scores: dict) -> str:
-    """Scores as text: a line for each metric, a column for each network; an arrow says which way is better."""
-    from ..tasks.task import HIGHER_IS_BETTER
+    """Scores as text, as `summary.md` has them."""
+    from ..experiments.scores import table
 
-    if not scores:
-        return ""
-    rows = [["", *map(printable, scores)]]
-    for task, values in next(iter(scores.values())).items():
-        for metric in values:
-            arrow = "↑" if HIGHER_IS_BETTER.get(metric, True) else "↓"
-            found = [by_task.get(task, {}).get(metric, math.nan) for by_task in scores.values()]
-            shown = [f"{value:.3f}" for value in found]
-            rows.append([printable(f"{task} {metric} {arrow}"), *shown])
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = []
-    for first, *cells in rows:
-        columns = [cell.rjust(width) for cell, width in zip(cells, widths[1:])]
-        lines.append("  ".join([first.ljust(widths[0]), *columns]))
-    return "\n".join(lines)
+    return table(scores)
 
 
 class Stopped(KeyboardInterrupt):
@@ -60,7 +45,9 @@ def handling(numbers: Sequence[int], act: Callable) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            if handler is None:  # it was not set from Python
+                handler = signal.SIG_DFL
+            signal.signal(number, handler)
 
 
 class interruptible:
@@ -85,7 +72,10 @@ class Progress:
     """A bar for each piece of work: losses, entropy, edges kept, time left."""
 
     def __init__(self, stopped: list, silent: bool = False):
-        self.stopped, self.silent, self.bar, self.name = stopped, silent, None, None
+        self.stopped = stopped
+        self.silent = silent
+        self.bar = None
+        self.name = None
 
     def __enter__(self):
         return self
@@ -99,17 +89,15 @@ class Progress:
 
         if name != self.name:
             self.__exit__()
-            self.name, self.bar = (
-                name,
-                tqdm(
-                    desc=printable(name),
-                    total=search.config.steps,
-                    initial=max(0, search.step_number - 1),
-                    unit="step",
-                    mininterval=0.5,
-                    dynamic_ncols=True,
-                    disable=self.silent,
-                ),
+            self.name = name
+            self.bar = tqdm(
+                desc=printable(name),
+                total=search.config.steps,
+                initial=max(0, search.step_number - 1),
+                unit="step",
+                mininterval=0.5,
+                dynamic_ncols=True,
+                disable=self.silent,
             )
         if isinstance(event, Step):
             shown = {printable(task): f"{value:.3f}" for task, value in event.loss.items()}

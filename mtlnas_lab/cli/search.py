@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Suppress
+from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
 
-from ..errors import ConfigError, RunError
-from ..one_line import mistake, printable
+from ..errors import ConfigError
+from ..one_line import printable
 from .places import writable
 from .progress import Progress, interruptible, table
+from .settings import (
+    ABOUT,
+    FIELDS,
+    KINDS,
+    SHORT,
+    as_kept,
+    combined,
+    experiment_of,
+    kept_value,
+    read_settings,
+    read_value,
+    reader,
+)
+
+if TYPE_CHECKING:
+    from ..experiments.config import Experiment
 
 MOST_THREADS = 1024
 
@@ -25,41 +42,114 @@ MOST_THREADS = 1024
 MOVED = ("data", "eval_data")  # may lie elsewhere when a run goes on
 
 
-KNOBS = ("entropy_weight", "weight_lr")  # turned where a run goes on
-
-
 HERE = ("device", "threads")  # of the machine, not of the run
 
 
+BEGINS = ("config", "released_config", "graph")  # what a run begins with, and cannot take up later
+
+
+# --- its flags --------------------------------------------------------------------------------------------------------
+NOT_GIVEN = object()
+
+
+def flag_of(setting: str) -> str:
+    """The flag of a setting, as in --search.warm-up of search.warm_up."""
+    return f"--{setting.replace('_', '-')}"
+
+
+def _text(setting: str, about: str, default: str) -> tuple:
+    """A field of the class that tyro makes flags of: it takes a text, which `read_value` reads later."""
+    metavar, _ = reader(setting)
+    # Any default passes as an instance, so that NOT_GIVEN can stand where a setting is left to the preset.
+    spec = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda given: given[0],
+        is_instance=lambda given: True,
+        str_from_instance=lambda given: [default],
+    )
+    hint = f"(default: {default})" if default else ""
+    kind = Annotated[Any, spec, arg(help=about, help_behavior_hint=hint)]
+    return setting.rpartition(".")[2], kind, field(default=NOT_GIVEN)
+
+
+def _common_flags() -> list[tuple]:
+    """Of settings without a section: the fields of Experiment, and the short names behind `seed`."""
+    made = []
+    for setting, known in FIELDS.items():
+        if "." in setting:
+            continue
+        made.append(_text(setting, known.about, known.default))
+        if setting == "seed":
+            shorts = [name for name in SHORT if name not in FIELDS]
+            made += [_text(name, ABOUT[name], "") for name in shorts]
+    return made
+
+
+def _flags_below(section: str, explained: bool) -> list[tuple]:
+    made = []
+    for setting, known in FIELDS.items():
+        if setting.startswith(f"{section}."):
+            if explained:
+                made.append(_text(setting, known.about, known.default))
+            else:
+                made.append(_text(setting, "as of the search", ""))
+    return made
+
+
+def _path(about: str) -> object:
+    return arg(help=about, metavar="PATH", help_behavior_hint="")
+
+
+def _switch(about: str) -> object:
+    return arg(help=about, help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with the settings."""
+
+    out: Annotated[Path | None, _path("The run folder; otherwise runs/<time>-<tasks>.")] = None
+    config: Annotated[
+        Path | None,
+        _path("A file of settings (YAML or JSON), such as a run's config.json; flags go before."),
+    ] = None
+    released_config: Annotated[
+        Path | None, _path("A YAML file of the released implementation, whose settings to use.")
+    ] = None
+    resume: Annotated[
+        bool,
+        _switch(
+            "Go on with the run in --out, under its own settings; but flags of knobs (--entropy-weight, --weight-lr, "
+            "--search.temperature …) turn these from here on, and --device and --threads say where it goes on. "
+            "Others must be those of the folder."
+        ),
+    ] = False
+    tensorboard: Annotated[
+        bool,
+        _switch(
+            "Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`)."
+        ),
+    ] = False
+
+
+Common = make_dataclass("Common", _common_flags(), frozen=True)
+
+
+SearchFlags = make_dataclass("SearchFlags", _flags_below("search", True), frozen=True)
+
+
+PretrainFlags = make_dataclass("PretrainFlags", _flags_below("pretrain", False), frozen=True)
+
+
+FLAGS = (*(one.name for one in fields(Work)), *KINDS)  # all names, as in search.warm_up
+
+
 def search(
-    preset: str = "tiny",
-    data: str = "rooms",
-    eval_data: str | None = None,
-    tasks: str = "",
-    entropy_weight: float | None = None,
-    steps: int | None = None,
-    pretrain_steps: int | None = None,
-    weight_lr: float | None = None,
-    seed: int = 0,
-    out: Path | None = None,
-    resume: bool = False,
-    baselines: str = "single_task",
-    evaluate_every: int | None = None,
-    checkpoint_every: int = 100,
-    device: str = "auto",
-    threads: int | None = None,
-    backbone: str = "",
-    weights: str = "",
-    fusion: str = "",
-    released_config: Path | None = None,
-    graph: Path | None = None,
-    precision: str = "float32",
-    compile: str = "",
-    batch_size: int | None = None,
-    tensorboard: bool = False,
-    loss_weights: str = "",
-    class_weights: str = "",
-    said: Suppress[tuple[str, ...]] = (),
+    work: Annotated[Work, arg(name="")],
+    common: Annotated[Common, arg(name="")],
+    search: SearchFlags,
+    pretrain: PretrainFlags,
 ) -> None:
     """Search a fusion graph between single-task networks, and score it as it is.
 
@@ -70,122 +160,97 @@ def search(
         mtlnas-lab search                                            # rooms, segmentation + normals, a few minutes
         mtlnas-lab search --entropy-weight 0 --out runs/no-entropy   # what if nothing pushed the gates apart?
         mtlnas-lab search --data pack.npz --tasks seg13,normals --eval-data test.npz
+        mtlnas-lab search --search.warm-up 50 --search.weight-gates straight_through
+        mtlnas-lab search --config runs/no-entropy/config.json --seed 1     # the same again, under another seed
 
     Args:
-        preset: Networks and settings: tiny (CPU, minutes) or vgg16 (as released, GPU).
-        data: `rooms`, the path of a pack (.npz), or a data set's folder (NYU v2, Taskonomy, Cityscapes: see `data show`), as
-            FOLDER or FOLDER@HEIGHTxWIDTH.
-        eval_data: Another pack to score on; otherwise the pack's own test split, or a tenth that is held out.
-        tasks: Two tasks or more, as in segmentation,normals; otherwise the data's first dense pair.
-        entropy_weight: λ at the end of its schedule (see docs of the preset); 0 switches the entropy term off.
-        steps: Steps of the search, one α-update and one w-update each.
-        pretrain_steps: Steps of single-task pretraining.
-        weight_lr: Learning rate of the networks' weights in the search.
-        seed: Draws weights, batches and gates.
-        out: The run folder; otherwise runs/<time>-<tasks>.
-        resume: Go on with the run in --out; its own settings are used, but --entropy-weight and --weight-lr turn these
-            knobs from here on, and --device and --threads say where it goes on. Others must be those of the folder.
-        baselines: What to compare with, as in single_task,random_graph,all_edges; `none` for none.
-        evaluate_every: Steps between evaluations on the validation images; otherwise a tenth of the search.
-        checkpoint_every: Steps between checkpoints.
-        device: auto, cpu, cuda or mps.
-        threads: CPU threads; otherwise one less than the machine has cores.
-        backbone: vgg16, resnet18, resnet50, vit, mobilenet_v3 or convnext_tiny, for all tasks or as in
-            segmentation=vgg16,normals=resnet18; narrow in the preset tiny, of full width in vgg16.
-        weights: A file of torchvision's weights for such a backbone, for all tasks or as in segmentation=a.pth,normals=b.pth
-            (a file may have = and , in its name).
-        fusion: nddr, residual or cross_stitch; otherwise the preset's, or residual where a backbone's maps may be negative.
-        released_config: A YAML file of the released implementation, whose settings to use.
-        graph: A run folder or an architecture.json, found with other backbones or tasks: its edges are carried over, and
-            nothing is searched; --steps 0 evaluates at once, more steps train the networks under it.
-        precision: float32, bf16, or auto: what three steps of each say, kept in config.json. Pretraining has it, too.
-        compile: A backend of torch.compile, as in inductor: it takes a minute first, and pays after some 1,000 steps.
-        batch_size: Images in a batch, in pretraining too; a step of the search takes two batches, one after the other.
-        tensorboard: Also write TensorBoard events, into `tensorboard` in the run folder (extra `tensorboard`).
-        loss_weights: What a task's loss counts in the sum, as in normals=20,segmentation=1; otherwise the task's own.
-        class_weights: What each class of a task counts, as in segmentation=balanced, where rare classes count more.
-        said: Which of these were given.
+        work: What is to be done.
+        common: The settings that are asked for most.
+        search: Every setting of the search. Defaults are those of SearchConfig; a preset may have others. What changes on a
+            schedule takes a number, or end,start,begin,finish,power as in 10,0,0.3,1,1: from 0 to 10 over 30–100 %.
+        pretrain: The same settings, for teaching each network alone before the search.
     """
-    from ..experiments import config, pipeline
+    from ..experiments import pipeline
     from ..runs.run import Run
 
-    given = {name: value for name, value in locals().items() if name in said}
-    turn = settings = None
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise ConfigError(f"threads = {threads}: give from 1 to {MOST_THREADS}")
-    if resume:
-        if out is None:
-            raise ConfigError("--resume needs --out, the run folder to go on with")
-        _must_be_of_the_folder(config.Experiment.from_json(Run.open(out).config), given)
-        turn = {name: given[name] for name in KNOBS if given.get(name) is not None}
+    given = _given(common, search, pretrain)
+    if work.resume and work.out is None:
+        raise ConfigError("--resume needs --out, the run folder to go on with")
+    settings = None
+    more: dict[str, Any] = {"elsewhere": None}
+    turn = None
+    # A run that goes on has its settings in its folder; `pipeline.run` reads them there.
+    if work.resume:
+        kept = Run.open(work.out).config
+        turn, more = _going_on(kept, given, work)
     else:
-        chosen = _experiment(
-            preset,
-            data,
-            eval_data,
-            tasks,
-            entropy_weight,
-            steps,
-            pretrain_steps,
-            seed,
-            baselines,
-            checkpoint_every,
-            device,
-            threads,
-            released_config,
-            backbone,
-            weights,
-            fusion,
-        )
-        every = evaluate_every if evaluate_every is not None else max(1, chosen.search.steps // 10)
-        both = {"precision": precision, "compile": compile} | (
-            {} if batch_size is None else {"batch_size": batch_size}
-        )
-        changes = (
-            both
-            | {"evaluate_every": every}
-            | ({} if weight_lr is None else {"weight_lr": weight_lr})
-        )
-        settings = replace(
-            chosen,
-            search=replace(chosen.search, **changes),
-            pretrain=replace(chosen.pretrain, **both),
-            graph=graph and _carried(graph),
-            loss_weights={**chosen.loss_weights, **_weights_of(loss_weights)},
-            **({"class_weights": _classes_of(class_weights)} if class_weights else {}),
-        )
-    here = {name: given[name] for name in HERE if given.get(name) is not None} if resume else None
-    moved = {name: given[name] for name in MOVED if name in given} if resume else {}
-    communicator = _communicator(device)
+        settings = _settings(given, work)
+    communicator = _communicator(_device(given, settings))
+    leads = communicator.is_main_process
     with contextlib.ExitStack() as stack:
-        if out is None and communicator.is_main_process:
+        out = work.out
+        if out is None and leads:
             out = stack.enter_context(_own_folder(settings))
         out = writable(communicator.broadcast(out))  # its name holds the time
         stopped = stack.enter_context(interruptible())
-        listen = progress = stack.enter_context(
-            Progress(stopped, silent=not communicator.is_main_process)
-        )
-        if tensorboard and communicator.is_main_process:
+        progress = stack.enter_context(Progress(stopped, silent=not leads))
+        listen = progress
+        if work.tensorboard and leads:
             listen = _also(progress, out / "tensorboard")
+        more |= {"tell": _tell, "communicator": communicator}
         try:
             pipeline.run(
                 settings,
                 out,
-                resume,
+                work.resume,
                 listen,
                 turn,
-                tell=_tell,
-                communicator=communicator,
-                elsewhere=here,
-                **moved,
+                figures=("pdf", "svg", "png"),
+                **more,
             )
+        except pipeline.NotAllWritten:
+            finish(Run.open(out))
+            raise
         except KeyboardInterrupt as end:
             if (out / "events.jsonl").exists():
                 again = shlex.join(["mtlnas-lab", "search", "--resume", "--out", str(out)])
                 end.add_note(f"what is done is kept; {again} goes on with it")
             raise
-    if communicator.is_main_process:
-        finish(Run.open(out), out)
+    if leads:
+        finish(Run.open(out))
+
+
+def _given(common, search, pretrain) -> dict[str, str]:
+    """{setting: text} of the flags that were given. Raises ConfigError for numbers that no run can have."""
+    given = {}
+    for section, flags in (("", common), ("search.", search), ("pretrain.", pretrain)):
+        for name, text in vars(flags).items():
+            if text is not NOT_GIVEN:
+                given[f"{section}{name}"] = text
+    if "threads" in given and not 1 <= _read("threads", given) <= MOST_THREADS:
+        raise ConfigError(f"threads = {given['threads']}: give from 1 to {MOST_THREADS}")
+    if "checkpoint_every" in given and _read("checkpoint_every", given) < 1:
+        raise ConfigError(
+            f"{flag_of('checkpoint_every')} {given['checkpoint_every']}: give 1 or more"
+        )
+    return given
+
+
+def _read(setting: str, given: Mapping[str, str]) -> Any:
+    return read_value(setting, given[setting], flag_of(setting))
+
+
+def _settings(given: Mapping[str, str], work: Work) -> Experiment:
+    """The experiment of a new run."""
+    flags = {setting: _read(setting, given) for setting in given}
+    file = read_settings(work.config) if work.config else {}
+    return experiment_of(combined(file, flags), work.released_config)
+
+
+def _device(given: Mapping[str, str], settings: Experiment | None) -> str:
+    if settings is not None:
+        return settings.device
+    return given.get("device", "auto")
 
 
 def _tell(text: str) -> None:
@@ -193,58 +258,68 @@ def _tell(text: str) -> None:
 
 
 # --- a run that goes on -----------------------------------------------------------------------------------------------
-def _must_be_of_the_folder(kept, given: dict) -> None:
-    """Raises ConfigError for a setting that a run can't go on with: one that is another than its folder's."""
-    has = {
-        "preset": kept.preset,
-        "data": kept.data,
-        "eval_data": kept.eval_data,
-        "tasks": ",".join(kept.tasks),
-        "steps": kept.search.steps,
-        "pretrain_steps": kept.pretrain.steps,
-        "seed": kept.seed,
-        "baselines": ",".join(kept.baselines) or "none",
-        "evaluate_every": kept.search.evaluate_every,
-        "checkpoint_every": kept.checkpoint_every,
-        "backbone": kept.backbone,
-        "weights": dict(kept.weights),
-        "fusion": kept.fusion,
-        "precision": kept.search.precision,
-        "compile": kept.search.compile,
-        "batch_size": kept.search.batch_size,
-        "loss_weights": dict(kept.loss_weights),
-        "class_weights": dict(kept.class_weights),
-    }
-    for name, value in given.items():
-        if name in (*KNOBS, *HERE, "out", "resume", "tensorboard"):
-            continue
-        if name in MOVED and kept.data_identity and value is not None:
-            continue  # the data are known by what they hold, wherever they lie now
-        flag = f"--{name.replace('_', '-')}"
-        if name not in has:
+def _going_on(
+    config: Mapping, given: Mapping[str, str], work: Work
+) -> tuple[dict[str, object], dict[str, Any]]:
+    """(knobs to turn, where its data, device and threads are now). Raises ConfigError for what a run can't go on with."""
+    from ..core.controls import KNOBS
+    from ..experiments.config import Experiment
+
+    kept = Experiment.from_json(config)
+    for name in BEGINS:
+        asked = given.get(name) or getattr(work, name, None)
+        if asked is not None:
             raise ConfigError(
-                f"{flag} {value} can't be given where a run goes on; leave it away, or start another run without --resume"
+                f"{flag_of(name)} {asked} can't be given where a run goes on; leave it away, or start another run "
+                "without --resume"
             )
-        if not _same(name, value, has[name]):
-            shown = has[name] if has[name] not in (None, "", {}) else "not set"
-            raise ConfigError(
-                f"{flag} {value}: {flag} is the folder's own setting, which is {shown}; leave it away, or start "
-                "another run without --resume"
-            )
+    # Nothing here changes what a finished step did: only what comes after, or where it is computed.
+    turn: dict[str, object] = {}
+    here: dict[str, Any] = {}
+    moved: dict[str, Any] = {}
+    for setting in given:
+        value = _read(setting, given)
+        knob = setting.removeprefix("search.")
+        if setting in HERE:
+            here[setting] = value
+        elif knob in KNOBS and setting in (f"search.{knob}", *SHORT):
+            turn[knob] = value
+        elif setting in MOVED and kept.data_identity and value is not None:
+            moved[setting] = value  # the data are known by what they hold, wherever they lie now
+        else:
+            _must_be_kept(kept, setting, value, given[setting])
+    return turn, {"elsewhere": here, **moved}
 
 
-def _same(name: str, asked, kept) -> bool:
+def _must_be_kept(kept: Experiment, setting: str, value: object, text: str) -> None:
+    """Raises ConfigError for a setting that is another than its run folder's."""
+    there = kept_value(kept, setting)
+    if _same(setting, as_kept(kept, setting, value), there):
+        return
+    flag = flag_of(setting)
+    raise ConfigError(
+        f"{flag} {text}: {flag} is the folder's own setting, which is {_shown(setting, there)}; leave it away, or start "
+        "another run without --resume"
+    )
+
+
+def _same(setting: str, asked, kept) -> bool:
     """Whether a setting that was given is the one that the folder has."""
-    if name in ("data", "eval_data"):
-        return asked == kept or Path(str(asked)).resolve() == Path(str(kept)).resolve()
-    if name == "weights":
-        said = _files(asked)
-        return said == kept or {t: str(Path(path).resolve()) for t, path in said.items()} == kept
-    if name == "loss_weights":
-        return _weights_of(asked) == kept
-    if name == "class_weights":
-        return _classes_of(asked) == kept
-    return asked == kept
+    if asked == kept:
+        return True
+    if setting in MOVED:
+        return Path(str(asked)).resolve() == Path(str(kept)).resolve()
+    if setting == "weights":  # a run folder keeps absolute paths
+        return {task: str(Path(path).resolve()) for task, path in asked.items()} == kept
+    return False
+
+
+def _shown(setting: str, kept: object) -> str:
+    if isinstance(kept, tuple):
+        kept = ",".join(map(str, kept))
+    if kept in (None, "", {}):
+        return "none" if setting == "baselines" else "not set"
+    return str(kept)
 
 
 def _also(progress, folder: Path):
@@ -260,19 +335,10 @@ def _also(progress, folder: Path):
     return listen
 
 
-def _carried(graph: Path) -> dict:
-    """The architecture to carry over."""
-    from ..core.architecture import Architecture
-    from ..storage.jsonl import read_json
-
-    return Architecture.from_json(
-        read_json(graph / "architecture.json" if graph.is_dir() else graph)
-    ).to_json()
-
-
 def _communicator(device: str):
     """The processes that torchrun started, or this one alone."""
-    from ..core.communicator import SINGLE_PROCESS, processes
+    from ..core.communicator import SINGLE_PROCESS
+    from ..cores import processes
 
     if processes("WORLD_SIZE") == 1:
         return SINGLE_PROCESS
@@ -281,125 +347,15 @@ def _communicator(device: str):
     return FabricCommunicator(device)
 
 
-def _experiment(
-    preset,
-    data,
-    eval_data,
-    tasks,
-    entropy_weight,
-    steps,
-    pretrain_steps,
-    seed,
-    baselines,
-    checkpoint_every,
-    device,
-    threads,
-    released_config,
-    backbone,
-    weights,
-    fusion,
-):
-    from ..experiments.config import Experiment
-
-    settings = {
-        "name": preset,
-        "data": data,
-        "seed": seed,
-        "steps": steps,
-        "pretrain_steps": pretrain_steps,
-        "entropy_weight": entropy_weight,
-        "eval_data": eval_data,
-        "tasks": tuple(filter(None, tasks.split(","))),
-        "baselines": () if baselines == "none" else tuple(baselines.split(",")),
-        "checkpoint_every": checkpoint_every,
-        "device": device,
-        "backbone": backbone,
-        "weights": _files(weights),
-        "fusion": fusion,
-    } | ({} if threads is None else {"threads": threads})
-    if checkpoint_every < 1:
-        raise ConfigError(f"--checkpoint-every {checkpoint_every}: give 1 or more")
-    return (
-        Experiment.from_preset(**settings)
-        if released_config is None
-        else Experiment.released(released_config, **settings)
-    )
-
-
-def _files(text: str) -> dict[str, str]:
-    """{task: file} of task=file,task=file; {"*": file} of one file for all tasks. A file's name may have = and , in it."""
-    if not text or "=" not in text or Path(text).exists():
-        return {"*": text} if text else {}
-    parts = re.split(r",\s*(?=[\w.-]+=)", text)  # a comma that no task follows is part of a name
-    return dict(part.strip().split("=", 1) for part in parts)
-
-
-def _weights_of(text: str) -> dict[str, float]:
-    """{task: weight} of task=weight,task=weight."""
-    found: dict[str, float] = {}
-    for part in filter(None, text.split(",")):
-        task, _, number = (piece.strip() for piece in part.partition("="))
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value >= 0) or not task or task in found:
-            raise ConfigError(
-                f"--loss-weights {part}: give each task once with a number of 0 or more, as in normals=20,segmentation=1"
-            )
-        found[task] = value
-    if found and not any(found.values()):
-        raise ConfigError(f"--loss-weights {text}: one task at least must count for something")
-    return found
-
-
-def _classes_of(text: str) -> dict[str, str]:
-    """{task: "balanced"} of task=balanced,task=balanced."""
-    found: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        task, _, how = (piece.strip() for piece in part.partition("="))
-        if how != "balanced" or not task or task in found:
-            raise ConfigError(
-                f"--class-weights {part}: give each task once, as in segmentation=balanced"
-            )
-        found[task] = how
-    return found
-
-
 # --- what is left behind ----------------------------------------------------------------------------------------------
-def finish(run, out: Path) -> None:
-    """Says the last lines that a user reads, and leaves summary and figure. Raises RunError where one can't be written."""
-    from ..core.architecture import Architecture
-    from ..viz.export import save_fusion_graph
+def finish(run) -> None:
+    """Says the last lines that a user reads of a finished run."""
+    from ..experiments.pipeline import outcome
 
-    found, scores = Architecture.from_json(run.read_json("architecture.json")), run.scores()
-    last = run.log.steps[-1] if run.log.steps else None
-    facts = f"{len(found)} of {len(found.space)} edges kept" + (
-        f", entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps" if last else ""
-    )
-    kept = "\n".join(
-        f"- `{edge}`, p = {p:.3f}"
-        for edge, p, keep in zip(found.space.edges, found.probability, found.kept)
-        if keep
-    )
-    text = f"# {run.path.name}\n\n{facts}\n\n```\n{table(scores)}\n```\n\nEdges kept:\n\n{kept or 'none'}\n"
-    print(table(scores), f"\n{facts}", sep="\n")
-    missing = []
-    try:
-        (out / "summary.md").write_text(text, encoding="utf-8")
-    except Exception as error:  # whatever it is, scores and weights are there
-        missing.append(f"summary.md ({mistake(error)})")
-    try:
-        drawn = save_fusion_graph(run, out, formats=("pdf", "svg", "png"))
-        pdf = next(path for path in drawn if path.suffix == ".pdf")
-        print(printable(f"fusion graph: {pdf}"))
-    except Exception as error:
-        missing.append(f"the fusion graph ({mistake(error)})")
-    if missing:
-        raise RunError(
-            f"{out}: the search is finished, its scores and weights are kept; what could not be written is "
-            f"{' and '.join(missing)}"
-        )
+    print(table(run.scores()), f"\n{outcome(run)}", sep="\n")
+    drawn = run.path / "fusion_graph.pdf"
+    if drawn.is_file():
+        print(printable(f"fusion graph: {drawn}"))
 
 
 @contextlib.contextmanager

@@ -37,7 +37,9 @@ def study(
     from ..analysis.study import Study, known, processes
 
     made = Study.load(file, size)
-    out, failed = out or _usual(made), []
+    out = out or _usual(made)
+    failed = []
+    # What cannot work is said before the first run.
     writable(out / "report")
     processes(jobs)
     known(backend)
@@ -51,7 +53,7 @@ def study(
     except KeyboardInterrupt as end:
         end.add_note("what is done is kept; the same command goes on with it")
         raise
-    if len(failed) < len(made.cells()):
+    if len(failed) < len(made.cells()):  # what is finished is worth a report
         _write(made, out, out / "report")
     if failed:
         raise ConfigError(
@@ -63,6 +65,8 @@ def report(
     file: Positional[str], size: str = "small", out: Path | None = None, to: Path | None = None
 ) -> None:
     """Write a study's report again from what is finished.
+
+        mtlnas-lab report main --out runs/studies/main-small
 
     Args:
         file: A study's file (YAML), or the name of a shipped one.

@@ -1,4 +1,4 @@
-"""The searched architecture: which edges stay, what that means, and the network of its own that it becomes."""
+"""The searched architecture: which edges stay, how alike two of them are, and the same edges on other backbones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,25 @@ ALPHA = 1e38  # how far α may lie from 0: what float32 holds
 
 @dataclass(frozen=True)
 class Architecture:
-    """A fusion graph: for each candidate edge of `space` whether it is kept, and the α it was read from (if any).
+    """A fusion graph: which candidate edges are kept, and the α that it was read from.
 
-    `kept` goes straight into the supernet as gates. Raises SpaceError when a length does not fit the space.
+    Args:
+        space: with E candidate edges.
+        kept: E booleans, in the order of `space.edges`; they go straight into the supernet as gates.
+        alpha: E logits, or None where the graph was not searched.
+
+    Raises:
+        SpaceError: when a length is not E, and for an α that is not a finite number.
+
+    Example:
+        >>> from mtlnas_lab import Architecture, SearchSpace
+        >>> from mtlnas_lab.core.space import plan
+        >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
+        >>> found = Architecture(space, (True, False, False, True))
+        >>> found
+        Architecture(2 of 4 edges kept)
+        >>> [str(edge) for edge in found.edges]
+        ['b:0 -> a:0', 'a:1 -> b:1']
     """
 
     space: SearchSpace
@@ -70,21 +86,23 @@ class Architecture:
     @classmethod
     def from_json(cls, data: Mapping) -> Architecture:
         try:
-            space, edges, alpha = data["space"], data["kept"], data["alpha"]
+            space, edges, alpha = (data[name] for name in ("space", "kept", "alpha"))
         except (KeyError, TypeError) as error:
             raise SpaceError(
-                f"this is no architecture: {error!r}; it has space, kept and alpha"
+                f"this is not an architecture: {error!r}; it has space, kept and alpha"
             ) from None
         for name, value in {"kept": edges, "alpha": alpha}.items():
             if not isinstance(value, list | tuple) and (name == "kept" or value is not None):
-                raise SpaceError(f"this is no architecture: {name} is {told(value)}, not a list")
+                raise SpaceError(
+                    f"this is not an architecture: {name} is {told(value)}, not a list"
+                )
         space = SearchSpace.from_json(space)
         kept = {space.index(edge) for edge in edges}
         return cls(space, tuple(i in kept for i in range(len(space))), alpha)
 
 
 def _logits(values: Sequence[float]) -> tuple[float, ...]:
-    """α as floats. Raises SpaceError for the first that is no finite number."""
+    """α as floats. Raises SpaceError for the first that is not a finite number."""
     if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
         raise SpaceError(f"α = {told(values)} is not a list of numbers; give one for each edge")
     listed = values.tolist() if isinstance(values, Tensor) else values
@@ -94,13 +112,40 @@ def _logits(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
-    """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining)."""
+    """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining).
+
+    Args:
+        space: with E candidate edges.
+        alpha: E logits; α > 0 is p = σ(α) > ½. An edge at exactly 0 is closed, as in the released code.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace, derive
+        >>> from mtlnas_lab.core.space import plan
+        >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
+        >>> derive(space, [0.5, -2.0, 0.0, 3.0]).kept
+        (True, False, False, True)
+    """
     alpha = alpha.detach() if isinstance(alpha, Tensor) else torch.tensor(alpha)
     return Architecture(space, tuple((discretize(alpha) > 0).tolist()), tuple(alpha.tolist()))
 
 
 def agreement(a: Architecture, b: Architecture) -> dict[str, float]:
-    """How alike two architectures of one space are: edges kept in `both`, `either`, their ratio `jaccard`, and `flips`."""
+    """How alike two architectures of one space are.
+
+    Returns:
+        `both`, the number of edges that both keep; `either`, that of edges that one or both keep; `jaccard`, both/either,
+        1 where nothing is kept; `flips`, the number of edges about which they differ.
+
+    Raises:
+        SpaceError: for architectures of different spaces.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace, agreement, derive
+        >>> from mtlnas_lab.core.space import plan
+        >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
+        >>> agreement(derive(space, [1.0, 1.0, -1.0, -1.0]), derive(space, [1.0, -1.0, -1.0, 1.0]))
+        {'both': 1, 'either': 3, 'jaccard': 0.3333333333333333, 'flips': 2}
+    """
     if a.space.edges != b.space.edges:
         raise SpaceError(
             "these architectures belong to different spaces; compare architectures of one space"
@@ -124,51 +169,66 @@ class Transfer:
     lost: tuple[Edge, ...]
 
     def __str__(self) -> str:
-        merged = len(self.carried) - len(self.architecture)
-        return (
-            f"{len(self.carried)} of {len(self.carried) + len(self.lost)} kept edges carried over"
-            + (f", {merged} of them onto an edge that another one took too" if merged else "")
-            + (f"; lost: {', '.join(map(str, self.lost))}" if self.lost else "")
-        )
+        carried = len(self.carried)
+        merged = carried - len(self.architecture)
+        text = f"{carried} of {carried + len(self.lost)} kept edges carried over"
+        if merged:
+            text += f", {merged} of them onto an edge that another one took too"
+        if self.lost:
+            text += f"; lost: {', '.join(map(str, self.lost))}"
+        return text
 
 
 def transfer(
     found: Architecture, space: SearchSpace, tasks: Mapping[str, str] | None = None
 ) -> Transfer:
-    """The kept edges of `found` as edges of `space`: task by task (`tasks`, otherwise by equal names, otherwise in order), stage
-    by the place in its group that is nearest from below. α is not carried: it belongs to what it was learnt on.
+    """The kept edges of an architecture as edges of another space, as that of other backbones.
 
-    Raises SpaceError where the tasks do not fit one to one.
+    A stage becomes the one there whose place in its group is nearest from below. α is not carried: it belongs to what it
+    was learnt on.
+
+    Args:
+        found: on its own space.
+        space: the new one.
+        tasks: {task here: task there}; by default equal names, or else both in order.
+
+    Raises:
+        SpaceError: where the tasks do not fit one to one.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace, derive, transfer
+        >>> from mtlnas_lab.core.space import plan
+        >>> small = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
+        >>> large = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8] * 4, [2, 2])))
+        >>> moved = transfer(derive(small, [1.0, -1.0, -1.0, 1.0]), large)
+        >>> print(moved)
+        2 of 2 kept edges carried over
+        >>> [str(edge) for edge in moved.architecture.edges]
+        ['b:1 -> a:1', 'a:3 -> b:3']
     """
     here, there = found.space.tasks, space.tasks
     if tasks is None:
-        tasks = {task: task for task in here} if set(here) <= set(there) else dict(zip(here, there))
-    if (
-        set(tasks) != set(here)
-        or len(set(tasks.values())) != len(here)
-        or not set(tasks.values()) <= set(there)
-    ):
+        tasks = dict(zip(here, here if set(here) <= set(there) else there))
+    onto = set(tasks.values())
+    if set(tasks) != set(here) or len(onto) != len(here) or not onto <= set(there):
         raise SpaceError(
             f"tasks {', '.join(here)} cannot become {', '.join(there)}; name one task there for each of them, as in "
             f"tasks={{{here[0]!r}: {there[0]!r}, …}}"
         )
-    carried, lost = {}, []
+    carried = {}
     for edge in found.edges:
-        moved = Edge(
-            *(_node(node, found.space, space, tasks) for node in (edge.source, edge.target))
-        )
-        if moved in space.edges:
-            carried[edge] = moved
-        else:
-            lost.append(edge)
+        source = _node(edge.source, found.space, space, tasks)
+        target = _node(edge.target, found.space, space, tasks)
+        if Edge(source, target) in space.edges:
+            carried[edge] = Edge(source, target)
     wanted = set(carried.values())
-    return Transfer(
-        Architecture(space, tuple(edge in wanted for edge in space.edges)), carried, tuple(lost)
-    )
+    moved = Architecture(space, tuple(edge in wanted for edge in space.edges))
+    return Transfer(moved, carried, tuple(edge for edge in found.edges if edge not in carried))
 
 
 def _node(node: Node, here: SearchSpace, there: SearchSpace, tasks: Mapping[str, str]) -> Node:
     """The last stage there that is not deeper than the node here; the first one, where all are deeper."""
-    task, position = tasks[node.task], here.stage(node).position
+    task = tasks[node.task]
+    position = here.stage(node).position
     shallow = [stage for stage, s in enumerate(there.plans[task]) if s.position <= position]
     return Node(task, shallow[-1] if shallow else 0)

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from ..in_place import untouched
 from ..values import told, whole
 from .space import Plan
 
@@ -23,7 +23,7 @@ WIDEST = 65_536  # channels of a layer
 SMALL = "images of {2} × {3} pixels are too small for this network, whose maps shrink to nothing; give larger images"
 
 
-TOO_FEW = {  # what torch says of it, and what that means
+TOO_FEW = {  # what torch says of it, and what that means for a batch of {0} images (B, {1}, {2}, {3})
     "more than 1 value per channel": "a batch of {0} image of {2} × {3} pixels leaves maps of one pixel, which a batch "
     "norm cannot normalise in training; give a batch size of 2 or more, or larger images",
     "Output size is too small": SMALL,
@@ -32,11 +32,20 @@ TOO_FEW = {  # what torch says of it, and what that means
 
 
 class Backbone(nn.Module):
-    """Stages in a row and a head. `plan` says of each stage how many channels it puts out and where it stands.
+    """Stages in a row and a head: a single-task network that is cut where features may be fused.
 
     forward: image (B, 3, H, W) -> the head's output, (B, outputs, h, w) for a dense task, (B, outputs) for an image task.
-    `signed`: its maps may be negative, which the ReLU of an NDDR would cut off. `kind`: the torchvision network that it
-    is made of; `theirs` {name there: module or parameter here} leads to `names`, {tensor here: its name there}.
+
+    Args:
+        stages: each takes the map of the one before it, and puts out a map (B, C, h, w), or a tuple that begins with one.
+        plan: of each stage, how many channels it puts out and where it stands.
+        head: ends in a layer with weights and a bias.
+        signed: the maps may be negative, which the ReLU of an NDDR would cut off.
+        kind: the torchvision network that it is made of.
+        theirs: {name there: module or parameter here}; leads to `names`, {tensor here: its name there}.
+
+    Raises:
+        ConfigError: for a plan of another length than the stages, and for another kind of head.
     """
 
     def __init__(
@@ -58,73 +67,80 @@ class Backbone(nn.Module):
             raise ConfigError(
                 f"the head of a backbone ends in {last}; its last layer must have weights and a bias, as nn.Linear"
             )
-        self.stages, self.plan, self.head = nn.ModuleList(stages), tuple(plan), head
-        self.signed, self.kind, named = signed, kind, {}
-        for name, part in (theirs or {}).items():
+        self.stages = nn.ModuleList(stages)
+        self.plan = tuple(plan)
+        self.head = head
+        self.signed = signed
+        self.kind = kind
+        self.names = self._names(theirs or {})
+
+    def _names(self, theirs: Mapping[str, nn.Module | Tensor]) -> dict[str, str]:
+        """{name of a tensor here: its name in the network that it comes from}."""
+        named = {}
+        for name, part in theirs.items():
             own = part.state_dict(keep_vars=True) if isinstance(part, nn.Module) else {"": part}
             named |= {id(value): f"{name}.{rest}".strip(".") for rest, value in own.items()}
-        self.names = {
-            name: named[id(value)]
-            for name, value in self.state_dict(keep_vars=True).items()
-            if id(value) in named
-        }
+        here = self.state_dict(keep_vars=True)  # the very tensors, found again by their identity
+        return {name: named[id(value)] for name, value in here.items() if id(value) in named}
 
     def forward(self, image: Tensor) -> Tensor:
         with enough(image):
-            carry = ()
-            for stage in self.stages:
-                image, carry = step(stage, image, carry)
-            return self.head(image, *carry)
+            features, carry = run_stages(self.stages, image)
+            return self.head(features, *carry)
 
     def __deepcopy__(self, memo: dict) -> Backbone:
         for module in self.modules():  # torch copies no tensor that was computed with gradients
             for name, value in vars(module).items():
                 if isinstance(value, Tensor) and not value.is_leaf:
-                    vars(module)[name] = (
-                        value.detach()
-                    )  # of the old weight_norm, made anew by a hook
+                    # of the old weight_norm, whose hook makes it anew
+                    vars(module)[name] = value.detach()
         made = memo[id(self)] = type(self).__new__(type(self))
         made.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return made
 
 
+def run_stages(
+    stages: Iterable[nn.Module], image: Tensor, tell: Callable[[Tensor], None] | None = None
+) -> tuple[Tensor, Sequence]:
+    """Run the stages of one backbone one after another, without any fusion.
+
+    Args:
+        stages: from the image to the head.
+        image: (B, 3, H, W).
+        tell: called with the map (B, C, h, w) of each stage, as soon as it is there.
+
+    Returns:
+        The last map (B, C, h, w), and what goes beside it to the head.
+    """
+    features = image
+    carry = ()
+    for stage in stages:
+        features, carry = step(stage, features, carry)
+        if tell is not None:
+            tell(features)
+    return features, carry
+
+
 def step(stage: nn.Module, x: Tensor, carry: Sequence = ()) -> tuple[Tensor, Sequence]:
-    """Run one stage: its map (B, C, h, w), and what else it puts out (a class token, a skip connection), which no fusion
-    sees and which goes on beside the map to the next stage of the same backbone. What goes in stays as it is."""
+    """Run one stage. What goes in stays as it is.
+
+    Args:
+        x: (B, C, h, w), the map of the stage before it (fused, if there is a fusion), or the image.
+        carry: what else the stage before it put out.
+
+    Returns:
+        The stage's map (B, C, h, w), and what else it puts out: a class token, a skip connection. No fusion sees that; it
+        goes on beside the map to the next stage of the same backbone.
+    """
     out = untouched(stage, x, *carry)
     return (out, ()) if isinstance(out, Tensor) else (out[0], out[1:])
 
 
-def untouched(module: nn.Module, *inputs: Any) -> Any:
-    """Run a module so that its inputs stay as they are: edges, other heads and the caller still read them.
-
-    A module that changes them in place (`x += …`, an in-place ReLU that comes first) gets copies. The first call, in
-    training and in use, finds out which modules do; from then on the others run at no cost.
-    """
-    known = module.__dict__.setdefault("changes_its_input", {})  # {training: does it?}
-    does = known.get(module.training)
-    if torch.compiler.is_compiling():  # a program is made of it, where nothing can be found out
-        return module(*(inputs if does is False else map(_copied, inputs)))
-    if does:
-        return module(*map(_copied, inputs))
-    given = [_copied(value) for value in inputs] if does is None else inputs
-    versions = [_version(tensor) for tensor in _tensors(given)]
-    out = module(*given)
-    does = versions != [_version(tensor) for tensor in _tensors(given)]
-    if given is not inputs:
-        known[module.training] = does or not _alike(given, inputs)
-    elif does:
-        known[module.training] = True
-        raise ConfigError(
-            f"{type(module).__name__} has begun to change its input in place, which others read; "
-            "the result of this call is lost, from the next one on it gets a copy"
-        )
-    return out
-
-
 def enough(image: Tensor) -> AbstractContextManager:
     """Inside, networks that have too few pixels to work on say which images and batches would do. Raises ConfigError."""
-    return nullcontext() if torch.compiler.is_compiling() else _enough(image)
+    if torch.compiler.is_compiling():  # which would compile the text of the error, too
+        return nullcontext()
+    return _enough(image)
 
 
 @contextmanager
@@ -132,36 +148,10 @@ def _enough(image: Tensor) -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError) as error:
-        kind = next((kind for kind in TOO_FEW if kind in str(error)), None)
-        if kind is None:
-            raise
-        raise ConfigError(TOO_FEW[kind].format(*image.shape)) from None
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone()
-    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """The tensors among the values, and in lists of them."""
-    if isinstance(value, Tensor):
-        return [value]
-    parts = value if isinstance(value, list | tuple) else ()
-    return [tensor for part in parts for tensor in _tensors(part)]
-
-
-def _version(tensor: Tensor) -> int:
-    """How often a tensor, or a view of it, was changed in place; 0 where torch does not count."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def _alike(given: Sequence, inputs: Sequence) -> bool:
-    """Whether the copies still hold what they are copies of: `x.data` is changed without being counted."""
-    with suppress(RuntimeError):  # tensors without values
-        return all(torch.equal(x, y) for x, y in zip(_tensors(given), _tensors(inputs)))
-    return True
+        for sign, meaning in TOO_FEW.items():
+            if sign in str(error):
+                raise ConfigError(meaning.format(*image.shape)) from None
+        raise
 
 
 class Dropout(nn.Module):
@@ -169,7 +159,8 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float):
         super().__init__()
-        self.share, self.generator = share, None
+        self.share = share
+        self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.share == 0:
@@ -179,7 +170,7 @@ class Dropout(nn.Module):
 
 
 def channel_counts(name: str, given: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Channels as whole numbers, of NumPy too. Raises ConfigError for what is none, and for too many or too few."""
+    """Channels as whole numbers, of NumPy too. Raises ConfigError for other values, and for too many or too few."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise ConfigError(f"{name} = {told(given)}: give channels, as in (64, 128)")
     counts = [whole(f"{name}[{i}]", value, 1, WIDEST) for i, value in enumerate(given)]

@@ -8,19 +8,15 @@ from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 
 from .. import __version__
-from ..errors import ConfigError, SpaceError
-from ..values import LARGEST, MOST, choice, flag, number, pair, told, whole
+from ..errors import ConfigError
+from ..values import MOST, choice, flag, number, pair, told, whole
 from .relaxation import relaxation
 from .schedule import Schedule
-from .space import Edge, SearchSpace
 
 SCHEDULES = ("entropy_weight", "l1_weight", "temperature")
 
 
 RELAXED = ("alpha_gates", "weight_gates")
-
-
-KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", *RELAXED, "force")
 
 
 CHOICES = {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16", "auto")}
@@ -45,50 +41,67 @@ BELOW_ONE = 1 - 2**-53  # the largest float below 1
 class SearchConfig:
     """Everything that a search may do differently; an ablation is `replace(config, alpha_gates="stochastic")`.
 
-    Numbers for entropy_weight (λ), l1_weight and temperature (τ) become constant schedules. Raises ConfigError.
+    Numbers for entropy_weight (λ), l1_weight and temperature (τ) become constant schedules.
+
+    Args: the fields, each explained beside it.
+
+    Raises:
+        ConfigError: for a value of another type, or out of range.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from mtlnas_lab import Schedule, SearchConfig
+        >>> config = SearchConfig(steps=300, entropy_weight=Schedule(10.0, period=(0.3, 1.0)))
+        >>> replace(config, l1_weight=0.1).l1_weight(step=0, steps=300)
+        0.1
+        >>> SearchConfig(steps=-1)
+        Traceback (most recent call last):
+        mtlnas_lab.errors.ConfigError: steps = -1 is too small, too large or not a whole number; ...
     """
 
     steps: int = 500  # updates of α and of w, one each a step
     batch_size: int = 8  # images in each of the two batches of a step
-    seed: int = 0
+    seed: int = 0  # draws batches, noise and gates
     warm_up: int = 0  # first steps, in which w learns with every edge open, and α waits
     optimizer: str = "adam"  # of w: adam or sgd
-    weight_lr: float = 1e-3
-    weight_decay: float = 0.0
+    weight_lr: float = 1e-3  # learning rate of w, the networks' weights
+    weight_decay: float = 0.0  # of w
     momentum: float = 0.9  # of sgd
     lr_power: float = 0.0  # w's learning rate falls as (1 − t/steps)^power; released: 0.9
-    fusion_lr_factor: float = 1.0  # released: 100
-    last_weight_lr_factor: float = 1.0  # released: 10
-    last_bias_lr_factor: float = 1.0  # released: 20
-    alpha_lr: float = 0.02  # Adam; never decays (released: 1e-3)
-    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    fusion_lr_factor: float = 1.0  # times weight_lr, for the fusion operations (released: 100)
+    last_weight_lr_factor: float = 1.0  # the same for the last layer (released: 10)
+    last_bias_lr_factor: float = 1.0  # and for its bias (released: 20)
+    alpha_lr: float = 0.02  # learning rate of α, by Adam; never decays (released: 1e-3)
+    alpha_betas: tuple[float, float] = (0.5, 0.999)  # of its Adam
     alpha_weight_decay: float = 0.0  # released: 1e-3, which pulls undecided edges back to p = ½
     alpha_gates: str = "deterministic"  # relaxation in the α-update
     weight_gates: str = "stochastic"  # relaxation in the w-update
-    entropy_weight: Schedule | float = 10.0
-    l1_weight: Schedule | float = 0.0
+    entropy_weight: Schedule | float = 10.0  # λ: how strongly the gates are pushed apart
+    l1_weight: Schedule | float = 0.0  # how strongly open gates are pushed shut
     l1_by_cost: bool = False  # weigh L1 by the target's channels
+    # τ of the stochastic gates: noise melts away as it falls
     temperature: Schedule | float = Schedule(0.0, start=1.0, period=(0.0, 1.0), power=2.0)
     weight_share: float = 0.5  # share of the images that teaches w; the rest teaches α
     redraw: bool = True  # draw the two halves anew each epoch (released), or keep them
-    augment: bool = True
+    augment: bool = True  # flip, crop and jitter the images that train
     evaluate_every: int = 0  # steps between evaluations; 0: none
-    precision: str = (
-        "float32"  # or bf16: autocast of the networks; auto: whichever calibrate.py finds faster
-    )
-    compile: str = (
-        ""  # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
-    )
+    precision: str = "float32"  # or bf16 (autocast of the networks), or auto: whichever is faster
+    # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
+    compile: str = ""
 
     def __post_init__(self):
         for field in fields(self):
-            object.__setattr__(self, field.name, _checked(field.name, getattr(self, field.name)))
+            object.__setattr__(
+                self, field.name, check_setting(field.name, getattr(self, field.name))
+            )
 
     def to_json(self) -> dict:
+        """The fields as plain values: what `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, settings: Mapping) -> SearchConfig:
+        """The settings of {name: value}. Raises ConfigError, also for a name that is not a setting."""
         names = [field.name for field in fields(cls)]
         if not isinstance(settings, Mapping):
             raise ConfigError(
@@ -102,7 +115,7 @@ class SearchConfig:
         return cls(**settings)
 
 
-def _checked(name: str, value: object) -> object:
+def check_setting(name: str, value: object) -> object:
     """A setting of `SearchConfig`, in its own type and range. Raises ConfigError."""
     if name in SCHEDULES:
         return Schedule.from_value(name, value)
@@ -126,7 +139,9 @@ def _checked(name: str, value: object) -> object:
         return share
     if name == "alpha_betas":
         return pair(name, value, most=BELOW_ONE)
-    return number(name, value, 0.0, 1.0 if name == "momentum" else LARGEST)
+    if name == "momentum":
+        return number(name, value, most=1.0)
+    return number(name, value)
 
 
 def _backend(name: object) -> str:
@@ -139,42 +154,7 @@ def _backend(name: object) -> str:
     return choice("compile", name, there)
 
 
-def turned(knobs: Mapping, space: SearchSpace | None = None) -> dict:
-    """What `Search.turn` is asked for, checked: schedules as such, `force` as {index of an edge: True, False or None}.
-
-    Without a space, edges are only read ({edge: …}). Raises ConfigError for whatever a search would not take.
-    """
-    checked = {}
-    for name, value in knobs.items():
-        if name == "force":
-            checked[name] = _forced(value, space)
-        elif name in KNOBS:
-            checked[name] = _checked(name, value)
-        else:
-            raise ConfigError(f"a search has no knob {told(name)}; it has {', '.join(KNOBS)}")
-    return checked
-
-
-def _forced(value: object, space: SearchSpace | None) -> dict:
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"force = {told(value)}: give {{edge: True, False or None}}, as in "
-            "{'segmentation:2 -> normals:3': True}"
-        )
-    forced = {}
-    for edge, to in value.items():
-        if not isinstance(edge, str | Edge):
-            raise ConfigError(f"force: {told(edge)} is not an edge; give text, as str(edge) is")
-        try:
-            known = Edge.parse(edge) if isinstance(edge, str) else edge
-            place = known if space is None else space.index(known)
-        except SpaceError as error:
-            raise ConfigError(f"force: {error}") from None
-        forced[place] = None if to is None else flag(f"force of {known}", to)
-    return forced
-
-
 def versions() -> dict[str, str]:
-    return {"mtlnas_lab": __version__, "python": platform.python_version()} | {
-        n: metadata.version(n) for n in ("torch", "numpy")
-    }
+    """What this search runs with: {name: version}."""
+    own = {"mtlnas_lab": __version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in ("torch", "numpy")}

@@ -16,22 +16,55 @@ from .supernet import Gates
 Scores = dict[str, dict[str, float]]
 
 
-@torch.no_grad()
-def evaluate(
-    network: Callable, gates: Gates | None, tasks: Mapping[str, Task], batches: Iterable
-) -> Scores:
-    """{task: {metric: value}} of `network(image, gates)` (gates None: `network(image)`) over (image, targets) batches,
-    in evaluation mode, pooled over all images; a metric is NaN where no label was valid."""
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Inside: the network is in evaluation mode; outside: in the mode that it was in."""
     training = network.training
     network.eval()
+    try:
+        yield network
+    finally:
+        network.train(training)
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, gates: Gates | None, tasks: Mapping[str, Task], batches: Iterable
+) -> Scores:
+    """Scores of a network in evaluation mode, pooled over all images.
+
+    Args:
+        network: called as `network(image, gates)`; gives {task: output}.
+        gates: tensor (E,) or E booleans; None: the network is called as `network(image)`.
+        tasks: those to be scored.
+        batches: of (image (B, 3, H, W), {task: target}), as `data.loader.sequential` gives them.
+
+    Returns:
+        {task: {metric: value}}, in the units of `tasks.metrics`; a metric is NaN where no label was valid.
+
+    Example:
+        >>> from mtlnas_lab import evaluate, presets
+        >>> from mtlnas_lab.data.loader import sequential
+        >>> lab = presets.tiny()
+        >>> batch = next(sequential(lab.data["val"], tuple(lab.tasks), 4))
+        >>> scores = evaluate(lab.supernet, lab.derive().kept, lab.tasks, [batch])
+        >>> sorted(scores["segmentation"])
+        ['miou', 'pixel_accuracy']
+    """
     meters = {name: task.meter() for name, task in tasks.items()}
-    for image, targets in batches:
-        outputs = network(image) if gates is None else network(image, gates)
-        for name, meter in meters.items():
-            if name in targets:
-                meter.update(outputs[name], targets[name])
-    network.train(training)
+    with evaluating(network):
+        for image, targets in batches:
+            outputs = _outputs(network, image, gates)
+            for name, meter in meters.items():
+                if name in targets:
+                    meter.update(outputs[name], targets[name])
     return {name: meter.compute() for name, meter in meters.items()}
+
+
+def _outputs(network: nn.Module, image: Tensor, gates: Gates | None) -> dict[str, Tensor]:
+    if gates is None:
+        return network(image)
+    return network(image, gates)
 
 
 @contextmanager
@@ -40,32 +73,27 @@ def recalibrated(network: nn.Module, gates: Gates | None, batches: Iterable) -> 
 
     In the search the statistics average over two kinds of soft gates, while the architecture uses a third kind.
     """
-    norms = [
-        m
-        for m in network.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
-    ]
-    kept = [
-        ({name: buffer.clone() for name, buffer in m.named_buffers()}, m.momentum) for m in norms
-    ]
     training = network.training
+    before = []  # (norm, its momentum, its statistics)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+            statistics = {name: buffer.clone() for name, buffer in module.named_buffers()}
+            before.append((module, module.momentum, statistics))
     try:
-        network.eval()
-        for m in norms:
-            m.reset_running_stats()
-            m.momentum = None  # cumulative average
-            m.train()
-        with torch.no_grad():
+        with evaluating(network), torch.no_grad():  # dropout and the like stay out of it
+            for norm, _, _ in before:
+                norm.reset_running_stats()
+                norm.momentum = None  # cumulative average
+                norm.train()
             for image, _ in batches:
-                network(image) if gates is None else network(image, gates)
-        network.train(training)
+                _outputs(network, image, gates)
         yield network
     finally:
-        for m, (buffers, momentum) in zip(norms, kept):
-            m.momentum = momentum
-            for name, buffer in buffers.items():
-                getattr(m, name).copy_(buffer)
-        network.train(training)
+        for norm, momentum, statistics in before:
+            norm.momentum = momentum
+            for name, buffer in statistics.items():
+                getattr(norm, name).copy_(buffer)
+        network.train(training)  # whatever was done to it inside
 
 
 def discretization_gap(
@@ -74,37 +102,59 @@ def discretization_gap(
     training_batches: Callable[[], Iterable],
     kept: Sequence[bool] | None = None,
 ) -> dict[str, Scores]:
-    """The same weights three ways: under σ(α) (`soft`), under the architecture (`hard`), and under the architecture with
-    batch-norm statistics averaged anew over `training_batches` (`hard_recalibrated`). The arguments make fresh batches.
+    """Scores of the same weights three ways: as they were searched, and as they are used.
+
+    Args:
+        lab: after its search.
+        batches: makes fresh batches to score on, as (image, {task: target}).
+        training_batches: makes fresh batches to average batch-norm statistics over.
+        kept: the architecture, E booleans; by default the edges with α > 0.
+
+    Returns:
+        {"soft": scores under σ(α), "hard": scores under the architecture, "hard_recalibrated": scores under the
+        architecture with batch-norm statistics averaged anew}, each {task: {metric: value}}.
+
+    Example:
+        >>> from mtlnas_lab import discretization_gap, presets
+        >>> from mtlnas_lab.data.loader import sequential
+        >>> lab = presets.tiny()
+        >>> batch = next(sequential(lab.data["val"], tuple(lab.tasks), 4))
+        >>> gap = discretization_gap(lab, lambda: [batch], lambda: [batch])
+        >>> list(gap)
+        ['soft', 'hard', 'hard_recalibrated']
+        >>> sorted(gap["hard"])
+        ['normals', 'segmentation']
     """
     kept = lab.derive().kept if kept is None else kept
-    soft = evaluate(lab.supernet, deterministic(lab.alphas.alpha.detach()), lab.tasks, batches())
-    hard = evaluate(lab.supernet, kept, lab.tasks, batches())
+    scores = {}
+    soft = deterministic(lab.alphas.alpha.detach())
+    scores["soft"] = evaluate(lab.supernet, soft, lab.tasks, batches())
+    scores["hard"] = evaluate(lab.supernet, kept, lab.tasks, batches())
     with recalibrated(lab.supernet, kept, training_batches()) as network:
-        return {
-            "soft": soft,
-            "hard": hard,
-            "hard_recalibrated": evaluate(network, kept, lab.tasks, batches()),
-        }
+        scores["hard_recalibrated"] = evaluate(network, kept, lab.tasks, batches())
+    return scores
 
 
 @torch.no_grad()
 def trivial(tasks: Mapping[str, Task], training: Iterable, batches: Iterable) -> Scores:
-    """Scores of the best answer that does not look at the image: what every network has to beat (all targets of
-    `training` are in memory for it)."""
+    """Scores of the best answer that does not look at the image: what every network has to beat.
+
+    All targets of `training` are in memory for it.
+    """
     seen: dict[str, list[Tensor]] = {name: [] for name in tasks}
     for _, targets in training:
         for name in seen.keys() & targets.keys():
             seen[name].append(targets[name])
-    constants = {
-        name: tasks[name].constant(torch.cat(targets)) for name, targets in seen.items() if targets
-    }
-    meters = {name: tasks[name].meter() for name in constants}
+    constants = {}
+    meters = {}
+    for name, targets in seen.items():
+        if targets:  # a task without a label in training has no best answer
+            constants[name] = tasks[name].constant(torch.cat(targets))
+            meters[name] = tasks[name].meter()
     for _, targets in batches:
         for name, meter in meters.items():
             if name in targets:
-                meter.update(
-                    constants[name].expand(len(targets[name]), *constants[name].shape[1:]),
-                    targets[name],
-                )
+                constant = constants[name]
+                answer = constant.expand(len(targets[name]), *constant.shape[1:])
+                meter.update(answer, targets[name])
     return {name: meter.compute() for name, meter in meters.items()}

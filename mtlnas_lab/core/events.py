@@ -1,4 +1,4 @@
-"""What a search says: events, one checked line of JSON each (`files.py`); the log that listens; replay."""
+"""What a search says: its events. A run folder keeps them, one checked line of JSON each (`runs.event_file`)."""
 
 from __future__ import annotations
 

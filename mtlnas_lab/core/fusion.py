@@ -14,9 +14,8 @@ from torch.nn import functional as F
 
 from ..errors import FusionError
 
-Start = (
-    tuple[float, float] | None
-)  # weight of the own features, weight shared by the sources; None: random
+# weight of the own features, weight shared by the sources; None: random
+Start = tuple[float, float] | None
 
 
 class Fusion(nn.Module):
@@ -24,11 +23,11 @@ class Fusion(nn.Module):
 
     def __init__(self, channels: int, source_channels: Sequence[int]):
         super().__init__()
-        self.channels, self.source_channels = channels, tuple(source_channels)
+        self.channels = channels
+        self.source_channels = tuple(source_channels)
+        # of each input column of W, the map that it reads: 0 the own, 1… a source
         of_map = [k for k, c in enumerate((channels, *source_channels)) for _ in range(c)]
-        self.register_buffer(
-            "of_map", torch.tensor(of_map), persistent=False
-        )  # input column -> 0 own, 1… source
+        self.register_buffer("of_map", torch.tensor(of_map), persistent=False)
 
     def forward(
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
@@ -58,24 +57,39 @@ def gated_conv(maps: list[Tensor], weight: Tensor, gates: Tensor | None = None) 
     """
     if gates is not None:
         weight = weight * gates.to(weight.dtype).view(1, -1, 1, 1)
-    return F.conv2d(torch.cat(maps, 1) if len(maps) > 1 else maps[0], weight)
+    joined = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, cat would make a copy
+    return F.conv2d(joined, weight)
 
 
 def identity_start(
     channels: int, source_channels: Sequence[int], own: float, others: float
 ) -> Tensor:
     """[own·I, others/k·I, …] as a 1×1 weight (C, ΣC, 1, 1): features pass, sources are mixed in a little."""
-    blocks = [own * torch.eye(channels)] + [
-        others / len(source_channels) * torch.eye(channels, c) for c in source_channels
-    ]
+    blocks = [own * torch.eye(channels)]
+    for width in source_channels:
+        blocks.append(others / len(source_channels) * torch.eye(channels, width))
     return torch.cat(blocks, 1)[:, :, None, None]
 
 
 class NDDR(Fusion):
     """O = ReLU(BN(W·[F, z_1 F_1, …, z_k F_k])), the fusion of MTL-NAS (released code; NDDR-CNN for one source).
 
-    start=(w_t, w_o): W begins as w_t·I for the own features and w_o/k·I for each source; None: Kaiming (fan out).
-    Identity only in evaluation and only nearly so: in training the batch norm normalises every map anew.
+    It is the identity only in evaluation and only nearly so: in training the batch norm normalises every map anew.
+
+    Args:
+        channels: C, of the node.
+        source_channels: C_1 … C_k, of its sources.
+        start: (w_t, w_o): W begins as w_t·I for the own features and w_o/k·I for each source; None: Kaiming (fan out).
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import NDDR
+        >>> fuse = NDDR(4, [4, 6])
+        >>> own, first, second = torch.rand(1, 4, 8, 8), torch.rand(1, 4, 8, 8), torch.rand(1, 6, 8, 8)
+        >>> fuse.eval()(own, [first, second], gates=torch.tensor([1.0, 0.5])).shape
+        torch.Size([1, 4, 8, 8])
+        >>> fuse(own, [first, None]).shape  # the second edge is closed
+        torch.Size([1, 4, 8, 8])
     """
 
     def __init__(self, channels: int, source_channels: Sequence[int], start: Start = (0.9, 0.1)):
@@ -91,8 +105,9 @@ class NDDR(Fusion):
     def forward(
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
     ) -> Tensor:
-        maps, weight = [own, *(s for s in sources if s is not None)], self.conv.weight
-        if len(maps) <= len(sources):
+        maps = [own, *(s for s in sources if s is not None)]
+        weight = self.conv.weight
+        if len(maps) <= len(sources):  # without the columns of closed sources
             weight = self._kept(weight, [True, *(s is not None for s in sources)])
         if gates is not None:
             gates = torch.cat([gates.new_ones(1), gates]).index_select(0, self.of_map)
@@ -111,9 +126,20 @@ class NDDR(Fusion):
 
 
 class ResidualFusion(Fusion):
-    """O = F + W·[z_1 F_1, …, z_k F_k], W = 0 at the start: exactly the single-task network (PAPERS.md 2.1, Aux-NAS).
+    """O = F + W·[z_1 F_1, …, z_k F_k], W = 0 at the start: exactly the single-task network (Aux-NAS).
 
-    Without norm and activation, so that it is the identity in training too.
+    It has no norm and no activation, so that it is the identity in training too.
+
+    Args:
+        channels: C, of the node.
+        source_channels: C_1 … C_k, of its sources.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import ResidualFusion
+        >>> own, source = torch.rand(1, 4, 8, 8), torch.rand(1, 6, 8, 8)
+        >>> torch.equal(ResidualFusion(4, [6])(own, [source]), own)
+        True
     """
 
     def __init__(self, channels: int, source_channels: Sequence[int]):
@@ -124,7 +150,8 @@ class ResidualFusion(Fusion):
     def forward(
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
     ) -> Tensor:
-        maps, weight = [s for s in sources if s is not None], self.conv.weight
+        maps = [s for s in sources if s is not None]
+        weight = self.conv.weight
         if not maps:
             return own
         if len(maps) < len(sources):
@@ -143,7 +170,23 @@ class ResidualFusion(Fusion):
 
 
 class CrossStitch(Fusion):
-    """O = a_0 F + Σ a_k z_k F_k with one learnt scalar for each map, no norm, no activation (released code's variant)."""
+    """O = a_0 F + Σ a_k z_k F_k with one learnt scalar for each map, no norm, no activation (released code's variant).
+
+    Args:
+        channels: C, of the node and of all its sources.
+        source_channels: C … C, k times.
+        start: (a_0, the sum of a_1 … a_k) at the start; None: (½, ½).
+
+    Raises:
+        FusionError: for a source with another number of channels.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import CrossStitch
+        >>> own, source = torch.ones(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)
+        >>> CrossStitch(4, [4])(own, [source]).max().item()
+        0.8999999761581421
+    """
 
     def __init__(self, channels: int, source_channels: Sequence[int], start: Start = (0.9, 0.1)):
         super().__init__(channels, source_channels)
@@ -154,20 +197,18 @@ class CrossStitch(Fusion):
             )
         self.start = start
         own, others = start or (0.5, 0.5)
-        self.mix = nn.Parameter(
-            torch.tensor([own] + [others / max(len(source_channels), 1)] * len(source_channels))
-        )
+        count = len(source_channels)
+        self.mix = nn.Parameter(torch.tensor([own] + [others / max(count, 1)] * count))
 
     def forward(
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
     ) -> Tensor:
         out = self.mix[0] * own
         for k, source in enumerate(sources):
-            if source is not None:
-                out = (
-                    out
-                    + (self.mix[k + 1] if gates is None else self.mix[k + 1] * gates[k]) * source
-                )
+            if source is None:
+                continue
+            weight = self.mix[k + 1] if gates is None else self.mix[k + 1] * gates[k]
+            out = out + weight * source
         return out
 
     def only(self, kept: Sequence[bool]) -> CrossStitch:

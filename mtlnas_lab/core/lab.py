@@ -20,7 +20,27 @@ from .supernet import SuperNet
 
 @dataclass
 class Lab:
-    """tasks {name: Task}, the supernet with its space, α, and packs {"train": …, "val": …, "test": …} (those there are)."""
+    """Everything that one piece of work needs: tasks, the supernet with its space, α, and data.
+
+    Args:
+        tasks: {name: Task}.
+        supernet: has a head for each task, and the space with E candidate edges.
+        alphas: α, of length E.
+        data: {"train": ImageDataset, "val": …, "test": …}, those that there are.
+
+    Raises:
+        ConfigError: for α of another length than E, and for a task that no network has a head for.
+
+    Example:
+        >>> from mtlnas_lab import presets
+        >>> lab = presets.tiny()
+        >>> lab.space
+        SearchSpace(segmentation × 13 stages + normals × 13 stages, 48 candidate edges)
+        >>> sorted(lab.data)
+        ['test', 'train', 'val']
+        >>> lab.derive()  # nothing is searched yet: α = 0
+        Architecture(0 of 48 edges kept)
+    """
 
     tasks: Mapping[str, Task]
     supernet: SuperNet
@@ -33,7 +53,8 @@ class Lab:
                 f"α has {len(self.alphas.alpha)} entries for {len(self.space)} candidate edges; "
                 "make it with ArchitectureWeights(len(space))"
             )
-        if missing := [task for task in self.tasks if task not in self.space.tasks]:
+        missing = [task for task in self.tasks if task not in self.space.tasks]
+        if missing:
             raise ConfigError(
                 f"no network here has a head for {', '.join(missing)}; those here are for {', '.join(self.space.tasks)}"
             )
@@ -47,12 +68,14 @@ class Lab:
         return next(self.supernet.parameters()).device
 
     def to(self, device: torch.device | str) -> Lab:
+        """This lab, with networks, α and data on `device`."""
         self.supernet.to(device)
         self.alphas.to(device)
         self.data = {name: pack.to(device) for name, pack in self.data.items()}
         return self
 
     def derive(self) -> Architecture:
+        """The architecture that α stands for now: the edges with α > 0."""
         return derive(self.space, self.alphas.alpha.cpu())
 
     def copy(self) -> Lab:
@@ -63,32 +86,43 @@ class Lab:
         self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Each task's loss, without its weight; 0 for a task that these targets lack, which then learns nothing."""
-        return {
-            name: task.loss(outputs[name], targets[name])
-            if name in targets
-            else 0 * outputs[name].sum()
-            for name, task in self.tasks.items()
-        }
+        losses = {}
+        for name, task in self.tasks.items():
+            if name in targets:
+                losses[name] = task.loss(outputs[name], targets[name])
+            else:  # 0, and still of this network: its weights get gradients of 0, not none
+                losses[name] = 0 * outputs[name].sum()
+        return losses
 
     def labelled(self, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """{task: a scalar bool} of each task, whether these targets have a label for it: else its loss says nothing."""
-        return {
-            name: task.labelled(targets[name])
-            if name in targets
-            else torch.zeros((), dtype=torch.bool, device=self.device)
-            for name, task in self.tasks.items()
-        }
+        nothing = torch.zeros((), dtype=torch.bool, device=self.device)
+        found = dict.fromkeys(self.tasks, nothing)
+        for name in self.tasks.keys() & targets.keys():
+            found[name] = self.tasks[name].labelled(targets[name])
+        return found
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto`: CUDA where there is one, else MPS, else CPU. Raises ConfigError for a device that is not there."""
-    there = [
-        f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    ]
-    there += ["mps:0"] * torch.backends.mps.is_available() + ["cpu:0"]
+    """The device of a name, as in "cpu", "cuda" or "cuda:1"; for "auto" CUDA where there is one, else MPS, else CPU.
+
+    Raises:
+        ConfigError: for a device that is not on this machine.
+
+    Example:
+        >>> from mtlnas_lab import pick_device
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    there = []
+    if torch.cuda.is_available():
+        there += [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        there.append("mps:0")
+    there.append("cpu:0")
     if name == "auto":
         return torch.device(there[0].partition(":")[0])
-    if (name if ":" in name else f"{name}:0") not in there:
+    if name not in there and f"{name}:0" not in there:
         raise ConfigError(
             f"device {name!r} is not on this machine; there is {', '.join(there)}, and 'auto' picks the best of them"
         )

@@ -7,8 +7,9 @@ Bernoulli variable with probability p = σ(α), there is no softmax across edges
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,9 +17,8 @@ from torch.nn import functional as F
 from ..errors import ConfigError
 from ..values import told
 
-TEMPERATURE_FLOOR = (
-    0.05  # the released schedule ends at exactly 0, where the concrete distribution has no gradient
-)
+# the released schedule ends at exactly 0, where the concrete distribution has no gradient
+TEMPERATURE_FLOOR = 0.05
 
 
 class ArchitectureWeights(nn.Module):
@@ -43,9 +43,8 @@ def stochastic(
     alpha: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
 ) -> Tensor:
     """Binary concrete: z = σ((α + ln u − ln(1 − u)) / τ), u uniform in (0, 1), τ at least TEMPERATURE_FLOOR."""
-    return torch.sigmoid(
-        (alpha + _logistic_noise(alpha, generator)) / max(temperature, TEMPERATURE_FLOOR)
-    )
+    noisy = alpha + _logistic_noise(alpha, generator)
+    return torch.sigmoid(noisy / max(temperature, TEMPERATURE_FLOOR))
 
 
 def straight_through(
@@ -84,6 +83,7 @@ RELAXATIONS: dict[str, Relaxation] = {
 
 
 def relaxation(name: str) -> Relaxation:
+    """The relaxation of this name. Raises ConfigError."""
     if not isinstance(name, str) or name not in RELAXATIONS:
         raise ConfigError(
             f"there is no relaxation {told(name)}; choose one of {', '.join(RELAXATIONS)}"
@@ -94,10 +94,9 @@ def relaxation(name: str) -> Relaxation:
 def _logistic_noise(alpha: Tensor, generator: torch.Generator | None) -> Tensor:
     """ln u − ln(1 − u), drawn where the generator lives, so that every device sees the same draw."""
     device = generator.device if generator is not None else alpha.device
+    u = torch.rand(alpha.shape, generator=generator, device=device, dtype=alpha.dtype)
     tiny = torch.finfo(alpha.dtype).eps
-    u = torch.rand(alpha.shape, generator=generator, device=device, dtype=alpha.dtype).clamp(
-        tiny, 1 - tiny
-    )
+    u = u.clamp(tiny, 1 - tiny)  # ln 0 would be a gate without gradient for ever
     return (u.log() - (-u).log1p()).to(alpha.device)
 
 
@@ -108,9 +107,14 @@ def edge_entropy(alpha: Tensor) -> Tensor:
     return p * F.softplus(-alpha) + (1 - p) * F.softplus(alpha)
 
 
+def _mean(of_edges: Tensor) -> Tensor:
+    """0 where there is no edge, as while backbones are pretrained: torch's mean of nothing is NaN."""
+    return of_edges.mean() if len(of_edges) else of_edges.sum()
+
+
 def entropy(alpha: Tensor) -> Tensor:
     """Mean of H over the edges, in nats; ln 2 where nothing is decided. Its gradient: `entropy_gradient`."""
-    return edge_entropy(alpha).mean() if len(alpha) else alpha.sum()
+    return _mean(edge_entropy(alpha))
 
 
 def entropy_fraction(alpha: Tensor) -> Tensor:
@@ -126,10 +130,21 @@ def entropy_gradient(alpha: Tensor) -> Tensor:
 
 def l1(alpha: Tensor, costs: Tensor | float = 1.0) -> Tensor:
     """Mean of c·σ(α) over the edges: the price of open edges, c = `space.costs` or 1."""
-    return (torch.sigmoid(alpha) * costs).mean() if len(alpha) else alpha.sum()
+    return _mean(torch.sigmoid(alpha) * costs)
 
 
 def l1_gradient(alpha: Tensor, costs: Tensor | float = 1.0) -> Tensor:
     """∂(mean c·p)/∂α = c p (1 − p) / E."""
     p = torch.sigmoid(alpha)
     return costs * p * (1 - p) / max(len(alpha), 1)
+
+
+# --- for pictures and tables, which have arrays and not tensors -------------------------------------------------------
+def probabilities(alpha: np.ndarray | Sequence[float]) -> np.ndarray:
+    """p = σ(α) of numbers or of an array of any shape, in float64."""
+    return torch.sigmoid(torch.tensor(np.asarray(alpha, np.float64))).numpy()
+
+
+def entropies(alpha: np.ndarray | Sequence[float]) -> np.ndarray:
+    """H(σ(α)) in nats of numbers or of an array of any shape, in float64: `edge_entropy` for arrays."""
+    return edge_entropy(torch.tensor(np.asarray(alpha, np.float64))).numpy()

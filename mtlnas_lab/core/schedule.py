@@ -9,14 +9,29 @@ from ..errors import ConfigError
 from ..values import number, pair, told
 
 
-# --- how a number changes over the search -----------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Schedule:
-    """From `start` to `end` over a period of the run (shares of all steps), along 1 − (1 − x)^power; constant outside.
+    """How a number such as λ changes over a search: from `start` to `end`, constant outside the period.
 
-    At its start and before, `start`; at its end and later, `end` (`after`, where given, once the end is passed).
+        value = end − (end − start)·(1 − x)^power,   x from 0 to 1 over the period
+
     With the period (0, 0) the value is `start` at step 0 and `end` from step 1 on, as in the released code.
-    All numbers are finite and not negative: λ, the weight of L1 and τ are. Raises ConfigError.
+
+    Args:
+        end: at the end of the period, and later.
+        start: at the beginning of the period, and before.
+        period: (begin, end), as shares of all steps.
+        power: 1 for a straight line.
+        after: where given, the value once the end is passed.
+
+    Raises:
+        ConfigError: for a number that is negative or not finite, and for a period that runs backwards.
+
+    Example:
+        >>> from mtlnas_lab import Schedule
+        >>> ramp = Schedule(end=10.0, start=0.0, period=(0.5, 1.0))
+        >>> [ramp(step, steps=8) for step in (0, 4, 6, 8)]
+        [0.0, 0.0, 5.0, 10.0]
     """
 
     end: float
@@ -47,7 +62,9 @@ class Schedule:
         names = [field.name for field in fields(cls)]
         unknown = [key for key in value if key not in names]
         if unknown or "end" not in value:
-            what = f"has no {told(unknown[0])}" if unknown else "needs an end"
+            what = "needs an end"
+            if unknown:
+                what = f"has no {told(unknown[0])}"
             raise ConfigError(f"{name}: a schedule {what}; it has {', '.join(names)}")
         try:
             return cls(**value)
@@ -56,11 +73,13 @@ class Schedule:
 
     @classmethod
     def constant(cls, value: float) -> Schedule:
+        """The same value at every step."""
         return cls(value, start=value)
 
     def __call__(self, step: int, steps: int) -> float:
         """The value for the update number `step` (from 0) of `steps`."""
-        share, (begin, end) = step / steps, self.period
+        share = step / steps
+        begin, end = self.period
         if self.after is not None and share > end:
             return self.after
         if share <= begin:

@@ -17,12 +17,20 @@ from functools import cached_property
 from ..errors import SpaceError
 from ..values import told, whole
 
-STAGES, WIDEST, DIGITS = 10_000, 2**31 - 1, 9  # stages of a plan, channels, digits of a stage
+STAGES = 10_000  # of a plan
+WIDEST = 2**31 - 1  # channels
+DIGITS = 9  # of a stage's number
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage in a backbone's plan: how many channels it puts out and where in the backbone it stands."""
+    """One stage in a backbone's plan: how many channels it puts out and where in the backbone it stands.
+
+    Example:
+        >>> from mtlnas_lab import Stage
+        >>> Stage(channels=64, group=1, index=0, size=2).position  # half of group 1 is done
+        (1, 0.5)
+    """
 
     channels: int
     group: int  # which group of stages (of one resolution, in the plain case), counted from 0
@@ -42,8 +50,10 @@ def plan(channels: Sequence[int], groups: Sequence[int]) -> Plan:
     """The plan of a backbone with `channels[s]` channels after stage s, its stages grouped by sizes as in [2, 2, 3].
 
     A size of 0 is a group that this backbone lacks: [0, 3, 4] lines its groups up with the second and third of another.
+    Raises SpaceError.
     """
-    channels, groups = _counts("channels", channels, 1), _counts("groups", groups, 0)
+    channels = _counts("channels", channels, 1)
+    groups = _counts("groups", groups, 0)
     if len(channels) != sum(groups):
         raise SpaceError(
             f"{len(channels)} stages do not fill groups {list(groups)}, which hold {sum(groups)}; "
@@ -69,15 +79,37 @@ def group_sizes(stages: Plan) -> list[int]:
     return [groups[group] for group in range(max(groups, default=-1) + 1)]
 
 
+def _check_name(task: object) -> None:
+    """Raises SpaceError for what cannot be a task's name: edges are written as `segmentation:2 -> normals:3`, and torch's
+    own names of parameters have dots."""
+    fine = isinstance(task, str) and task.isprintable() and 0 < len(task) <= 100
+    if not fine or any(mark in task for mark in (".", ":", "->")):
+        raise SpaceError(
+            f"{told(task)} cannot name a task; use at most 100 printable characters without '.', ':' and '->'"
+        )
+
+
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str):
-        raise SpaceError(f"{told(value)} is no {what}, for it is not text")
+        raise SpaceError(f"{told(value)} is not {what}, for it is not text")
     return value
 
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """The place behind stage `stage` (from 0) of the backbone of `task`; prints `normals:3`."""
+    """The place behind one stage of one backbone, where features may be fused.
+
+    Args:
+        task: the name of the backbone's task.
+        stage: counted from 0, from the image to the head.
+
+    Example:
+        >>> from mtlnas_lab import Node
+        >>> print(Node("normals", 3))
+        normals:3
+        >>> Node.parse("normals:3")
+        Node(task='normals', stage=3)
+    """
 
     task: str
     stage: int
@@ -87,17 +119,26 @@ class Node:
 
     @classmethod
     def parse(cls, text: str) -> Node:
-        task, colon, stage = _text(text, "node").strip().rpartition(":")
+        """The node that prints so. Raises SpaceError."""
+        task, colon, stage = _text(text, "a node").strip().rpartition(":")
         if not (colon and task and stage.isdecimal() and len(stage) <= DIGITS):
             raise SpaceError(
-                f"{told(text)} is no node; write a task and a stage, as in 'normals:3'"
+                f"{told(text)} is not a node; write a task and a stage, as in 'normals:3'"
             )
         return cls(task, int(stage))
 
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """A fusion edge; prints `segmentation:2 -> normals:3`."""
+    """A fusion edge: brings the features of its source, as they are before fusion, to the fusion behind its target.
+
+    Example:
+        >>> from mtlnas_lab import Edge, Node
+        >>> print(Edge(Node("segmentation", 2), Node("normals", 3)))
+        segmentation:2 -> normals:3
+        >>> Edge.parse("segmentation:2 -> normals:3").target
+        Node(task='normals', stage=3)
+    """
 
     source: Node
     target: Node
@@ -107,10 +148,11 @@ class Edge:
 
     @classmethod
     def parse(cls, text: str) -> Edge:
-        source, arrow, target = _text(text, "edge").partition("->")
+        """The edge that prints so. Raises SpaceError."""
+        source, arrow, target = _text(text, "an edge").partition("->")
         if not arrow:
             raise SpaceError(
-                f"{told(text)} is no edge; write two nodes, as in 'segmentation:2 -> normals:3'"
+                f"{told(text)} is not an edge; write two nodes, as in 'segmentation:2 -> normals:3'"
             )
         return cls(Node.parse(source), Node.parse(target))
 
@@ -145,7 +187,8 @@ def within(limit: int | None = 3) -> Rule:
         )
 
     def within_limit(source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
-        end, stages = plans[target.task][target.stage].position, plans[source.task]
+        end = plans[target.task][target.stage].position
+        stages = plans[source.task]
         between = sum(stage.position <= end for stage in stages[source.stage + 1 :])
         return limit is None or between < limit
 
@@ -171,8 +214,26 @@ class SearchSpace:
     """Plans of stages and the candidate edges between them: E edges, hence 2^E architectures.
 
     Edges are sorted by target and then by source, in the order of the tasks; the vectors α and gates follow that order.
-    Raises SpaceError for an edge that does not exist, runs inside one task, occurs twice, or runs back from a deeper
-    stage (nothing could compute it).
+
+    Args:
+        plans: {task: the plan of its backbone}.
+        edges: the candidates, in any order.
+
+    Raises:
+        SpaceError: for an edge that does not exist, runs inside one task, occurs twice, or runs back from a deeper stage
+            (nothing could compute it).
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace
+        >>> from mtlnas_lab.core.space import plan
+        >>> vgg = plan([64, 64, 128, 128], groups=[2, 2])
+        >>> space = SearchSpace.build({"segmentation": vgg, "normals": vgg})
+        >>> space
+        SearchSpace(segmentation × 4 stages + normals × 4 stages, 12 candidate edges)
+        >>> print(space.edges[0])
+        normals:0 -> segmentation:0
+        >>> space.index("normals:2 -> segmentation:3")
+        4
     """
 
     plans: Mapping[str, Plan]
@@ -180,7 +241,7 @@ class SearchSpace:
 
     @classmethod
     def build(cls, plans: Mapping[str, Plan], rules: Sequence[Rule] = paper_rules()) -> SearchSpace:
-        """All pairs of nodes that every rule allows. Raises SpaceError for less than two tasks, and where none is left."""
+        """All pairs of nodes that every rule allows. Raises SpaceError for fewer than two tasks, and where none is left."""
         if len(plans) < 2:
             raise SpaceError(
                 f"a search space lies between backbones, but there is only {list(plans)}; give two tasks or more"
@@ -201,16 +262,7 @@ class SearchSpace:
             self, "plans", {task: tuple(stages) for task, stages in self.plans.items()}
         )
         for task in self.plans:
-            if (
-                not isinstance(task, str)
-                or not task
-                or len(task) > 100
-                or any(mark in task for mark in (".", ":", "->"))
-                or not task.isprintable()
-            ):
-                raise SpaceError(
-                    f"{told(task)} cannot name a task; use at most 100 printable characters without '.', ':' and '->'"
-                )
+            _check_name(task)
         known = set(self.nodes)
         for edge in self.edges:
             for node in (edge.source, edge.target):
@@ -231,11 +283,8 @@ class SearchSpace:
         if len(set(self.edges)) != len(self.edges):
             raise SpaceError("an edge occurs twice; each candidate edge has one place in α")
         place = {node: i for i, node in enumerate(self.nodes)}
-        object.__setattr__(
-            self,
-            "edges",
-            tuple(sorted(self.edges, key=lambda e: (place[e.target], place[e.source]))),
-        )
+        in_order = sorted(self.edges, key=lambda edge: (place[edge.target], place[edge.source]))
+        object.__setattr__(self, "edges", tuple(in_order))
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -275,12 +324,13 @@ class SearchSpace:
         return self._into[node]
 
     def index(self, edge: Edge | str) -> int:
-        """Where `edge` stands in α; raises SpaceError for an edge that is no candidate."""
+        """Where `edge` stands in α. Raises SpaceError for an edge that is not a candidate."""
         edge = edge if isinstance(edge, Edge) else Edge.parse(edge)
         if edge not in self._index:
+            into = [str(self.edges[i]) for i in self._into.get(edge.target, ())]
             raise SpaceError(
-                f"{edge} is no candidate edge of this space; into {edge.target} run: "
-                + (", ".join(str(self.edges[i]) for i in self._into.get(edge.target, ())) or "none")
+                f"there is no candidate edge {edge} in this space; into {edge.target} run: "
+                f"{', '.join(into) or 'none'}"
             )
         return self._index[edge]
 
@@ -298,11 +348,10 @@ class SearchSpace:
 
     def rename(self, names: Mapping[str, str]) -> SearchSpace:
         """The same space under other task names: it depends on nothing else."""
-        moved = lambda node: Node(names.get(node.task, node.task), node.stage)  # noqa: E731
-        return SearchSpace(
-            {names.get(task, task): stages for task, stages in self.plans.items()},
-            tuple(Edge(moved(edge.source), moved(edge.target)) for edge in self.edges),
-        )
+        moved = {node: Node(names.get(node.task, node.task), node.stage) for node in self.nodes}
+        edges = tuple(Edge(moved[edge.source], moved[edge.target]) for edge in self.edges)
+        plans = {names.get(task, task): stages for task, stages in self.plans.items()}
+        return SearchSpace(plans, edges)
 
     def __len__(self) -> int:
         return len(self.edges)
@@ -312,10 +361,10 @@ class SearchSpace:
         return f"SearchSpace({stages}, {len(self)} candidate edges)"
 
     def to_json(self) -> dict:
-        plans = {
-            task: {"channels": [s.channels for s in stages], "groups": group_sizes(stages)}
-            for task, stages in self.plans.items()
-        }
+        plans = {}
+        for task, stages in self.plans.items():
+            channels = [stage.channels for stage in stages]
+            plans[task] = {"channels": channels, "groups": group_sizes(stages)}
         return {"plans": plans, "edges": [str(edge) for edge in self.edges]}
 
     @classmethod
@@ -325,8 +374,8 @@ class SearchSpace:
             edges = data["edges"]
         except (KeyError, TypeError, AttributeError) as error:
             raise SpaceError(
-                f"this is no search space: {error!r}; a space has plans (channels, groups) and edges"
+                f"this is not a search space: {error!r}; a space has plans (channels, groups) and edges"
             ) from None
         if not isinstance(edges, list | tuple):
-            raise SpaceError(f"this is no search space: its edges are {told(edges)}, not a list")
+            raise SpaceError(f"this is not a search space: its edges are {told(edges)}, not a list")
         return cls(plans, tuple(Edge.parse(text) for text in edges))

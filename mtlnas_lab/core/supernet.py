@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import SpaceError
-from .backbone import Backbone, enough, step, untouched
+from ..in_place import untouched
+from .backbone import Backbone, enough, step
 from .fusion import NDDR, Fusion
 from .space import Node, SearchSpace
 
@@ -23,9 +24,28 @@ FusionMaker = Callable[[int, Sequence[int]], Fusion]
 
 
 class SuperNet(nn.Module):
-    """Backbones + fusion. `fusion(channels, source_channels)` makes the operation of one node, for every node that a
-    candidate edge enters; or `fusion` holds ready-made operations by the node's name, as in {"normals:3": NDDR(…)}.
-    Raises SpaceError when backbones and space do not belong together.
+    """Backbones side by side, with a fusion operation behind every stage that a candidate edge enters.
+
+    Args:
+        backbones: {task: Backbone}.
+        space: of these backbones' plans, with E candidate edges.
+        fusion: called as `fusion(channels, source_channels)` to make the operation of one node; or ready-made operations
+            by the node's name, as in {"normals:3": NDDR(…)}.
+
+    Raises:
+        SpaceError: when backbones and space do not belong together.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import CrossStitch, SearchSpace, SuperNet
+        >>> from mtlnas_lab.models.vgg import vgg16
+        >>> tasks = {"segmentation": 13, "normals": 3}  # outputs
+        >>> backbones = {task: vgg16(n, widths=[4] * 5, hidden=8) for task, n in tasks.items()}
+        >>> space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+        >>> network = SuperNet(backbones, space, CrossStitch)
+        >>> outputs = network(torch.zeros(1, 3, 32, 32), gates=[True] * len(space))
+        >>> {task: tuple(output.shape[:2]) for task, output in outputs.items()}
+        {'segmentation': (1, 13), 'normals': (1, 3)}
     """
 
     def __init__(
@@ -43,26 +63,22 @@ class SuperNet(nn.Module):
             )
         self.space = space
         self.backbones = nn.ModuleDict(backbones)
-        self.fusion = nn.ModuleDict(
-            fusion
-            if isinstance(fusion, Mapping)
-            else {
-                str(node): fusion(
-                    space.stage(node).channels,
-                    [space.stage(space.edges[i].source).channels for i in space.into(node)],
-                )
-                for node in space.nodes
-                if space.into(node)
-            }
-        )
+        if not isinstance(fusion, Mapping):
+            fusion = _operations(space, fusion)
+        self.fusion = nn.ModuleDict(fusion)
 
     def forward(
         self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None = None
     ) -> dict[str, Tensor]:
         """Run all backbones side by side; at every node fuse what open edges bring.
 
-        image (B, 3, H, W). gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
-        tap: called with every node and its fused features (B, C, H, W). Returns each task's output.
+        Args:
+            image: (B, 3, H, W).
+            gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
+            tap: called with every node and its fused features (B, C, h, w).
+
+        Returns:
+            {task: output}, (B, outputs, h, w) for a dense task, (B, outputs) for an image task.
         """
         with enough(image):
             return self._forward(image, gates, tap)
@@ -70,41 +86,43 @@ class SuperNet(nn.Module):
     def _forward(
         self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None
     ) -> dict[str, Tensor]:
-        features, fused, carry = (
-            {},
-            dict.fromkeys(self.space.tasks, image),
-            dict.fromkeys(self.space.tasks, ()),
-        )
+        features = {}  # of each node, (B, C, h, w), before fusion
+        fused = dict.fromkeys(self.space.tasks, image)  # of each task's latest node, after fusion
+        carry = dict.fromkeys(self.space.tasks, ())
         for nodes in self.space.order:  # shallow to deep
-            for node in nodes:  # (B, C, H, W), before fusion
-                stage, task = self.backbones[node.task].stages[node.stage], node.task
+            # all nodes of one position run before any of them fuses: edges between them go both ways
+            for node in nodes:
+                task = node.task
+                stage = self.backbones[task].stages[node.stage]
                 features[node], carry[task] = step(stage, fused[task], carry[task])
             for node in nodes:
-                fused[node.task] = self._fuse(node, features, gates)  # (B, C, H, W), after fusion
-                if tap:
+                fused[node.task] = self._fuse(node, features, gates)
+                if tap is not None:
                     tap(node, fused[node.task])
-        return {
-            task: backbone.head(fused[task], *carry[task])
-            for task, backbone in self.backbones.items()
-        }
+        heads = {task: backbone.head for task, backbone in self.backbones.items()}
+        return {task: head(fused[task], *carry[task]) for task, head in heads.items()}
 
     def _fuse(self, node: Node, features: Mapping[Node, Tensor], gates: Gates) -> Tensor:
         """Gather what enters `node`; maps of another size are resized to the node's own (the paper's R)."""
-        own, into = features[node], self.space.into(node)
+        own = features[node]
+        into = self.space.into(node)
         if str(node) not in self.fusion:
             return own
         soft = isinstance(gates, Tensor)
-        sources = [
-            _resize(features[self.space.edges[i].source], own) if soft or gates[i] else None
-            for i in into
-        ]
+        # an edge that is known to be closed costs nothing: None
+        sources: list[Tensor | None] = [None] * len(into)
+        for k, i in enumerate(into):
+            if soft or gates[i]:
+                sources[k] = _resize(features[self.space.edges[i].source], own)
+        # edges into one node are neighbours in α
         given = gates[into[0] : into[-1] + 1] if soft and into else None
         return untouched(self.fusion[str(node)], own, sources, given)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """w by what it belongs to: `backbone`, `fusion`, and weight and bias of every head's last layer."""
         last = [list(backbone.head.modules())[-1] for backbone in self.backbones.values()]
-        weights, biases = [layer.weight for layer in last], [layer.bias for layer in last]
+        weights = [layer.weight for layer in last]
+        biases = [layer.bias for layer in last]
         special = {id(p) for p in weights + biases}
         return {
             "backbone": [p for p in self.backbones.parameters() if id(p) not in special],
@@ -112,6 +130,17 @@ class SuperNet(nn.Module):
             "last_bias": biases,
             "fusion": list(self.fusion.parameters()),
         }
+
+
+def _operations(space: SearchSpace, make: FusionMaker) -> dict[str, Fusion]:
+    """{node: operation} for every node that a candidate edge enters."""
+    made = {}
+    for node in space.nodes:
+        into = space.into(node)
+        if into:
+            widths = [space.stage(space.edges[i].source).channels for i in into]
+            made[str(node)] = make(space.stage(node).channels, widths)
+    return made
 
 
 def _resize(source: Tensor, own: Tensor) -> Tensor:

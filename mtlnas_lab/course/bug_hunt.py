@@ -35,8 +35,7 @@ class Healthy(Search):
         pull = self.alpha_update()
         losses = self.weight_update()
         labelled = dict.fromkeys(losses, torch.tensor(True))  # every room has every label
-        weights = self.current("entropy_weight"), self.current("l1_weight")
-        report = self._report(losses, labelled, pull, *weights, start)
+        report = self._report(losses, labelled, pull, start)
         self.step_number += 1
         return report
 
@@ -126,10 +125,7 @@ class Patient6(Healthy):
         return torch.sigmoid((alpha + torch.logit(u)) / 0.5**self.step_number)
 
 
-PATIENTS = {
-    int(kind.__name__[-1]): kind
-    for kind in (Patient1, Patient2, Patient3, Patient4, Patient5, Patient6)
-}
+PATIENTS = {1: Patient1, 2: Patient2, 3: Patient3, 4: Patient4, 5: Patient5, 6: Patient6}
 
 
 def buggy(number: int, **settings) -> Search:
@@ -147,36 +143,29 @@ def healthy(**settings) -> Search:
 
 
 def _made(kind: type[Healthy], settings: Mapping) -> Healthy:
+    # so large a step of α that its gates decide within 60 of them
     steps = presets.quick(60, 6)
-    config = replace(
-        presets.preset("tiny").search,
-        **{
-            "steps": steps,
-            "batch_size": 4,
-            "alpha_lr": 0.1,
-            "evaluate_every": steps // 3,
-            **settings,
-        },
-    )
+    hurried = {"steps": steps, "batch_size": 4, "alpha_lr": 0.1, "evaluate_every": steps // 3}
+    config = replace(presets.preset("tiny").search, **{**hurried, **settings})
     return kind(presets.tiny(seed=0), config, evaluate=scores)
 
 
 def scores(search: Search, images: int = 40) -> dict[str, Scores]:
     """The discretization gap on a few validation images: quick, and good enough for large differences."""
-    lab, kept = search.lab, search.architecture().kept
-    batches = {
-        split: list(
-            loader.sequential(lab.data[split].subset(torch.arange(images)), tuple(lab.tasks), 20)
-        )
-        for split in ("train", "val")
-    }
+    lab = search.lab
+    kept = search.architecture().kept
+    tasks = tuple(lab.tasks)
+    few = torch.arange(images)
+    train = list(loader.sequential(lab.data["train"].subset(few), tasks, 20))
+    val = list(loader.sequential(lab.data["val"].subset(few), tasks, 20))
     soft = deterministic(lab.alphas.alpha.detach())
-    gaps = {
-        name: evaluate(lab.supernet, gates, lab.tasks, batches["val"])
-        for name, gates in (("soft", soft), ("hard", kept))
+    found = {
+        "soft": evaluate(lab.supernet, soft, lab.tasks, val),
+        "hard": evaluate(lab.supernet, kept, lab.tasks, val),
     }
-    with recalibrated(lab.supernet, kept, batches["train"]) as network:
-        return gaps | {"hard_recalibrated": evaluate(network, kept, lab.tasks, batches["val"])}
+    with recalibrated(lab.supernet, kept, train) as network:
+        found["hard_recalibrated"] = evaluate(network, kept, lab.tasks, val)
+    return found
 
 
 def run(search: Iterable[Event]) -> EventLog:
@@ -226,42 +215,45 @@ def expected(suspect: str) -> tuple[bool, ...]:
 
 def measure(log: EventLog) -> dict[str, float]:
     """The numbers behind the observations."""
-    pull, quarter = log.alpha_grad, max(1, len(log.steps) // 4)
+    pull = log.alpha_grad  # (steps, E)
+    quarter = max(1, len(log.steps) // 4)
     size = np.linalg.norm(pull, axis=1)
-    turn = (pull[1:] * pull[:-1]).sum(1) / np.maximum(size[1:] * size[:-1], 1e-12)
-    angle = {
-        gates: log.evaluated[-1].scores[gates]["normals"]["mean_angle"]
-        for gates in ("hard", "hard_recalibrated")
-    }
-    return {
+    # 1e-12: a pull of exactly 0 has no direction, and counts as turned by 90°
+    cosine = (pull[1:] * pull[:-1]).sum(1) / np.maximum(size[1:] * size[:-1], 1e-12)
+    # in the last quarter alone: at first no gate is so sharp that nothing comes through
+    silent = np.abs(pull[-quarter:]) < 1e-8
+    last = log.evaluated[-1].scores
+    hard = last["hard"]["normals"]["mean_angle"]
+    recalibrated_hard = last["hard_recalibrated"]["normals"]["mean_angle"]
+    found = {
         "λ": log.column("entropy_weight")[-1],
         "entropy": log.column("entropy_fraction")[-1],
         "largest |α|": float(np.abs(log.alpha).max()),
-        "cosine of successive pulls": float(turn.mean()),
-        "silent pulls": float((np.abs(pull[-quarter:]) < 1e-8).mean()),
-        **{f"loss of {task}": float(loss[:quarter].mean()) for task, loss in log.loss.items()},
-        "degrees by recalibrating": abs(angle["hard"] - angle["hard_recalibrated"]),
+        "cosine of successive pulls": float(cosine.mean()),
     }
+    found["silent pulls"] = float(silent.mean())
+    found["degrees by recalibrating"] = abs(hard - recalibrated_hard)
+    # in the first quarter alone: a loss that leaps there may still come down to the usual one
+    for task, loss in log.loss.items():
+        found[f"loss of {task}"] = float(loss[:quarter].mean())
+    return found
 
 
 def symptoms(log: EventLog, reference: EventLog) -> tuple[bool, ...]:
     """Which OBSERVATIONS hold in `log`, beside the healthy `reference` of the same length."""
-    m, right = measure(log), measure(reference)
-    usual = [m[f"loss of {task}"] < 1.3 * right[f"loss of {task}"] for task in log.loss]
-    return tuple(
-        map(
-            bool,
-            (
-                m["λ"] > 0.5 * right["λ"],
-                m["entropy"] < 0.5,
-                m["largest |α|"] > 0.2,
-                m["cosine of successive pulls"] < 0.5,
-                m["silent pulls"] < 0.9,
-                *usual,
-                m["degrees by recalibrating"] < 2,
-            ),
-        )
-    )
+    mine = measure(log)
+    right = measure(reference)
+    # the borders are far from both sides: of the entropy the healthy search keeps less than 0.15, a patient more than 0.7
+    lambda_grows = mine["λ"] > 0.5 * right["λ"]
+    entropy_falls = mine["entropy"] < 0.5
+    gates_leave_half = mine["largest |α|"] > 0.2
+    pull_turns = mine["cosine of successive pulls"] < 0.5
+    tasks_pull = mine["silent pulls"] < 0.9
+    usual = [mine[f"loss of {task}"] < 1.3 * right[f"loss of {task}"] for task in log.loss]
+    little = mine["degrees by recalibrating"] < 2
+    # in the order of OBSERVATIONS
+    holds = [lambda_grows, entropy_falls, gates_leave_half, pull_turns, tasks_pull, *usual, little]
+    return tuple(bool(one) for one in holds)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -280,11 +272,9 @@ def examine(log: EventLog, reference: EventLog, title: str):
     from ..widgets import SearchStudio
     from ..widgets.studio.widget import live
 
-    return (
-        SearchStudio(log, title=title, compare=reference)
-        if live()
-        else panels(log, reference, title)
-    )
+    if live():
+        return SearchStudio(log, title=title, compare=reference)
+    return panels(log, reference, title)
 
 
 def panels(log: EventLog, reference: EventLog, title: str):
@@ -294,22 +284,25 @@ def panels(log: EventLog, reference: EventLog, title: str):
     from ..viz import style
 
     look = replace(style("web-light"), width=228)
-    blue, black, grey = look.task_colors[0], look.ink, "#a3a9b4"
-    handles = [
-        Line2D([], [], color=blue, lw=2, label=title),
-        Line2D([], [], color=grey, lw=1, label="the healthy search"),
-        Line2D([], [], color=look.soft, ls=":", label="λ / 10"),
-        Line2D([], [], color=look.soft, marker="s", ms=4, label="hard gates"),
-        Line2D([], [], color=black, ls="--", marker="^", ms=4, label="hard gates, recalibrated"),
-    ]
-    if log is reference:
-        del handles[1]
+    blue = look.task_colors[0]
+    grey = "#a3a9b4"
+
+    def handle(label: str, color: str, **line) -> Line2D:
+        """An entry of the legend, which explains lines of several panels at once."""
+        return Line2D([], [], label=label, color=color, **line)
+
+    handles = [handle(title, blue, lw=2)]
+    if log is not reference:
+        handles.append(handle("the healthy search", grey, lw=1))
+    handles.append(handle("λ / 10", look.soft, ls=":"))
+    handles.append(handle("hard gates", look.soft, marker="s", ms=4))
+    handles.append(handle("hard gates, recalibrated", look.ink, ls="--", marker="^", ms=4))
     with look.context():
         figure = look.figure(112, layout="constrained")
         axes = list(figure.subplots(2, 3).flat)
         if log is not reference:
             _draw(reference, axes, grey, grey, 0.9)
-        _draw(log, axes, blue, black, 1.7)
+        _draw(log, axes, blue, look.ink, 1.7)
         for ax, (name, unit) in zip(axes, PANELS.items()):
             ax.set(title=name, ylabel=unit, xlabel="search step")
         axes[1].set_ylim(-0.03, 1.03)
@@ -318,23 +311,27 @@ def panels(log: EventLog, reference: EventLog, title: str):
 
 
 def _draw(log: EventLog, axes, color: str, other: str, width: float) -> None:
-    steps, busiest = log.column("step"), np.argsort(np.abs(log.alpha_grad).mean(0))[-5:]
+    """One search into the six panels; `other` is the color of its scores after recalibrating."""
+    steps = log.column("step")
+    # 48 jagged lines would be a carpet: the five edges that are pulled most
+    busiest = np.argsort(np.abs(log.alpha_grad).mean(0))[-5:]
     axes[0].plot(steps, log.column("entropy_fraction"), color=color, lw=width)
     axes[0].plot(steps, log.column("entropy_weight") / 10, color=color, lw=width, ls=":")
     axes[1].plot(steps, 1 / (1 + np.exp(-log.alpha)), color=color, lw=0.5 * width)
     axes[2].plot(steps, log.alpha_grad[:, busiest], color=color, lw=0.6 * width)
     for ax, loss in zip(axes[3:5], log.loss.values()):
+        # a mean over five steps, for batches of four pictures make losses leap
         window = min(5, len(loss))
-        ax.plot(
-            steps[window - 1 :],
-            np.convolve(loss, np.ones(window) / window, "valid"),
-            color=color,
-            lw=width,
-        )
-    for gates, line, mark, ink in (
-        ("hard", "-", "s", color),
-        ("hard_recalibrated", "--", "^", other),
-    ):
-        angle = [event.scores[gates]["normals"]["mean_angle"] for event in log.evaluated]
-        when = [event.step for event in log.evaluated]
-        axes[5].plot(when, angle, line, marker=mark, ms=2.4 * width, lw=width, color=ink)
+        smooth = np.convolve(loss, np.ones(window) / window, "valid")
+        ax.plot(steps[window - 1 :], smooth, color=color, lw=width)
+    when = [event.step for event in log.evaluated]
+    hard = _mean_angles(log, "hard")
+    recalibrated_hard = _mean_angles(log, "hard_recalibrated")
+    size = 2.4 * width
+    axes[5].plot(when, hard, "s-", ms=size, lw=width, color=color)
+    axes[5].plot(when, recalibrated_hard, "^--", ms=size, lw=width, color=other)
+
+
+def _mean_angles(log: EventLog, gates: str) -> list[float]:
+    """The score of normals under these gates, evaluation by evaluation."""
+    return [event.scores[gates]["normals"]["mean_angle"] for event in log.evaluated]

@@ -29,9 +29,11 @@ from .checks.common import Wrong, apart
 LIMIT = 10.0  # seconds that one call may take
 
 
+# what nobody can write into, and what therefore needs no copy
 FIXED = (str, bytes, bool, int, float, complex, type(None), Node, Edge, Stage)
 
 
+# the instructions of a body that holds nothing but `pass`, `...` or a docstring
 TRIVIAL = {"RESUME", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "POP_TOP", "NOP"}
 
 
@@ -50,8 +52,10 @@ def copied(value: object) -> object:
         return value
     if isinstance(value, torch.Tensor):
         return value.clone()
+    # both calls get the same chance, or no answer that draws could be compared with itself
     if isinstance(value, torch.Generator):
         return torch.Generator(value.device).set_state(value.get_state())
+    # exactly these types: a class derived from them may be built in another way, and is left to deepcopy
     if type(value) in (list, tuple):
         return type(value)(copied(part) for part in value)
     if type(value) is dict:
@@ -62,7 +66,8 @@ def copied(value: object) -> object:
 def same(one: object, other: object, exactly: bool = False) -> bool:
     """Whether two values are alike, part by part; numbers up to rounding unless `exactly`."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        one, other = one.detach().cpu().numpy(), other.detach().cpu().numpy()
+        one = one.detach().cpu().numpy()
+        other = other.detach().cpu().numpy()
     if type(one) is not type(other):
         return False
     if isinstance(one, np.ndarray):
@@ -72,11 +77,11 @@ def same(one: object, other: object, exactly: bool = False) -> bool:
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(same(a, b, exactly) for a, b in zip(one, other))
     if isinstance(one, nn.Module):
-        states = dict(one.state_dict()), dict(other.state_dict())
-        modes = [module.training for module in one.modules()] == [
-            module.training for module in other.modules()
-        ]
-        return modes and repr(one) == repr(other) and same(*states, exactly)
+        # the modes first: an answer that calls .train() or .eval() on its argument changes it, too
+        modes = [module.training for module in one.modules()]
+        if modes != [module.training for module in other.modules()] or repr(one) != repr(other):
+            return False
+        return same(dict(one.state_dict()), dict(other.state_dict()), exactly)
     if isinstance(one, (float, np.floating)):
         return _same_arrays(np.asarray(one), np.asarray(other), exactly)
     if type(one).__eq__ is object.__eq__:
@@ -115,10 +120,11 @@ class Watch:
         return self
 
     def __exit__(self, *_) -> None:
-        self.over.set()
+        self.over.set()  # the thread ends at its next look
 
     def _look(self) -> None:
         while not self.over.wait(LIMIT / 20):
+            # under the lock, or the call could end between the question and the error
             with self.lock:
                 if time.monotonic() > self.deadline:
                     self.raised = True
@@ -167,14 +173,17 @@ class Answer:
 
     def __call__(self, *given):
         """What the function says to copies of these arguments; it must say it twice, and leave them as they are."""
-        first, second = copied(given), copied(given)
+        first = copied(given)
+        second = copied(given)
         value = self.once(*first)
         self._compare(given, first)
+        # whatever it prints was printed the first time
         with contextlib.redirect_stdout(io.StringIO()):
             again = self.once(*second)
         drawn = [part for part in given if isinstance(part, torch.Generator)]
         if not same(value, again):
             raise Wrong(_fickle(value, again, bool(drawn)))
+        # the next call goes on drawing where this one stopped, as if there had been no copies
         for part, used in zip(given, first):
             if isinstance(part, torch.Generator):
                 part.set_state(used.get_state())
@@ -205,7 +214,7 @@ class Answer:
             raise
         except TooLong:
             raise Wrong(endless()) from None
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # exit() in an answer must not end the notebook
             raise self._stopped(error) from None
         self._look_at(value, given, heard.anything)
         return value
@@ -213,17 +222,20 @@ class Answer:
     def _fits(self, given: tuple) -> None:
         if self.signature is None:
             return
+        # before the call: its own TypeError could come from anywhere inside the function
         try:
             self.signature.bind(*given)
         except TypeError:
             names = ", ".join(self.signature.parameters) or "nothing"
             raise Wrong(
-                f"your function takes {len(self.signature.parameters)} arguments ({names}), and the exercise gives it "
-                f"{len(given)}: leave the line that begins with `def` as it was"
+                f"your function takes {len(self.signature.parameters)} arguments ({names}), and the exercise gives "
+                f"it {len(given)}: leave the line that begins with `def` as it was"
             ) from None
 
     def _compare(self, given: tuple, after: tuple) -> None:
-        names = list(self.signature.parameters) if self.signature else []
+        names = []
+        if self.signature:
+            names = list(self.signature.parameters)
         for number, (before, now) in enumerate(zip(given, after)):
             if isinstance(before, torch.Generator) or same(before, now, exactly=True):
                 continue
@@ -236,12 +248,16 @@ class Answer:
         code = getattr(self.function, "__code__", None)
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if code and frame.filename == code.co_filename]
-        line = own[-1].line if own else ""
+        line = ""
+        where = ""
+        if own:
+            line = own[-1].line
+            where = f" in line {own[-1].lineno}"
+        # a cell whose gap is still open stops by itself: that is not a mistake
         if isinstance(error, NotImplementedError) and (not str(error) or "raise" in (line or "")):
             return Unfilled()
         if isinstance(error, TypeError) and "ellipsis" in str(error).lower():
             return Unfilled()
-        where = f" in line {own[-1].lineno}" if own else ""
         if line:
             where = f"{where}, at “{line}”"
         if isinstance(error, RecursionError):
@@ -257,31 +273,33 @@ class Answer:
         if blank(value) and value is not None:
             raise Unfilled
         if value is None:
+            # the commonest slip of all: in a notebook print and return look alike
             if printed:
                 raise Wrong(
                     "your function prints its answer and returns nothing: write `return` where `print` stands"
                 )
             if _does_nothing(self.function):
                 raise Unfilled
-            plain = all(isinstance(part, (str, int, float)) for part in given)
-            when = f" when it is given {', '.join(map(repr, given))}" if plain else ""
+            when = ""
+            if all(isinstance(part, (str, int, float)) for part in given):
+                when = f" when it is given {', '.join(map(repr, given))}"
             raise Wrong(
                 f"your function returns nothing{when}: what it works out is lost unless it says `return …`"
             )
         if inspect.iscoroutine(value):
-            value.close()
+            value.close()  # else Python warns of a coroutine that was never awaited
             raise Wrong("your function is declared `async def`; take `async` away")
         if hasattr(value, "__next__"):
             kind = type(value).__name__
             raise Wrong(
                 f"your function gives a {kind}, which promises values but is none of them: say `return` instead of "
-                f"`yield`, or make a list of it, list(…)"
+                "`yield`, or make a list of it, list(…)"
             )
         if inspect.isroutine(value) or inspect.isclass(value):
             name = getattr(value, "__name__", "f")
             raise Wrong(
-                f"your function returns the function {name} itself, not what it gives: is a pair of brackets missing, "
-                f"as in {name}()?"
+                f"your function returns the function {name} itself, not what it gives: is a pair of brackets "
+                f"missing, as in {name}()?"
             )
 
 
@@ -301,14 +319,16 @@ def _does_nothing(function: Callable) -> bool:
 def _fickle(value: object, again: object, drawn: bool) -> str:
     if drawn:
         return (
-            "the same generator gave another answer; draw everything from it, as in "
-            "torch.randperm(count, generator=generator)"
+            "the same generator gave another answer; draw everything from it, as in torch.randperm(count, "
+            "generator=generator)"
         )
-    numbers = isinstance(value, (int, float)) and isinstance(again, (int, float))
-    which = " ({} and {})".format(*apart(value, again)) if numbers else ""
+    which = ""
+    if isinstance(value, (int, float)) and isinstance(again, (int, float)):
+        first, second = apart(value, again)
+        which = f" ({first} and {second})"
     return (
-        f"called twice with the same arguments your function gives two answers{which}: nothing here is left to chance, "
-        "and nothing should be remembered from one call to the next"
+        f"called twice with the same arguments your function gives two answers{which}: nothing here is left to "
+        "chance, and nothing should be remembered from one call to the next"
     )
 
 

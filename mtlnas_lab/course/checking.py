@@ -9,7 +9,7 @@ import importlib
 import inspect
 import io
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -28,7 +28,11 @@ class Exercise:
     name: str
     check: Callable
     function: bool = True
-    title = property(lambda self: inspect.getdoc(self.check).splitlines()[0].rstrip("."))
+
+    @property
+    def title(self) -> str:
+        """The first line of the check's docstring, without its full stop."""
+        return inspect.getdoc(self.check).splitlines()[0].rstrip(".")
 
 
 EXERCISES: dict[str, Exercise] = {}
@@ -47,6 +51,7 @@ def exercise(name: str, function: bool = True) -> Callable:
 def load() -> dict[str, Exercise]:
     """Every exercise there is, by name, notebook by notebook."""
     _register()
+    # "00.count" before "01.…", and the bug hunt last: the order of the notebooks
     return dict(sorted(EXERCISES.items()))
 
 
@@ -58,9 +63,20 @@ def _register() -> None:
         importlib.import_module(f"{checks.__name__}.{module.name}")
 
 
+WORDS = {True: "✓ solved", False: "✗ not yet", None: "○ not filled in"}
+COLOURS = {True: "#1b7837", False: "#b35806", None: "#777777"}
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says: solved (True, False, or None: not filled in yet), a message, and a picture (PNG bytes)."""
+    """What a check says about one answer; a notebook shows it with its picture.
+
+    Args:
+        name: The exercise, as in "05.entropy".
+        solved: True, False, or None where the answer is not filled in yet.
+        message: What is wrong and where to look, or what the right answer means.
+        picture: The answer beside the right one, as PNG; empty where nothing could be drawn.
+    """
 
     name: str
     solved: bool | None
@@ -68,22 +84,19 @@ class Verdict:
     picture: bytes = b""
 
     def __str__(self) -> str:
-        return f"{ {True: '✓ solved', False: '✗ not yet', None: '○ not filled in'}[self.solved] } · {self.name}: {self.message}"
+        return f"{WORDS[self.solved]} · {self.name}: {self.message}"
 
     __repr__ = __str__
 
     def _repr_mimebundle_(self, **_) -> dict:
-        colour, word = {
-            True: ("#1b7837", "✓ solved"),
-            False: ("#b35806", "✗ not yet"),
-            None: ("#777777", "○ not filled in"),
-        }[self.solved]
-        drawn = (
-            f'<img alt="your answer and what was expected" style="max-width:100%;background:white" '
-            f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
-            if self.picture
-            else ""
-        )
+        colour = COLOURS[self.solved]
+        word = WORDS[self.solved]
+        drawn = ""
+        if self.picture:
+            drawn = (
+                f'<img alt="your answer and what was expected" style="max-width:100%;background:white" '
+                f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
+            )
         return {
             "text/plain": str(self),
             "text/html": (
@@ -94,39 +107,62 @@ class Verdict:
 
 
 def check(name: str, answer: object = ...) -> Verdict:
-    """Looks at an answer (a function or a value) and says whether it is right. Never raises; remembers what was solved."""
+    """Says whether an answer to an exercise is right, and if not, what is wrong with it. Remembers what was solved.
+
+    A function is called on copies of its arguments, twice, and is ended after ten seconds.
+
+    Args:
+        name: The exercise, as in "05.entropy"; `mtlnas-lab progress` lists them all.
+        answer: The function that the exercise asks for, or the value; `...` while it is not filled in.
+
+    Returns:
+        The verdict: solved (True, False, None), a message, a picture.
+
+    Raises:
+        Nothing: whatever goes wrong in an answer becomes the message.
+
+    Example:
+        >>> from mtlnas_lab import check
+        >>> check("00.count", lambda edges: 2 * edges)
+        ✗ not yet · 00.count: 2 ways for each edge, yes, but they multiply: two edges give 2 · 2, three 2 · 2 · 2
+        >>> check("00.count", ...).solved is None
+        True
+    """
     exercises = load()
     if name not in exercises:
-        close = difflib.get_close_matches(name, exercises, 3) or [
-            known for known in exercises if known[:2] == str(name)[:2]
-        ]
-        return Verdict(
-            str(name),
-            False,
-            f"there is no exercise of this name; did you mean {', '.join(close) or 'another'}?",
-        )
+        return Verdict(str(name), False, _unknown(name, exercises))
     figure, ax = _paper()
+    solved = False
     try:
         praise = _looked_at(exercises[name], answer, ax)
-        solved, message = True, praise or "Right."
-        progress.mark(name)
     except Unfilled:
-        return Verdict(
-            name,
-            None,
-            "replace the … in the cell above and run it again; two hints are folded below.",
-        )
+        hint = "replace the … in the cell above and run it again; two hints are folded below."
+        return Verdict(name, None, hint)
     except Wrong as wrong:
-        solved, message = False, str(wrong)
-    except TooLong:
-        solved, message = False, endless()
+        message = str(wrong)
+    except TooLong:  # too late for `Answer` to say it, while a check was between two calls
+        message = endless()
     except Exception as error:  # whatever an answer is made of, a check says something about it
         what = "what it returns" if callable(answer) else kind(answer)
-        solved, message = (
-            False,
-            f"the check cannot use {what} ({type(error).__name__}: {error}); compare its type and shape with the task",
+        message = (
+            f"the check cannot use {what} ({type(error).__name__}: {error}); "
+            "compare its type and shape with the task"
         )
-    return Verdict(name, solved, message, _png(figure) if ax.has_data() else b"")
+    else:
+        solved = True
+        message = praise or "Right."
+        progress.mark(name)
+    # an empty picture would only say that the answer could not be drawn, which the message says
+    picture = _png(figure) if ax.has_data() else b""
+    return Verdict(name, solved, message, picture)
+
+
+def _unknown(name: object, exercises: Mapping[str, Exercise]) -> str:
+    """Which exercises have a name like this one: similar in spelling, or of the same notebook."""
+    close = difflib.get_close_matches(str(name), exercises, 3)
+    if not close:
+        close = [known for known in exercises if known[:2] == str(name)[:2]]
+    return f"there is no exercise of this name; did you mean {', '.join(close) or 'another'}?"
 
 
 def _looked_at(asked: Exercise, answer: object, ax) -> str | None:
@@ -148,12 +184,14 @@ def _looked_at(asked: Exercise, answer: object, ax) -> str | None:
             if called.changed:
                 raise Wrong(f"{wrong}. And {changed_sentence(called.changed)}") from None
             raise
+    # a right answer, but one that spoils what it was given: not solved
     if called.changed:
         raise Wrong(changed_sentence(called.changed))
     return praise
 
 
 def _paper():
+    """A small figure that belongs to no window and not to pyplot: the reader's own figures stay as they are."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

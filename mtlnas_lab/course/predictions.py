@@ -18,15 +18,24 @@ class Question:
         choices: Sequence[str] | None,
         between: tuple[float, float] | None,
     ):
-        self.name, self.question, self.choices, self.between = name, question, choices, between
+        self.name = name
+        self.question = question
+        self.choices = choices
+        self.between = between
+
+    def __repr__(self) -> str:
+        if self.choices:
+            return f"{self.question} [{' / '.join(self.choices)}]"
+        return f"{self.question} [{self.between[0]} … {self.between[1]}]"
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         from ..widgets.studio.widget import live
 
-        text = f"{self.question} [{' / '.join(self.choices) if self.choices else f'{self.between[0]} … {self.between[1]}'}]"
+        text = repr(self)
         bundle = {"text/plain": text, "text/html": f"<b>Predict first.</b> {html.escape(text)}"}
+        # a widget in a notebook that nobody runs would be a dead button: there the text alone stays
         if live():
             bundle |= self.widget()._repr_mimebundle_()
         display(bundle, raw=True)
@@ -38,28 +47,11 @@ class Question:
         from ..widgets.jupyter import hear_all
 
         kept = progress.read()["guesses"].get(self.name)
-        wide = ipywidgets.Layout(width="auto")
-        if self.choices:
-            field = ipywidgets.RadioButtons(
-                options=list(self.choices),
-                value=kept if kept in self.choices else None,
-                layout=wide,
-            )
-        else:
-            low, high = self.between
-            inside = (
-                kept if isinstance(kept, (int, float)) and low <= kept <= high else (low + high) / 2
-            )
-            slider = (
-                ipywidgets.IntSlider
-                if all(isinstance(end, int) for end in self.between)
-                else ipywidgets.FloatSlider
-            )
-            field = slider(
-                type(low)(inside), min=low, max=high, layout=ipywidgets.Layout(width="24em")
-            )
+        field = self._choice(kept) if self.choices else self._slider(kept)
         button = ipywidgets.Button(description="This is my guess", button_style="primary")
-        said = ipywidgets.Label(f"Your guess: {kept}" if kept is not None else "")
+        said = ipywidgets.Label()
+        if kept is not None:
+            said.value = f"Your guess: {kept}"
 
         def commit(_):
             if field.value is None:
@@ -73,6 +65,27 @@ class Question:
         box = ipywidgets.VBox([asked, field, ipywidgets.HBox([button, said])])
         hear_all(box)
         return box
+
+    def _choice(self, kept: object):
+        import ipywidgets
+
+        # nothing is chosen at first, or the first choice would be everybody's guess
+        chosen = kept if kept in self.choices else None
+        wide = ipywidgets.Layout(width="auto")
+        return ipywidgets.RadioButtons(options=list(self.choices), value=chosen, layout=wide)
+
+    def _slider(self, kept: object):
+        import ipywidgets
+
+        low, high = self.between
+        at = (low + high) / 2
+        # a question may have had other ends when it was answered
+        if isinstance(kept, (int, float)) and low <= kept <= high:
+            at = kept
+        kind = ipywidgets.FloatSlider
+        if isinstance(low, int) and isinstance(high, int):
+            kind = ipywidgets.IntSlider
+        return kind(type(low)(at), min=low, max=high, layout=ipywidgets.Layout(width="24em"))
 
 
 class Revealed:
@@ -94,14 +107,50 @@ def predict(
     choices: Sequence[str] | None = None,
     between: tuple[float, float] | None = None,
 ) -> Question:
-    """Asks before an experiment: one of `choices`, or a number `between` two ends. As the last line of a cell."""
+    """Asks before an experiment, with one of `choices` or a number `between` two ends; as the last line of a cell.
+
+    Args:
+        name: Under which the guess is kept, as in "05.first".
+        question: What is asked.
+        choices: The answers that can be given; or
+        between: the lowest and the highest number; whole ones make a slider of whole numbers.
+
+    Returns:
+        The question, which a notebook shows with its choices and a button.
+
+    Raises:
+        ValueError: Where neither choices nor ends are given, or both.
+
+    Example:
+        >>> from mtlnas_lab import predict
+        >>> predict("05.first", "Which edges close first?", ["deep ones", "shallow ones"])
+        Which edges close first? [deep ones / shallow ones]
+        >>> predict("05.share", "How many of 48 edges stay?", between=(0, 48))
+        How many of 48 edges stay? [0 … 48]
+    """
     if (choices is None) == (between is None):
         raise ValueError("give either choices or between=(low, high)")
     return Question(name, question, choices, between)
 
 
 def reveal(name: str, outcome: object, because: str = "") -> Revealed:
-    """The committed guess beside what really happened, and why."""
+    """Shows the committed guess beside what really happened, and why.
+
+    Args:
+        name: The name under which `predict` asked.
+        outcome: What the experiment says.
+        because: Why, in a sentence.
+
+    Returns:
+        A text, which a notebook shows in a frame.
+
+    Example:
+        >>> from mtlnas_lab import reveal
+        >>> reveal("never.asked", 24, "Chance alone gives half of them.")
+        You made no guess. It is: 24. Chance alone gives half of them.
+    """
     kept = progress.read()["guesses"].get(name)
-    guessed = "You made no guess" if kept is None else f"You guessed: {kept}"
+    guessed = "You made no guess"
+    if kept is not None:
+        guessed = f"You guessed: {kept}"
     return Revealed(f"{guessed}. It is: {outcome}. {because}".strip())

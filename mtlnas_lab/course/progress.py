@@ -27,10 +27,12 @@ def read() -> dict:
         kept = jsonl.read_json(place())
     except (MTLNASError, OSError):
         kept = {}
-    return {
-        part: kept[part] if isinstance(kept.get(part), dict) else {}
-        for part in ("solved", "guesses")
-    }
+    # a file that somebody edited by hand may hold anything
+    found = {}
+    for part in ("solved", "guesses"):
+        value = kept.get(part)
+        found[part] = value if isinstance(value, dict) else {}
+    return found
 
 
 def mark(name: str) -> None:
@@ -49,11 +51,13 @@ def reset() -> None:
 
 
 def _keep(part: str, name: str, value: object) -> None:
-    """A place that cannot be written (a read-only home, a lecture machine) is no reason to disturb anybody."""
+    """Writes one entry; a place that cannot be written (a read-only home, a lecture machine) disturbs nobody."""
     kept = read()
+    # the cell is run again: the first day counts, and the file is left alone
     if kept[part].get(name) == value:
         return
     kept[part][name] = value
+    # written anew and put in its place in one step: two notebooks may be open at once
     try:
         place().parent.mkdir(parents=True, exist_ok=True)
         safe_files.replace(place(), json.dumps(kept, ensure_ascii=False, indent=1).encode())
@@ -63,16 +67,19 @@ def _keep(part: str, name: str, value: object) -> None:
 
 def summary(exercises: Mapping) -> str:
     """A line for each exercise of {name: Exercise}, grouped by notebook."""
-    solved, lines, notebook = read()["solved"], [], None
-    for name, one in exercises.items():
-        if name.split(".")[0] != notebook:
-            notebook = name.split(".")[0]
-            own = [other for other in exercises if other.split(".")[0] == notebook]
-            lines.append(
-                f"{'' if not lines else chr(10)}{notebook}   {sum(n in solved for n in own)} of {len(own)} solved"
-            )
-        lines.append(
-            f"  {'✓' if name in solved else '·'} {name:26} {one.title}{'  (' + solved[name] + ')' if name in solved else ''}"
-        )
-    lines.append(f"\n{sum(name in solved for name in exercises)} of {len(exercises)} in all")
-    return "\n".join(lines)
+    solved = read()["solved"]
+    by_notebook: dict[str, list[str]] = {}
+    for name in exercises:
+        by_notebook.setdefault(name.split(".")[0], []).append(name)
+    parts = []
+    for notebook, names in by_notebook.items():
+        lines = [f"{notebook}   {sum(name in solved for name in names)} of {len(names)} solved"]
+        for name in names:
+            line = f"{name:26} {exercises[name].title}"
+            if name in solved:
+                lines.append(f"  ✓ {line}  ({solved[name]})")
+            else:
+                lines.append(f"  · {line}")
+        parts.append("\n".join(lines))
+    parts.append(f"{sum(name in solved for name in exercises)} of {len(exercises)} in all")
+    return "\n\n".join(parts)

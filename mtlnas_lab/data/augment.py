@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 
 from .._compat import torchvision
-from ..tasks.task import (
-    KINDS,
-    Depth,
-    Edges,
-    Normals,
-    Segmentation,
-)
+from ..tasks.task import KINDS, Depth, Edges, Normals, Segmentation
 from .dataset import Batch
 
 
@@ -34,32 +28,33 @@ def augment(
     around ImageNet's mean and shifted by ± `jitter` of its deviation.
     """
     count, _, height, width = image.shape
-    view, wrap = _views()
+    view, wrap = views()
     share, down, right = torch.rand(3, generator=generator).tolist()
     box = [max(1, round((zoom + (1 - zoom) * share) * side)) for side in (height, width)]
     corner = [int(down * (height - box[0] + 1)), int(right * (width - box[1] + 1))]
+    # Everything is drawn on the CPU: a GPU's generator would draw other numbers for the same seed.
     mirrored = (torch.rand(count, generator=generator) < 0.5).to(image.device)
-    contrast, brightness = (
-        jitter * (2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1)
-    ).to(image.device)
+    changes = jitter * (2 * torch.rand(2, count, 1, 1, 1, generator=generator) - 1)
+    contrast, brightness = changes.to(image.device)
 
     def seen(x, kind=None):
-        x = view.resized_crop(
-            wrap.get(kind, wrap[Depth])(x), *corner, *box, [height, width], antialias=False
-        )
-        return torch.where(
-            mirrored.view(-1, *[1] * (x.ndim - 1)), view.horizontal_flip(x), x
-        ).as_subclass(Tensor)
+        """An image or a target of this kind (None: an image) in the new view."""
+        x = wrap.get(kind, wrap[Depth])(x)
+        x = view.resized_crop(x, *corner, *box, [height, width], antialias=False)
+        which = mirrored.view(-1, *[1] * (x.ndim - 1))
+        return torch.where(which, view.horizontal_flip(x), x).as_subclass(Tensor)
 
-    targets = {
-        name: seen(x, KINDS[name]) if KINDS[name].dense else x for name, x in targets.items()
-    }
-    nearer = {name: x * (box[0] / height) for name, x in targets.items() if KINDS[name] is Depth}
-    return seen(image) * (1 + contrast) + brightness, targets | nearer
+    changed = {}
+    for name, x in targets.items():
+        kind = KINDS[name]
+        changed[name] = seen(x, kind) if kind.dense else x  # a whole image stays of its class
+        if kind is Depth:  # in a smaller box, everything looks nearer
+            changed[name] = changed[name] * (box[0] / height)
+    return seen(image) * (1 + contrast) + brightness, changed
 
 
 @functools.cache
-def _views():
+def views():
     """torchvision's functional transforms, and {kind of target: the tv_tensor it becomes in them} (None: the image)."""
     torchvision()
     from torchvision import tv_tensors
@@ -69,20 +64,23 @@ def _views():
         """(…, 3, H, W) vectors. What has no kernel below, such as a rotation, torchvision refuses."""
 
     def register(transform, kernel):
-        view.register_kernel(transform, NormalMap)(
-            lambda x, *args, **options: tv_tensors.wrap(
-                kernel(x.as_subclass(Tensor), *args, **options), like=x
-            )
-        )
+        """Let `transform` change normals by `kernel`, which takes and gives plain tensors."""
 
-    register(view.horizontal_flip, lambda x: x.flip(-1) * x.new_tensor([-1, 1, 1]).view(3, 1, 1))
+        def apply(x, *args, **options):
+            return tv_tensors.wrap(kernel(x.as_subclass(Tensor), *args, **options), like=x)
+
+        view.register_kernel(transform, NormalMap)(apply)
+
+    def mirror(x):
+        return x.flip(-1) * x.new_tensor([-1, 1, 1]).view(3, 1, 1)  # what looked left looks right
+
+    def resized_crop(x, top, left, height, width, size, **_):
+        return view.resized_crop_mask(x, top, left, height, width, size)
+
+    # A mean of two normals is not a normal, so they are treated like masks: by the nearest pixel.
+    register(view.horizontal_flip, mirror)
     register(view.crop, view.crop_mask)
     register(view.resize, lambda x, size, **_: view.resize_mask(x, size))
-    register(
-        view.resized_crop,
-        lambda x, top, left, height, width, size, **_: view.resized_crop_mask(
-            x, top, left, height, width, size
-        ),
-    )
+    register(view.resized_crop, resized_crop)
     masks = dict.fromkeys((Segmentation, Depth, Edges), tv_tensors.Mask)
     return view, {None: tv_tensors.Image, Normals: NormalMap, **masks}

@@ -26,9 +26,12 @@ from ..tasks.task import (
     Task,
     make_task,
 )
-from . import npz as packfile
+from . import npz
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's RGB
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB
+
+
+STD = (0.229, 0.224, 0.225)
 
 
 Batch = tuple[Tensor, dict[str, Tensor]]
@@ -36,8 +39,27 @@ Batch = tuple[Tensor, dict[str, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Labelled images. `images` (N, 3, H, W) uint8. `targets` {task: (N, …)} as stored: dense classes uint8, 0 is
-    unlabelled; normals int8, 127 is 1; depth in mm; edges uint8; image classes int64. `labels` {task: class names}."""
+    """Labelled images in memory, in compact types; `batch` decodes those that are asked for.
+
+    Attributes:
+        images: (N, 3, H, W) uint8, RGB.
+        targets: {task: (N, …)} as a pack stores them: dense classes (N, H, W) uint8, 0 = unlabelled, classes from 1;
+            normals (N, 3, H, W) int8, 127 is 1; depth (N, 1, H, W) in millimetres, 0 = unlabelled; edges (N, 1, H, W)
+            uint8, 255 = unlabelled; image classes (N,) int64, -1 = unknown.
+        labels: {task: names of its classes}, of tasks that have classes.
+        name: What errors call it.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import ImageDataset
+        >>> from mtlnas_lab.data.rooms import render
+        >>> pack = ImageDataset.from_arrays(render(4, size=16))
+        >>> len(pack), pack.tasks
+        (4, ('segmentation', 'normals', 'depth', 'edges', 'room'))
+        >>> image, targets = pack.batch(torch.tensor([0, 2]), ["depth"])
+        >>> image.shape, targets["depth"].shape
+        (torch.Size([2, 3, 16, 16]), torch.Size([2, 1, 16, 16]))
+    """
 
     images: Tensor
     targets: Mapping[str, Tensor]
@@ -57,8 +79,8 @@ class ImageDataset:
         `tasks`: read only these; `limit`: only so many images. Raises DataError for a file that is missing, damaged, no
         pack, over 4 GiB or with Python objects in it, and for all that `from_arrays` refuses.
         """
-        name = f"{path} ({packfile.printable(split)})" if split else str(path)
-        return cls.from_arrays(packfile.entries(path, split), name, tasks, limit)
+        arrays = npz.entries(path, split)
+        return cls.from_arrays(arrays, npz.pack_name(path, split), tasks, limit)
 
     @classmethod
     def from_arrays(
@@ -73,7 +95,7 @@ class ImageDataset:
         Raises DataError for missing keys, wrong shapes or types, lengths that disagree, labels out of range, and tasks
         without one label; TaskError for a task that the lab does not know.
         """
-        return cls(*packfile.checked(arrays, name, tasks, limit), name)
+        return cls(*npz.checked(arrays, name, tasks, limit), name)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -86,15 +108,14 @@ class ImageDataset:
     def make_tasks(self, names: Iterable[str] | None = None) -> dict[str, Task]:
         """{name: Task} for these names (or all), with this pack's classes. Raises DataError, TaskError."""
         names = self.tasks if names is None else tuple(names)
+        # Unknown names and tasks that it has no labels for are told of first: both before missing classes.
         self.check({name: make_task(name, self.labels.get(name, 2)) for name in names})
-        made = {name: make_task(name, self.labels.get(name)) for name in names}
-        shares = {
-            name for name in names if KINDS[name] is Classification and self.targets[name].ndim == 2
-        }
-        return {
-            name: replace(task, soft=True) if name in shares else task
-            for name, task in made.items()
-        }
+        made = {}
+        for name in names:
+            made[name] = make_task(name, self.labels.get(name))
+            if KINDS[name] is Classification and self.targets[name].ndim == 2:  # shares of classes
+                made[name] = replace(made[name], soft=True)
+        return made
 
     def check(self, tasks: Mapping[str, Task]) -> None:
         """Raise DataError unless this pack has labels for these tasks, and the same classes."""
@@ -107,28 +128,29 @@ class ImageDataset:
             if task.labels and task.labels != labels:
                 raise DataError(
                     f"{self.name}: {name} has {len(labels)} classes here, {task.channels} in the task, or "
-                    f"others; both packs need the same list {packfile.names_key(name)}"
+                    f"others; both packs need the same list {npz.names_key(name)}"
                 )
 
     def labelled(self, task: str) -> Tensor:
         """(N,) bool: which images have a label of the task at all."""
-        target = self.targets[task].flatten(1 if self.targets[task].ndim > 1 else 0)
-        there = _labels_something(KINDS[task], target)
-        return there.any(1) if there.ndim > 1 else there
+        there = _labels_something(KINDS[task], self.targets[task])
+        if there.ndim > 1:
+            there = there.flatten(1).any(1)
+        return there
 
     def first_dense_pair(self) -> tuple[str, str]:
         """Two tasks to start with: classes and something else at every pixel; else article and colour; else any two."""
         dense = [task for task in self.tasks if KINDS[task].dense]
         areas = [task for task in dense if KINDS[task] is Segmentation]
-        pairs = [
-            areas[:1] + [task for task in dense if task not in areas],
-            ["article", "colour"],
-            self.tasks,
-        ]
-        for first, second, *_ in (
-            pair for pair in pairs if len(pair) > 1 and {*pair} <= {*self.tasks}
-        ):
-            return first, second
+        others = [task for task in dense if task not in areas]
+        if areas and others:
+            return areas[0], others[0]
+        if len(others) > 1:
+            return others[0], others[1]
+        if {"article", "colour"} <= {*self.tasks}:  # the two of product photos that tell most
+            return "article", "colour"
+        if len(self.tasks) > 1:
+            return self.tasks[0], self.tasks[1]
         raise DataError(
             f"{self.name}: a search needs two tasks; it has labels for {', '.join(self.tasks) or 'none'}"
         )
@@ -136,13 +158,12 @@ class ImageDataset:
     def batch(self, index: Tensor, tasks: Iterable[str] | None = None) -> Batch:
         """Images `index` (B,) as (B, 3, H, W) float, less ImageNet's mean, over its deviation; and {task: target}."""
         index = index.to(self.images.device)
-        mean, std = (255 * torch.tensor(v, device=index.device).view(3, 1, 1) for v in (MEAN, STD))
-        targets = {
-            name: self.targets[name][index] for name in (self.tasks if tasks is None else tasks)
-        }
-        return (self.images[index] - mean) / std, {
-            name: _decode(KINDS[name], x) for name, x in targets.items()
-        }
+        if tasks is None:
+            tasks = self.tasks
+        mean = _colour(MEAN, index.device) * 255
+        std = _colour(STD, index.device) * 255
+        targets = {name: _decode(KINDS[name], self.targets[name][index]) for name in tasks}
+        return (self.images[index] - mean) / std, targets
 
     def subset(self, index: Tensor) -> ImageDataset:
         """These images alone."""
@@ -169,7 +190,7 @@ def _labels_something(kind: type[Task], stored: Tensor) -> Tensor:
         return stored != IGNORE
     if kind is Classification and not stored.is_floating_point():
         return stored != UNKNOWN
-    if kind in packfile.BUILT_IN:
+    if kind in npz.BUILT_IN:
         return stored != 0
     return torch.ones_like(stored, dtype=torch.bool)  # its class knows
 
@@ -177,13 +198,20 @@ def _labels_something(kind: type[Task], stored: Tensor) -> Tensor:
 def _decode(kind: type[Task], stored: Tensor) -> Tensor:
     if kind is Segmentation:
         return torch.where(stored == 0, IGNORE, stored.long() - 1)
-    if kind is Normals:
+    if kind is Normals:  # bytes are of length 127 only about; zero stays zero
         stored = stored.float()
         return stored / stored.square().sum(1, keepdim=True).clamp(min=1).sqrt()
-    return stored / 1000 if kind is Depth else stored
+    if kind is Depth:
+        return stored / 1000
+    return stored
+
+
+def _colour(rgb: tuple[float, ...], device) -> Tensor:
+    """A colour as (3, 1, 1), to compute with images."""
+    return torch.tensor(rgb, device=device).view(3, 1, 1)
 
 
 def picture(image: Tensor) -> np.ndarray:
     """One image of a batch (3, H, W) as (H, W, 3) uint8."""
-    mean, std = (torch.tensor(v, device=image.device).view(3, 1, 1) for v in (MEAN, STD))
-    return ((image * std + mean).clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()
+    shares = image * _colour(STD, image.device) + _colour(MEAN, image.device)
+    return (shares.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from .._compat import torchvision
 from ..errors import DataError
+from ..one_line import shown
 from ..tasks.task import IGNORE, KINDS, Classification, Depth, Normals
 from . import identity, inputs, stored
 from .lazy import LazyImageDataset
@@ -45,7 +46,7 @@ OBJECTS = (
 )
 
 
-TASKONOMY = {
+TASKONOMY_FOLDERS = {  # {task: the names that its folder may have}
     "segmentation": ("segment_semantic",),
     "normals": ("normal",),
     "object": ("class_object",),
@@ -54,7 +55,7 @@ TASKONOMY = {
 }
 
 
-NUMBERED = {
+NUMBERED_FOLDERS = {
     "segmentation": ("label", "label_19", "label_7", "label_2"),
     "normals": ("normal",),
     "depth": ("depth",),
@@ -89,11 +90,14 @@ def _nyuv2(root: Path) -> dict[str, list[Record]]:
             text = inputs.read_text(inputs.inside(root, listed))
             for number, line in enumerate(text.splitlines(), 1):
                 where = f"{listed}: line {number}"
-                image, *label = [_listed(root, part, where) for part in line.split()] or [None]
-                if len(label) > 1:
-                    raise DataError(f"{where} is no image and its label, a space between")
-                if image:
-                    found.setdefault(str(image), {"image": image}).update(zip([task], label))
+                paths = [_listed(root, part, where) for part in line.split()]
+                if len(paths) > 2:
+                    raise DataError(f"{where} is not an image and its label, a space between")
+                if not paths:
+                    continue
+                record = found.setdefault(str(paths[0]), {"image": paths[0]})
+                if len(paths) == 2:
+                    record[task] = paths[1]
         return list(found.values())
 
     return {"train": records("training"), "test": records("testing")}
@@ -104,9 +108,15 @@ def _listed(root: Path, name: str, where: str) -> Path:
     parts = name.replace("\\", "/").split("/")
     if ".." in parts or Path(name.lstrip("/")).drive:
         raise DataError(
-            f"{where}: {inputs.shown(name)} leads out of the data folder; name files in it, as in /image.png"
+            f"{where}: {shown(name)} leads out of the data folder; name files in it, as in /image.png"
         )
     return inputs.inside(root, root / name.lstrip("/"), where)
+
+
+def _decode_nyuv2(task: str, path: Path) -> Callable:
+    if task == "normals":
+        return _directions
+    return np.asarray
 
 
 def _directions(x: np.ndarray) -> np.ndarray:
@@ -118,32 +128,45 @@ def _directions(x: np.ndarray) -> np.ndarray:
 def _taskonomy(root: Path) -> dict[str, list[Record]]:
     """One folder a task, with files point_0_view_0_domain_*, perhaps in folders of buildings."""
 
-    def files(name: str) -> dict[tuple[str, ...], Path]:
-        found = inputs.files_below(root / name, "point_*_view_*_domain_*")
-        return {
-            (
-                *(part for part in path.relative_to(root / name).parent.parts if part != name),
-                path.name.partition("_domain_")[0],
-            ): path
-            for path in found
-        }
-
-    records = {key: {"image": path} for key, path in files("rgb").items()}
-    for task, names in TASKONOMY.items():
-        there = next((name for name in names if os.path.isdir(root / name)), None)
-        for key, path in files(there).items() if there else ():
-            if key in records:
-                records[key][task] = path
+    records = {}
+    for view, path in _views_below(root / "rgb").items():
+        records[view] = {"image": path}
+    for task, names in TASKONOMY_FOLDERS.items():
+        place = _first_folder(root, names)
+        if place is None:
+            continue
+        for view, path in _views_below(place).items():
+            if view in records:
+                records[view][task] = path
     return {"train": list(records.values())}
+
+
+def _views_below(place: Path) -> dict[tuple[str, ...], Path]:
+    """{what all tasks call a view: its file in a task's folder}; a building may have that folder's name inside it, too."""
+    found = {}
+    for path in inputs.files_below(place, "point_*_view_*_domain_*"):
+        buildings = [part for part in path.relative_to(place).parent.parts if part != place.name]
+        found[(*buildings, path.name.partition("_domain_")[0])] = path
+    return found
+
+
+def _first_folder(root: Path, names: Iterable[str]) -> Path | None:
+    """The first of these folders that there is."""
+    for name in names:
+        if os.path.isdir(root / name):
+            return root / name
+    return None
 
 
 def _decode_taskonomy(task: str, path: Path) -> Callable:
     """Classes: 0 is uncertain, so none. Depth: 1/512 m; at the end of the range nothing was hit. Shares as they are."""
-    return {
-        "segmentation": lambda x: np.where(x == 0, IGNORE, x - 1),
-        "normals": _directions,
-        "depth": lambda x: np.where(x == 65535, 0, x / 512),
-    }.get(task, np.asarray)
+    if task == "segmentation":
+        return lambda x: np.where(x == 0, IGNORE, x - 1)
+    if task == "normals":
+        return _directions
+    if task == "depth":
+        return lambda x: np.where(x == 65535, 0, x / 512)
+    return np.asarray
 
 
 # --- Cityscapes -------------------------------------------------------------------------------------------------------
@@ -155,7 +178,8 @@ def _cityscapes(root: Path) -> dict[str, list[Record]]:
         for kind in ("leftImg8bit", "gtFine"):
             if not os.path.isdir(root / kind / split):
                 raise DataError(f"{root / kind / split}: no such folder; Cityscapes needs it")
-        found, depth = [], os.path.isdir(root / "disparity")
+        found = []
+        depth = os.path.isdir(root / "disparity")
         for image in inputs.files_below(root / "leftImg8bit" / split):
             if image.suffix.lower() not in inputs.PICTURES | inputs.OTHER_PICTURES:
                 continue
@@ -179,12 +203,12 @@ def _cityscapes_classes() -> tuple[np.ndarray, dict[str, list[str]]]:
     torchvision()
     from torchvision.datasets import Cityscapes
 
-    judged = sorted(
-        (c for c in Cityscapes.classes if 0 <= c.train_id < IGNORE), key=lambda c: c.train_id
-    )
+    judged = [kind for kind in Cityscapes.classes if 0 <= kind.train_id < IGNORE]
+    judged.sort(key=lambda kind: kind.train_id)
     table = np.full(256, IGNORE, np.uint8)
-    table[[c.id for c in judged]] = [c.train_id for c in judged]
-    return table, {"segmentation": [c.name for c in judged]}
+    for kind in judged:
+        table[kind.id] = kind.train_id
+    return table, {"segmentation": [kind.name for kind in judged]}
 
 
 def _decode_cityscapes(task: str, path: Path) -> Callable:
@@ -233,12 +257,21 @@ def _arrays(place: Path) -> list[Record]:
             raise DataError(f"{path}: this layout has arrays, as in image/0.npy; take pictures out")
         if path.suffix == ".npy":
             records[path.stem] = {"image": path}
-    for task, names in NUMBERED.items():
-        there = next((name for name in names if os.path.isdir(place / name)), None)
-        for path in inputs.files_below(place / there, "*.npy") if there else ():
+    for task, names in NUMBERED_FOLDERS.items():
+        folder = _first_folder(place, names)
+        if folder is None:
+            continue
+        for path in inputs.files_below(folder, "*.npy"):
             if path.stem in records:
                 records[path.stem][task] = path
-    return [records[stem] for stem in sorted(records, key=lambda stem: (len(stem), stem))]
+    by_number = sorted(records, key=lambda stem: (len(stem), stem))  # 9 before 10
+    return [records[stem] for stem in by_number]
+
+
+def _decode_numbered(task: str, path: Path) -> Callable:
+    if task == "segmentation":
+        return _whole_classes
+    return np.asarray
 
 
 def _whole_classes(x: np.ndarray) -> np.ndarray:
@@ -270,38 +303,45 @@ def _counted(root: Path, records: Sequence[Record]) -> dict[str, Sequence[str] |
     return {"segmentation": largest + 1}
 
 
-LAYOUTS = (
-    Layout(
-        "NYU v2 as prepared for the released code",
-        ("list/training_seg.txt", "list/training_normal_mask.txt"),
-        _nyuv2,
-        lambda task, path: {"normals": _directions}.get(task, np.asarray),
-        lambda root, records: {"seg40": SEG40.split()},
-        named=True,
-    ),
-    Layout(
-        "Taskonomy",
-        ("rgb",),
-        _taskonomy,
-        _decode_taskonomy,
-        lambda root, records: {"segmentation": OBJECTS.split()},
-    ),
-    Layout(
-        "Cityscapes",
-        ("leftImg8bit", "gtFine"),
-        _cityscapes,
-        _decode_cityscapes,
-        lambda root, records: _cityscapes_classes()[1],
-        named=True,
-    ),
-    Layout(
-        "numbered arrays of MTAN and LibMTL",
-        ("train/image",),
-        _numbered,
-        lambda task, path: {"segmentation": _whole_classes}.get(task, np.asarray),
-        _counted,
-    ),
+NYU_V2 = Layout(
+    "NYU v2 as prepared for the released code",
+    sign=("list/training_seg.txt", "list/training_normal_mask.txt"),
+    find=_nyuv2,
+    decode=_decode_nyuv2,
+    labels=lambda root, records: {"seg40": SEG40.split()},
+    named=True,
 )
+
+
+TASKONOMY = Layout(
+    "Taskonomy",
+    sign=("rgb",),
+    find=_taskonomy,
+    decode=_decode_taskonomy,
+    labels=lambda root, records: {"segmentation": OBJECTS.split()},
+)
+
+
+CITYSCAPES = Layout(
+    "Cityscapes",
+    sign=("leftImg8bit", "gtFine"),
+    find=_cityscapes,
+    decode=_decode_cityscapes,
+    labels=lambda root, records: _cityscapes_classes()[1],
+    named=True,
+)
+
+
+NUMBERED = Layout(
+    "numbered arrays of MTAN and LibMTL",
+    sign=("train/image",),
+    find=_numbered,
+    decode=_decode_numbered,
+    labels=_counted,
+)
+
+
+LAYOUTS = (NYU_V2, TASKONOMY, CITYSCAPES, NUMBERED)
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -317,22 +357,26 @@ def folder(data: str | Path) -> tuple[Path, tuple[int, int] | None] | None:
 
 def _found(root: Path) -> tuple[Layout, dict[str, list[Record]]]:
     """The layout of a folder, and what it finds there: images and labels, at least some. Raises DataError."""
-    layout = next(
-        (layout for layout in LAYOUTS if all((root / name).exists() for name in layout.sign)), None
-    )
-    if layout is None:
-        known = "; ".join(f"{layout.about}: {', '.join(layout.sign)}" for layout in LAYOUTS)
-        raise DataError(
-            f"{root}: no layout that the lab knows ({known}); lazy.from_dataset takes all else"
-        )
+    layout = _layout_of(root)
     splits = layout.find(root)
     records = [record for part in splits.values() for record in part]
+    if not records:
+        raise DataError(f"{root}: looks like {layout.about}, but has no images")
     labelled = [record for record in records if len(record) > 1]
     if not splits["train"] or not labelled:
-        raise DataError(
-            f"{root}: looks like {layout.about}, but has no {'labels' if records else 'images'}"
-        )
+        raise DataError(f"{root}: looks like {layout.about}, but has no labels")
     return layout, {name: part for name, part in splits.items() if part or name == "train"}
+
+
+def _layout_of(root: Path) -> Layout:
+    """The first layout that a folder has all signs of. Raises DataError."""
+    for layout in LAYOUTS:
+        if all((root / name).exists() for name in layout.sign):
+            return layout
+    known = "; ".join(f"{layout.about}: {', '.join(layout.sign)}" for layout in LAYOUTS)
+    raise DataError(
+        f"{root}: no layout that the lab knows ({known}); lazy.from_dataset takes all else"
+    )
 
 
 def open_folder(
@@ -355,29 +399,28 @@ def open_folder(
     splits. Raises DataError.
     """
     root = Path(root)
-    memory_gb = _memory() if memory_gb is None else memory_gb
+    if memory_gb is None:
+        memory_gb = _memory()
+    if skip is None:
+        skip = _skipped()
     layout, splits = _found(root)
     records = [record for part in splits.values() for record in part]
-    index = dict(
-        zip(splits, torch.arange(len(records)).split([len(part) for part in splits.values()]))
-    )
+    sizes = [len(part) for part in splits.values()]
+    index = dict(zip(splits, torch.arange(len(records)).split(sizes)))
     missing = [name for name in hold if name not in index]
     if missing:
-        index |= _held_out(splits["train"], missing, held_out, root, by_content)
-    left_out = _left_out(root, records, _skipped() if skip is None else skip)
-    index = {
-        name: torch.tensor([n for n in part.tolist() if n not in left_out], dtype=torch.int64)
-        for name, part in index.items()
-    }
-    if empty := [name for name, part in index.items() if not len(part)]:
-        raise DataError(f"{root}: no image of {', '.join(empty)} is left without a damaged file")
+        index |= hold_out(splits["train"], missing, held_out, root, by_content)
+    # Images are left out after all were dealt out: so each of the others stays in its split.
+    left_out = _left_out(root, records, skip)
+    index = _without(index, left_out, root)
+    used = {n: record for n, record in enumerate(records) if n not in left_out}
     if layout.named:
-        _present(record for n, record in enumerate(records) if n not in left_out)
-    examples = {}
-    for n, record in enumerate(records):
-        for key in record if n not in left_out else ():
-            examples.setdefault(key, n)
-    examples = {key: examples[key] for key in ("image", *KINDS) if key in examples}
+        _present(used.values())
+    first_with = {}
+    for n, record in used.items():
+        for key in record:
+            first_with.setdefault(key, n)
+    examples = {key: first_with[key] for key in ("image", *KINDS) if key in first_with}
     whole = LazyImageDataset.from_reader(
         str(root),
         len(records),
@@ -391,21 +434,29 @@ def open_folder(
     about = [layout.about]
     for key in examples:
         lacking = sum(key not in record for record in records)
-        about += [f"{lacking} of {len(records)} images lack {key}"] * bool(lacking)
+        if lacking:
+            about.append(f"{lacking} of {len(records)} images lack {key}")
     if left_out:
         about.append(f"{len(left_out)} of {len(records)} images are left out for damaged files")
         inputs.say_once(f"{root}: {about[-1]}")
-    return {
-        name: replace(
-            whole.subset(index[name]),
-            name=f"{root} ({name})",
-            about="; ".join(about),
-            records=records,
-            root=root,
-        )
-        for name in ("train", "val", "test")
-        if name in index
-    }
+    whole = replace(whole, about="; ".join(about), records=records, root=root)
+    packs = {}
+    for name in ("train", "val", "test"):
+        if name in index:
+            packs[name] = replace(whole.subset(index[name]), name=f"{root} ({name})")
+    return packs
+
+
+def _without(index: Mapping[str, Tensor], left_out: set[int], root: Path) -> dict[str, Tensor]:
+    """The numbers of each split's images without those that are left out. Raises DataError where none remains."""
+    found = {}
+    for name, part in index.items():
+        numbers = [n for n in part.tolist() if n not in left_out]
+        found[name] = torch.tensor(numbers, dtype=torch.int64)
+    empty = [name for name, part in found.items() if not len(part)]
+    if empty:
+        raise DataError(f"{root}: no image of {', '.join(empty)} is left without a damaged file")
+    return found
 
 
 def check(root: str | Path, track: Callable[[Iterable], Iterable] = iter) -> Iterator[str]:
@@ -417,7 +468,8 @@ def check(root: str | Path, track: Callable[[Iterable], Iterable] = iter) -> Ite
     root = Path(root)
     layout, splits = _found(root)
     records = [record for part in splits.values() for record in part]
-    labels, seen = dict(layout.labels(root, records)), set()
+    labels = dict(layout.labels(root, records))
+    seen = set()  # several images may have the same file of labels
     for n in track(range(len(records))):
         full = None
         for key, path in records[n].items():  # the image comes first
@@ -458,7 +510,7 @@ def _memory() -> float:
             raise ValueError(f"{text!r} is out of range")
     except ValueError as error:
         raise DataError(
-            f"MTLNAS_LAB_MEMORY_GB: {inputs.shown(error)}; give a number of GiB from 0 up, as in 4"
+            f"MTLNAS_LAB_MEMORY_GB: {shown(error)}; give a number of GiB from 0 up, as in 4"
         ) from None
     return memory
 
@@ -466,24 +518,25 @@ def _memory() -> float:
 def _skipped() -> list[str]:
     """The lines of the file that MTLNAS_LAB_SKIP names."""
     listed = os.environ.get("MTLNAS_LAB_SKIP")
-    return inputs.read_text(Path(listed)).splitlines() if listed else []
+    if not listed:
+        return []
+    return inputs.read_text(Path(listed)).splitlines()
 
 
 def _left_out(root: Path, records: Sequence[Record], skip: Iterable[str | Path]) -> set[int]:
     """Numbers of the records that have one of these files. A line may go on behind its path, as those of `check` do."""
     paths = {str(line).partition(": ")[0].strip() for line in skip}
+    found = set()
     if not paths:
-        return set()
-    return {
-        n
-        for n, record in enumerate(records)
-        if any(
-            str(path) in paths or str(path.relative_to(root)) in paths for path in record.values()
-        )
-    }
+        return found
+    for n, record in enumerate(records):
+        for path in record.values():
+            if str(path) in paths or str(path.relative_to(root)) in paths:
+                found.add(n)
+    return found
 
 
-def _held_out(
+def hold_out(
     records: Sequence[Record],
     names: Sequence[str],
     share: float,
@@ -496,22 +549,24 @@ def _held_out(
         folders = [os.path.relpath(record["image"], root) for record in records]
     units = [*dict.fromkeys(folders)]
     if by_content:
-        labelled = {
-            task: [*_units_with(task, folders, records).values()]
-            for task in KINDS
-            if any(task in record for record in records)
-        }
+        labelled = {}
+        for task in KINDS:
+            found = list(_units_with(task, folders, records).values())
+            if any(found):
+                labelled[task] = found
         part = identity.draw(units, names, share, labelled, str(root))
     else:
-        size = max(1, int(share * len(units)))
-        order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0))
-        cut = [size] * len(names) + [len(units) - size * len(names)]
-        part = dict(zip((*names, "train"), order.split(cut)))
-    owner = {units[number]: name for name, numbers in part.items() for number in numbers.tolist()}
-    return {
-        name: torch.tensor([n for n, unit in enumerate(folders) if owner[unit] == name])
-        for name in ("train", *names)
-    }
+        part = identity.draw_by_number(len(units), names, share)
+    owner = {}
+    for name, numbers in part.items():
+        for number in numbers.tolist():
+            owner[units[number]] = name
+    split_of = [owner[unit] for unit in folders]
+    return {name: _numbers_of(name, split_of) for name in ("train", *names)}
+
+
+def _numbers_of(name: str, split_of: Sequence[str]) -> Tensor:
+    return torch.tensor([n for n, split in enumerate(split_of) if split == name])
 
 
 def _units_with(task: str, folders: Sequence[str], records: Sequence[Record]) -> dict[str, bool]:
@@ -531,7 +586,9 @@ def _open(root: Path, layout: Layout, records: Sequence[Record], number: int, ke
 
 def _raw(root: Path, layout: Layout, key: str, path: Path) -> Raw:
     x = _pixels(key, inputs.inside(root, path))
-    decode = np.asarray if key == "image" else layout.decode(key, path)
+    decode = np.asarray
+    if key != "image":
+        decode = layout.decode(key, path)
     return Raw(x, str(path), decode, colours=path.suffix != ".npy")
 
 
@@ -542,7 +599,9 @@ def _size(path: Path) -> tuple[int, int]:
     shape = inputs.array_shape(path)
     if len(shape) != 3 or 0 in shape:
         raise DataError(f"{path}: is of shape {shape}, but an image is of (H, W, 3), or (3, H, W)")
-    return shape[1:] if _channels_first(shape) else shape[:2]
+    if _channels_first(shape):
+        return shape[1:]
+    return shape[:2]
 
 
 def _channels_first(shape: Sequence[int]) -> bool:
@@ -554,28 +613,38 @@ def _pixels(key: str, path: Path) -> np.ndarray:
     coloured = key == "image" or KINDS[key] is Normals
     if path.suffix == ".npy":
         x = inputs.read_array(path)
-        x = np.moveaxis(x, 0, -1) if _channels_first(x.shape) else x
-        return x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x
+        if _channels_first(x.shape):
+            x = np.moveaxis(x, 0, -1)
+        if x.ndim == 3 and x.shape[2] == 1:
+            x = x[..., 0]
+        return x
 
     def read(picture) -> np.ndarray:
         grey = picture.mode in ("1", "L", "LA", "La")
         if coloured and (picture.mode[0] in "IF" or (grey and key != "image")):
-            kind = "8 bits a channel" if key == "image" else "colours of 8 bits a channel"
+            kind = "colours of 8 bits a channel"
+            if key == "image":
+                kind = "8 bits a channel"
             raise DataError(f"{path}: is a picture of mode {picture.mode}, but must have {kind}")
-        x = np.asarray(picture.convert("RGB") if coloured else picture)
+        if coloured:
+            picture = picture.convert("RGB")
+        x = np.asarray(picture)
         if key != "image" and KINDS[key] is Depth and x.dtype.itemsize == 1:
             raise DataError(
                 f"{path}: is a picture of 8 bits (mode {picture.mode}), but depth has 16 bits here"
             )
-        return x.astype(np.uint8) if x.dtype == bool else x
+        if x.dtype == bool:  # a picture of one bit a pixel
+            x = x.astype(np.uint8)
+        return x
 
     return inputs.use_picture(path, read)
 
 
 def _present(records: Iterable[Record]) -> None:
     paths = [path for record in records for path in record.values()]
-    if missing := [path for path in paths if not os.path.exists(path)]:
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
         more = f", nor are {len(missing) - 1} others there" if len(missing) > 1 else ""
         raise DataError(
-            f"{inputs.shown(missing[0])}: no such file{more}; fetch what is missing or take it off the list"
+            f"{shown(missing[0])}: no such file{more}; fetch what is missing or take it off the list"
         )

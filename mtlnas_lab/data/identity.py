@@ -43,29 +43,30 @@ def _stored(pack: ImageDataset, tasks: Iterable[str]) -> Iterable[list[bytes]]:
 
 
 def _bytes(x: Tensor) -> bytes:
-    wide = (
-        x.int() if x.dtype == torch.int16 else x
-    )  # depth is stored in either, whichever is enough
-    return wide.cpu().contiguous().numpy().tobytes()
+    if x.dtype == torch.int16:  # depth is stored in this or in int32, whichever is enough
+        x = x.int()
+    return x.cpu().contiguous().numpy().tobytes()
 
 
 def _files(pack: LazyImageDataset, number: int, keys: Iterable[str]) -> list[bytes]:
-    record, parts = pack.records[number], []
+    record = pack.records[number]
+    parts = []
     for key in keys:
-        if key in record:
-            path = record[key]
-            try:
-                size = os.stat(path).st_size
-            except OSError:
-                size = -1  # reading it will say more
-            parts.append(f"{key} {os.path.relpath(path, pack.root)} {size}".encode())
+        if key not in record:
+            continue
+        try:
+            size = os.stat(record[key]).st_size
+        except OSError:
+            size = -1  # reading it will say more
+        name = os.path.relpath(record[key], pack.root)
+        parts.append(f"{key} {name} {size}".encode())
     return parts
 
 
 def _digest(parts: Iterable[bytes], letters: int = LETTERS) -> str:
     total = hashlib.blake2b(digest_size=letters // 2)
     for part in parts:
-        total.update(len(part).to_bytes(8, "little"))
+        total.update(len(part).to_bytes(8, "little"))  # else ("ab", "c") would be ("a", "bc")
         total.update(part)
     return total.hexdigest()
 
@@ -102,22 +103,33 @@ def draw(
     for rank, number in enumerate(order):
         owner[number] = parts[min(rank // size, len(names))]
     for has in labelled.values():
+        with_label = [number for number in order if has[number]]
         for name in names:
-            if any(has[number] and owner[number] == name for number in order):
+            if any(owner[number] == name for number in with_label):
                 continue
-            spare = [number for number in order if has[number] and owner[number] == "train"]
-            if len(spare) > 1:
+            spare = [number for number in with_label if owner[number] == "train"]
+            if len(spare) > 1:  # one stays: what is not trained cannot be scored either
                 owner[spare[0]] = name
-    return {
-        name: torch.tensor([n for n, own in enumerate(owner) if own == name], dtype=torch.long)
-        for name in parts
-    }
+    drawn = {}
+    for name in parts:
+        numbers = [n for n, own in enumerate(owner) if own == name]
+        drawn[name] = torch.tensor(numbers, dtype=torch.long)
+    return drawn
+
+
+def draw_by_number(count: int, names: Sequence[str], share: float) -> dict[str, Tensor]:
+    """As `draw`, but by the number of a thing alone: how runs drew that do not say which data they were made with."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    size = max(1, int(share * count))
+    sizes = [size] * len(names) + [count - size * len(names)]
+    return dict(zip((*names, "train"), order.split(sizes)))
 
 
 # --- what a run records -----------------------------------------------------------------------------------------------
 def identity(packs: Mapping[str, ImageDataset], tasks: Iterable[str], drawn: bool) -> dict:
     """What a run's config says of its data. `drawn`: the splits were drawn from one pack, not given with it."""
-    tasks, splits = tuple(tasks), {}
+    tasks = tuple(tasks)  # it is gone through for each split
+    splits = {}
     single = sum(len(pack) for pack in packs.values()) <= LISTED
     for split, pack in packs.items():
         each = marks(pack, tasks)
@@ -125,20 +137,30 @@ def identity(packs: Mapping[str, ImageDataset], tasks: Iterable[str], drawn: boo
             return {}
         splits[split] = {
             "images": len(pack),
-            "all": _digest(mark.encode() for mark in each),
+            "all": _digest_of(each),
             "arrays": _arrays(pack, tasks),
-            "each": "".join(each) if single else "",
+            "each": "",
         }
+        if single:
+            splits[split]["each"] = "".join(each)
     train = packs["train"]
     classes = {task: _classes(train, task) for task in tasks if task in train.labels}
     return {"drawn": drawn, "tasks": list(tasks), "classes": classes, "splits": splits}
 
 
+def _digest_of(each: Iterable[str]) -> str:
+    """One digest of the digests of many images."""
+    return _digest(mark.encode() for mark in each)
+
+
 def _arrays(pack: ImageDataset, tasks: Sequence[str]) -> dict[str, str]:
     if isinstance(pack, LazyImageDataset):
         return {}
-    arrays = {"image": pack.images, **{task: pack.targets[task] for task in tasks}}
-    return {key: _digest(_bytes(image) for image in array) for key, array in arrays.items()}
+    arrays = {"image": pack.images} | {task: pack.targets[task] for task in tasks}
+    digests = {}
+    for key, array in arrays.items():
+        digests[key] = _digest(_bytes(image) for image in array)
+    return digests
 
 
 def _classes(pack: ImageDataset, task: str) -> str:
@@ -150,11 +172,14 @@ def checked(found: object) -> None:
     if not found:
         return
     try:
-        splits, tasks, classes = found["splits"], found["tasks"], found["classes"]
+        splits = found["splits"]
+        classes = found["classes"]
         good = [isinstance(found["drawn"], bool), {*splits} <= {"train", "val", "test"}, splits]
-        good += [isinstance(task, str) for task in (*tasks, *classes, *classes.values())]
+        texts = [*found["tasks"], *classes, *classes.values()]
+        good += [isinstance(text, str) for text in texts]
         for split in splits.values():
-            count, each = split["images"], split["each"]
+            count = split["images"]
+            each = split["each"]
             good += [type(count) is int, isinstance(each, str), len(each) in (0, count * LETTERS)]
             good += [isinstance(split["all"], str), isinstance(split["arrays"], Mapping)]
     except (KeyError, TypeError, AttributeError) as error:
@@ -165,7 +190,9 @@ def checked(found: object) -> None:
 
 def short(recorded: Mapping) -> str:
     """A few letters for data that a run recorded, alike for the same data wherever they lie."""
-    return _digest([json.dumps(recorded, sort_keys=True).encode()]) if recorded else "unknown"
+    if not recorded:
+        return "unknown"
+    return _digest([json.dumps(recorded, sort_keys=True).encode()])
 
 
 def restored(
@@ -175,9 +202,11 @@ def restored(
 
     Images that are gone are told of. Raises DataError for other data: images that came, labels or classes that changed.
     """
-    packs, tasks = dict(packs), tuple(recorded["tasks"])
+    packs = dict(packs)
+    tasks = tuple(recorded["tasks"])
     for split, pack in packs.items():
-        if lost := [task for task in tasks if task not in pack.targets]:
+        lost = [task for task in tasks if task not in pack.targets]
+        if lost:
             raise _other(pack, f"it has no labels for {', '.join(lost)} in {split}")
     for task, digest in recorded["classes"].items():
         train = packs["train"]
@@ -185,12 +214,19 @@ def restored(
             raise _other(train, f"its classes of {task} were others, or in another order")
     now = {split: marks(pack, tasks) for split, pack in packs.items()}
     before = recorded["splits"]
-    if any(each is None for each in now.values()) or all(
-        split in now and _digest(mark.encode() for mark in now[split]) == kept["all"]
-        for split, kept in before.items()
-    ):
-        return {split: pack for split, pack in packs.items() if split in before}
-    return _rearranged(packs, now, recorded, tell)
+    if not _same(now, before):
+        return _rearranged(packs, now, recorded, tell)
+    return {split: pack for split, pack in packs.items() if split in before}
+
+
+def _same(now: Mapping[str, list[str] | None], before: Mapping[str, Mapping]) -> bool:
+    """Whether all splits are those that were recorded, or cannot be told from them without reading everything."""
+    if None in now.values():
+        return True
+    for split, kept in before.items():
+        if split not in now or _digest_of(now[split]) != kept["all"]:
+            return False
+    return True
 
 
 def _rearranged(
@@ -200,41 +236,31 @@ def _rearranged(
     count = sum(kept["images"] for kept in recorded["splits"].values())
     if not any(before.values()):  # too many images to record each
         raise _other(packs["train"], f"of its {count} images some came, went or changed")
-    places: dict[str, list[tuple[str, int]]] = {}
-    for split, each in now.items():
-        for number, mark in enumerate(each):
-            places.setdefault(mark, []).append((split, number))
-    found: dict[str, list[tuple[str, int]]] = {split: [] for split in before}
-    moved = 0
-    for split, each in before.items():
-        for mark in each:
-            if there := places.get(mark):
-                same = [place for place in there if place[0] == split]
-                place = (same or there)[0]
-                there.remove(place)
-                moved += not same
-                found[split].append(place)
+    found, moved = _matched(now, before)
     known = sum(map(len, found.values()))
     came = sum(map(len, now.values())) - known
     if came or not known:
+        hint = ""
         changed = _changed(packs, recorded)
-        hint = f"; what differs: {changed}" if changed else ""
-        raise _other(
-            packs["train"],
-            f"of {count} images {known} are the same, {came} are new or changed{hint}",
-        )
+        if changed:
+            hint = f"; what differs: {changed}"
+        why = f"of {count} images {known} are the same, {came} are new or changed{hint}"
+        raise _other(packs["train"], why)
     if moved and not recorded["drawn"]:
         raise _other(packs["train"], f"{moved} images are in another split now")
-    if empty := [split for split, kept in found.items() if before[split] and not kept]:
+    empty = [split for split, kept in found.items() if before[split] and not kept]
+    if empty:
         raise _other(packs["train"], f"all images of {', '.join(empty)} are gone")
     if count > known:
         tell(
             f"{packs['train'].name}: {count - known} of the {count} images that the run began with are gone; the others "
             "stay in the split that they had"
         )
-    starts, begin = {}, 0
+    starts = {}  # where the images of a split begin in all packs joined
+    begin = 0
     for split, each in now.items():
-        starts[split], begin = begin, begin + len(each)
+        starts[split] = begin
+        begin += len(each)
     whole = _joined([*packs.values()])
     made = {}
     for split, kept in found.items():
@@ -243,34 +269,59 @@ def _rearranged(
     return made
 
 
+Place = tuple[str, int]  # (split, number in it)
+
+
+def _matched(
+    now: Mapping[str, list[str]], before: Mapping[str, list[str]]
+) -> tuple[dict[str, list[Place]], int]:
+    """({split: where each image that it had is now, as far as it is there}, how many are in another split)."""
+    places: dict[str, list[Place]] = {}
+    for split, each in now.items():
+        for number, mark in enumerate(each):
+            places.setdefault(mark, []).append((split, number))
+    found: dict[str, list[Place]] = {split: [] for split in before}
+    moved = 0
+    for split, each in before.items():
+        for mark in each:
+            there = places.get(mark)
+            if not there:
+                continue
+            same = [place for place in there if place[0] == split]
+            place = (same or there)[0]
+            there.remove(place)  # of equal images, each stands for one
+            if not same:
+                moved += 1
+            found[split].append(place)
+    return found, moved
+
+
 def _cut(each: str) -> list[str]:
     return [each[at : at + LETTERS] for at in range(0, len(each), LETTERS)]
 
 
 def _changed(packs: Mapping[str, ImageDataset], recorded: Mapping) -> str:
     """Which arrays are not those that were recorded."""
-    changed = {}
+    changed = []
     for split, kept in recorded["splits"].items():
-        arrays = _arrays(packs[split], recorded["tasks"]) if split in packs else {}
-        changed |= {key: None for key in arrays if kept["arrays"].get(key) != arrays[key]}
+        if split not in packs:
+            continue
+        for key, digest in _arrays(packs[split], recorded["tasks"]).items():
+            if kept["arrays"].get(key) != digest and key not in changed:
+                changed.append(key)
     return ", ".join(changed)
 
 
 def _joined(packs: Sequence[ImageDataset]) -> ImageDataset:
     first = packs[0]
-    if isinstance(first, LazyImageDataset) and all(
-        isinstance(pack, LazyImageDataset) and pack.cache is first.cache for pack in packs
-    ):
+    lazy = all(isinstance(pack, LazyImageDataset) for pack in packs)
+    if lazy and all(pack.cache is first.cache for pack in packs):
         return replace(first, index=torch.cat([pack.index for pack in packs]))
-    return replace(
-        first,
-        images=torch.cat([pack.images for pack in packs]),
-        targets={
-            task: torch.cat([pack.targets[task] for pack in packs])
-            for task in first.targets
-            if all(task in pack.targets for pack in packs)
-        },
-    )
+    targets = {}
+    for task in first.targets:
+        if all(task in pack.targets for pack in packs):
+            targets[task] = torch.cat([pack.targets[task] for pack in packs])
+    return replace(first, images=torch.cat([pack.images for pack in packs]), targets=targets)
 
 
 def _other(pack: ImageDataset, why: str) -> DataError:

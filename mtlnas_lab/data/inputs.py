@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import DataError
-from ..one_line import printable
+from ..one_line import printable, shown
 
 # Pillow knows some forty formats. One of them runs Ghostscript, others are plain rare.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "PPM", "GIF")
@@ -42,9 +42,8 @@ PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", "
 OTHER_PICTURES = {".eps", ".ps", ".pdf", ".svg", ".jp2", ".avif", ".heic", ".exr", ".dds", ".tga"}
 
 
-_PARSING = (
-    threading.Lock()
-)  # Python 3.11 may fail to parse in two threads at once, and threads read
+# Python 3.11 may fail to parse in two threads at once, and threads read.
+_PARSING = threading.Lock()
 
 
 JUNK = {
@@ -66,7 +65,9 @@ def is_junk(path: Path) -> bool:
 
 def inside(root: Path, path: Path, where: str = "") -> Path:
     """`path` as it is, if it lies in the folder `root` also behind all links. Raises DataError, which names `where`."""
-    place = f"{where}: {shown(path)}" if where else shown(path)
+    place = shown(path)
+    if where:
+        place = f"{where}: {place}"
     try:
         good = path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, links in a circle
@@ -79,16 +80,10 @@ def inside(root: Path, path: Path, where: str = "") -> Path:
     return path
 
 
-def shown(path: object) -> str:
-    """A name for an error's line: printable, and not too long."""
-    text = printable(path)
-    return text if len(text) <= 200 else f"{text[:90]}…{text[-90:]}"
-
-
 def reason(error: Exception) -> str:
     """What an exception says, in one short line."""
-    text = getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {' '.join(text.split())[:100]}"
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return f"{type(error).__name__}: {printable(text[:100])}"
 
 
 @functools.cache
@@ -98,8 +93,10 @@ def say_once(line: str) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Makes DataErrors of all that can go wrong with a file."""
+def parsing(
+    path: str | Path, problem: str = "cannot be read, cut off or of another kind"
+) -> Iterator[None]:
+    """Makes a DataError of all that can go wrong with somebody's file; readers raise many kinds of errors."""
     try:
         yield
     except DataError:
@@ -107,14 +104,13 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError(f"{shown(path)}: cannot be read, there is no such file") from None
     except Exception as error:
-        raise DataError(
-            f"{shown(path)}: cannot be read, cut off or of another kind ({reason(error)})"
-        ) from error
+        raise DataError(f"{shown(path)}: {problem} ({reason(error)})") from error
 
 
 def open_regular(path: str | Path) -> BinaryIO:
     """A regular file, opened to be read. A pipe, a device or a folder, also one behind a link, is a DataError, at once."""
-    with _told(Path(path)):
+    with parsing(path):
+        # A pipe would else wait for a writer. Not every system has all of these.
         flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_BINARY", "O_NOCTTY"))
         descriptor = os.open(path, sum(flags, os.O_RDONLY))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -127,20 +123,20 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 def read_text(path: Path) -> str:
     """The text of a file of at most TEXT_BYTES in UTF-8."""
-    with open_regular(path) as stream, _told(path):
+    with open_regular(path) as stream, parsing(path):
         size = os.fstat(stream.fileno()).st_size
         if size > TEXT_BYTES:
             raise DataError(
                 f"{shown(path)}: has {size} bytes, but a text of at most {TEXT_BYTES} is expected there"
             )
-        return stream.read(size).decode("utf-8-sig")
+        return stream.read(size).decode("utf-8-sig")  # editors of some systems begin with a mark
 
 
 def use_picture(path: Path, use: Callable[[Any], Any]) -> Any:
     """What `use` makes of a picture as Pillow opens it: one of FORMATS, of at most PIXELS."""
     from PIL import Image, UnidentifiedImageError
 
-    with open_regular(path) as stream, _told(path):
+    with open_regular(path) as stream, parsing(path):
         try:
             picture = Image.open(stream, formats=FORMATS)
         except UnidentifiedImageError:
@@ -151,7 +147,7 @@ def use_picture(path: Path, use: Callable[[Any], Any]) -> Any:
             raise DataError(
                 f"{shown(path)}: has more than {PIXELS} pixels, too many to decode ({reason(error)})"
             ) from None
-        with picture:
+        with picture:  # its size is known by now, and nothing is decoded
             if math.prod(picture.size) > PIXELS:
                 raise DataError(
                     f"{shown(path)}: has {picture.width} × {picture.height} pixels; at most {PIXELS} are decoded"
@@ -160,8 +156,10 @@ def use_picture(path: Path, use: Callable[[Any], Any]) -> Any:
 
 
 def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """(shape, whether columns come first, type) of an .npy file, of which no more than the header is read. Raises DataError for Python objects, for
-    more than ARRAY_BYTES, and for a file that is shorter than its header says."""
+    """(shape, whether columns come first, type) of an .npy file, of which no more than the header is read.
+
+    Raises DataError for Python objects, for more than ARRAY_BYTES, and for a file that is shorter than its header says.
+    """
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -185,22 +183,26 @@ def array_header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, n
 
 def array_shape(path: Path) -> tuple[int, ...]:
     """The shape of an .npy file, by its header."""
-    with open_regular(path) as stream, _told(path):
+    with open_regular(path) as stream, parsing(path):
         return array_header(stream, path)[0]
 
 
 def read_array(path: Path) -> np.ndarray:
     """The numbers of an .npy file."""
-    with open_regular(path) as stream, _told(path):
+    with open_regular(path) as stream, parsing(path):
         shape, columns_first, dtype = array_header(stream, path)
+        # np.load would look at the header again, and might unpickle what it finds.
         numbers = np.fromfile(stream, dtype, math.prod(shape))
-        return numbers.reshape(shape, order="F" if columns_first else "C")
+        if columns_first:
+            return numbers.reshape(shape, order="F")
+        return numbers.reshape(shape)
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
     """Files below a folder whose names fit the pattern, sorted; without junk and what lies in folders that are junk."""
     found = []
     for place, folders, names in os.walk(folder):
+        # os.walk goes on into what is left in this very list.
         folders[:] = [name for name in folders if not is_junk(Path(name))]
         for name in names:
             if fnmatch.fnmatchcase(name, pattern) and not is_junk(Path(name)):

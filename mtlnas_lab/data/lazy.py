@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,7 +25,10 @@ from .inputs import PIXELS, say_once
 from .loader import sequential
 from .stored import Raw, handed_over
 
-HEIGHT, STEP = 96, 16  # of images, unless a size is asked for; widths are multiples
+HEIGHT = 96  # of images, unless a size is asked for
+
+
+STEP = 16  # their widths are multiples of it
 
 
 LOOKED_AT = 64  # items that may have no edge before their 255 is taken for the edges
@@ -48,7 +50,9 @@ class Cache:
         memory_gb: float,
         workers: int,
     ):
-        self.read, self.room, self.kept = read, int(memory_gb * (1 << 30)), {}
+        self.read = read
+        self.room = int(memory_gb * (1 << 30))  # bytes that are still free
+        self.kept: dict[int, dict[str, Tensor]] = {}
         self.coming: dict[int, Future] = {}
         self.pool = ThreadPoolExecutor(workers, "mtlnas-lab-read")
 
@@ -63,19 +67,23 @@ class Cache:
         """{key: (B, …)} of these, waiting for what is not read yet."""
         self.prefetch(numbers, keys)
         images = [self._image(number, keys) for number in numbers]
-        return {key: torch.stack([image[key] for image in images]) for key in keys}
+        batch = {}
+        for key in keys:
+            batch[key] = torch.stack([image[key] for image in images])
+        return batch
 
     def _image(self, number: int, keys: Sequence[str]) -> dict[str, Tensor]:
         held = self.kept.get(number, {})
         fresh = self.coming.pop(number).result() if number in self.coming else {}
-        if missing := [
-            key for key in keys if key not in held and key not in fresh
-        ]:  # begun for other tasks
+        missing = [key for key in keys if key not in held and key not in fresh]
+        if missing:  # it was begun for other tasks
             fresh = fresh | self.read(number, missing)
+        image = fresh | held
         size = sum(x.nbytes for key, x in fresh.items() if key not in held)
-        if size and size <= self.room:
-            self.kept[number], self.room = fresh | held, self.room - size
-        return fresh | held
+        if 0 < size <= self.room:  # what came first stays: see the beginning of this file
+            self.kept[number] = image
+            self.room -= size
+        return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,20 +116,14 @@ class LazyImageDataset(ImageDataset):
             height, width = open(examples["image"], ())[0]
             size = HEIGHT, max(1, round(HEIGHT * width / height / STEP)) * STEP
         _check_options(name, size, memory_gb)
-        labels = {
-            task: stored.class_names(
-                name, task, (labels or {}).get(task), open(number, (task,))[1][task].array
-            )
-            for task, number in examples.items()
-            if task != "image" and KINDS[task] in (Segmentation, Classification)
-        }
+        classes = _classes(name, open, examples, labels or {})
 
         def read_one(key: str, full: tuple[int, int], found: Mapping[str, Raw]) -> Tensor:
             if key == "image":
                 return stored.picture(found[key], size)
             if key not in found:
                 return none[key]
-            x = stored.label(key, found[key], full, size, labels.get(key, ()))
+            x = stored.label(key, found[key], full, size, classes.get(key, ()))
             if key in none and (x.shape, x.dtype) != (none[key].shape, none[key].dtype):
                 raise DataError(
                     f"{found[key].where}: {key} is a class for some images and shares of all classes for others; "
@@ -129,31 +131,34 @@ class LazyImageDataset(ImageDataset):
                 )
             return x
 
-        none: dict[str, Tensor] = {}
+        none: dict[str, Tensor] = {}  # what an image without a label has
 
         def read(number: int, keys: Sequence[str]) -> dict[str, Tensor]:
             full, found = open(number, keys)
             return {key: read_one(key, full, found) for key in keys}
 
-        shown = {key: read(number, (key,))[key] for key, number in examples.items()}
-        for key, x in shown.items():
+        example = {key: read(number, (key,))[key] for key, number in examples.items()}
+        for key, x in example.items():
             none[key] = torch.full_like(x, _nothing(key, x))
-        for task in shown:
+        for task in example:
             if task != "image":
                 numbers = range(examples[task], count)
-                _check_labels(name, task, numbers, open, read_one, len(labels.get(task, ())))
-        shown = {key: x[None] for key, x in shown.items()}
-        cache = Cache(
-            read, memory_gb, min(16, usable_cores()) if workers is None else max(1, workers)
-        )
-        return cls(shown.pop("image"), shown, labels, name, cache, torch.arange(count))
+                _check_labels(name, task, numbers, open, read_one, len(classes.get(task, ())))
+        if workers is None:
+            workers = min(16, usable_cores())
+        cache = Cache(read, memory_gb, max(1, workers))
+        targets = {key: x[None] for key, x in example.items()}
+        images = targets.pop("image")
+        return cls(images, targets, classes, name, cache, torch.arange(count))
 
     def __len__(self) -> int:
         return len(self.index)
 
     def batch(self, index: Tensor, tasks: Iterable[str] | None = None) -> Batch:
         """As ImageDataset's; page-locked on its way to a GPU. Raises DataError for what is missing, damaged or does not fit."""
-        tasks = self.tasks if tasks is None else tuple(tasks)
+        if tasks is None:
+            tasks = self.tasks
+        tasks = tuple(tasks)
         return self._held(index, tasks).batch(torch.arange(len(index)), tasks)
 
     def labelled(self, task: str) -> Tensor:
@@ -198,7 +203,7 @@ def from_dataset(
     none, or the shares of all classes (C,). What an item lacks, or has as None, it does not teach. Any type of numbers
     that can hold these does.
 
-    `tasks`: by default those of the first item. `labels`, `size`, `memory_gb`, `workers`: as in LazyImageDataset.of; so many
+    `tasks`: by default those of the first item. `labels`, `size`, `memory_gb`, `workers`: as in LazyImageDataset.from_reader; so many
     threads ask for items at a time. Raises DataError for an item that does not fit, once it is asked for.
     """
 
@@ -208,22 +213,21 @@ def from_dataset(
             item = {key: value for key, value in dataset[number].items() if value is not None}
         except Exception as error:
             raise DataError(
-                f"{where} is no dict of images and labels ({type(error).__name__}: {error})"
+                f"{where} is not a dict of images and labels ({type(error).__name__}: {error})"
             ) from error
-        found = {
-            key: Raw(handed_over(value, f"{where}: its {key}"), where)
-            for key, value in item.items()
-            if key == "image" or key in KINDS
-        }
-        image = found["image"].array if "image" in found else np.zeros(0)
-        if image.ndim != 3:
+        found = {}
+        for key, value in item.items():
+            if key == "image" or key in KINDS:
+                found[key] = Raw(handed_over(value, f"{where}: its {key}"), where)
+        if "image" not in found or found["image"].array.ndim != 3:
             raise DataError(
                 f"{where} has no 'image' of three axes; of what the lab knows it has "
                 f"{', '.join(found) or 'nothing'}"
             )
-        return image.shape[:2], found
+        return found["image"].array.shape[:2], found
 
-    if unknown := [task for task in (labels or {}) if task not in KINDS]:
+    unknown = [task for task in (labels or {}) if task not in KINDS]
+    if unknown:
         raise DataError(
             f"{name}: labels for {', '.join(map(repr, unknown))}; the lab knows {', '.join(KINDS)}"
         )
@@ -233,29 +237,38 @@ def from_dataset(
         )
     if not len(dataset):
         raise DataError(f"{name}: is empty")
-    wanted = [key for key in open(0, ())[1] if key != "image"] if tasks is None else list(tasks)
-    examples = {
-        task: next((n for n in range(len(dataset)) if task in open(n, ())[1]), None)
-        for task in wanted
-    }
-    if not wanted or None in examples.values():
-        missing = ", ".join(task for task, n in examples.items() if n is None) or "anything"
-        raise DataError(f"{name}: no item teaches {missing}; the lab knows {', '.join(KINDS)}")
+    if tasks is None:
+        _, found = open(0, ())
+        tasks = [key for key in found if key != "image"]
+    examples = {"image": 0}
+    missing = []
+    for task in tasks:
+        number = _first_with(task, open, len(dataset))
+        if number is None:
+            missing.append(task)
+        examples[task] = number
+    if missing or len(examples) == 1:
+        what = ", ".join(missing) or "anything"
+        raise DataError(f"{name}: no item teaches {what}; the lab knows {', '.join(KINDS)}")
     return LazyImageDataset.from_reader(
-        name, len(dataset), open, {"image": 0} | examples, labels, size, memory_gb, workers
+        name, len(dataset), open, examples, labels, size, memory_gb, workers
     )
+
+
+def _first_with(task: str, open: Open, count: int) -> int | None:
+    """Number of the first item that has a label of the task."""
+    for number in range(count):
+        _, found = open(number, ())
+        if task in found:
+            return number
+    return None
 
 
 def tell_of_missing_labels(packs: Mapping[str, ImageDataset], tasks: Mapping[str, Task]) -> None:
     """Say, before anything is trained, which split has no label for which task: its scores would be NaN. Raises DataError
     where that split is "train". A pack is gone through until each task has a label, most often with the first images."""
     for split, pack in packs.items():
-        missing = {name: task for name, task in tasks.items() if name in pack.targets}
-        for _, targets in sequential(pack, missing, 16) if missing else ():
-            for name in [name for name, task in missing.items() if task.labelled(targets[name])]:
-                del missing[name]
-            if not missing:
-                break
+        missing = _without_labels(pack, tasks)
         if not missing:
             continue
         line = f"{pack.name}: none of its {len(pack)} images has a label for {', '.join(missing)}"
@@ -264,11 +277,41 @@ def tell_of_missing_labels(packs: Mapping[str, ImageDataset], tasks: Mapping[str
         say_once(f"{line}, so its scores of {split} will be NaN; give other images for that")
 
 
+def _without_labels(pack: ImageDataset, tasks: Mapping[str, Task]) -> list[str]:
+    """Which of the tasks that a pack has targets for have no label in it."""
+    missing = [name for name in tasks if name in pack.targets]
+    if not missing:
+        return []
+    for _, targets in sequential(pack, missing, 16):
+        missing = [name for name in missing if not tasks[name].labelled(targets[name])]
+        if not missing:
+            break
+    return missing
+
+
+def _classes(
+    name: str,
+    open: Open,
+    examples: Mapping[str, int],
+    given: Mapping[str, Sequence[str] | int],
+) -> dict[str, tuple[str, ...]]:
+    """{task: names of its classes} of all tasks that have some. Raises DataError."""
+    found = {}
+    for task, number in examples.items():
+        if task == "image" or KINDS[task] not in (Segmentation, Classification):
+            continue
+        _, raw = open(number, (task,))
+        found[task] = stored.class_names(name, task, given.get(task), raw[task].array)
+    return found
+
+
 def _nothing(key: str, x: Tensor) -> int:
     """What stands for no label where `x` is stored."""
     if x.dtype == torch.int64:
         return UNKNOWN
-    return IGNORE if KINDS.get(key) is Edges else 0
+    if KINDS.get(key) is Edges:
+        return IGNORE
+    return 0
 
 
 def _check_options(name: str, size: tuple[int, int], memory_gb: float) -> None:
@@ -292,7 +335,10 @@ def _check_labels(
     Most packs pass with their first image. Images are gone through until one has a label, and until one of LOOKED_AT
     shows that a foreground is 1.
     """
-    looked, masks, labelled, judged = 0, 0, False, False
+    looked = 0
+    masks = 0
+    labelled = False
+    judged = False  # whether it is known that 255 is not the foreground
     for number in numbers:
         full, found = open(number, (task,))
         if task not in found:

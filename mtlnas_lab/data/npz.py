@@ -11,8 +11,7 @@ import math
 import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..one_line import printable
+from ..one_line import listed, printable
 from ..tasks.task import (
     IGNORE,
     KINDS,
@@ -33,14 +32,15 @@ from ..tasks.task import (
     Task,
     make_task,
 )
+from .inputs import parsing
 
 LARGEST = 4 << 30  # bytes that a pack may hold, unless MTLNAS_LAB_PACK_GB says otherwise
 
 
-SMALL, RATIO = (
-    16 << 20,
-    200,
-)  # bytes that any pack may unpack to; above, so many times its size on disk
+SMALL = 16 << 20  # bytes that any pack may unpack to
+
+
+RATIO = 200  # of what a larger one unpacks to, to its size on disk
 
 
 HEADER = 1 << 14  # bytes in which an array's header must end
@@ -49,10 +49,10 @@ HEADER = 1 << 14  # bytes in which an array's header must end
 NAME = 1000  # characters of a class's name
 
 
-UNIT, CROOKED = (
-    (0.8, 1.2),
-    0.1,
-)  # lengths of a normal, and the share of others that rounding explains
+UNIT = (0.8, 1.2)  # lengths of a normal that rounding explains
+
+
+CROOKED = 0.1  # share of normals of other lengths that a pack may have
 
 
 SPLITS = {  # {split: the names that it has in people's packs}
@@ -72,6 +72,9 @@ KEYS = {name: name for name in KINDS} | {
 }
 
 
+NOT_NPZ = "not a readable .npz file"
+
+
 VALID = ("normal_valid", np.bool_, "N, H, W", "true = labelled")
 
 
@@ -84,7 +87,10 @@ LAYOUT = {  # of a task's array on disk
 }
 
 
-BUILT_IN, KNOWN = tuple(LAYOUT), tuple(KEYS)
+BUILT_IN = tuple(LAYOUT)  # kinds of tasks, before anybody registers one
+
+
+KNOWN = tuple(KEYS)  # their names
 
 
 MOST = {Segmentation: 254, Classification: 10_000}  # classes that a task may have
@@ -99,19 +105,20 @@ def register(
         register("floor", FreeFloor, (np.floating, "N", "share of the picture that is floor"))
 
     A class of your own needs a layout: (type, axes, meaning) as in LAYOUT. Its targets are what is stored, channels first; what
-    is no label, its loss decides. Raises DataError for a name or a key that the lab uses itself.
+    is not a label, its loss decides. Raises DataError for a name or a key that the lab uses itself.
     """
-    if (
-        task in KNOWN
-        or (key or task) in {"image", *(KEYS[t] for t in KEYS if t != task)}
-        or (kind in BUILT_IN) == bool(layout)
-    ):
+    key = key or task
+    taken = {"image"} | {KEYS[other] for other in KEYS if other != task}
+    own_class = kind not in BUILT_IN
+    if task in KNOWN or key in taken or own_class != bool(layout):
         raise DataError(
-            f"task {task!r} of {kind.__name__} as the array {key or task!r}: give a name and a key that the lab does not "
+            f"task {task!r} of {kind.__name__} as the array {key!r}: give a name and a key that the lab does not "
             "use yet, and a layout if (and only if) the class is your own"
         )
-    KINDS[task], KEYS[task] = kind, key or task
-    LAYOUT.update({kind: layout} if layout else {})
+    KINDS[task] = kind
+    KEYS[task] = key
+    if layout:
+        LAYOUT[kind] = layout
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class Entry:
     dtype: np.dtype
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        with _parsing(self.path), np.load(self.path, allow_pickle=False) as file:
+        with parsing(self.path, NOT_NPZ), np.load(self.path, allow_pickle=False) as file:
             return file[self.key]
 
 
@@ -135,12 +142,11 @@ def entries(path, split: str | None = None) -> dict[str, Entry]:
     if split not in (there or [None]):
         choice = f"choose {listed(there)}" if there else "leave it out"
         raise DataError(f"{path}: has no split {split!r}; {choice}")
-    own = {
-        key.removeprefix(f"{split}/"): entry
-        for key, entry in arrays.items()
-        if key.startswith(f"{split}/")
-    }
-    return {key: entry for key, entry in arrays.items() if "/" not in key} | own
+    found = {key: entry for key, entry in arrays.items() if "/" not in key}  # of all splits
+    for key, entry in arrays.items():
+        if key.startswith(f"{split}/"):
+            found[key.removeprefix(f"{split}/")] = entry
+    return found
 
 
 def splits(pack) -> tuple[str, ...]:
@@ -167,21 +173,31 @@ def known_splits(path) -> dict[str, str]:
 
 def split_to_score(path) -> str | None:
     """Which split of a pack is scored: its test split, else the only one; None where it has no splits."""
-    there, known = splits(path), known_splits(path)
+    known = known_splits(path)
     if "test" in known:
         return known["test"]
+    there = splits(path)
+    if not there:
+        return None
     if len(there) > 1:
         raise DataError(f"{path}: has no test split to score; its splits are {listed(there)}")
-    return there[0] if there else None
+    return there[0]
+
+
+def pack_name(path, split: str | None) -> str:
+    """What errors call a pack, or a split of it."""
+    if not split:
+        return str(path)
+    return f"{path} ({printable(split)})"
 
 
 def described(path, split: str | None = None) -> tuple[tuple[int, ...], dict[str, tuple[str, ...]]]:
     """((N, H, W), {task: names of its classes, empty where there are none}) of a pack or a split, by headers alone."""
-    name = f"{path} ({printable(split)})" if split else str(path)
+    name = pack_name(path, split)
     arrays = entries(path, split)
     size = _image(arrays, name).shape[:3]
     found = {}
-    for task in [task for task, key in KEYS.items() if key in arrays]:
+    for task in _tasks(arrays):
         kind = KINDS[task]
         _fitting(arrays, KEYS[task], *LAYOUT[kind], size, name)
         if kind is Normals:
@@ -197,22 +213,28 @@ def checked(
     image = _image(arrays, name)
     if limit is not None and limit < 1:
         raise DataError(f"{name}: a limit of {limit} images leaves none; give 1 or more")
-    have = [task for task, key in KEYS.items() if key in arrays]
-    wanted = have if tasks is None else list(tasks)
+    have = _tasks(arrays)
+    wanted = list(tasks) if tasks is not None else have
     for task in wanted:
-        make_task(task, 2)
-    if not wanted or set(wanted) - set(have):
-        missing = ", ".join(task for task in wanted if task not in have) or "anything"
+        make_task(task, 2)  # it says what is wrong with a name
+    missing = [task for task in wanted if task not in have]
+    if missing or not wanted:
+        what = ", ".join(missing) or "anything"
         raise DataError(
-            f"{name}: cannot teach {missing}; it has labels for {', '.join(have) or 'no task'}"
+            f"{name}: cannot teach {what}; it has labels for {', '.join(have) or 'no task'}"
         )
-    read = {task: _target(arrays, task, image.shape[:3], name, limit) for task in wanted}
-    images = _channels_first(np.asarray(image)[:limit])
-    return (
-        images,
-        {task: target for task, (target, _) in read.items()},
-        {task: labels for task, (_, labels) in read.items() if labels},
-    )
+    targets = {}
+    labels = {}
+    for task in wanted:
+        targets[task], names = _target(arrays, task, image.shape[:3], name, limit)
+        if names:
+            labels[task] = names
+    return _channels_first(np.asarray(image)[:limit]), targets, labels
+
+
+def _tasks(arrays: Mapping) -> list[str]:
+    """The tasks that there are labels for."""
+    return [task for task, key in KEYS.items() if key in arrays]
 
 
 def _image(arrays: Mapping, name: str):
@@ -221,7 +243,9 @@ def _image(arrays: Mapping, name: str):
     if image is None:
         raise DataError(f"{name}: has no array 'image'; it has {listed(sorted(arrays))}")
     if image.dtype != np.uint8 or len(image.shape) != 4 or image.shape[-1] != 3 or 0 in image.shape:
-        nan = " with NaN" if image.dtype.kind == "f" and np.isnan(np.asarray(image)).any() else ""
+        nan = ""
+        if image.dtype.kind == "f" and np.isnan(np.asarray(image)).any():
+            nan = " with NaN"
         raise DataError(
             f"{name}: image is {_kind(image)} of shape {image.shape}{nan}, but must be uint8 of shape "
             "(N, H, W, 3): store RGB as whole numbers 0..255"
@@ -229,30 +253,29 @@ def _image(arrays: Mapping, name: str):
     return image
 
 
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Names of somebody's file in one line: printable, shortened, the first few of many."""
-    names = list(names)
-    shown = [printable(name[:60]) + "…" * (len(name) > 60) for name in names[:most]]
-    more = f", … ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(shown) + more or "none"
-
-
 def names_key(task: str) -> str:
     """The key of the array that names a task's classes."""
-    return "gender_names" if task == "gender" else f"{KEYS[task]}_names"
+    if task == "gender":
+        return "gender_names"
+    return f"{KEYS[task]}_names"
 
 
 def _target(
     arrays: Mapping, task: str, size: Sequence[int], pack: str, limit: int | None
 ) -> tuple[Tensor, tuple[str, ...]]:
-    key, kind = KEYS[task], KINDS[task]
+    """(one label a picture, as a pack stores it, for `limit` pictures at most; names of the classes). Raises DataError."""
+    key = KEYS[task]
+    kind = KINDS[task]
     x = _take(arrays, key, *LAYOUT[kind], size, pack)[:limit]
-    labels, wrong, allowed = (), np.zeros(1, bool), ""
+    labels: tuple[str, ...] = ()
     if kind in (Segmentation, Classification):
         first = int(kind is Segmentation)  # the number of the first class on disk
         labels = _labels(arrays, task, first, x, pack)
-        wrong, valid = (x < first - 1) | (x >= len(labels) + first), x >= first
-        allowed = f"{len(labels)} classes allow {first - 1}..{len(labels) + first - 1}"
+        none = first - 1
+        last = len(labels) + none
+        allowed = f"{len(labels)} classes allow {none}..{last}"
+        _must_be((x >= none) & (x <= last), allowed, x, key, pack)
+        valid = x >= first
     elif kind is Normals:
         labelled = _take(arrays, *VALID, size, pack)[:limit]
         x = np.where(labelled[..., None], x, 0).clip(-127)
@@ -260,27 +283,38 @@ def _target(
         _must_be_directions(x, key, pack)
     elif kind is Depth:
         valid = x > 0
-    elif kind not in BUILT_IN:
-        valid = np.ones(1, bool)  # its class knows
+    elif kind is Edges:
+        _must_be((x <= 1) | (x == IGNORE), "an edge is 0, 1 or 255", x, key, pack)
+        valid = x != IGNORE
     else:
-        wrong, valid, allowed = (x > 1) & (x != IGNORE), x != IGNORE, "an edge is 0, 1 or 255"
-    if wrong.any():
-        where = np.unravel_index(wrong.argmax(), wrong.shape)
-        raise DataError(f"{pack}: {key} is {x[where]} in image {where[0]}, but {allowed}")
+        valid = np.ones(1, bool)  # its class knows
     if not valid.any():
         raise DataError(f"{pack}: {key} labels nothing in {len(x)} images ({LAYOUT[kind][2]})")
     if x.ndim == 4:
         return _channels_first(x), labels
-    if x.dtype.kind == "u" and x.dtype.itemsize == 2:  # torch computes little in it
-        x = x.astype(np.int16 if x.max() < 1 << 15 else np.int32)
-    target = torch.from_numpy(np.array(x, np.int64 if kind is Classification else x.dtype))
-    return (target[:, None] if kind in (Depth, Edges) else target), labels
+    if kind is Classification:
+        x = x.astype(np.int64)
+    elif x.dtype.kind == "u" and x.dtype.itemsize == 2:  # torch computes little in it
+        wide = np.int16 if x.max() < 1 << 15 else np.int32
+        x = x.astype(wide)
+    target = torch.from_numpy(np.array(x))
+    if kind in (Depth, Edges):
+        target = target[:, None]
+    return target, labels
+
+
+def _must_be(good: np.ndarray, allowed: str, x: np.ndarray, key: str, pack: str) -> None:
+    """Raise DataError with the first number that is not good."""
+    if not good.all():
+        where = np.unravel_index(good.argmin(), good.shape)
+        raise DataError(f"{pack}: {key} is {x[where]} in image {where[0]}, but {allowed}")
 
 
 def _must_be_directions(x: np.ndarray, key: str, pack: str) -> None:
     """Raise DataError unless nearly all labelled vectors are of length 1, which 127 stands for."""
     low, high = ((127 * length) ** 2 for length in UNIT)
-    crooked = labelled = 0
+    crooked = 0
+    labelled = 0
     first = None
     for number, image in enumerate(x):  # one by one: no copy of all in a wider type
         square = np.square(image, dtype=np.int32).sum(-1)
@@ -309,10 +343,9 @@ def _fitting(
     """The array under `key`, by its header. Raises DataError where it is missing or does not fit."""
     if key not in arrays:
         raise DataError(f"{pack}: needs the array {key!r} too")
-    array, shape = (
-        arrays[key],
-        tuple({**dict(zip("NHW", size)), "3": 3}[axis] for axis in axes.split(", ")),
-    )
+    array = arrays[key]
+    sides = dict(zip("NHW", size)) | {"3": 3}
+    shape = tuple(sides[axis] for axis in axes.split(", "))
     if array.shape != shape or not np.issubdtype(array.dtype, dtype):
         raise DataError(
             f"{pack}: {key} is {_kind(array)} of shape {array.shape}, but must be {dtype.__name__} of shape "
@@ -348,28 +381,31 @@ def numbered(task: str, count: int) -> tuple[str, ...]:
 
 def _named(arrays: Mapping, task: str, pack: str) -> tuple[str, ...] | None:
     """The names of a task's classes; None where the pack has none, or the task is not of classes."""
-    kind, names = KINDS[task], arrays.get(names_key(task))
+    kind = KINDS[task]
+    key = names_key(task)
+    names = arrays.get(key)
     if names is None or kind not in MOST:
         return None
-    key, first, most = names_key(task), int(kind is Segmentation), MOST[kind]
-    if (
-        len(names.shape) != 1
-        or names.dtype.kind != "U"
-        or not first + 2 <= names.shape[0] <= first + most
-    ):
+    first = int(kind is Segmentation)  # number of the first name that is of a class
+    most = MOST[kind]
+    text = len(names.shape) == 1 and names.dtype.kind == "U"
+    if not text or not first + 2 <= names.shape[0] <= first + most:
+        after = ""
+        if first:
+            after = ", after one for unlabelled"
         raise DataError(
-            f"{pack}: {key} must list 2 to {most} classes as text"
-            f"{', after one for unlabelled' if first else ''}; it is {_kind(names)} of shape {names.shape}"
+            f"{pack}: {key} must list 2 to {most} classes as text{after}; "
+            f"it is {_kind(names)} of shape {names.shape}"
         )
     if names.dtype.itemsize > 4 * NAME:
         raise DataError(f"{pack}: {key} has room for names of over {NAME} letters; shorten them")
     if not names.dtype.itemsize:
         return ("",) * (names.shape[0] - first)
     text = np.ascontiguousarray(np.asarray(names))
-    codes = text.view(np.dtype(np.uint32).newbyteorder(text.dtype.byteorder)).reshape(len(text), -1)
-    wrong = (codes > 0x10FFFF) | (
-        (codes >= 0xD800) & (codes < 0xE000)
-    )  # Python has no such letters
+    letters = np.dtype(np.uint32).newbyteorder(text.dtype.byteorder)
+    codes = text.view(letters).reshape(len(text), -1)
+    # Python has no such letters, and would fail somewhere far from here.
+    wrong = (codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))
     if wrong.any():
         raise DataError(f"{pack}: {key}[{int(wrong.any(1).argmax())}] is not text: damaged")
     return tuple(text[first:].tolist())
@@ -387,7 +423,7 @@ def _headers(path: Path) -> dict[str, Entry]:
     if status is None or not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: no such file; give the path of a pack (.npz)")
     found = {}
-    with _parsing(path), zipfile.ZipFile(path) as archive:
+    with parsing(path, NOT_NPZ), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         _must_fit(path, members, status.st_size)
         for member in members:
@@ -421,7 +457,7 @@ def _must_fit(path: Path, members: Sequence[zipfile.ZipInfo], on_disk: int) -> N
     """Raise DataError for more than fits in memory, by what the file says of itself and by what it can hold."""
     asked = os.environ.get("MTLNAS_LAB_PACK_GB")
     try:
-        largest = LARGEST if asked is None else int(float(asked) * (1 << 30))
+        largest = int(float(asked) * (1 << 30)) if asked is not None else LARGEST
     except (ValueError, OverflowError):
         largest = 0
     if largest < 1:
@@ -437,15 +473,3 @@ def _must_fit(path: Path, members: Sequence[zipfile.ZipInfo], on_disk: int) -> N
             f"{path}: unpacks to {size / (1 << 20):.0f} MiB, {size // max(1, on_disk)} times its size, as no images "
             "do; if it is meant to, MTLNAS_LAB_PACK_GB=4 allows 4 GiB"
         )
-
-
-@contextmanager
-def _parsing(path: Path) -> Iterator[None]:
-    """Whatever else goes wrong in somebody's file is a DataError, too."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:
-        reason = printable(" ".join(f"{type(error).__name__}: {error}".split())[:120])
-        raise DataError(f"{path}: not a readable .npz file ({reason})") from error

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import DataError
+from ..one_line import shown
 from . import inputs
 
 MOST_CLASSES = 254  # that a pack's file lists, beside one for unlabelled
@@ -29,7 +30,10 @@ MOST_CLASSES = 254  # that a pack's file lists, beside one for unlabelled
 MOST_IMAGES = 20_000  # the published file has 1449
 
 
-MOST_TEXTS, MOST_LETTERS = 100_000, 1000  # of a MATLAB cell array
+MOST_TEXTS = 100_000  # of a MATLAB cell array
+
+
+MOST_LETTERS = 1000  # of one of its texts
 
 
 CHUNK_BYTES = 1 << 28  # that HDF5 unpacks at once
@@ -41,15 +45,16 @@ FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # of HDF5's own and h5py's; another would l
 FARTHEST = 65.535  # metres in the 16 bits of a pack
 
 
-SIZE, INSIDE = (480, 640), (slice(44, 470), slice(40, 600))  # the rest is a white border
+SIZE = (480, 640)  # of the published images
 
 
-FX, FY, CX, CY = (
-    518.857901,
-    519.469611,
-    325.582449,
-    253.736166,
-)  # the Kinect's, published; pixels count from 1
+INSIDE = (slice(44, 470), slice(40, 600))  # rows and columns; the rest is a white border
+
+
+FOCAL = (519.469611, 518.857901)  # fy, fx of the Kinect in pixels, as published
+
+
+CENTRE = (253.736166, 325.582449)  # cy, cx; pixels count from 1
 
 
 ABOUT = (
@@ -78,61 +83,86 @@ def import_nyuv2(
     out_path = Path(out_path)
     _check_options(out_path, size, frequent, window)
     with _opened(mat_path) as file:
-        data = [
-            _dataset(file, key, axes, kinds)
-            for key, axes, kinds in (("images", 4, "u"), ("depths", 3, "f"), ("labels", 3, "u"))
+        parts = [
+            _dataset(file, "images", 4, "u"),
+            _dataset(file, "depths", 3, "f"),
+            _dataset(file, "labels", 3, "u"),
         ]
-        count, _, width, height = data[0].shape
-        if (
-            data[0].dtype != np.uint8
-            or data[0].shape[1] != 3
-            or any(part.shape != (count, width, height) for part in data[1:])
-            or not 0 < width * height <= inputs.PIXELS
-            or not 0 < count <= MOST_IMAGES
-        ):
-            raise DataError(
-                f"{mat_path}: images, depths, labels of {[part.shape for part in data]} do not match"
-            )
+        _must_match(mat_path, parts)
+        count, _, width, height = parts[0].shape
         numbers = _chosen(images, count)
         if not len(numbers) or numbers.min() < 0 or numbers.max() >= count:
             raise DataError(f"{mat_path}: choose some of its images 0 to {count - 1}")
-        names, kind = (
-            _texts(file, "names"),
-            next((key for key in ("sceneTypes", "scenes") if _has(file, key)), None),
-        )
-        places = (
-            [re.sub(r"_\d.*", "", text) for text in _texts(file, kind)]
-            if kind
-            else ["unknown"] * count
-        )
+        names = _texts(file, "names")
+        places = _places(file, count)
         mapping = _mapped(classes, names) if classes else None
         views = []
         for n in track(numbers.tolist()):
-            found = _read(f"{mat_path}: image {n}", [part[n] for part in data], len(names))
+            found = _read(f"{mat_path}: image {n}", [part[n] for part in parts], len(names))
             views.append(_view(*found, size, window))
-    pack = {key: np.stack([view[key] for view in views]) for key in views[0]}
+    pack = {}
+    for key in views[0]:
+        pack[key] = np.stack([view[key] for view in views])
     raw = pack.pop("raw")
-    if len(places) != count:
-        raise DataError(f"{mat_path}: {len(places)} scenes of {count} images")
-    for key, (labels, table) in (mapping or _frequent(raw, names, frequent)).items():
-        pack[key], pack[f"{key}_names"] = table[raw], np.array(["unlabelled", *labels])
-    common = [place for place, _ in Counter(places).most_common() if place != "unknown"][:9]
-    if common:
-        scene = {"unknown": -1} | {place: n for n, place in enumerate(common)}
-        pack["scene10"] = np.array([scene.get(places[n], len(common)) for n in numbers], np.int8)
-        pack["scene10_names"] = np.array([*common, "other"])
-    pack["index"], pack["intrinsics_fx_fy_cx_cy"] = (
-        numbers,
-        np.array(_camera((height, width), size)),
-    )
-    pack["about"] = np.array(
-        ABOUT.format(
-            f"{len(numbers)} of {count} images.",
-            f"Classes by {Path(classes).name}."
-            if classes
-            else f"Classes: the {frequent} most frequent raw labels.",
-        )
-    )
+    if mapping is None:
+        mapping = _frequent(raw, names, frequent)
+    for key, (labels, table) in mapping.items():
+        pack[key] = table[raw]
+        pack[f"{key}_names"] = np.array(["unlabelled", *labels])
+    pack |= _scenes(places, numbers)
+    pack["index"] = numbers
+    pack["intrinsics_fx_fy_cx_cy"] = np.array(_camera((height, width), size))
+    pack["about"] = np.array(_about(len(numbers), count, classes, frequent))
+    _write(out_path, pack)
+
+
+def _must_match(mat_path, parts: list) -> None:
+    """Raise DataError unless images, depths and labels are of the same images, in shapes that can be worked on."""
+    images, *maps = parts
+    count, channels, width, height = images.shape
+    good = images.dtype == np.uint8 and channels == 3
+    good = good and all(part.shape == (count, width, height) for part in maps)
+    good = good and 0 < width * height <= inputs.PIXELS and 0 < count <= MOST_IMAGES
+    if not good:
+        shapes = [part.shape for part in parts]
+        raise DataError(f"{mat_path}: images, depths, labels of {shapes} do not match")
+
+
+def _places(file, count: int) -> list[str]:
+    """The kind of place that each image shows, as in "kitchen". Raises DataError."""
+    for key in ("sceneTypes", "scenes"):
+        if not _has(file, key):
+            continue
+        places = [re.sub(r"_\d.*", "", text) for text in _texts(file, key)]
+        if len(places) != count:
+            raise DataError(f"{file.filename}: {len(places)} scenes of {count} images")
+        return places
+    return ["unknown"] * count
+
+
+def _scenes(places: list[str], numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """The nine most frequent places, and one class for all others, as the task `scene`; nothing where none is known."""
+    by_count = [place for place, _ in Counter(places).most_common() if place != "unknown"]
+    common = by_count[:9]
+    if not common:
+        return {}
+    number_of = {place: number for number, place in enumerate(common)}
+    number_of["unknown"] = -1
+    other = len(common)
+    scenes = [number_of.get(places[n], other) for n in numbers]
+    return {"scene10": np.array(scenes, np.int8), "scene10_names": np.array([*common, "other"])}
+
+
+def _about(images: int, count: int, classes, frequent: int) -> str:
+    """What a reader of the pack should know of where its numbers come from."""
+    by = f"Classes: the {frequent} most frequent raw labels."
+    if classes:
+        by = f"Classes by {Path(classes).name}."
+    return ABOUT.format(f"{images} of {count} images.", by)
+
+
+def _write(out_path: Path, pack: dict[str, np.ndarray]) -> None:
+    """A pack's file, which gets its name once it is whole. Raises DataError."""
     part = Path(f"{out_path}.part")
     try:
         with part.open("wb") as stream:
@@ -174,7 +204,8 @@ def _read(where: str, parts: list[np.ndarray], names: int) -> list[Tensor]:
     """The image, the depth in metres and the labels of one image, checked, in types and an order of bytes that torch
     has."""
     image, depth, labels = parts
-    depth = depth.astype(np.float32 if depth.dtype.itemsize <= 4 else np.float64)
+    wide = np.float32 if depth.dtype.itemsize <= 4 else np.float64
+    depth = depth.astype(wide)
     finite = np.where(np.isfinite(depth), depth, 0)
     if finite.min() < 0 or finite.max() > FARTHEST:
         raise DataError(
@@ -197,41 +228,33 @@ def normals(
     Sound: the pixel and half of its window have a depth, and the plane misses 1/z by less than `tolerance` of it (RMS).
     """
     fx, fy, cx, cy = camera
-    valid, inverse = (depth > 0).double(), torch.where(depth > 0, 1 / depth, 0).double()
-    y, x = torch.meshgrid(
-        *((torch.arange(n).double() - c) / f for n, c, f in zip(depth.shape, (cy, cx), (fy, fx))),
-        indexing="ij",
-    )
-    terms = torch.stack(
-        [
-            valid,
-            x * valid,
-            y * valid,
-            inverse,
-            x * x * valid,
-            x * y * valid,
-            y * y * valid,
-            x * inverse,
-            y * inverse,
-            inverse * inverse,
-        ]
-    )
-    terms = F.avg_pool2d(terms, (window, 1), 1, (window // 2, 0))
+    valid = (depth > 0).double()
+    inverse = torch.where(depth > 0, 1 / depth, 0).double()
+    v = torch.arange(depth.shape[0]).double()
+    u = torch.arange(depth.shape[1]).double()
+    y, x = torch.meshgrid((v - cy) / fy, (u - cx) / fx, indexing="ij")
+    products = [valid, x * valid, y * valid, inverse]
+    products += [x * x * valid, x * y * valid, y * y * valid]
+    products += [x * inverse, y * inverse, inverse * inverse]
+    # A mean over a square window is one over its columns, then one over its rows.
+    terms = F.avg_pool2d(torch.stack(products), (window, 1), 1, (window // 2, 0))
     share, *sums = F.avg_pool2d(terms, (1, window), 1, (0, window // 2))
-    mx, my, md, xx, xy, yy, xd, yd, dd = (total / share.clamp(min=1e-9) for total in sums)
-    xx, xy, yy, xd, yd, dd = (
-        xx - mx * mx,
-        xy - mx * my,
-        yy - my * my,
-        xd - mx * md,
-        yd - my * md,
-        dd - md * md,
-    )
+    means = [total / share.clamp(min=1e-9) for total in sums]
+    mx, my, md, xx, xy, yy, xd, yd, dd = means  # d stands for 1/z
+    # Covariances; about the means, the equations for a and b no longer have c in them.
+    xx = xx - mx * mx
+    xy = xy - mx * my
+    yy = yy - my * my
+    xd = xd - mx * md
+    yd = yd - my * md
+    dd = dd - md * md
     determinant = (xx * yy - xy * xy).clamp(min=1e-24)
-    a, b = (yy * xd - xy * yd) / determinant, (xx * yd - xy * xd) / determinant
+    a = (yy * xd - xy * yd) / determinant
+    b = (xx * yd - xy * xd) / determinant
+    c = md - a * mx - b * my
     missed = (dd - a * xd - b * yd).clamp(min=0).sqrt()
     sound = (depth > 0) & (share >= 0.5) & (missed < tolerance * md)
-    return -F.normalize(torch.stack([a, b, md - a * mx - b * my]), dim=0), sound
+    return -F.normalize(torch.stack([a, b, c]), dim=0), sound
 
 
 def _view(
@@ -240,49 +263,55 @@ def _view(
     """The pack's arrays of one image. HDF5 holds MATLAB's axes reversed: (3, W, H) and (W, H)."""
     full = tuple(labels.T.shape)
     inside = _inside(full)
-    image, depth, labels = (
-        image.mT[:, *inside],
-        depth.T[inside].nan_to_num(0, 0, 0).clamp(0),
-        labels.T[inside],
-    )
+    image = image.mT[:, *inside]
+    depth = depth.T[inside].nan_to_num(0, 0, 0).clamp(0)
+    labels = labels.T[inside]
     normal, sound = normals(depth, _camera(full, tuple(depth.shape)), window)
-    rows, columns = (
-        ((torch.arange(n) + 0.5) * (whole / n)).long() for n, whole in zip(size, depth.shape)
-    )
+
+    height, width = depth.shape
+    rows = ((torch.arange(size[0]) + 0.5) * (height / size[0])).long()
+    columns = ((torch.arange(size[1]) + 0.5) * (width / size[1])).long()
     pick = rows[:, None], columns  # the pixel in the middle of each new one
-    raw, sound = labels[pick].to(torch.int32), sound[pick]
+    raw = labels[pick].to(torch.int32)
+    sound = sound[pick]
     edge = torch.zeros(size, dtype=torch.bool)
     edge[:-1] |= raw[1:] != raw[:-1]
     edge[:, :-1] |= raw[:, 1:] != raw[:, :-1]
-    small = (
-        F.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round().byte()
-    )
-    return {
-        "image": small.movedim(0, -1).numpy(),
-        "raw": raw.numpy(),
-        "edge": edge.byte().numpy(),
-        "depth_mm": (1000 * depth[pick]).round().clamp(max=65535).numpy().astype(np.uint16),
-        "normal": (127 * normal[:, *pick] * sound).round().movedim(0, -1).to(torch.int8).numpy(),
-        "normal_valid": sound.numpy(),
+    small = F.interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
+    millimetres = (1000 * depth[pick]).round().clamp(max=65535)
+    normal = (127 * normal[:, *pick] * sound).round()
+    view = {
+        "image": small.round().byte().movedim(0, -1),
+        "raw": raw,
+        "edge": edge.byte(),
+        "normal": normal.movedim(0, -1).to(torch.int8),
+        "normal_valid": sound,
     }
+    arrays = {key: value.numpy() for key, value in view.items()}
+    arrays["depth_mm"] = millimetres.numpy().astype(np.uint16)
+    return arrays
 
 
 def _inside(full: tuple[int, int]) -> tuple[slice, slice]:
-    return tuple(
-        slice(round(part.start * n / whole), round(part.stop * n / whole))
-        for part, n, whole in zip(INSIDE, full, SIZE)
+    """Rows and columns of an image of `full` size that are not its border."""
+    rows, columns = (
+        slice(round(part.start * side / published), round(part.stop * side / published))
+        for part, side, published in zip(INSIDE, full, SIZE)
     )
+    return rows, columns
 
 
 def _camera(full: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:
     """fx, fy, cx, cy (pixels from 0) of what is inside an image of `full` size, brought to `size`."""
-    (fy, cy), (fx, cx) = (
-        (
-            f * n / whole * new / (part.stop - part.start),
-            ((c - 0.5) * n / whole - part.start) * new / (part.stop - part.start) - 0.5,
-        )
-        for f, c, n, whole, part, new in zip((FY, FX), (CY, CX), full, SIZE, _inside(full), size)
-    )
+    focal = []
+    centre = []
+    for axis, part in enumerate(_inside(full)):
+        length = part.stop - part.start
+        at_full = FOCAL[axis] * full[axis] / SIZE[axis]
+        focal.append(at_full * size[axis] / length)
+        middle = (CENTRE[axis] - 0.5) * full[axis] / SIZE[axis] - part.start
+        centre.append(middle * size[axis] / length - 0.5)
+    (fy, fx), (cy, cx) = focal, centre
     return fx, fy, cx, cy
 
 
@@ -305,7 +334,7 @@ def _opened(path):
         raise
     except Exception as error:  # whatever h5py says of a damaged file
         raise DataError(
-            f"{inputs.shown(path)}: not readable ({inputs.reason(error)}); give nyu_depth_v2_labeled.mat as published"
+            f"{shown(path)}: not readable ({inputs.reason(error)}); give nyu_depth_v2_labeled.mat as published"
         ) from error
 
 
@@ -313,11 +342,12 @@ def _dataset(file, key: str, axes: int, kinds: str):
     """A plain data set of this file: not one of another file that a link or a virtual data set would open."""
     import h5py
 
-    link = file.id.links.get_info(key.encode()).type if _has(file, key) else None
-    found = file[key] if link == h5py.h5l.TYPE_HARD else None
+    found = None
+    if _has(file, key) and file.id.links.get_info(key.encode()).type == h5py.h5l.TYPE_HARD:
+        found = file[key]
     if not _plain(file, found) or found.ndim != axes or found.dtype.kind not in kinds:
         raise DataError(
-            f"{file.filename}: {key!r} is no data set of {axes} axes; is this nyu_depth_v2_labeled.mat?"
+            f"{file.filename}: {key!r} is not a data set of {axes} axes; is this nyu_depth_v2_labeled.mat?"
         )
     return found
 
@@ -345,11 +375,14 @@ def _texts(file, key: str) -> list[str]:
     """A MATLAB cell array of strings: references to data sets of character codes, which are read and nothing more."""
     import h5py
 
-    references, texts = _dataset(file, key, 2, "O"), []
+    references = _dataset(file, key, 2, "O")
+    texts = []
     if references.size > MOST_TEXTS:
         raise DataError(f"{file.filename}: {key!r} holds {references.size} texts, too many")
     for reference in np.asarray(references).ravel():
-        codes = file[reference] if isinstance(reference, h5py.Reference) and reference else None
+        codes = None
+        if isinstance(reference, h5py.Reference) and reference:
+            codes = file[reference]
         if not _plain(file, codes) or codes.dtype.kind not in "ui" or codes.size > MOST_LETTERS:
             raise DataError(f"{file.filename}: {key!r} holds something other than short texts")
         texts.append(_text(f"{file.filename}: {key!r}", np.asarray(codes).ravel().tolist()))
@@ -357,54 +390,54 @@ def _texts(file, key: str) -> list[str]:
 
 
 def _text(where: str, codes: list[int]) -> str:
-    """Text of MATLAB's codes of 16 bits. Raises DataError for what is no character."""
+    """Text of MATLAB's codes of 16 bits. Raises DataError for what is not a character."""
     try:
         return b"".join(code.to_bytes(2, "little") for code in codes).decode("utf-16-le")
     except (OverflowError, UnicodeDecodeError) as error:
-        raise DataError(f"{where} holds codes that are no text ({inputs.reason(error)})") from None
+        raise DataError(f"{where} holds codes that are not text ({inputs.reason(error)})") from None
 
 
 def _frequent(raw: np.ndarray, names: list[str], count: int) -> dict:
     """{"seg": (names, class of each raw label)} of the most frequent ones, the most frequent first."""
-    order = (-np.bincount(raw.ravel(), minlength=len(names) + 1)[1:]).argsort(kind="stable")[
-        :count
-    ] + 1
+    pixels = np.bincount(raw.ravel(), minlength=len(names) + 1)[1:]  # 0 is unlabelled
+    order = (-pixels).argsort(kind="stable")[:count] + 1
     table = np.zeros(len(names) + 1, np.uint8)
     table[order] = np.arange(1, len(order) + 1)
     return {"seg": ([names[label - 1] for label in order], table)}
 
 
+# What comes of a file of JSON that is something other than a map of classes.
+NO_MAP = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
 def _mapped(path, names: list[str]) -> dict:
     """{"seg13" or "seg40": (names, class of each raw label)} by a file."""
+    mapping = {}
+    good = True
     try:
-        mapping = {
-            key: ([str(name) for name in entry["names"]], _table(entry["map"]))
-            for key, entry in json.loads(inputs.read_text(Path(path))).items()
-        }
-        good = all(
-            key in ("seg13", "seg40")
-            and len(labels) == int(key[3:])
-            and table.shape == (len(names) + 1,)
-            and table.min() >= 0
-            and table.max() <= len(labels)
-            for key, (labels, table) in mapping.items()
-        )
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        if isinstance(error, DataError):
-            raise
+        for key, entry in json.loads(inputs.read_text(Path(path))).items():
+            labels = [str(name) for name in entry["names"]]
+            table = _table(entry["map"])
+            good = good and _is_map(key, labels, table, len(names))
+            mapping[key] = (labels, table.astype(np.uint8))
+    except DataError:
+        raise
+    except NO_MAP as error:
         raise DataError(f"{path}: no JSON map of classes ({inputs.reason(error)})") from error
     if not good or not mapping:
         raise DataError(
             f"{path}: must map {len(names)} labels to classes 0..13 of seg13 or 0..40 of seg40, with names"
         )
-    return {key: (labels, table.astype(np.uint8)) for key, (labels, table) in mapping.items()}
+    return mapping
+
+
+def _is_map(key: str, labels: list[str], table: np.ndarray, raw_labels: int) -> bool:
+    """Whether each raw label has one of the classes that the key promises, and each class a name."""
+    if key not in ("seg13", "seg40") or len(labels) != int(key[3:]):
+        return False
+    if table.shape != (raw_labels + 1,):
+        return False
+    return table.min() >= 0 and table.max() <= len(labels)
 
 
 def _table(classes: list[int]) -> np.ndarray:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ..errors import DataError
-from ..one_line import printable
+from ..one_line import listed, shown
 from ..tasks.task import Task
 from .dataset import ImageDataset
 from .folders import folder, open_folder
-from .identity import draw, marks
-from .npz import known_splits, listed, names_key, numbered, split_to_score, splits
+from .identity import draw, draw_by_number, marks
+from .npz import known_splits, names_key, numbered, split_to_score, splits
 
 
 def samples() -> Path:
@@ -36,12 +33,32 @@ def open_data(
     held_out: float = 0.1,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, ImageDataset]:
-    """{"train", "val", "test"} of `rooms`, a pack's path, or a data set's `FOLDER[@HEIGHTxWIDTH]` (readers). A pack without
-    splits lends `held_out` of its images to val, and as many to test unless `eval_data` names other data for that; where a
-    pack has splits but none called val, its training images lend it. Which ones depends on the images alone. What was
-    done, and what could not be compared, `tell` hears.
+    """Open data by name and split it into images to train on, to validate with and to test with.
 
-    Raises DataError also where classes or sizes of the splits do not agree.
+    A pack without splits lends `held_out` of its images to val, and as many to test unless `eval_data` names other data
+    for that; where a pack has splits but none called val, its training images lend it. Which ones depends on the images
+    alone: an image keeps its split when others come or go.
+
+    Args:
+        name: "rooms" (shipped), the path of a pack (.npz), or a data set's "FOLDER" or "FOLDER@HEIGHTxWIDTH", in a layout
+            that `folders` knows; sizes in pixels.
+        eval_data: Other data, named likewise, whose test images are scored.
+        held_out: Share of images for each split that is drawn, above 0 and below 1/2.
+        tell: Called with a line of text for what was done, and for what could not be compared.
+
+    Returns:
+        {"train", "val", "test": ImageDataset}.
+
+    Raises:
+        DataError: for data that are missing or damaged, and where the classes of the splits do not agree.
+
+    Example:
+        >>> from mtlnas_lab import open_data
+        >>> data = open_data("rooms")
+        >>> {split: len(pack) for split, pack in data.items()}
+        {'train': 480, 'val': 80, 'test': 120}
+        >>> data["train"].tasks
+        ('segmentation', 'normals', 'depth', 'edges', 'room')
     """
     packs, _ = own_data(name, held_out, bool(eval_data), tell=tell)
     if eval_data:
@@ -59,8 +76,10 @@ def own_data(
     """(the splits of data, whether images were drawn for one of them). by_content=False: drawn by their place in the pack,
     as runs were that do not say which data they were made with.
     """
-    path, hold = _place(name), ("val",) if scored_elsewhere else ("val", "test")
-    if found := folder(path):
+    path = _place(name)
+    hold = ["val"] if scored_elsewhere else ["val", "test"]
+    found = folder(path)
+    if found:
         packs = open_folder(*found, held_out=held_out, hold=hold, by_content=by_content)
         return packs, True
     if not splits(path):
@@ -71,11 +90,12 @@ def own_data(
             f"{path}: has no split to train on; it has {listed(splits(path))}, and one must be called train"
         )
     packs = {split: ImageDataset.load(path, own) for split, own in there.items()}
-    if other := [split for split in splits(path) if split not in there.values()]:
+    other = [split for split in splits(path) if split not in there.values()]
+    if other:
         tell(f"{path}: its splits {listed(other)} are not used")
     if "val" in packs and "test" not in packs and not scored_elsewhere:
         tell(f"{path}: has no test images; the validation images are scored in their place")
-    if "val" in packs or not by_content:
+    if "val" in packs or not by_content:  # runs of before scored such packs as they are
         return packs, False
     missing = [split for split in hold if split not in packs]
     lent = _lend(packs["train"], missing, held_out, by_content)
@@ -86,9 +106,9 @@ def own_data(
 def data_to_score(name: str | Path) -> ImageDataset:
     """The test images of other data: of a split called test, else all there are."""
     path = _place(name)
-    if found := folder(path):
-        packs = open_folder(*found)
-        return packs["test"]
+    found = folder(path)
+    if found:
+        return open_folder(*found)["test"]
     return ImageDataset.load(path, split_to_score(path))
 
 
@@ -102,7 +122,7 @@ def _place(name: str | Path) -> Path:
         pass  # it may be FOLDER@HEIGHTxWIDTH; else that it is missing will be said
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{printable(name)[:200]}: can't be opened ({why})") from None
+        raise DataError(f"{shown(name)}: can't be opened ({why})") from None
     return path
 
 
@@ -114,14 +134,11 @@ def _lend(
         labelled = {task: whole.labelled(task).tolist() for task in whole.tasks}
         parts = draw(marks(whole), hold, held_out, labelled, whole.name)
     else:
-        order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
-        size = max(1, int(held_out * len(whole)))
-        cut = [size] * len(hold) + [len(whole) - size * len(hold)]
-        parts = dict(zip((*hold, "train"), order.split(cut)))
-    return {
-        split: replace(whole.subset(parts[split]), name=f"{whole.name} ({split})")
-        for split in (*hold, "train")
-    }
+        parts = draw_by_number(len(whole), hold, held_out)
+    packs = {}
+    for split in (*hold, "train"):
+        packs[split] = replace(whole.subset(parts[split]), name=f"{whole.name} ({split})")
+    return packs
 
 
 def agreeing(
@@ -136,33 +153,38 @@ def agreeing(
     Raises DataError for classes that differ in name, order or number. Where one of two packs has no names, numbers alone
     are compared, and `tell` hears of it.
     """
-    train, made = packs["train"], dict(packs)
+    train = packs["train"]
+    made = dict(packs)
+    if tasks is None:
+        tasks = train.tasks
     for split, pack in packs.items():
         if pack.images.shape[1:] != train.images.shape[1:]:
             tell(
                 f"{pack.name}: images of {_size(pack)} pixels, those to train on have {_size(train)}; they are scored "
                 "as they are"
             )
-        for task in train.tasks if tasks is None else tasks:
+        for task in tasks:
             if task not in train.tasks or task not in pack.tasks:
                 continue
-            mine, theirs = train.labels.get(task, ()), pack.labels.get(task, ())
+            mine = train.labels.get(task, ())
+            theirs = pack.labels.get(task, ())
             if train.targets[task].ndim != pack.targets[task].ndim:
                 raise DataError(
                     f"{pack.name}: labels of {task} have {pack.targets[task].ndim - 1} axes, those to train on have "
                     f"{train.targets[task].ndim - 1}; both need the same kind"
                 )
-            nameless = [p.name for p in (train, pack) if _nameless(p, task)]
+            nameless = [each.name for each in (train, pack) if _nameless(each, task)]
             if not nameless:
                 _must_be_equal(task, train, pack)
             elif mine != theirs:
                 _must_be_enough(task, train, pack)
-            if nameless and (mine != theirs or (foreign and split == "test")):
+            from_elsewhere = foreign and split == "test"
+            if nameless and (mine != theirs or from_elsewhere):
                 tell(
                     f"{' and '.join(nameless)}: classes of {task} have no names, so their numbers alone could be "
                     f"compared: {len(mine)} to train on, {len(theirs)} in {split}"
                 )
-            if mine != theirs:
+            if mine != theirs:  # a task is made by the names of the training images
                 made[split] = replace(made[split], labels={**made[split].labels, task: mine})
     return made
 
@@ -177,20 +199,29 @@ def _nameless(pack: ImageDataset, task: str) -> bool:
 
 
 def _must_be_equal(task: str, train: ImageDataset, pack: ImageDataset) -> None:
-    mine, theirs = train.labels.get(task, ()), pack.labels.get(task, ())
+    mine = train.labels.get(task, ())
+    theirs = pack.labels.get(task, ())
     if mine == theirs:
         return
-    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(mine, theirs)))
+    same = 0  # classes that agree before the first that does not
+    for one, other in zip(mine, theirs):
+        if one != other:
+            break
+        same += 1
     how = "in another order" if sorted(mine) == sorted(theirs) else "other classes"
+    here = listed(theirs[same:])
+    there = listed(mine[same:])
     raise DataError(
-        f"{pack.name}: {task} has {how} than {train.name}, from number {same + 1} on: {listed(theirs[same:])} "
-        f"against {listed(mine[same:])}; both need the same list {names_key(task)}"
+        f"{pack.name}: {task} has {how} than {train.name}, from number {same + 1} on: {here} "
+        f"against {there}; both need the same list {names_key(task)}"
     )
 
 
 def _must_be_enough(task: str, train: ImageDataset, pack: ImageDataset) -> None:
-    mine, theirs = len(train.labels.get(task, ())), len(pack.labels.get(task, ()))
-    if theirs > mine or (_nameless(train, task) and not _nameless(pack, task) and theirs < mine):
+    mine = len(train.labels.get(task, ()))
+    theirs = len(pack.labels.get(task, ()))
+    named_here_alone = _nameless(train, task) and not _nameless(pack, task)
+    if theirs > mine or (named_here_alone and theirs < mine):
         raise DataError(
             f"{pack.name}: {task} has {theirs} classes, those to train on ({train.name}) have {mine}; give both "
             f"the same list {names_key(task)}"

@@ -60,12 +60,16 @@ FORMS = {  # solids: shape, copies (2: mirrored in x, 4: and in z), skin, then a
 }
 
 
-FORMS = {
-    name: [
-        (s, int(n), int(k), *map(float, rest)) for s, n, k, *rest in map(str.split, text.split(","))
-    ]
-    for name, text in FORMS.items()
-}
+def _solids(form: str) -> list[tuple]:
+    """The solids of a form: (shape, copies, skin, x, z, width, depth, bottom, top)."""
+    solids = []
+    for text in form.split(","):
+        shape, copies, skin, *rest = text.split()
+        solids.append((shape, int(copies), int(skin), *map(float, rest)))
+    return solids
+
+
+FORMS = {name: _solids(form) for name, form in FORMS.items()}
 
 
 KINDS = (  # label; forms; ranges of width, depth, height, and of the bottom over the floor; where: hung on a wall,
@@ -252,6 +256,15 @@ Part = namedtuple(
 )  # a solid; low, high over the floor
 
 
+MIRRORED = ((1, 1), (-1, 1), (1, -1), (-1, -1))  # signs of x and z of a solid's copies
+
+
+SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0))  # of a table, in the order in which chairs come
+
+
+FRAMED = ("door", "window", "picture", "cabinet")  # what may have a frame around its pattern
+
+
 def turned(c, s, v):
     """The vector v turned about the vertical by the angle of cosine c and sine s."""
     return c * v[0] + s * v[2], v[1], c * v[2] - s * v[0]
@@ -260,124 +273,237 @@ def turned(c, s, v):
 def moved(parts, x, z, yaw, lift=0.0):
     """The parts turned by yaw about their origin, then shifted."""
     c, s = math.cos(yaw), math.sin(yaw)
-    return [
-        p._replace(
-            x=x + c * p.x + s * p.z,
-            z=z - s * p.x + c * p.z,
-            low=p.low + lift,
-            high=p.high + lift,
-            yaw=p.yaw + yaw,
-        )
-        for p in parts
-    ]
+    found = []
+    for part in parts:
+        there_x = x + c * part.x + s * part.z
+        there_z = z - s * part.x + c * part.z
+        low = part.low + lift
+        high = part.high + lift
+        found.append(part._replace(x=there_x, z=there_z, low=low, high=high, yaw=part.yaw + yaw))
+    return found
 
 
 def build(u, piece, label, forms, ranges):
     """The parts of one piece of furniture: x right, z to its front. Here and below u(low, high) draws a number."""
-    width, depth, height, bottom = (u(*ranges[i : i + 2]) for i in (0, 2, 4, 6))
-    forms = forms.split()
-    return [
-        Part(
-            label,
-            shape,
-            piece,
-            skin,
-            i * x * width,
-            j * z * depth,
-            w * width,
-            d * depth,
-            bottom + low * height,
-            bottom + high * height,
-            0.0,
-        )
-        for shape, copies, skin, x, z, w, d, low, high in FORMS[forms[int(u(0, len(forms)))]]
-        for i, j in ((1, 1), (-1, 1), (1, -1), (-1, -1))[:copies]
-    ]
+    width = u(*ranges[0:2])
+    depth = u(*ranges[2:4])
+    height = u(*ranges[4:6])
+    bottom = u(*ranges[6:8])
+    form = FORMS[choose(u, forms.split())]
+    parts = []
+    for shape, copies, skin, x, z, part_width, part_depth, low, high in form:
+        solid = (label, shape, piece, skin)
+        extent = (part_width * width, part_depth * depth)
+        heights = (bottom + low * height, bottom + high * height)
+        for i, j in MIRRORED[:copies]:
+            parts.append(Part(*solid, i * x * width, j * z * depth, *extent, *heights, yaw=0.0))
+    return parts
+
+
+def choose(u, choices):
+    """One of the choices, all equally likely."""
+    return choices[int(u(0, len(choices)))]
 
 
 def furnish(u, piece, label, forms, ranges, on_top, chairs):
     """One piece of furniture with what is on it and the chairs around it; these are pieces of their own."""
-    parts, tops = build(u, piece, label, forms, ranges), on_top.split()
+    parts = build(u, piece, label, forms, ranges)
     main = parts[0]
+    tops = on_top.split()
     if tops and u() < 0.7:
-        top = build(u, piece + 1, *SMALL[tops[int(u(0, len(tops)))]])
-        parts += moved(
-            top, u(-0.25, 0.25) * main.width, -0.15 * main.depth, u(-0.3, 0.3), main.high
-        )
-    for i, (x, z) in enumerate(
-        ((0, 1), (0, -1), (1, 0), (-1, 0))[: int(u(0.5, chairs + 1))], piece + 2
-    ):
-        out_x, out_z, yaw = (
-            main.width / 2 + u(0, 0.3),
-            main.depth / 2 + u(0, 0.3),
-            math.atan2(-x, -z) + u(-0.3, 0.3),
-        )
-        parts += moved(build(u, i, *SMALL["chair"]), x * out_x, z * out_z, yaw)
+        top = build(u, piece + 1, *SMALL[choose(u, tops)])
+        x = u(-0.25, 0.25) * main.width
+        parts += moved(top, x, -0.15 * main.depth, u(-0.3, 0.3), main.high)
+    count = int(u(0.5, chairs + 1))
+    for number, (x, z) in enumerate(SIDES[:count], piece + 2):
+        out_x = main.width / 2 + u(0, 0.3)
+        out_z = main.depth / 2 + u(0, 0.3)
+        yaw = math.atan2(-x, -z) + u(-0.3, 0.3)  # towards the table, more or less
+        chair = build(u, number, *SMALL["chair"])
+        parts += moved(chair, x * out_x, z * out_z, yaw)
     return parts
 
 
+def draw_colour(u):
+    """A colour, rather dark than light and rather grey than strong."""
+    grey = 0.08 + 0.8 * u() ** 1.3
+    tint = 0.9 * u() ** 1.5
+    return [grey * (1 + tint * u(-1, 1)) for _ in range(3)]
+
+
 def draw_look(u, label, skin=0):
-    """A surface: two colours and a pattern, by the same law for every class; but some windows and lamps glow."""
+    """A surface: two colours and a pattern, by the same law for every class; but some windows and lamps glow.
 
-    def colour():
-        grey, tint = 0.08 + 0.8 * u() ** 1.3, 0.9 * u() ** 1.5
-        return [grey * (1 + tint * u(-1, 1)) for _ in range(3)]
+    What is drawn stands in the order in which it is drawn: another order would be other rooms.
+    """
+    first = draw_colour(u)
+    ratio = u(0.4, 1.6)
+    second = draw_colour(u) if u() >= 0.6 else [ratio * value for value in first]
+    *pattern, longer = choose(u, PATTERNS)
+    rate = 1.2 * 7 ** u()
+    angle = draw_angle(u)
+    c = rate * math.cos(angle)
+    s = rate * math.sin(angle)
+    frame = 2.0  # out of reach: none
+    if label in FRAMED and u() < 0.7:
+        frame = u(0.8, 0.92)
+    glow = 0.0
+    may_glow = label == "window" or (label == "lamp" and skin)  # of a lamp the shade, not the foot
+    if u() < 0.6 and may_glow:
+        glow = u(0.5, 1.5)
+    colours = [min(0.95, max(0.03, value)) for value in first + second]
+    along_u = [c, s, u()]
+    along_v = [-s / longer, c / longer, u()]
+    speckle = u(0, 0.6) * u()
+    cells = u(2, 6)
+    number = CLASSES.index(label) + 1
+    return [*colours, number, glow, *along_u, *along_v, *pattern, speckle, cells, frame]
 
-    first, ratio = colour(), u(0.4, 1.6)
-    second = [ratio * value for value in first] if u() < 0.6 else colour()
-    *pattern, longer = PATTERNS[int(u(0, len(PATTERNS)))]
-    rate, angle = 1.2 * 7 ** u(), u(0, math.tau) if u() < 0.2 else (math.pi / 2) * (u() < 0.5)
-    c, s = rate * math.cos(angle), rate * math.sin(angle)
-    frame = u(0.8, 0.92) if label in ("door", "window", "picture", "cabinet") and u() < 0.7 else 2.0
-    glow = u(0.5, 1.5) if u() < 0.6 and (label == "window" or label == "lamp" and skin) else 0.0
-    return [
-        *(min(0.95, max(0.03, value)) for value in first + second),
-        CLASSES.index(label) + 1,
-        glow,
-        c,
-        s,
-        u(),
-        -s / longer,
-        c / longer,
-        u(),
-        *pattern,
-        u(0, 0.6) * u(),
-        u(2, 6),
-        frame,
-    ]
+
+def draw_angle(u):
+    """How a pattern lies: upright, on its side, or sometimes askew."""
+    if u() < 0.2:
+        return u(0, math.tau)
+    return (math.pi / 2) * (u() < 0.5)
 
 
 def place(u, parts, where, room, taken, eye, ahead):
     """The parts moved to a free place of the room; [] if ten tries find none. taken: rectangles (x, z, half sizes)."""
-    back, front = min(p.z - p.depth / 2 for p in parts), max(p.z + p.depth / 2 for p in parts)
-    parts, width = (
-        moved(parts, 0, -(back + front) / 2, 0),
-        max(abs(p.x) + p.width / 2 for p in parts),
-    )
-    near = 0.35 + 0.6 * max(p.high for p in parts) if where in ("wall", "free") else -1.0
+    back = min(p.z - p.depth / 2 for p in parts)
+    front = max(p.z + p.depth / 2 for p in parts)
+    parts = moved(parts, 0, -(back + front) / 2, 0)
+    width = max(abs(p.x) + p.width / 2 for p in parts)
+    depth = (front - back) / 2
+    near = -1.0  # how close to the camera it may be; nothing that hangs is too close
+    if where in ("wall", "free"):
+        near = 0.35 + 0.6 * max(p.high for p in parts)
     for attempt in range(10):
         side = int(u(0, 4))
-        yaw = side * math.pi / 2 + (u(-0.6, 0.6) if where == "free" else 0.0)
-        c, s = abs(math.cos(yaw)), abs(math.sin(yaw))
-        a, b = c * width + s * (front - back) / 2, s * width + c * (front - back) / 2
-        x, z = u(a, room[0] - a), u(b, room[2] - b)
+        yaw = side * math.pi / 2
+        if where == "free":
+            yaw += u(-0.6, 0.6)
+        c = abs(math.cos(yaw))
+        s = abs(math.sin(yaw))
+        half_x = c * width + s * depth  # of the rectangle around it, as it is turned
+        half_z = s * width + c * depth
+        x = u(half_x, room[0] - half_x)
+        z = u(half_z, room[2] - half_z)
         if where in ("wall", "hung"):
-            x, z = ((x, b), (a, z), (x, room[2] - b), (room[0] - a, z))[side]
-        dx, dz = x - eye[0], z - eye[2]
-        seen = attempt > 6 or dx * ahead[0] + dz * ahead[2] > 0.7 * math.hypot(dx, dz)
-        fits = (
-            2 * a < room[0]
-            and 2 * b < room[2]
-            and math.hypot(max(0, abs(dx) - a), max(0, abs(dz) - b)) > near
-        )
-        if (
-            seen
-            and fits
-            and not any(abs(x - i) < a + p and abs(z - k) < b + q for i, k, p, q in taken)
-        ):
-            taken.append((x, z, a + 0.02, b + 0.02))
-            return moved(parts, x, z, yaw, room[1] if where == "ceiling" else 0.0)
+            x, z = against_wall(side, x, z, half_x, half_z, room)
+        dx = x - eye[0]
+        dz = z - eye[2]
+        in_view = dx * ahead[0] + dz * ahead[2] > 0.7 * math.hypot(dx, dz)
+        if not in_view and attempt <= 6:  # rather something that will be seen
+            continue
+        if 2 * half_x >= room[0] or 2 * half_z >= room[2]:
+            continue
+        if math.hypot(max(0, abs(dx) - half_x), max(0, abs(dz) - half_z)) <= near:
+            continue
+        if any(overlap(x, z, half_x, half_z, rectangle) for rectangle in taken):
+            continue
+        taken.append((x, z, half_x + 0.02, half_z + 0.02))
+        lift = room[1] if where == "ceiling" else 0.0
+        return moved(parts, x, z, yaw, lift)
     return []
+
+
+def against_wall(side, x, z, half_x, half_z, room):
+    """The place (x, z) moved to the wall that a piece of this side has at its back."""
+    if side == 0:
+        return x, half_z
+    if side == 1:
+        return half_x, z
+    if side == 2:
+        return x, room[2] - half_z
+    return room[0] - half_x, z
+
+
+def overlap(x, z, half_x, half_z, rectangle):
+    """Whether two rectangles have a point in common."""
+    other_x, other_z, other_half_x, other_half_z = rectangle
+    return abs(x - other_x) < half_x + other_half_x and abs(z - other_z) < half_z + other_half_z
+
+
+def draw_camera(u, room, size):
+    """(where the camera is, its axes right, down and ahead as rows, its focal length in pixels)."""
+    angle = u(0, math.tau)
+    out = u(0.5, 0.85)
+    x = room[0] * (1 + out * math.cos(angle)) / 2
+    height = u(1.0, 1.8)
+    z = room[2] * (1 + out * math.sin(angle)) / 2
+    eye = (x, -height, z)
+    aim_x = room[0] * u(0.3, 0.7)
+    aim_z = room[2] * u(0.3, 0.7)
+    yaw = math.atan2(aim_x - x, aim_z - z)
+    pitch = u(0.0, 0.4)
+    roll = u(-0.06, 0.06)
+    cy, sy = math.cos(yaw), math.sin(yaw)
+    cp, sp = math.cos(pitch), math.sin(pitch)
+    cr, sr = math.cos(roll), math.sin(roll)
+    right = np.array([cy, 0, -sy])
+    down = np.array([-sy * sp, cp, -cy * sp])
+    ahead = np.array([sy * cp, sp, cy * cp])
+    axes = np.array([cr * right + sr * down, cr * down - sr * right, ahead])
+    focal = 0.5 * size / math.tan(u(0.5, 0.72))
+    return eye, axes, focal
+
+
+def draw_furniture(u, kind, room, eye, ahead):
+    """The parts of all furniture in a room of this kind, the most important first."""
+    parts = []
+    standing = []  # rectangles that are taken, on the floor
+    taken = {"hung": [], "floor": [], "ceiling": []}  # these get in nobody's way but their own
+    for label, forms, ranges, where, expected, on_top, chairs in KINDS:
+        for _ in range(int(expected[kind] + u())):
+            first_piece = 8 * len(parts) + 8
+            group = furnish(u, first_piece, label, forms, ranges, on_top, chairs)
+            in_the_way = taken.get(where, standing)
+            parts += place(u, group, where, room, in_the_way, eye, ahead)
+    return parts
+
+
+def draw_faces(u):
+    """The looks of the room's six faces; walls mostly have the same one."""
+    paper = draw_look(u, "wall")
+    faces = []
+    for number, label in enumerate(FACES):
+        look = draw_look(u, label) if label != "wall" or u() >= 0.9 else paper
+        faces.append([*look, number])
+    return faces
+
+
+def is_visible(centre, half, eye, axes, focal, size):
+    """Whether a ball around a solid reaches into the camera's view."""
+    radius = math.hypot(*half)
+    right, down, ahead = axes @ np.subtract(centre, eye)
+    edge = 0.72 * size / focal * max(ahead, 0) + 1.6 * radius
+    return max(abs(right), abs(down)) < edge and ahead > -radius
+
+
+def draw_solids(u, parts, room, eye, axes, focal, size):
+    """(boxes, rounds): the 33 numbers of each part that the camera can see."""
+    skins = {}  # parts of one piece look alike where they have the same skin
+    boxes = []
+    rounds = []
+    for part in parts:
+        high = min(part.high, room[1])
+        centre = (part.x, -(part.low + high) / 2, part.z)
+        half = (part.width / 2, (high - part.low) / 2, part.depth / 2)
+        if not is_visible(centre, half, eye, axes, focal, size):
+            continue
+        key = (part.piece, part.skin)
+        if key not in skins:
+            skins[key] = draw_look(u, part.label, part.skin)
+        piece = part.piece
+        if part.label == "floor":  # a rug has no edge against the floor
+            piece = FACES.index("floor")
+        turn = (math.cos(part.yaw), math.sin(part.yaw))
+        solid = [*centre, *half, *turn, *SHAPES[part.shape], *skins[key], piece]
+        if part.shape == "box":
+            boxes.append(solid)
+        else:
+            rounds.append(solid)
+    return boxes, rounds
 
 
 def draw_scene(size, seed, number):
@@ -385,81 +511,50 @@ def draw_scene(size, seed, number):
     numbers: centre, half sizes, cos and sin of its turn, k, m; two colours, label, glow, 14 for pattern_of, piece.
     """
     generator = np.random.Generator(np.random.PCG64([seed, number]))
-    stream = (value for _ in iter(int, 1) for value in generator.random(256).tolist())
+    stream = random_numbers(generator)
 
     def u(low=0.0, high=1.0):
         return low + (high - low) * next(stream)
 
-    kind, room = int(u(0, len(ROOMS))), (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5))
-    angle, out = u(0, math.tau), u(0.5, 0.85)
-    eye = (
-        room[0] * (1 + out * math.cos(angle)) / 2,
-        -u(1.0, 1.8),
-        room[2] * (1 + out * math.sin(angle)) / 2,
-    )
-    yaw = math.atan2(room[0] * u(0.3, 0.7) - eye[0], room[2] * u(0.3, 0.7) - eye[2])
-    cy, sy, cp, sp, cr, sr = (
-        f(a) for a in (yaw, u(0.0, 0.4), u(-0.06, 0.06)) for f in (math.cos, math.sin)
-    )
-    right, down, ahead = np.array([[cy, 0, -sy], [-sy * sp, cp, -cy * sp], [sy * cp, sp, cy * cp]])
-    axes = np.array([cr * right + sr * down, cr * down - sr * right, ahead])
-    focal = 0.5 * size / math.tan(u(0.5, 0.72))
-
-    parts, taken = [], {where: [] for where in ("hung", "floor", "ceiling", "stands")}
-    for label, forms, ranges, where, expected, on_top, chairs in KINDS:
-        for _ in range(int(expected[kind] + u())):
-            group = furnish(u, 8 * len(parts) + 8, label, forms, ranges, on_top, chairs)
-            parts += place(u, group, where, room, taken.get(where, taken["stands"]), eye, ahead)
-    middle, paper, skins = (room[0] / 2, -room[1] / 2, room[2] / 2), draw_look(u, "wall"), {}
-    faces = [
-        [*(paper if label == "wall" and u() < 0.9 else draw_look(u, label)), i]
-        for i, label in enumerate(FACES)
-    ]
-    boxes, rounds = [[*middle, *np.abs(middle), 1, 0, 0, 0, *faces[0]]], []
-    for part in parts:
-        high = min(part.high, room[1])
-        centre, half = (
-            (part.x, -(part.low + high) / 2, part.z),
-            (part.width / 2, (high - part.low) / 2, part.depth / 2),
-        )
-        seen, radius = axes @ np.subtract(centre, eye), math.hypot(*half)
-        if (
-            max(abs(seen[0]), abs(seen[1])) < 0.72 * size / focal * max(seen[2], 0) + 1.6 * radius
-            and seen[2] > -radius
-        ):
-            skin = skins[part[2:4]] = skins.get(part[2:4]) or draw_look(u, part.label, part.skin)
-            piece = FACES.index("floor") if part.label == "floor" else part.piece
-            (boxes if part.shape == "box" else rounds).append(
-                [
-                    *centre,
-                    *half,
-                    math.cos(part.yaw),
-                    math.sin(part.yaw),
-                    *SHAPES[part.shape],
-                    *skin,
-                    piece,
-                ]
-            )
-    lamps = (
-        (room[0] * u(0.25, 0.75), 0.2 - room[1], room[2] * u(0.25, 0.75)),
-        [v + u(-0.5, 0.5) for v in eye],
-    )
-    light = [
-        [strength * u(0.8, 1.2) for _ in range(3)] for strength in (1, u(0, 0.5), u(0.15, 0.4))
-    ]
-    sensor = [u(0.18, 0.4), u(0.85, 1.15), 1, u(0.85, 1.15), u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
-    lens = [focal, focal, *((size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2))]
+    kind = int(u(0, len(ROOMS)))
+    room = (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5))  # metres along x, y, z
+    eye, axes, focal = draw_camera(u, room, size)
+    parts = draw_furniture(u, kind, room, eye, axes[2])
+    faces = draw_faces(u)
+    half = (room[0] / 2, room[1] / 2, room[2] / 2)
+    inside = [half[0], -half[1], half[2], *half, 1, 0, 0, 0, *faces[0]]  # the room is a box, too
+    boxes, rounds = draw_solids(u, parts, room, eye, axes, focal, size)
+    ceiling_lamp = (room[0] * u(0.25, 0.75), 0.2 - room[1], room[2] * u(0.25, 0.75))
+    flash = [value + u(-0.5, 0.5) for value in eye]
+    light = []
+    for strength in (1, u(0, 0.5), u(0.15, 0.4)):  # of the lamp, the flash, and from everywhere
+        light.append([strength * u(0.8, 1.2) for _ in range(3)])
+    exposure = u(0.18, 0.4)
+    balance = [u(0.85, 1.15), 1, u(0.85, 1.15)]
+    sensor = [exposure, *balance, u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
+    middle = [(size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2)]
+    boxes.insert(0, inside)
+    rounds = np.reshape(rounds, (-1, 33))  # also where there is none
+    camera = [eye, *axes]
+    lens = [focal, focal, *middle]
+    lamps = [ceiling_lamp, flash]
     arrays = {
         "boxes": boxes,
-        "rounds": np.reshape(rounds, (-1, 33)),
+        "rounds": rounds,
         "faces": faces,
-        "camera": [eye, *axes],
+        "camera": camera,
         "lens": lens,
         "lamps": lamps,
         "light": light,
         "sensor": sensor,
-        "grain": generator.random(1024),
         "room": kind,
-        "noise": generator.standard_normal((3, size, size), np.float32),
     }
+    arrays["grain"] = generator.random(1024)
+    arrays["noise"] = generator.standard_normal((3, size, size), np.float32)
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+
+
+def random_numbers(generator):
+    """An endless stream of numbers from 0 to 1, drawn in blocks for speed."""
+    while True:
+        yield from generator.random(256).tolist()

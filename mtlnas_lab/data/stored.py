@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..tasks.task import IGNORE, KINDS, MOST_CLASSES, UNKNOWN, Classification, Depth, Edges, Normals
 from ..tasks.task import Segmentation as Segmentation
+from .inputs import say_once
 
 FARTHEST = 1000.0  # metres; what is beyond was not given in metres
 
@@ -24,6 +25,12 @@ FARTHEST = 1000.0  # metres; what is beyond was not given in metres
 FARTHEST_WHOLE = (
     100  # metres in a type of whole numbers; beyond, they are grey levels or millimetres
 )
+
+
+NEAREST = 0.0005  # metres; what is nearer is rounded to 0 mm, which stands for none
+
+
+LOST = 0.5  # share of depths that may be so near: some are noise, most of them are not metres
 
 
 MOST_LABELS = 100_000  # classes of whole images
@@ -39,16 +46,18 @@ class Raw(NamedTuple):
     array: np.ndarray
     where: str  # what errors call it
     decode: Callable[[np.ndarray], np.ndarray] = np.asarray
-    colours: bool = False  # directions read off a picture: what has no length of 1 is no label
+    colours: bool = False  # directions read off a picture: what has no length of 1 is not a label
 
 
 def handed_over(value, where: str) -> np.ndarray:
     """The array of a tensor (channels first), an array or a PIL image (channels last). Raises DataError."""
     try:
         if isinstance(value, Tensor):
-            narrow = value.is_floating_point() and value.dtype not in (torch.float32, torch.float64)
-            x = (value.float() if narrow else value).numpy(force=True)  # numpy lacks bfloat16
-            x = np.moveaxis(x, 0, -1) if x.ndim == 3 else x
+            if value.is_floating_point() and value.dtype not in (torch.float32, torch.float64):
+                value = value.float()  # numpy lacks bfloat16
+            x = value.numpy(force=True)
+            if x.ndim == 3:
+                x = np.moveaxis(x, 0, -1)
         else:
             x = np.asarray(value)
     except Exception as error:
@@ -59,7 +68,9 @@ def handed_over(value, where: str) -> np.ndarray:
         raise DataError(f"{where} is a masked array; fill what is masked with what stands for none")
     if x.dtype.kind not in "buif":
         raise DataError(f"{where} is {x.dtype}, but must be numbers")
-    return x[..., 0] if x.ndim == 3 and x.shape[2] == 1 else x
+    if x.ndim == 3 and x.shape[2] == 1:
+        return x[..., 0]
+    return x
 
 
 def class_names(
@@ -70,22 +81,28 @@ def class_names(
         raise DataError(
             f"{pack}: {task} needs its classes, their number or their names: labels={{{task!r}: 13}}"
         )
-    given = len(example) if given is None else given
-    most = MOST_CLASSES if KINDS[task].dense else MOST_LABELS
+    if given is None:
+        given = len(example)
+    named = hasattr(given, "__len__")
+    good = not isinstance(given, (str, bytes, bool, Mapping))
     try:
-        names = None if hasattr(given, "__len__") else operator.index(given)
-        count = len(given) if names is None else names
-        good = not isinstance(given, (str, bytes, bool, Mapping))
+        count = len(given) if named else operator.index(given)
     except TypeError:
         good = False
     if not good:
         raise DataError(
             f"{pack}: the classes of {task} are {given!r}, but must be their number or a list of their names"
         )
+    most = MOST_LABELS
+    why = ""
+    if KINDS[task].dense:
+        most = MOST_CLASSES
+        why = f", for {IGNORE} stands for none: leave out or join rare ones"
     if not 2 <= count <= most:
-        why = f", for {IGNORE} stands for none: leave out or join rare ones" * KINDS[task].dense
         raise DataError(f"{pack}: {task} has {count} classes, but must have 2 to {most}{why}")
-    return tuple(map(str, range(count) if names is not None else given))
+    if not named:
+        given = range(count)
+    return tuple(map(str, given))
 
 
 def picture(raw: Raw, size: tuple[int, int]) -> Tensor:
@@ -108,9 +125,12 @@ def picture(raw: Raw, size: tuple[int, int]) -> Tensor:
 def _bytes(x: np.ndarray, where: str) -> np.ndarray:
     """Of an image in floats from 0 to 1."""
     x = x.astype(np.float64)
-    low, high = x.min(initial=0), x.max(initial=0)
+    low = x.min(initial=0)
+    high = x.max(initial=0)
     if not (low >= -1e-3 and high <= 1 + 1e-3):  # NaN, too
-        advice = "divide it by 255" if low >= 0 and 2 < high <= 255 else "undo its normalisation"
+        advice = "undo its normalisation"
+        if low >= 0 and 2 < high <= 255:
+            advice = "divide it by 255"
         raise DataError(
             f"{where}: is an image of floats from {low:.4g} to {high:.4g}, but they must be from 0 to 1; {advice}"
         )
@@ -121,7 +141,8 @@ def label(
     task: str, raw: Raw, full: tuple[int, int], size: tuple[int, int], labels: Sequence[str]
 ) -> Tensor:
     """What a ImageDataset stores of a label, `size` large: the pixel in the middle of each. `full`: its image's own size."""
-    x, kind = raw.array, KINDS[task]
+    x = raw.array
+    kind = KINDS[task]
     if kind.dense:
         shape = (*full, 3) if kind is Normals else tuple(full)
         if x.shape != shape:
@@ -132,9 +153,8 @@ def label(
                 f"{raw.where}: {task} is of shape {x.shape}, but its image of {full[0]} × {full[1]} pixels "
                 f"asks for {shape}{hint}"
             )
-        rows, columns = (
-            ((np.arange(n) + 0.5) * whole / n).astype(int) for n, whole in zip(size, full)
-        )
+        rows = _middles(size[0], full[0])
+        columns = _middles(size[1], full[1])
         x = x[rows[:, None], columns]
     try:
         x = np.asarray(raw.decode(x))
@@ -145,6 +165,11 @@ def label(
         raise
     except ValueError as error:  # what is wrong with the values; here is known whose they are
         raise DataError(f"{raw.where}: {task} {error}") from None
+
+
+def _middles(count: int, whole: int) -> np.ndarray:
+    """Of `whole` pixels, the one in the middle of each of `count` equal parts."""
+    return ((np.arange(count) + 0.5) * whole / count).astype(int)
 
 
 def _directions(x: np.ndarray, raw: Raw, labels: Sequence[str]) -> Tensor:
@@ -163,9 +188,13 @@ def _directions(x: np.ndarray, raw: Raw, labels: Sequence[str]) -> Tensor:
                 "8 bits stand for c / 127.5 - 1"
             )
         shifted = x.min() >= 0  # seldom true of directions, always of what lies from 0 to 1
-        crooked = (abs(length - 1) > (0.02 if shifted else 0.1))[there].mean()
+        tolerance = 0.1
+        advice = "normalise them"
+        if shifted:
+            tolerance = 0.02
+            advice = "numbers y from 0 to 1 stand for 2 y - 1"
+        crooked = (abs(length - 1) > tolerance)[there].mean()
         if crooked > CROOKED:
-            advice = "numbers y from 0 to 1 stand for 2 y - 1" if shifted else "normalise them"
             raise ValueError(
                 f"has {100 * crooked:.0f} % of directions with a length far from 1 (their mean is "
                 f"{length[there].mean():.3g}); {advice}"
@@ -179,15 +208,32 @@ def _millimetres(x: np.ndarray, raw: Raw, labels: Sequence[str]) -> Tensor:
         raise ValueError("is bool, but must be metres")
     whole = x.dtype.kind in "ui"
     x = np.where(np.isfinite(x), x, 0).astype(np.float64)
-    low, high = x.min(initial=0), x.max(initial=0)
-    most = FARTHEST_WHOLE if whole else FARTHEST
+    low = x.min(initial=0)
+    high = x.max(initial=0)
     if low < 0:
         raise ValueError(f"is {low:.6g} somewhere, but must be metres above 0, or 0 for none")
+    most = FARTHEST
+    kind = ""
+    if whole:
+        most = FARTHEST_WHOLE
+        kind = " in whole numbers"
     if high > most:
-        levels = " or grey levels" if whole and high <= 255 else ""
+        levels = ""
+        if whole and high <= 255:
+            levels = " or grey levels"
         raise ValueError(
-            f"is {high:.6g} somewhere, but must be metres, at most {most:g}{' in whole numbers' * whole}; are they "
+            f"is {high:.6g} somewhere, but must be metres, at most {most:g}{kind}; are they "
             f"millimetres{levels}? Divide them"
+        )
+    lost = (x > 0) & (x < NEAREST)
+    if lost.sum() > LOST * (x > 0).sum():
+        raise ValueError(
+            f"is {x[lost][0]:.3g} somewhere and mostly below {NEAREST:g} m, which would be no label in whole millimetres; "
+            "give metres"
+        )
+    if lost.any():
+        say_once(
+            f"depths above 0 and below {NEAREST:g} m count as no label, for they are kept in whole millimetres"
         )
     return torch.from_numpy((1000 * x).round().astype(np.int32))[None]
 
@@ -259,4 +305,6 @@ def looks_like_a_mask(task: str, raw: np.ndarray, classes: int) -> bool | None:
         return False
     if (raw == 1).any():
         return False
-    return True if (raw == IGNORE).any() and (raw == 0).any() else None
+    if (raw == IGNORE).any() and (raw == 0).any():
+        return True
+    return None

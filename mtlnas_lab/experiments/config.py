@@ -33,6 +33,9 @@ FUSIONS = {
 }
 
 
+ONE_OF_THEM = f"one of {', '.join(FUSIONS)}"
+
+
 OF_THE_ROOMS = ("", "vgg16")  # backbones that the shipped weights are of
 
 
@@ -44,49 +47,74 @@ COUNTED = 2_000  # training images of which balanced classes are counted
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run folder's config.json says: enough to do the work again."""
+    """The settings of one piece of work, from pretraining to scores: enough to do it again. Raises ConfigError.
+
+    A run folder's config.json holds them. `from_preset` chooses them, and `pipeline.run` carries them out. The text below
+    a setting is its help at the command line, where each has a flag; what a run records about itself has none.
+
+    Example:
+        >>> made = Experiment.from_preset("tiny", steps=40, entropy_weight=0, threads=1)
+        >>> made.search.steps, made.pretrain.steps, made.search.entropy_weight.end
+        (40, 0, 0.0)
+        >>> Experiment.from_json(made.to_json()) == made
+        True
+    """
 
     preset: str = "tiny"
+    """Networks and settings to begin with: tiny (CPU, minutes) or vgg16 (as released, GPU)."""
     data: str = "rooms"
+    """`rooms`, the path of a pack (.npz), or a data set's folder (NYU v2, Taskonomy, Cityscapes: see `data show`), as
+    FOLDER or FOLDER@HEIGHTxWIDTH."""
     eval_data: str | None = None
+    """Another pack to score on; otherwise the pack's own test split, or a tenth that is held out."""
     tasks: tuple[str, ...] = ()
+    """Two tasks or more, as in segmentation,normals; otherwise the data's first dense pair."""
     seed: int = 0
+    """Draws weights, batches and gates."""
     search: SearchConfig = field(default_factory=SearchConfig)
-    pretrain: SearchConfig = field(
-        default_factory=SearchConfig
-    )  # steps = 0: the shipped backbones of the rooms
+    """Every setting of the search."""
+    pretrain: SearchConfig = field(default_factory=SearchConfig)
+    """The same settings, for teaching each network alone; steps = 0: the shipped weights of the rooms."""
     baselines: tuple[str, ...] = ("single_task",)
+    """What to compare with, as in single_task,random_graph,all_edges; `none` for none."""
     checkpoint_every: int = 100
-    keyframes: int = 5  # checkpoints spread over the run that are kept for branching
+    """Steps between checkpoints."""
+    keyframes: int = 5
+    """Checkpoints spread over the run that are kept for branching."""
     device: str = "auto"
-    threads: int = field(default_factory=default_threads)  # of the CPU
-    method: str = "search"  # or the name of a baseline, to train that instead
-    edges: int | None = None  # of a random graph; None: half of the candidates
-    draw: int = 0  # which random graph: another one under the same seed
-    graph: Mapping | None = (
-        None  # an architecture's JSON, found elsewhere: its edges are carried over and trained
-    )
-    backbone: str = ""  # a name for all tasks, or task=name,…; "": the preset's
-    weights: Mapping[str, str] = (
-        field(  # {task: file}; {"*": file} for all; "random" or "shipped" (of the
-            default_factory=dict  # rooms) instead of a file
-        )
-    )
-    weights_sha256: Mapping[str, str] = field(
-        default_factory=dict
-    )  # {file: its checksum when the work began}
-    calibration: Mapping[str, float] = field(
-        default_factory=dict
-    )  # seconds a step by precision, where it was measured
-    fusion: str = ""  # nddr, residual, cross_stitch; "": the preset's
-    fusion_start: tuple[float, float] | None = (0.9, 0.1)  # of the fusion named above; None: random
-    loss_weights: Mapping[str, float] = field(
-        default_factory=dict
-    )  # where a task's own weight is not wanted
-    class_weights: Mapping[str, str | tuple[float, ...]] = field(
-        default_factory=dict
-    )  # {task: a number for each class in its loss, or "balanced": the inverse of how often it is}
-    data_identity: Mapping = field(default_factory=dict)  # which data these are (identity.py)
+    """auto, cpu, cuda or mps."""
+    threads: int = field(default_factory=default_threads)
+    """CPU threads; otherwise one less than the machine has cores."""
+    method: str = "search"
+    """`search`, or the name of a baseline to train instead."""
+    edges: int | None = None
+    """Edges of a random graph; otherwise half of the candidates."""
+    draw: int = 0
+    """Which random graph: another one under the same seed."""
+    graph: Mapping | None = None
+    """A run folder or an architecture.json, found with other backbones or tasks: its edges are carried over, and nothing
+    is searched; 0 steps evaluate it at once, more steps train the networks under it."""
+    backbone: str = ""
+    """vgg16, resnet18, resnet50, vit, mobilenet_v3 or convnext_tiny, for all tasks or as in
+    segmentation=vgg16,normals=resnet18; otherwise the preset's. Narrow in the preset tiny, of full width in vgg16."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """A file of torchvision's weights for such a backbone, `random` or `shipped` (of the rooms), for all tasks or as in
+    segmentation=a.pth,normals=b.pth (a file may have = and , in its name)."""
+    weights_sha256: Mapping[str, str] = field(default_factory=dict)
+    """Recorded: {file: its checksum when the work began}."""
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    """Recorded: {precision: seconds a step}, where it was measured."""
+    fusion: str = ""
+    """nddr, residual or cross_stitch; otherwise the preset's, or residual where a backbone's maps may be negative."""
+    fusion_start: tuple[float, float] | None = (0.9, 0.1)
+    """What the fusion that is named begins with, own and other features, as in 0.9,0.1; `none` for random."""
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    """What a task's loss counts in the sum, as in normals=20,segmentation=1; otherwise the task's own."""
+    class_weights: Mapping[str, str | tuple[float, ...]] = field(default_factory=dict)
+    """What each class of a task counts, as in segmentation=balanced, where rare classes count more (by the inverse of how
+    often they are); a file of settings may also give a number for each class."""
+    data_identity: Mapping = field(default_factory=dict)
+    """Recorded: which data these are (data/identity.py)."""
 
     def __post_init__(self):
         for name, (good, words) in SETTINGS.items():
@@ -106,18 +134,27 @@ class Experiment:
         entropy_weight: float | None = None,
         **settings,
     ) -> Experiment:
-        """The settings of a preset, with what is given here put in their place."""
-        chosen, other = (
-            preset(name),
-            settings.get("weights") or settings.get("backbone", "") not in OF_THE_ROOMS,
-        )
-        shipped = name == "tiny" and data == "rooms" and pretrain_steps is None and not other
+        """The settings of a preset, with what is given here put in their place. Raises ConfigError.
+
+        Args:
+            name: The preset.
+            data: What to learn from, as in the field `data`.
+            seed: Of the experiment, the search and the pretraining.
+            steps: Steps of the search; otherwise the preset's.
+            pretrain_steps: Steps of the pretraining; otherwise the preset's, and 0 where weights are shipped.
+            entropy_weight: Where λ's schedule ends; otherwise as in the preset.
+            settings: Other fields of Experiment.
+        """
+        chosen = preset(name)
+        own_networks = settings.get("weights") or settings.get("backbone", "") not in OF_THE_ROOMS
+        if pretrain_steps is None and name == "tiny" and data == "rooms" and not own_networks:
+            pretrain_steps = 0  # these networks are shipped as they come out of it
         return cls(
             name,
             data,
             seed=seed,
             search=with_budget(chosen.search, steps, entropy_weight, seed=seed),
-            pretrain=with_budget(chosen.pretrain, 0 if shipped else pretrain_steps, seed=seed),
+            pretrain=with_budget(chosen.pretrain, pretrain_steps, seed=seed),
             **settings,
         )
 
@@ -129,18 +166,23 @@ class Experiment:
         entropy_weight: float | None = None,
         **settings,
     ) -> Experiment:
-        """`of`, with the settings of a released YAML file; a baseline's file gives that baseline."""
-        asked, made = read_released(path), cls.from_preset(**settings)
+        """`from_preset`, with the settings of a released YAML file; a baseline's file gives that baseline."""
+        asked = read_released(path)
+        made = cls.from_preset(**settings)
+        fusion = "nddr"
+        if asked.baseline == "cross_stitch":
+            fusion = "cross_stitch"
         return replace(
             made,
             search=with_budget(asked.search, steps, entropy_weight, seed=made.seed),
             fusion_start=asked.fusion_start,
-            fusion="cross_stitch" if asked.baseline == "cross_stitch" else "nddr",
+            fusion=fusion,
             method=asked.baseline or "search",
             loss_weights={"normals": asked.normals_weight},
         )
 
     def to_json(self) -> dict:
+        """The settings as config.json holds them: dictionaries, lists, text and numbers."""
         return asdict(self)
 
     @classmethod
@@ -161,18 +203,16 @@ class Experiment:
 
     def sealed(self) -> Experiment:
         """With absolute paths of data and weight files, and with the checksums of these: a resumed run must find the same."""
-        weights = {
-            task: path if path in (RANDOM, SHIPPED) else str(Path(path).resolve())
-            for task, path in self.weights.items()
-        }
+        weights = {}
+        for task, path in self.weights.items():
+            if path not in (RANDOM, SHIPPED):
+                path = str(Path(path).resolve())
+            weights[task] = path  # absolute, for a run that goes on in another folder
         sums = {path: digest(path) for path in weights.values() if Path(path).is_file()}
-        return replace(
-            self,
-            data=_absolute(self.data),
-            eval_data=self.eval_data and _absolute(self.eval_data),
-            weights=weights,
-            weights_sha256=sums,
-        )
+        sealed = replace(self, data=absolute(self.data), weights=weights, weights_sha256=sums)
+        if self.eval_data:
+            sealed = replace(sealed, eval_data=absolute(self.eval_data))
+        return sealed
 
     def packs(
         self,
@@ -182,16 +222,20 @@ class Experiment:
     ) -> tuple[dict[str, ImageDataset], bool]:
         """(the data, whether images were drawn for one of its splits), as they were when a run with these settings began.
 
-        eval_data: other data to score on. old: a run that does not say which data it was made with.
+        Args:
+            tell: Hears what is unusual about the data.
+            eval_data: Other data to score on.
+            old: The settings are of a run that does not say which data it was made with.
         """
         packs, drawn = own_data(
             self.data, scored_elsewhere=bool(self.eval_data), by_content=not old, tell=tell
         )
         recorded = self.data_identity
-        if self.eval_data and not eval_data:
+        if self.eval_data and not eval_data:  # what is asked for now goes before what was then
             packs["test"] = data_to_score(self.eval_data)
         if recorded and self.eval_data and eval_data:
-            own = {k: split for k, split in recorded["splits"].items() if k != "test"}
+            own = dict(recorded["splits"])
+            own.pop("test", None)  # the run scored on other data then, and scores on others now
             recorded = {**recorded, "splits": own}
         if recorded:
             packs = identity.restored(packs, recorded, tell)
@@ -210,20 +254,21 @@ class Experiment:
         tell: Callable[[str], None] = lambda text: None,
         packs: Mapping[str, ImageDataset] | None = None,
     ) -> Lab:
-        """The lab as it is before any training; begin=False: without the weights it begins with, if others will follow.
-        `tell` hears what became of weights and data. packs: its data, where they are loaded already."""
+        """The lab as it is before any training.
+
+        Args:
+            begin: Put in the weights that the networks begin with; False where others will follow.
+            tell: Hears what became of weights and data.
+            packs: Its data, where they are loaded already.
+        """
+        fusion = None  # the preset's, or what fits the backbones
         if self.fusion and self.fusion not in FUSIONS:
-            raise ConfigError(
-                f"there is no fusion {self.fusion!r}; choose one of {', '.join(FUSIONS)}"
-            )
-        lab = make_lab(
-            self.preset,
-            self.packs(tell)[0] if packs is None else packs,
-            self._tasks() or None,
-            self.seed,
-            self.fusion and FUSIONS[self.fusion](self.fusion_start),
-            self.backbone,
-        )
+            raise ConfigError(f"there is no fusion {self.fusion!r}; choose {ONE_OF_THEM}")
+        if self.fusion:
+            fusion = FUSIONS[self.fusion](self.fusion_start)
+        if packs is None:
+            packs, _ = self.packs(tell)
+        lab = make_lab(self.preset, packs, self._tasks() or None, self.seed, fusion, self.backbone)
         self._weigh(lab, tell)
         if begin:
             self._put_weights(lab, tell)
@@ -246,21 +291,24 @@ class Experiment:
                 tasks[name] = _with_classes_weighed(
                     tasks[name], self.class_weights[name], lab.data["train"]
                 )
-        lab.tasks = tasks
+        lab.tasks = tasks  # tasks are frozen; the supernet does not hold them
 
     def _put_weights(self, lab: Lab, tell: Callable[[str], None]) -> None:
         """Put in the weights that the networks begin with."""
         given = self.weights
         if not given and self.pretrain.steps == 0:
             fit = self.preset == "tiny" and self.backbone in OF_THE_ROOMS
-            given = {"*": SHIPPED if fit and _are_the_rooms(self.data) else RANDOM}
-            if given["*"] == RANDOM:
+            if fit and _are_the_rooms(self.data):
+                given = {"*": SHIPPED}
+            else:
+                given = {"*": RANDOM}
                 tell(
                     "no pretraining and no weights: the networks begin with random ones (the shipped weights are of the "
                     "preset tiny on the rooms)"
                 )
-        everyone = dict.fromkeys(lab.tasks, given["*"]) if "*" in given else given
-        for task, path in per_task(everyone, tuple(lab.tasks), "weights").items():
+        if "*" in given:
+            given = dict.fromkeys(lab.tasks, given["*"])
+        for task, path in per_task(given, tuple(lab.tasks), "weights").items():
             if path == SHIPPED:
                 load_backbones(lab, tasks=(task,))
             elif path == RANDOM and self.weights:
@@ -270,9 +318,11 @@ class Experiment:
                 tell(f"{task}: {load_weights(network, path, self.weights_sha256.get(path))}")
 
 
-def _absolute(data: str) -> str:
-    """The path of data, fit for other folders; `rooms` is no path."""
-    return data if data == "rooms" else os.path.abspath(data)
+def absolute(data: str) -> str:
+    """The path of data, fit for other folders; `rooms` is not a path and stays."""
+    if data == "rooms":
+        return data
+    return os.path.abspath(data)
 
 
 def _are_the_rooms(data: str) -> bool:
@@ -280,7 +330,7 @@ def _are_the_rooms(data: str) -> bool:
 
 
 def _with_classes_weighed(task: Task, given: str | tuple[float, ...], pack: ImageDataset) -> Task:
-    """The task with these weights of its classes; "balanced": all images / (classes × images of the class), by labels."""
+    """The task with these weights of its classes; "balanced": n / (classes · n_c), n labels in all and n_c of the class c."""
     kind = type(task)
     if kind not in (Segmentation, Classification) or getattr(task, "soft", False):
         raise ConfigError(f"class_weights: {task.name} has no classes to weigh")
@@ -291,49 +341,38 @@ def _with_classes_weighed(task: Task, given: str | tuple[float, ...], pack: Imag
                 f"{len(given)} weights are given"
             )
         return replace(task, class_weights=tuple(given))
-    some = pack.subset(torch.arange(0, len(pack), -(-len(pack) // COUNTED)))
-    counts = torch.zeros(256 if kind is Segmentation else task.channels, dtype=torch.long)
+    some = pack.subset(torch.arange(0, len(pack), math.ceil(len(pack) / COUNTED)))
+    values = task.channels
+    if kind is Segmentation:
+        values = 256  # a map may hold values that are not classes
+    counts = torch.zeros(values, dtype=torch.long)
     for _, targets in loader.sequential(some, (task.name,), 32):
         labels = targets[task.name].flatten().cpu()
         counts += torch.bincount(labels[labels >= 0], minlength=len(counts))
     counts = counts[: task.channels].double()
     weights = counts.sum() / (task.channels * counts.clamp(min=1))
-    weights[counts == 0] = 1.0
+    weights[counts == 0] = 1.0  # a class that is never seen says nothing about its weight
     return replace(task, class_weights=tuple(weights.tolist()))
 
 
 # --- what a setting can be --------------------------------------------------------------------------------------------
+Check = Callable[[object], bool]
+
+
 def _text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _whole(low: int, high: int) -> Callable[[object], bool]:
-    return lambda x: (
-        isinstance(x, numbers.Integral) and not isinstance(x, bool) and low <= x <= high
-    )
+def _some_text(value: object) -> bool:
+    return _text(value) and value != ""
 
 
-def _amount(value: object) -> bool:
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value >= 0
+def _whole(low: int, high: int) -> Check:
+    def is_whole(value: object) -> bool:
+        number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return number and low <= value <= high
 
-
-def _texts(value: object) -> bool:
-    return isinstance(value, tuple) and all(map(_text, value))
-
-
-def _by_name(good: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda x: isinstance(x, Mapping) and all(_text(k) and good(v) for k, v in x.items())
-
-
-def _class_weights(value: object) -> bool:
-    listed = isinstance(value, list | tuple) and all(map(_amount, value))
-    return value == "balanced" if _text(value) else listed and sum(value) > 0
-
-
-def _start(value: object) -> bool:
-    pair = isinstance(value, tuple) and len(value) == 2
-    return value is None or pair and all(map(_is_number, value))
+    return is_whole
 
 
 def _is_number(value: object) -> bool:
@@ -341,33 +380,113 @@ def _is_number(value: object) -> bool:
     return number and math.isfinite(value)
 
 
-SEEDS = _whole(-(2**63), 2**63 - 1)
+def _amount(value: object) -> bool:
+    return _is_number(value) and value >= 0
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(map(_text, value))
+
+
+def _by_name(good: Check) -> Check:
+    def is_by_name(value: object) -> bool:
+        if not isinstance(value, Mapping):
+            return False
+        return all(map(_text, value)) and all(map(good, value.values()))
+
+    return is_by_name
+
+
+def _or_none(good: Check) -> Check:
+    return lambda value: value is None or good(value)
+
+
+def _backbone(value: object) -> bool:
+    return _text(value) or _by_text(value)
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _search_config(value: object) -> bool:
+    return isinstance(value, SearchConfig)
+
+
+def _weights_of_classes(value: object) -> bool:
+    if _text(value):
+        return value == "balanced"
+    listed = isinstance(value, list | tuple) and all(map(_amount, value))
+    return listed and sum(value) > 0
+
+
+def _two_numbers(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+
+
+_optional_text = _or_none(_text)
+
+
+_optional_mapping = _or_none(_mapping)
+
+
+_optional_start = _or_none(_two_numbers)
+
+
+_edges = _or_none(_whole(0, 2**53))
+
+
+_by_text = _by_name(_text)
+
+
+_files = _by_name(_some_text)
+
+
+_amounts = _by_name(_amount)
+
+
+_classes = _by_name(_weights_of_classes)
+
+
+_seeds = _whole(-(2**63), 2**63 - 1)
+
+
+_checkpoints = _whole(1, 2**53)
+
+
+_keyframes = _whole(0, 10_000)
+
+
+_threads = _whole(1, 1024)
+
+
+_draws = _whole(0, 10**9)
 
 
 SETTINGS = {  # {field: (whether a value can be one, what can)}
     "preset": (_text, "the name of a preset"),
-    "data": (lambda x: _text(x) and x != "", "`rooms`, or the path of a pack or of a folder"),
-    "eval_data": (lambda x: x is None or _text(x), "the path of a pack or of a folder"),
+    "data": (_some_text, "`rooms`, or the path of a pack or of a folder"),
+    "eval_data": (_optional_text, "the path of a pack or of a folder"),
     "tasks": (_texts, "names of tasks, as in ('segmentation', 'normals')"),
-    "seed": (SEEDS, "a whole number from -2^63 to 2^63 - 1"),
-    "search": (lambda x: isinstance(x, SearchConfig), "a SearchConfig"),
-    "pretrain": (lambda x: isinstance(x, SearchConfig), "a SearchConfig"),
+    "seed": (_seeds, "a whole number from -2^63 to 2^63 - 1"),
+    "search": (_search_config, "a SearchConfig"),
+    "pretrain": (_search_config, "a SearchConfig"),
     "baselines": (_texts, "names of baselines, as in ('single_task',)"),
-    "checkpoint_every": (_whole(1, 2**53), "a whole number of steps, 1 or more"),
-    "keyframes": (_whole(0, 10_000), "a whole number from 0 to 10000"),
+    "checkpoint_every": (_checkpoints, "a whole number of steps, 1 or more"),
+    "keyframes": (_keyframes, "a whole number from 0 to 10000"),
     "device": (_text, "auto, cpu, cuda or mps"),
-    "threads": (_whole(1, 1024), "a whole number from 1 to 1024"),
+    "threads": (_threads, "a whole number from 1 to 1024"),
     "method": (_text, "search, or the name of a baseline"),
-    "edges": (lambda x: x is None or _whole(0, 2**53)(x), "a whole number of edges"),
-    "draw": (_whole(0, 10**9), "a whole number from 0 to 10^9"),
-    "graph": (lambda x: x is None or isinstance(x, Mapping), "an architecture's JSON"),
-    "backbone": (lambda x: _text(x) or _by_name(_text)(x), "a name, or task=name,…"),
-    "weights": (_by_name(lambda x: _text(x) and x != ""), "{task: file}, or random"),
-    "weights_sha256": (_by_name(_text), "{file: checksum}"),
-    "calibration": (_by_name(_amount), "{precision: seconds}"),
-    "fusion": (_text, f"one of {', '.join(FUSIONS)}"),
-    "fusion_start": (_start, "two numbers, as in (0.9, 0.1), or none"),
-    "loss_weights": (_by_name(_amount), "{task: a number from 0 up}"),
-    "class_weights": (_by_name(_class_weights), "{task: balanced, or a number for each class}"),
-    "data_identity": (lambda x: isinstance(x, Mapping), "what a run recorded"),
+    "edges": (_edges, "a whole number of edges"),
+    "draw": (_draws, "a whole number from 0 to 10^9"),
+    "graph": (_optional_mapping, "an architecture's JSON"),
+    "backbone": (_backbone, "a name, or task=name,…"),
+    "weights": (_files, "{task: file}, or random"),
+    "weights_sha256": (_by_text, "{file: checksum}"),
+    "calibration": (_amounts, "{precision: seconds}"),
+    "fusion": (_text, ONE_OF_THEM),
+    "fusion_start": (_optional_start, "two numbers, as in (0.9, 0.1), or none"),
+    "loss_weights": (_amounts, "{task: a number from 0 up}"),
+    "class_weights": (_classes, "{task: balanced, or a number for each class}"),
+    "data_identity": (_mapping, "what a run recorded"),
 }

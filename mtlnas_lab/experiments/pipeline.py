@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,21 +20,25 @@ from ..core.search import Search
 from ..data import identity, loader
 from ..errors import ConfigError, DataError, RunError
 from ..models.baselines import BASELINES, baseline, without_candidates
-from ..one_line import printable
+from ..one_line import mistake, printable
 from ..runs.recorder import run_recorded
 from ..runs.run import Run
+from ..runs.run_writer import RunWriter
 from ..storage.checkpoints import misfit
 from .config import (
     OF_THE_ROOMS,
     SHIPPED,
     Experiment,
-    _absolute,
+    absolute,
 )
-from .scores import _batches, final_scores, scores_now
+from .scores import final_scores, scores_now, split_batches, table
 
-Listener = Callable[
-    [str, Search, Event], None
-]  # what is being done ("search", "pretraining", a baseline), by which search, what happened
+# called with what is being done ("search", "pretraining", a baseline), by which search, and what happened
+Listener = Callable[[str, Search, Event], None]
+
+
+class NotAllWritten(RunError):
+    """The work is done and its scores and weights are kept, but summary or figures could not be written."""
 
 
 def run(
@@ -49,21 +53,75 @@ def run(
     data: str | None = None,
     eval_data: str | None = None,
     elsewhere: Mapping | None = None,
+    figures: Sequence[str] = (),
 ) -> None:
-    """Pretrain, search, evaluate and train the baselines, each in a run folder of its own: `out`, `out/pretraining` and
-    `out/baselines/<name>`. Interrupted, it can be gone on with by resume=True; what is finished is not done again.
-    `turn`: knobs to turn before the search goes on. Resumed, the folder's own settings count, not `experiment`.
-    `pretraining`: a folder that several experiments share, instead of `out/pretraining`. `tell`: hears about weights, graphs.
-    `together`: the processes that do this as one (scale.FabricCommunicator). `data`, `eval_data`: where the data of a run that is
-    resumed lie now, if they were moved; other data are refused.
-    `elsewhere`: device and threads of this machine, for a run that is resumed on another one.
+    """Does all stages: prepare, pretrain, search, score, baselines, write.
+
+    The search is kept in `out`, the others in run folders of their own: `out/pretraining`, `out/baselines/<name>`.
+    Interrupted, it can be gone on with by resume=True; what is finished is not done again.
+
+    Args:
+        experiment: The settings. Resumed, those of the folder count instead.
+        out: The run folder.
+        resume: Goes on with the run in `out`.
+        listen: Hears what is being done, by which search, and each event.
+        turn: Knobs to turn before a search goes on.
+        pretraining: A folder that several experiments share, instead of `out/pretraining`.
+        tell: Hears about weights, graphs and damage, a line each.
+        communicator: The processes that do this as one.
+        data, eval_data: Where the data of a run that is resumed lie now, if they were moved; other data are refused.
+        elsewhere: Device and threads of this machine, for a run that is resumed on another one.
+        figures: Formats of the fusion graph's picture, such as ("pdf", "svg"); none takes no time.
+
+    Raises:
+        NotAllWritten: All is done, but summary or figures could not be written.
     """
     out = Path(out)
+    experiment, lab = prepare(
+        experiment, out, resume, pretraining, tell, communicator, data, eval_data, elsewhere
+    )
+
+    def open_folder() -> RunWriter:
+        if resume:
+            return RunWriter.resume(out)
+        return RunWriter.create(out, experiment.to_json(), lab.space)
+
+    with communicator.folder(open_folder) as folder:
+        folder.hear(tell)
+        if experiment.pretrain.steps:
+            place = pretraining or out / "pretraining"
+            pretrain(experiment, place, partial(listen, "pretraining"), lab, communicator)
+        begun = lab.copy()  # the baselines begin where the search does
+        found = search(experiment, lab, folder, partial(listen, "search"), turn, communicator)
+        scores = score(found, folder)
+        baselines(experiment, begun, found, folder, scores, listen)
+        if communicator.is_main_process:
+            write(folder, figures)
+
+
+# --- the stages -------------------------------------------------------------------------------------------------------
+def prepare(
+    experiment: Experiment | None,
+    out: str | Path,
+    resume: bool = False,
+    pretraining: str | Path | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    communicator: SingleProcess = SINGLE_PROCESS,
+    data: str | None = None,
+    eval_data: str | None = None,
+    elsewhere: Mapping | None = None,
+) -> tuple[Experiment, Lab]:
+    """The settings with everything decided that they left open, and the lab as it is before any training.
+
+    Arguments as for `run`. Writes nothing, so that what can't be done is refused before there is a folder.
+    """
+    out = Path(out)
+    old = False
     if resume:
         experiment, old = _recorded(out, data, eval_data)
         experiment = replace(experiment, **(elsewhere or {}))
     else:
-        experiment, old = replace(experiment, data_identity={}).sealed(), False
+        experiment = replace(experiment, data_identity={}).sealed()
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
     torch.set_num_threads(experiment.threads)  # the same again when it is resumed, for equal bits
@@ -76,91 +134,185 @@ def run(
         recorded = identity.identity(packs, lab.tasks, drawn)
         experiment = replace(experiment, data_identity=recorded)
     _must_have_batches(experiment, lab)
-    lab = communicator.check_in_sync(
-        lab,
-        replace(
-            experiment,
-            device="",
-            threads=1,
-            weights={},
-            weights_sha256={},
-            data=identity.short(experiment.data_identity),  # not where it lies
-            eval_data=None,
-            data_identity={},
-        ),
-    )
-    if (
-        experiment.graph is not None and not resume
-    ):  # what is lost is said, or refused, before any work
+    lab = communicator.check_in_sync(lab, _the_same_everywhere(experiment))
+    if experiment.graph is not None and not resume:
+        # what is lost is said, or refused, before any work
         tell(str(transfer(Architecture.from_json(experiment.graph), lab.space)))
-    if experiment.search.precision == "auto":
-        search, seconds = communicator.broadcast(
-            calibrate(lab, experiment.search, communicator=communicator)
-        )  # a resumed run does not decide again
-        experiment = replace(
-            experiment,
-            search=search,
-            calibration=seconds,
-            pretrain=replace(experiment.pretrain, precision=search.precision),
-        )
-        tell(
-            f"precision {experiment.search.precision}: "
-            + ", ".join(f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items())
-        )
-    with communicator.folder(
-        lambda: Run.resume(out) if resume else Run.create(out, experiment.to_json(), lab.space)
-    ) as folder:
-        folder.hear(tell)
-        if experiment.pretrain.steps:
-            pretrain(
-                experiment,
-                pretraining or out / "pretraining",
-                partial(listen, "pretraining"),
-                lab,
-                communicator,
-            )
-        before = lab.copy()
-        lab, gates = _method(experiment, lab)
-        search = Search(
-            lab, experiment.search, gates=gates, evaluate=scores_now, communicator=communicator
-        )
-        run_recorded(
-            search,
-            folder,
-            experiment.checkpoint_every,
-            experiment.keyframes,
-            partial(listen, "search"),
-            turn,
-        )
-        architecture = search.architecture()
-        folder.write_json("architecture.json", architecture.to_json())
-        folder.save_weights(
-            {
-                "alpha": lab.alphas.alpha.detach(),
-                **{f"supernet.{n}": value for n, value in lab.supernet.state_dict().items()},
-            }
-        )
-        scores = final_scores(lab, architecture)
-        folder.write_json("scores.json", scores)
-        for name in experiment.baselines:
-            made, gates = baseline(name, before, len(architecture), experiment.seed)
-            trained = _train(
-                Search(
-                    made,
-                    replace(experiment.search, evaluate_every=0),
-                    gates=gates.kept,
-                    communicator=communicator,
-                ),
-                out / "baselines" / name,
-                experiment,
-                partial(listen, name),
-            )
-            scores[name] = evaluate(
-                trained.lab.supernet, gates.kept, lab.tasks, _batches(lab, "test")
-            )
-            folder.write_json("scores.json", scores)
+    if experiment.search.precision == "auto":  # a resumed run does not decide again
+        experiment = _with_precision(experiment, lab, communicator)
+        measured = [f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()]
+        tell(f"precision {experiment.search.precision}: {', '.join(measured)}")
+    return experiment, lab
 
 
+def _the_same_everywhere(experiment: Experiment) -> Experiment:
+    """The settings without what may differ between the machines of one run: data count by what they hold."""
+    return replace(
+        experiment,
+        device="",
+        threads=1,
+        weights={},
+        weights_sha256={},
+        data=identity.short(experiment.data_identity),
+        eval_data=None,
+        data_identity={},
+    )
+
+
+def _with_precision(experiment: Experiment, lab: Lab, communicator: SingleProcess) -> Experiment:
+    """The settings with the precision that was found faster, of the pretraining too."""
+    measured = calibrate(lab, experiment.search, communicator=communicator)
+    settings, seconds = communicator.broadcast(measured)
+    pretraining = replace(experiment.pretrain, precision=settings.precision)
+    return replace(experiment, search=settings, calibration=seconds, pretrain=pretraining)
+
+
+def pretrain(
+    experiment: Experiment,
+    path: str | Path,
+    listen=lambda *_: None,
+    lab: Lab | None = None,
+    communicator: SingleProcess = SINGLE_PROCESS,
+) -> Lab:
+    """Teaches each network alone, in a folder of its own, or takes what that folder has finished.
+
+    Args:
+        experiment: The settings.
+        path: The run folder of the pretraining.
+        listen: Hears which search says it, and each event.
+        lab: The networks to teach; otherwise those of the experiment.
+        communicator: The processes that do this as one.
+
+    Returns:
+        The lab with the networks taught.
+    """
+    torch.set_num_threads(experiment.threads)
+    if lab is None:
+        experiment = experiment.sealed()
+        packs, drawn = experiment.packs()
+        lab = experiment.lab(packs=packs)
+        experiment = replace(experiment, data_identity=identity.identity(packs, lab.tasks, drawn))
+    alone = without_candidates(lab)
+    training = Search(alone, experiment.pretrain, communicator=communicator)
+    _train(training, Path(path), experiment, listen)
+    lab.supernet.backbones.load_state_dict(alone.supernet.backbones.state_dict())
+    return lab
+
+
+def search(
+    experiment: Experiment,
+    lab: Lab,
+    folder: RunWriter,
+    listen=lambda *_: None,
+    turn: Mapping | None = None,
+    communicator: SingleProcess = SINGLE_PROCESS,
+) -> Search:
+    """Searches in `lab` to the end, or trains under the gates of the experiment's method or graph.
+
+    Leaves events and checkpoints, architecture.json and weights.safetensors in the folder.
+    """
+    lab, gates = _method(experiment, lab)
+    found = Search(
+        lab, experiment.search, gates=gates, evaluate=scores_now, communicator=communicator
+    )
+    run_recorded(found, folder, experiment.checkpoint_every, experiment.keyframes, listen, turn)
+    folder.write_json("architecture.json", found.architecture().to_json())
+    weights = {"alpha": lab.alphas.alpha.detach()}
+    for name, value in lab.supernet.state_dict().items():
+        weights[f"supernet.{name}"] = value
+    folder.save_weights(weights)
+    return found
+
+
+def score(found: Search, folder: RunWriter) -> dict:
+    """{gates: {task: {metric: value}}} of a finished search on the test images, left as scores.json."""
+    scores = final_scores(found.lab, found.architecture())
+    folder.write_json("scores.json", scores)
+    return scores
+
+
+def baselines(
+    experiment: Experiment,
+    begun: Lab,
+    found: Search,
+    folder: RunWriter,
+    scores: dict,
+    listen: Listener = lambda *_: None,
+) -> None:
+    """Trains each baseline as long as the search, in `baselines/<name>`, and adds its scores to scores.json.
+
+    Args:
+        experiment: The settings, which name the baselines.
+        begun: The lab as the search began with it.
+        found: The finished search; a random graph has as many edges.
+        folder: The run folder of the search.
+        scores: Those of the search; the baselines' are added.
+        listen: Hears which baseline it is, which search says it, and each event.
+    """
+    edges = len(found.architecture())
+    config = replace(experiment.search, evaluate_every=0)
+    for name in experiment.baselines:
+        lab, gates = baseline(name, begun, edges, experiment.seed)
+        training = Search(lab, config, gates=gates.kept, communicator=found.communicator)
+        _train(training, folder.path / "baselines" / name, experiment, partial(listen, name))
+        images = split_batches(found.lab, "test")
+        scores[name] = evaluate(lab.supernet, gates.kept, found.lab.tasks, images)
+        folder.write_json("scores.json", scores)  # after each: what is done is kept
+
+
+def write(folder: RunWriter, figures: Sequence[str] = ("pdf", "svg", "png")) -> None:
+    """Leaves what people look at in a finished run folder: summary.md and the picture of the fusion graph.
+
+    Args:
+        folder: The finished run.
+        figures: Formats of the picture.
+
+    Raises:
+        NotAllWritten: Something could not be written; the rest is there.
+    """
+    done = Run.open(folder.path)
+    missing = []
+    try:
+        folder.write("summary.md", summary(done))
+    except Exception as error:  # whatever it is, scores and weights are there
+        missing.append(f"summary.md ({mistake(error)})")
+    if figures:
+        from ..viz.export import save_fusion_graph
+
+        try:
+            save_fusion_graph(done, done.path, formats=figures)
+        except Exception as error:
+            missing.append(f"the fusion graph ({mistake(error)})")
+    if missing:
+        raise NotAllWritten(
+            f"{folder.path}: the search is finished, its scores and weights are kept; what could not be written is "
+            f"{' and '.join(missing)}"
+        )
+
+
+def outcome(run: Run) -> str:
+    """What a search found, in a line: "12 of 48 edges kept, entropy 0.031 of ln 2 after 500 steps"."""
+    found = Architecture.from_json(run.architecture())
+    said = f"{len(found)} of {len(found.space)} edges kept"
+    if not run.log.steps:
+        return said
+    last = run.log.steps[-1]
+    return f"{said}, entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps"
+
+
+def summary(run: Run) -> str:
+    """The text of summary.md: what was found, the scores, the kept edges with their probabilities."""
+    found = Architecture.from_json(run.architecture())
+    kept = []
+    for edge, p, keep in zip(found.space.edges, found.probability, found.kept):
+        if keep:
+            kept.append(f"- `{edge}`, p = {p:.3f}")
+    edges = "\n".join(kept) or "none"
+    scores = table(run.scores())
+    return f"# {run.path.name}\n\n{outcome(run)}\n\n```\n{scores}\n```\n\nEdges kept:\n\n{edges}\n"
+
+
+# --- what the stages are made of --------------------------------------------------------------------------------------
 def _recorded(
     out: Path, data: str | None = None, eval_data: str | None = None
 ) -> tuple[Experiment, bool]:
@@ -172,8 +324,8 @@ def _recorded(
         experiment = replace(experiment, weights={"*": SHIPPED})  # as no pretraining then meant
     return replace(
         experiment,
-        data=_absolute(data) if data else experiment.data,
-        eval_data=_absolute(eval_data) if eval_data else experiment.eval_data,
+        data=absolute(data) if data else experiment.data,
+        eval_data=absolute(eval_data) if eval_data else experiment.eval_data,
     ), old
 
 
@@ -198,67 +350,42 @@ def _begins(experiment: Experiment, out: Path, pretraining: str | Path | None) -
     return not ((folder / "events.jsonl").exists() and Run.open(folder).checkpoints())
 
 
-def pretrain(
-    experiment: Experiment,
-    path: str | Path,
-    listen=lambda *_: None,
-    lab: Lab | None = None,
-    communicator: SingleProcess = SINGLE_PROCESS,
-) -> Lab:
-    """Teach each network alone, in a folder of its own, or take what that folder has finished; returns the taught lab."""
-    torch.set_num_threads(experiment.threads)
-    if lab is None:
-        experiment = experiment.sealed()
-        packs, drawn = experiment.packs()
-        lab = experiment.lab(packs=packs)
-        experiment = replace(experiment, data_identity=identity.identity(packs, lab.tasks, drawn))
-    pretrained = without_candidates(lab)
-    _train(
-        Search(pretrained, experiment.pretrain, communicator=communicator),
-        Path(path),
-        experiment,
-        listen,
-    )
-    lab.supernet.backbones.load_state_dict(pretrained.supernet.backbones.state_dict())
-    return lab
-
-
 def _method(experiment: Experiment, lab: Lab) -> tuple[Lab, tuple[bool, ...] | None]:
     """What the experiment trains, and under which gates; None: those that it searches."""
     if experiment.graph is not None:
-        return lab, transfer(Architecture.from_json(experiment.graph), lab.space).architecture.kept
+        carried = transfer(Architecture.from_json(experiment.graph), lab.space)
+        return lab, carried.architecture.kept
     if experiment.method == "search":
         return lab, None
-    edges = len(lab.space) // 2 if experiment.edges is None else experiment.edges
-    made, gates = baseline(
-        experiment.method, lab, edges, experiment.seed + 10_000 * experiment.draw
-    )
+    edges = experiment.edges
+    if edges is None:
+        edges = len(lab.space) // 2
+    seed = experiment.seed + 10_000 * experiment.draw  # another draw is as another seed
+    made, gates = baseline(experiment.method, lab, edges, seed)
     return made, gates.kept
 
 
-def _train(search: Search, path: Path, experiment: Experiment, listen) -> Search:
-    """Train in a folder of its own, or take what that folder has already finished."""
+def _train(search: Search, path: Path, experiment: Experiment, listen) -> None:
+    """Trains in a folder of its own, or takes what that folder has already finished."""
+    with search.communicator.folder(lambda: _folder_of(search, path, experiment)) as folder:
+        run_recorded(search, folder, experiment.checkpoint_every, experiment.keyframes, listen)
 
-    def folder() -> Run:
-        if not (path / "events.jsonl").exists():
-            return Run.create(
-                path, {**experiment.to_json(), "search": search.config.to_json()}, search.lab.space
-            )
-        there = Run.open(path)  # finished, it is only read: others may be reading it too
-        taught_by = Experiment.from_json(there.config).data_identity
-        if taught_by and experiment.data_identity and taught_by != experiment.data_identity:
-            raise DataError(
-                f"{path}: was trained with other data than {experiment.data} holds now; remove that folder to train "
-                "anew"
-            )
-        done = there.log.finished and search.config.steps in [
-            manifest.step for manifest in there.checkpoints()
-        ]
-        return there if done else Run.resume(path)
 
-    with search.communicator.folder(folder) as kept:
-        run_recorded(search, kept, experiment.checkpoint_every, experiment.keyframes, listen)
-    return search
+def _folder_of(search: Search, path: Path, experiment: Experiment) -> Run:
+    if not (path / "events.jsonl").exists():
+        config = {**experiment.to_json(), "search": search.config.to_json()}
+        return RunWriter.create(path, config, search.lab.space)
+    there = Run.open(path)
+    taught_by = Experiment.from_json(there.config).data_identity
+    if taught_by and experiment.data_identity and taught_by != experiment.data_identity:
+        raise DataError(
+            f"{path}: was trained with other data than {experiment.data} holds now; remove that folder to train "
+            "anew"
+        )
+    saved = [manifest.step for manifest in there.checkpoints()]
+    if there.log.finished and search.config.steps in saved:
+        return there  # finished, it is only read: others may be reading it too
+    return RunWriter.resume(path)
 
 
 # --- a run folder as a lab again --------------------------------------------------------------------------------------
@@ -269,7 +396,7 @@ def reopen(
     data: str | None = None,
     tell: Callable[[str], None] = lambda text: print(printable(text), file=sys.stderr),
 ) -> tuple[Lab, Architecture]:
-    """The searched lab and its architecture, from a finished run folder.
+    """Opens a finished run folder as the searched lab and its architecture.
 
     data: where the run's data lie now, if they were moved; other data are refused. eval_data: other data to score on.
     `tell` hears what is unusual about the data.
@@ -289,8 +416,11 @@ def reopen(
             f"{path}: its architecture is of another space than its settings give ({lab.space!r})"
         )
     own = lab.supernet.state_dict()
-    expected = {"alpha": lab.alphas.alpha} | {f"supernet.{n}": t for n, t in own.items()}
-    if problem := misfit(weights, expected):
+    expected = {"alpha": lab.alphas.alpha}
+    for name, tensor in own.items():
+        expected[f"supernet.{name}"] = tensor
+    problem = misfit(weights, expected)
+    if problem:
         raise RunError(
             f"{folder.path / 'weights.safetensors'} is not of this run, for {problem}; "
             "take the file that belongs to it, or search again"
@@ -309,14 +439,12 @@ def calibrate(
     """(the settings with the precision decided, {precision: seconds a step}). The lab stays as it is."""
     seconds = {}
     for precision in ("float32", "bf16"):
-        trial = Search(
-            lab.copy(),
-            replace(config, precision=precision, compile="", evaluate_every=0),
-            communicator=communicator,
-        )
+        settings = replace(config, precision=precision, compile="", evaluate_every=0)
+        trial = Search(lab.copy(), settings, communicator=communicator)
         trial.attempt()  # the first one allocates
-        seconds[precision] = min(
-            trial.attempt().seconds for _ in range(steps)
-        )  # its report waits for the device
-    chosen = "bf16" if seconds["bf16"] * WORTH <= seconds["float32"] else "float32"
+        # the least: whatever else the machine does only adds; a report waits for the device
+        seconds[precision] = min([trial.attempt().seconds for _ in range(steps)])
+    chosen = "float32"
+    if seconds["bf16"] * WORTH <= seconds["float32"]:
+        chosen = "bf16"
     return replace(config, precision=chosen), seconds

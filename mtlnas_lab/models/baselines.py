@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from ..core.architecture import Architecture
-from ..core.backbone import Backbone, enough, step, untouched
+from ..core.backbone import Backbone, enough, run_stages, step
 from ..core.fusion import CrossStitch
 from ..core.lab import Lab
 from ..core.relaxation import ArchitectureWeights
 from ..core.space import Node, SearchSpace
 from ..core.supernet import SuperNet
 from ..errors import ConfigError
+from ..in_place import untouched
 from ..values import MOST, whole
 
 
@@ -35,7 +36,30 @@ def no_edges(space: SearchSpace) -> Architecture:
 
 
 def random_graph(space: SearchSpace, edges: int, seed: int = 0) -> Architecture:
-    """`edges` of the candidate edges, each set of that size equally likely: the control of every search."""
+    """Draw `edges` of the candidate edges, each set of that size equally likely: the control of every search.
+
+    Args:
+        space: The candidate edges, E in all.
+        edges: How many to keep, from 0 to E.
+        seed: A whole number; the same seed draws the same edges.
+
+    Returns:
+        An architecture of the space in which the drawn edges are open.
+
+    Raises:
+        ConfigError: for more edges than there are, or less than 0.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace
+        >>> from mtlnas_lab.core.space import plan
+        >>> from mtlnas_lab.models.baselines import random_graph
+        >>> space = SearchSpace.build({"seg": plan([8, 8], [2]), "normals": plan([8, 8], [2])})
+        >>> graph = random_graph(space, 3, seed=1)
+        >>> len(graph.kept), sum(graph.kept)
+        (6, 3)
+        >>> graph == random_graph(space, 3, seed=1)
+        True
+    """
     edges = whole("edges", edges, least=-MOST)
     if not 0 <= edges <= len(space):
         raise ConfigError(f"a graph of {edges} edges cannot be drawn from {len(space)} candidates")
@@ -46,23 +70,20 @@ def random_graph(space: SearchSpace, edges: int, seed: int = 0) -> Architecture:
 
 def same_stage(space: SearchSpace) -> Architecture:
     """NDDR at every stage: the edges between stages of equal position."""
-    return Architecture(
-        space,
-        tuple(
-            space.stage(e.source).position == space.stage(e.target).position for e in space.edges
-        ),
-    )
+    kept = []
+    for edge in space.edges:
+        kept.append(space.stage(edge.source).position == space.stage(edge.target).position)
+    return Architecture(space, tuple(kept))
 
 
 def group_ends(space: SearchSpace) -> Architecture:
     """NDDR-CNN (five points for VGG-16): the same-stage edges behind the last stage of each group."""
-    return Architecture(
-        space,
-        tuple(
-            same and space.stage(e.target).index + 1 == space.stage(e.target).size
-            for e, same in zip(space.edges, same_stage(space).kept)
-        ),
-    )
+    kept = []
+    for edge, same in zip(space.edges, same_stage(space).kept):
+        target = space.stage(edge.target)
+        last_of_group = target.index + 1 == target.size
+        kept.append(same and last_of_group)
+    return Architecture(space, tuple(kept))
 
 
 # --- spaces and networks ----------------------------------------------------------------------------------------------
@@ -83,16 +104,15 @@ class SharedTrunk(nn.Module):
     def __init__(self, trunk: Backbone, heads: Mapping[str, nn.Module]):
         super().__init__()
         self.space = SearchSpace(dict.fromkeys(heads, trunk.plan), ())
-        self.stages, self.heads = trunk.stages, nn.ModuleDict(heads)
+        self.stages = trunk.stages
+        self.heads = nn.ModuleDict(heads)
 
     def forward(
         self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
     ) -> dict[str, Tensor]:
         with enough(image):
-            carry = ()
-            for stage in self.stages:
-                image, carry = step(stage, image, carry)
-            return {task: untouched(head, image, *carry) for task, head in self.heads.items()}
+            features, carry = run_stages(self.stages, image)
+            return {task: untouched(head, features, *carry) for task, head in self.heads.items()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.parameters())}
@@ -112,13 +132,17 @@ class Sluice(nn.Module):
             raise ConfigError(
                 "a sluice network mixes channels one to one; give backbones of one plan with even widths"
             )
-        self.space, self.backbones = SearchSpace(plans, ()), nn.ModuleDict(backbones)
-        size, last = 2 * len(plans), [s for s in first if s.group == first[-1].group]
-        others = (1 - own) / (size - 1)
+        self.space = SearchSpace(plans, ())
+        self.backbones = nn.ModuleDict(backbones)
+        size = 2 * len(plans)
+        last = [stage for stage in first if stage.group == first[-1].group]
+        others = (1 - own) / (size - 1)  # each row sums to 1
         start = torch.eye(size) * (own - others) + others
         self.mix = nn.ParameterList(start.clone() for _ in first)  # one (2T, 2T) a stage
         beta = torch.full((len(plans), len(last)), 0.1 / max(len(last) - 1, 1))
-        beta[:, -1] = 0.9 if len(last) > 1 else 1.0
+        beta[:, -1] = 1.0
+        if len(last) > 1:
+            beta[:, -1] = 0.9
         self.layers = nn.Parameter(beta)
 
     def forward(
@@ -128,27 +152,31 @@ class Sluice(nn.Module):
             return self._forward(image)
 
     def _forward(self, image: Tensor) -> dict[str, Tensor]:
-        maps, kept, carry = [image] * len(self.backbones), [], [()] * len(self.backbones)
+        maps = [image] * len(self.backbones)  # one a task
+        carry = [()] * len(self.backbones)
+        kept = []  # maps behind each stage, which the heads choose among
         for number, mix in enumerate(self.mix):
-            maps, carry = zip(
-                *(
-                    step(backbone.stages[number], x, rest)
-                    for backbone, x, rest in zip(self.backbones.values(), maps, carry)
-                )
-            )
-            halves = torch.stack(
-                [half for x in maps for half in x.chunk(2, 1)]
-            )  # (2T, B, C/2, H, W)
-            mixed = torch.einsum("ij,jbchw->ibchw", mix, halves)
-            maps = [torch.cat((mixed[2 * t], mixed[2 * t + 1]), 1) for t in range(len(maps))]
+            own = []
+            for t, backbone in enumerate(self.backbones.values()):
+                x, carry[t] = step(backbone.stages[number], maps[t], carry[t])
+                own.append(x)
+            maps = self._mixed(own, mix)
             kept.append(maps)
         last = kept[-self.layers.shape[1] :]
-        return {
-            task: backbone.head(
-                sum(weight * maps[t] for weight, maps in zip(self.layers[t], last)), *carry[t]
-            )
-            for t, (task, backbone) in enumerate(self.backbones.items())
-        }
+        outputs = {}
+        for t, (task, backbone) in enumerate(self.backbones.items()):
+            blend = sum(weight * stage[t] for weight, stage in zip(self.layers[t], last))
+            outputs[task] = backbone.head(blend, *carry[t])
+        return outputs
+
+    @staticmethod
+    def _mixed(maps: list[Tensor], mix: Tensor) -> list[Tensor]:
+        """Each task's two subspaces as mixtures of all: S'_i = Σ_j mix_ij · S_j over the 2T subspaces."""
+        halves = []
+        for x in maps:
+            halves.extend(x.chunk(2, 1))
+        mixed = torch.einsum("ij,jbchw->ibchw", mix, torch.stack(halves))
+        return [torch.cat((mixed[2 * t], mixed[2 * t + 1]), 1) for t in range(len(maps))]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbones.parameters()), "fusion": [*self.mix, self.layers]}
@@ -169,7 +197,9 @@ def shared_trunk(lab: Lab) -> Lab:
 
 
 def _backbones(lab: Lab) -> dict[str, Backbone]:
-    return copy.deepcopy(dict(lab.supernet.backbones.items()))
+    return copy.deepcopy(
+        dict(lab.supernet.backbones.items())
+    )  # training one lab leaves others alone
 
 
 def _lab(lab: Lab, network: nn.Module) -> Lab:
@@ -177,19 +207,35 @@ def _lab(lab: Lab, network: nn.Module) -> Lab:
     return Lab(lab.tasks, network, ArchitectureWeights(len(network.space)).to(lab.device), lab.data)
 
 
-BASELINES: dict[str, Callable[[Lab, int, int], tuple[Lab, Architecture | None]]] = {
-    # name: (lab as pretrained, edges the search kept, seed) -> what to train, and under which gates (None: all open)
-    "single_task": lambda lab, edges, seed: (without_candidates(lab), None),
-    "shared_trunk": lambda lab, edges, seed: (shared_trunk(lab), None),
-    "cross_stitch": lambda lab, edges, seed: (
-        restrict_to(lab, group_ends(lab.space), CrossStitch),
-        None,
-    ),
-    "sluice": lambda lab, edges, seed: (_lab(lab, Sluice(_backbones(lab))), None),
-    "nddr_group_ends": lambda lab, edges, seed: (restrict_to(lab, group_ends(lab.space)), None),
-    "nddr_every_stage": lambda lab, edges, seed: (restrict_to(lab, same_stage(lab.space)), None),
-    "all_edges": lambda lab, edges, seed: (lab.copy(), None),
-    "random_graph": lambda lab, edges, seed: (lab.copy(), random_graph(lab.space, edges, seed)),
+def sluice(lab: Lab) -> Lab:
+    """A sluice network of the lab's backbones."""
+    return _lab(lab, Sluice(_backbones(lab)))
+
+
+def cross_stitch(lab: Lab) -> Lab:
+    """A cross-stitch unit behind the last stage of each group."""
+    return restrict_to(lab, group_ends(lab.space), CrossStitch)
+
+
+def nddr_group_ends(lab: Lab) -> Lab:
+    """The lab's fusion operation behind the last stage of each group."""
+    return restrict_to(lab, group_ends(lab.space))
+
+
+def nddr_every_stage(lab: Lab) -> Lab:
+    """The lab's fusion operation behind every stage."""
+    return restrict_to(lab, same_stage(lab.space))
+
+
+BASELINES: dict[str, Callable[[Lab], Lab]] = {  # name: what makes its lab of a pretrained one
+    "single_task": without_candidates,
+    "shared_trunk": shared_trunk,
+    "cross_stitch": cross_stitch,
+    "sluice": sluice,
+    "nddr_group_ends": nddr_group_ends,
+    "nddr_every_stage": nddr_every_stage,
+    "all_edges": Lab.copy,
+    "random_graph": Lab.copy,  # the supernet itself, under gates that are drawn
 }
 
 
@@ -197,5 +243,8 @@ def baseline(name: str, lab: Lab, edges: int, seed: int = 0) -> tuple[Lab, Archi
     """A fresh lab for the baseline `name`, from `lab` as it was before the search, and the gates to train it under."""
     if name not in BASELINES:
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
-    made, gates = BASELINES[name](lab, edges, seed)
-    return made, gates or all_edges(made.space)
+    if name == "random_graph":
+        gates = random_graph(lab.space, edges, seed)  # checks `edges` before anything is copied
+        return lab.copy(), gates
+    made = BASELINES[name](lab)
+    return made, all_edges(made.space)

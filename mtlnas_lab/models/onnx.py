@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, RunError
+from ..one_line import os_errors_as
 from ..values import told, whole
 from .pruned import PrunedNetwork
 
@@ -28,6 +29,7 @@ def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (
     """
     path = _target(path)
     image, shapes = _example(network, size)
+    # On the CPU, so that the file runs where there is no GPU.
     with _written(path, image), _quiet():
         program = torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes)
         torch.export.save(program, path)
@@ -46,12 +48,15 @@ def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (6
         raise ConfigError(
             f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]"
         ) from None
-    path, (image, shapes) = _target(path), _example(network, size)
-    size = tuple(image.shape[-2:])
-    network, tasks = copy.deepcopy(network).cpu().eval(), list(network.supernet.space.tasks)
+    path = _target(path)
+    image, shapes = _example(network, size)
+    height, width = image.shape[-2:]
+    tasks = list(network.supernet.space.tasks)
+    network = copy.deepcopy(network).cpu().eval()
     for module in network.modules():
+        # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞.
         if isinstance(module, nn.ConstantPad2d) and module.value == 0:
-            module.value = 1e-30  # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞
+            module.value = 1e-30
     with _written(path, image), _quiet():
         program = torch.onnx.export(
             network,
@@ -63,13 +68,12 @@ def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (6
             verbose=False,
         )
         program.save(path)
+    sizes = [(1, height, width), (3, height + 32, width + 64), (2, height + 8, width)]
     try:
-        worst = onnx_difference(
-            path, network, [(1, *size), (3, size[0] + 32, size[1] + 64), (2, size[0] + 8, size[1])]
-        )
+        worst = onnx_difference(path, network, sizes)
     except Exception as error:
         raise RunError(
-            f"{path}: runs only at {size[0]} × {size[1]} ({str(error).splitlines()[0][:90]}…); trace it with a larger "
+            f"{path}: runs only at {height} × {width} ({str(error).splitlines()[0][:90]}…); trace it with a larger "
             "image, whose maps are nowhere one pixel high or wide"
         ) from None
     if worst > 1e-4:
@@ -86,26 +90,19 @@ def onnx_difference(
     larger than 1, as a share of the largest."""
     import onnxruntime
 
-    session, worst = (
-        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]),
-        0.0,
-    )
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    worst = 0.0
     generator = torch.Generator().manual_seed(0)
     for batch, height, width in sizes:
         image = torch.randn(batch, 3, height, width, generator=generator)
         with torch.no_grad():
             expected = network(image)
-        for name, got in zip(
-            [output.name for output in session.get_outputs()],
-            session.run(None, {"image": image.numpy()}),
-        ):
-            worst = max(
-                worst,
-                float(
-                    (torch.from_numpy(got) - expected[name]).abs().max()
-                    / expected[name].abs().max().clamp(min=1)
-                ),
-            )
+        outputs = session.run(None, {"image": image.numpy()})
+        for name, output in zip(names, outputs):
+            difference = (torch.from_numpy(output) - expected[name]).abs().max()
+            scale = expected[name].abs().max().clamp(min=1)
+            worst = max(worst, float(difference / scale))
     return worst
 
 
@@ -136,9 +133,10 @@ def _target(path: str | Path) -> Path:
 def _written(path: Path, image: Tensor) -> Iterator[None]:
     """Says in one line what torch says in many: what it cannot trace, and where it cannot write."""
     try:
-        yield
-    except OSError as error:
-        raise RunError(f"{told(str(path))}: {error.strerror or error}") from None
+        with os_errors_as(RunError, path):
+            yield
+    except RunError:
+        raise
     except Exception as error:
         size = " × ".join(map(str, image.shape[-2:]))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

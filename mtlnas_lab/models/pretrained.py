@@ -21,25 +21,17 @@ from torch import Tensor
 from .._compat import torchvision
 from ..core.backbone import Backbone
 from ..errors import RunError
-from ..one_line import printable
+from ..one_line import listed, shown
+from ..storage.checkpoints import HEADER, TENSORS
 from ..storage.safe_files import open_plain
 
 LIMIT = 4 * 2**30  # bytes of a file of weights
 
 
-TENSORS = 20_000  # in a file
+PICKLE = 16 * 2**20  # bytes of what a file of torch says of its tensors
 
 
-HEADER = 8 * 2**20  # bytes of what a file of safetensors says of its tensors
-
-
-PICKLE, OPERATIONS = (
-    16 * 2**20,
-    1_000_000,
-)  # of what a file of torch says: bytes, and steps to read it
-
-
-LISTED = 12  # names that a line lists
+OPERATIONS = 1_000_000  # steps to read that
 
 
 FAMILIES = (
@@ -68,8 +60,10 @@ class Loaded:
     left_out: tuple[str, ...]
 
     def __str__(self) -> str:
-        rest = f"; left out: {listed(self.left_out)}" if self.left_out else ""
-        return f"{shown(self.path.name)}: {self.taken} tensors of {self.kind or 'the network it was cut from'}{rest}"
+        line = f"{shown(self.path.name)}: {self.taken} tensors of {self.kind or 'the network it was cut from'}"
+        if self.left_out:
+            line += f"; left out: {listed(self.left_out)}"
+        return line
 
 
 def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None) -> Loaded:
@@ -86,57 +80,84 @@ def load_weights(backbone: Backbone, path: str | Path, sha256: str | None = None
         )
     check_file(path)
     checksum = digest(path)
-    if sha256 not in (None, checksum):
+    if sha256 not in (None, checksum):  # a run that goes on must go on from the same weights
         raise RunError(
             f"{shown(path)} is not the file that this work began with: its sha256 is {checksum[:12]}…, it was "
             f"{sha256[:12]}…; put that one back"
         )
-    found, own = _read(path), backbone.state_dict()
-    if all(name in found and found[name].shape == value.shape for name, value in own.items()):
-        backbone.load_state_dict(
-            {name: usable(found[name], value, name, path.name) for name, value in own.items()}
-        )
-        return Loaded(
-            path, checksum, backbone.kind, len(own), tuple(sorted(found.keys() - own.keys()))
-        )
-    needed = {
-        name: there
-        for name, there in backbone.names.items()
-        if not name.endswith("num_batches_tracked")
-    }
-    missing = [there for there in needed.values() if there not in found]
-    unlike = [
-        (there, found[there].shape, own[name].shape)
-        for name, there in needed.items()
-        if there in found and found[there].shape != own[name].shape
-    ]
-    if not needed or missing or unlike:
-        name = _seems(found)
-        if unlike and not missing and name in (backbone.kind, ""):
-            there, theirs, ours = unlike[0]
-            raise RunError(
-                f"{shown(path.name)} is {name or 'the network'} at other widths: {there} is {tuple(theirs)} there and "
-                f"{tuple(ours)} here; weights of full width need a backbone of full width (--preset vgg16)"
-            )
-        seems = (
-            f"torchvision's {name}"
-            if name
-            else "weights that this package saved, of other backbones"
-            if any(key.startswith(("supernet.", "backbones.", "stages.")) for key in found)
-            else (
-                f"no network of torchvision, its tensors are called {listed(sorted(found)[:3])}, …"
-            )
-        )
-        raise RunError(
-            f"{shown(path.name)} does not fit: it seems to be {seems}. {_fitting(backbone)}"
-        )
-    taken = {
-        name: usable(found[there], own[name], there, path.name) for name, there in needed.items()
-    }
-    folded = _fold_biases(taken, needed, found)
+    found = _read(path)
+    own = backbone.state_dict()
+    names = {}  # tensor of ours: its name in the file
+    folded = set()
+    if _fits(own, found):  # saved by this package: under the backbone's own names
+        names = {name: name for name in own}
+        known = set(own)
+        taken = _usable(names, own, found, path.name)
+    else:
+        names = _theirs(backbone)
+        known = set(backbone.names.values())
+        _must_fit(backbone, names, own, found, path.name)
+        taken = _usable(names, own, found, path.name)
+        folded = _fold_biases(taken, names, found)
     backbone.load_state_dict(taken, strict=False)
-    left = found.keys() - set(backbone.names.values()) - folded
+    left = found.keys() - known - folded
     return Loaded(path, checksum, backbone.kind, len(taken), tuple(sorted(left)))
+
+
+def _fits(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    """Whether a file has all of these tensors by name and shape."""
+    return all(name in found and found[name].shape == value.shape for name, value in own.items())
+
+
+def _theirs(backbone: Backbone) -> dict[str, str]:
+    """{tensor of ours: torchvision's name}; counters of batches, which older files lack, are left as they are."""
+    names = {}
+    for name, there in backbone.names.items():
+        if not name.endswith("num_batches_tracked"):
+            names[name] = there
+    return names
+
+
+def _usable(
+    names: Mapping[str, str], own: Mapping[str, Tensor], found: Mapping[str, Tensor], file: str
+) -> dict[str, Tensor]:
+    """The tensors of a file under our names and in our types. Raises RunError."""
+    return {name: usable(found[there], own[name], there, file) for name, there in names.items()}
+
+
+def _must_fit(
+    backbone: Backbone,
+    names: Mapping[str, str],
+    own: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    file: str,
+) -> None:
+    """Raise RunError, which says what the file seems to be, unless it has all tensors of these names and our shapes."""
+    missing = [there for there in names.values() if there not in found]
+    unlike = []
+    for name, there in names.items():
+        if there in found and found[there].shape != own[name].shape:
+            unlike.append(name)
+    if names and not missing and not unlike:
+        return
+    kind = _seems(found)
+    if unlike and not missing and kind in (backbone.kind, ""):
+        there = names[unlike[0]]
+        theirs = tuple(found[there].shape)
+        ours = tuple(own[unlike[0]].shape)
+        raise RunError(
+            f"{shown(file)} is {kind or 'the network'} at other widths: {there} is {theirs} there and "
+            f"{ours} here; weights of full width need a backbone of full width, as in the preset vgg16",
+            hint="preset=vgg16",
+        )
+    if kind:
+        seems = f"torchvision's {kind}"
+    elif any(key.startswith(("supernet.", "backbones.", "stages.")) for key in found):
+        seems = "weights that this package saved, of other backbones"
+    else:
+        first = listed(sorted(found)[:3])
+        seems = f"not a network of torchvision, its tensors are called {first}, …"
+    raise RunError(f"{shown(file)} does not fit: it seems to be {seems}. {_fitting(backbone)}")
 
 
 def digest(path: str | Path) -> str:
@@ -147,6 +168,7 @@ def digest(path: str | Path) -> str:
 def _read(path: Path) -> dict[str, Tensor]:
     """Tensors by name; a dict around them and the prefix of a wrapper are taken off."""
     state = state_dict(read_file(path), path.name)
+    # DataParallel and some toolboxes put a word before each name.
     for prefix in ("module.", "backbone."):
         if any(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -154,18 +176,6 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 # --- any file of tensors ----------------------------------------------------------------------------------------------
-def shown(text: object, length: int = 120) -> str:
-    """A name that somebody else gave, short and without what a terminal would obey."""
-    text = str(text)
-    return printable(text if len(text) <= length else f"{text[:length]}…")
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of some names."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(shown(name) for name in names[:LISTED]) + more
-
-
 def is_there(path: Path) -> bool:
     """Whether something has this name."""
     try:
@@ -203,7 +213,7 @@ def read_file(path: Path, limit: int = LIMIT, beside: Sequence = ()) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except RunError as error:
         raise RunError(f"{shown(path.name)} was refused: {error}") from None
-    except Exception as error:  # readers raise many kinds for what is no such file
+    except Exception as error:  # readers raise many kinds for what is not such a file
         raise RunError(
             f"{shown(path.name)} was refused: it is not a file of tensors that can be read without running code in it "
             f"({type(error).__name__}), and nothing in it was run; give a state dict, as torch.save(net.state_dict()) "
@@ -213,6 +223,7 @@ def read_file(path: Path, limit: int = LIMIT, beside: Sequence = ()) -> Any:
 
 def _check_header(path: Path) -> None:
     """How long the header of a file of safetensors is, and how many tensors it names."""
+    # Before the library parses it: a long list of tensors fills memory though each of them is empty.
     with open(path, "rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
         if length > HEADER:
@@ -253,17 +264,21 @@ def _check_directory(stream: BinaryIO) -> None:
     """How long the table of contents of a zip file is, before it is read."""
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - 70_000))
     end = stream.read()
-    last, large = end.rfind(b"PK\5\6"), end.rfind(b"PK\6\6")
-    size = struct.unpack_from("<I", end, last + 12)[0] if last >= 0 else 0
+    last = end.rfind(b"PK\5\6")
+    large = end.rfind(b"PK\6\6")  # its form for more than 4 GiB, or 65,535 parts
+    size = 0
+    if last >= 0:
+        (size,) = struct.unpack_from("<I", end, last + 12)
     if large >= 0:
-        size = struct.unpack_from("<Q", end, large + 40)[0]
+        (size,) = struct.unpack_from("<Q", end, large + 40)
     if size > PICKLE:
         raise RunError(f"its table of contents has {size:,} bytes; at most {PICKLE:,} are read")
 
 
 def _count(data: bytes, pickles: int) -> None:
     """Steps that it takes to read some pickles in a row."""
-    stream, steps = io.BytesIO(data), 0
+    stream = io.BytesIO(data)
+    steps = 0
     for _ in range(pickles):
         for _ in pickletools.genops(stream):
             steps += 1
@@ -273,6 +288,7 @@ def _count(data: bytes, pickles: int) -> None:
 
 def state_dict(content: Any, name: str) -> dict[str, Tensor]:
     """The tensors by name in what a file held, out of a dict around them. Raises RunError where there are none."""
+    # Training scripts save such a dict beside an optimizer and a step.
     for around in ("model_state_dict", "state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(around), Mapping):
             content = content[around]
@@ -322,15 +338,15 @@ def _fold_biases(
     taken: dict[str, Tensor], needed: Mapping[str, str], found: Mapping[str, Tensor]
 ) -> set[str]:
     """BN(W·x + b) has the mean μ where BN(W·x) has μ − b. Returns the names of the biases that went there."""
-    means, folded = (
-        {there: name for name, there in needed.items() if there.endswith(".running_mean")},
-        set(),
-    )
+    ours = {there: name for name, there in needed.items()}
+    folded = set()
     for there in needed.values():
         before, _, number = there.removesuffix(".weight").rpartition(".")
+        if not number.isdecimal() or found[there].ndim != 4:  # a convolution in a row of layers
+            continue
         bias = f"{before}.{number}.bias"
-        mean = means.get(f"{before}.{int(number) + 1}.running_mean") if number.isdecimal() else None
-        if mean and bias in found and bias not in needed.values() and found[there].ndim == 4:
+        mean = ours.get(f"{before}.{int(number) + 1}.running_mean")
+        if mean and bias in found and bias not in ours:
             taken[mean] = taken[mean] - found[bias]
             folded.add(bias)
     return folded
@@ -343,21 +359,23 @@ def _fitting(backbone: Backbone) -> str:
     torchvision()
     from torchvision.models import get_model_weights
 
-    files = ", ".join(
-        f"{weights.url.rpartition('/')[2]} ({weights.name})"
-        for weights in get_model_weights(backbone.kind)
-    )
-    return f"torchvision's weights of {backbone.kind} fit: {files}"
+    files = []
+    for weights in get_model_weights(backbone.kind):
+        file = weights.url.rpartition("/")[2]
+        files.append(f"{file} ({weights.name})")
+    return f"torchvision's weights of {backbone.kind} fit: {', '.join(files)}"
 
 
 def _seems(found: Mapping[str, Tensor]) -> str:
     """The torchvision network that shares most names and shapes with these tensors; "" where none shares much."""
     shapes = {(name, tuple(value.shape)) for name, value in found.items()}
-    shared = {
+    shared = {  # Jaccard: |A ∩ B| / |A ∪ B|
         name: len(shapes & theirs) / len(shapes | theirs) for name, theirs in _known().items()
     }
     best = max(shared, key=shared.get)
-    return best if shared[best] > 0.3 else ""
+    if shared[best] <= 0.3:
+        return ""
+    return best
 
 
 @functools.cache
@@ -366,11 +384,10 @@ def _known() -> dict[str, frozenset]:
     torchvision()
     from torchvision.models import get_model, list_models
 
-    with torch.device("meta"):
-        return {
-            name: frozenset(
-                (key, tuple(value.shape)) for key, value in get_model(name).state_dict().items()
-            )
-            for name in list_models(module=torchvision().models)
-            if name.startswith(FAMILIES)
-        }
+    known = {}
+    for name in list_models(module=torchvision().models):
+        if name.startswith(FAMILIES):
+            with torch.device("meta"):  # shapes alone: nothing is allocated
+                state = get_model(name).state_dict()
+            known[name] = frozenset((key, tuple(value.shape)) for key, value in state.items())
+    return known

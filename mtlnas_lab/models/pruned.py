@@ -16,10 +16,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..core.architecture import Architecture
-from ..core.fusion import (
-    NDDR,
-    Fusion,
-)
+from ..core.fusion import NDDR, Fusion
 from ..core.space import Node
 from ..core.supernet import SuperNet
 from ..errors import SpaceError
@@ -38,7 +35,10 @@ class FoldedNDDR(Fusion):
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
     ) -> Tensor:
         blocks = self.conv.weight[:, :, 0, 0].split((self.channels, *self.source_channels), 1)
-        maps, bias, (count, _, height, width) = (own, *sources), self.conv.bias, own.shape
+        maps = (own, *sources)
+        bias = self.conv.bias
+        count, _, height, width = own.shape
+        # Two ways to the same sum: each reads its maps in the order in which they lie in memory.
         if own.is_contiguous(memory_format=torch.channels_last) and not own.is_contiguous():
             rows = [x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps]
             out = torch.addmm(bias, rows[0], blocks[0].t())
@@ -58,31 +58,54 @@ class PrunedNetwork(nn.Module):
 
     def __init__(self, supernet: SuperNet):
         super().__init__()
-        self.supernet, self._open = supernet, (True,) * len(supernet.space)
+        self.supernet = supernet
+        self._open = (True,) * len(supernet.space)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return self.supernet(image, self._open)
 
 
 def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> PrunedNetwork:
-    """The stand-alone network that computes what `supernet` computes under these gates, in evaluation mode.
+    """Make the stand-alone network that computes what `supernet` computes under these gates, in evaluation mode.
 
     Closed edges are gone with their columns of the 1×1 weights, batch norm is folded into the convolution before it. A
     copy: training the supernet on does not change it, and it is not for training.
+
+    Args:
+        supernet: The trained supernet with E candidate edges.
+        architecture: Which edges are open: an architecture of its space, or E booleans.
+
+    Returns:
+        A module that takes images (B, 3, H, W) and gives {task: output}, without gates.
+
+    Raises:
+        SpaceError: for more or fewer gates than E.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import presets, prune
+        >>> lab = presets.tiny()
+        >>> network = prune(lab.supernet, lab.derive())
+        >>> image = torch.zeros(1, 3, 32, 32)
+        >>> {task: tuple(output.shape) for task, output in network(image).items()}
+        {'segmentation': (1, 13, 4, 4), 'normals': (1, 3, 4, 4)}
     """
-    kept = architecture.kept if isinstance(architecture, Architecture) else tuple(architecture)
+    kept = architecture
+    if isinstance(architecture, Architecture):
+        kept = architecture.kept
+    kept = tuple(kept)
     if len(kept) != len(supernet.space):
         raise SpaceError(
             f"{len(kept)} gates for a supernet with {len(supernet.space)} edges; give one for each edge"
         )
-    fusion = {
-        name: operation.only([kept[i] for i in supernet.space.into(Node.parse(name))])
-        for name, operation in supernet.fusion.items()
-    }
+    fusion = {}
+    for name, operation in supernet.fusion.items():
+        edges = supernet.space.into(Node.parse(name))
+        fusion[name] = operation.only([kept[edge] for edge in edges])
     backbones = copy.deepcopy(dict(supernet.backbones.items()))
     network = PrunedNetwork(SuperNet(backbones, supernet.space.only(kept), fusion)).eval()
     for name, operation in fusion.items():
-        if isinstance(operation, NDDR):
+        if isinstance(operation, NDDR):  # a cross-stitch unit has nothing to fold
             network.supernet.fusion[name] = FoldedNDDR(operation.eval())
     return fold_batch_norm(_with_plain_weights(network))
 
@@ -109,7 +132,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     BN(W·x) = (γ/σ W)·x + (β − γ μ/σ) with the running μ and σ."""
     for module in list(network.modules()):
         for name, after in _in_a_row(module):
-            layer, norm = module.get_submodule(name), module.get_submodule(after)
+            layer = module.get_submodule(name)
+            norm = module.get_submodule(after)
             if _as_torch_has_it(layer, nn.Conv2d) and _as_torch_has_it(norm, nn.BatchNorm2d):
                 module.set_submodule(name, fuse_conv_bn_eval(layer, norm))
                 module.set_submodule(after, nn.Identity())
@@ -139,13 +163,15 @@ def _in_a_row(module: nn.Module) -> list[tuple[str, str]]:
     else:
         return []
     calls = {node: node.target for node in graph.nodes if node.op == "call_module"}
+    # A layer that is called twice would be folded for one of its two readers only.
     once = {target for target, times in Counter(calls.values()).items() if times == 1}
-    return [
-        (calls[before], target)
-        for node, target in calls.items()
-        for before in node.all_input_nodes
-        if len(before.users) == 1 and {target, calls.get(before)} <= once
-    ]
+    pairs = []
+    for node, target in calls.items():
+        for before in node.all_input_nodes:
+            read_by_others = len(before.users) > 1
+            if not read_by_others and {target, calls.get(before)} <= once:
+                pairs.append((calls[before], target))
+    return pairs
 
 
 class _Shallow(fx.Tracer):
@@ -157,11 +183,11 @@ def operations(network: nn.Module, *inputs) -> int:
     """Multiply-adds of one forward pass, counted by torch (convolutions and matrix products)."""
     from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-    aten, counter = torch.ops.aten, FlopCounterMode(display=False)
-    counter.flop_registry |= {
-        aten.addmm_: flop_registry[aten.addmm],
-        aten.baddbmm_: flop_registry[aten.baddbmm],
-    }  # FoldedNDDR's
+    aten = torch.ops.aten
+    counter = FlopCounterMode(display=False)
+    # FoldedNDDR's operations in place, which torch does not count by itself
+    counter.flop_registry[aten.addmm_] = flop_registry[aten.addmm]
+    counter.flop_registry[aten.baddbmm_] = flop_registry[aten.baddbmm]
     with torch.no_grad(), counter:
         network(*inputs)
-    return counter.get_total_flops() // 2
+    return counter.get_total_flops() // 2  # torch counts a multiplication and an addition as two

@@ -29,9 +29,10 @@ from ..core.supernet import SuperNet
 from ..data.dataset import ImageDataset
 from ..data.npz import splits
 from ..errors import ConfigError, RunError
+from ..one_line import shown
 from ..storage.yaml_files import read_yaml
 from ..tasks.task import Normals, Segmentation
-from .pretrained import is_there, read_file, shown, state_dict, usable
+from .pretrained import is_there, read_file, state_dict, usable
 from .vgg import vgg16
 
 NETS = {"net1": "segmentation", "net2": "normals"}
@@ -62,26 +63,23 @@ def from_released(state: Mapping[str, Tensor], dropout: float = 0.5) -> Lab:
             sketch = _supernet(state, dropout)
         names = _found(sketch, state)
         supernet = _supernet(state, dropout)
-        own = supernet.state_dict()
-        taken = {name: state[there].reshape(own[name].shape) for name, there in names.items()}
-        taken = {name: usable(x, own[name], names[name], "state dict") for name, x in taken.items()}
+        taken = {}
+        for name, own in supernet.state_dict().items():
+            there = names[name]
+            taken[name] = usable(state[there].reshape(own.shape), own, there, "state dict")
         supernet.load_state_dict(taken)
-        space, alphas = supernet.space, ArchitectureWeights(len(supernet.space))
-        matrices = {task: _matrix(state, net, space) for net, task in NETS.items()}
-        alphas.alpha.data = torch.stack(
-            [matrices[e.target.task][e.target.stage, e.source.stage] for e in space.edges]
-        )
+        alphas = ArchitectureWeights(len(supernet.space))
+        alphas.alpha.data = _alpha(state, supernet.space)
     except RunError:
         raise
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
-            f"this is no state dict of the released two-task supernet ({shown(str(error).splitlines()[0])}); it has "
+            f"this is not a state dict of the released two-task supernet ({shown(str(error).splitlines()[0])}); it has "
             "net1.stages.*, net1.head.*, paths.net1_paths.*, net1_alphas, and the same for net2"
         ) from None
+    classes = supernet.backbones["segmentation"].head[-1].out_channels
     tasks = {
-        "segmentation": Segmentation(
-            "segmentation", supernet.backbones["segmentation"].head[-1].out_channels
-        ),
+        "segmentation": Segmentation("segmentation", classes),
         "normals": Normals("normals", weight=20.0),
     }
     return Lab(tasks, supernet, alphas)
@@ -91,29 +89,42 @@ def _supernet(state: Mapping[str, Tensor], dropout: float) -> SuperNet:
     """A supernet of the sizes that these tensors say."""
     backbones = {task: _backbone(state, net, dropout) for net, task in NETS.items()}
     space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
-    crossed = "paths.net1_paths.0.a" in state
-    return SuperNet(backbones, space, CrossStitch if crossed else NDDR)
+    if "paths.net1_paths.0.a" in state:
+        return SuperNet(backbones, space, CrossStitch)
+    return SuperNet(backbones, space, NDDR)
 
 
 def _found(sketch: SuperNet, state: Mapping[str, Tensor]) -> dict[str, str]:
     """{tensor of ours: its released name}. Raises ValueError where one is missing, of another shape, or mere repetition."""
     names = {name: released_name(name, sketch.space) for name in sketch.state_dict()}
-    memory, needed = {}, 0
+    memory = {}  # bytes, by where they lie
+    needed = 0
     for name, there in names.items():
-        ours, theirs = sketch.state_dict()[name].shape, state[there].shape
+        ours = sketch.state_dict()[name].shape
+        theirs = state[there].shape
         if [side for side in theirs if side != 1] != [side for side in ours if side != 1]:
             raise ValueError(f"{there} has the shape {tuple(theirs)}, not {tuple(ours)}")
         storage = state[there].untyped_storage()
         memory[storage.data_ptr()] = storage.nbytes()
         needed += state[there].numel() * state[there].element_size()
-    if needed > sum(memory.values()):
+    if needed > sum(memory.values()):  # a small file could else ask for any amount of memory
         raise ValueError("its tensors repeat each other's numbers")
     return names
 
 
+def _alpha(state: Mapping[str, Tensor], space: SearchSpace) -> Tensor:
+    """α of all candidate edges, (E,)."""
+    matrices = {task: _matrix(state, net, space) for net, task in NETS.items()}
+    alpha = []
+    for edge in space.edges:
+        alpha.append(matrices[edge.target.task][edge.target.stage, edge.source.stage])
+    return torch.stack(alpha)
+
+
 def _matrix(state: Mapping[str, Tensor], net: str, space: SearchSpace) -> Tensor:
     """α of the edges into one network: a row for each of its stages, a column for each stage of the other."""
-    name, sides = f"{net}_alphas", [len(stages) for stages in space.plans.values()]
+    name = f"{net}_alphas"
+    sides = [len(stages) for stages in space.plans.values()]
     if list(state[name].shape) != sides:
         raise ValueError(f"{name} has the shape {tuple(state[name].shape)}, not {tuple(sides)}")
     return usable(state[name], torch.zeros(()), name, "state dict")
@@ -123,7 +134,8 @@ def _backbone(state: Mapping[str, Tensor], net: str, dropout: float):
     stages = _numbered(state, re.compile(rf"{net}\.stages\.(\d{{1,3}})\..*weight", re.A))
     convolutions = [value for values in stages.values() for value in values if value.ndim == 4]
     heads = _numbered(state, re.compile(rf"{net}\.head\.(\d{{1,3}})\.weight", re.A))
-    first, last = heads[min(heads)][0], heads[max(heads)][0]
+    first = heads[min(heads)][0]
+    last = heads[max(heads)][0]
     widths = [value.shape[0] for value in convolutions]
     if not all(1 <= width <= WIDEST for width in (*widths, first.shape[0], last.shape[0])):
         raise ValueError(f"{net} has layers of 0, or of more than {WIDEST} channels")
@@ -136,7 +148,8 @@ def _numbered(state: Mapping[str, Tensor], form: re.Pattern) -> dict[int, list[T
     """The tensors whose names have this form, by the number in it."""
     found: dict[int, list[Tensor]] = {}
     for name, value in state.items():
-        if match := form.fullmatch(name):
+        match = form.fullmatch(name)
+        if match:
             found.setdefault(int(match[1]), []).append(value)
     return dict(sorted(found.items()))
 
@@ -147,11 +160,9 @@ def released_name(name: str, space: SearchSpace) -> str:
     part, rest = name.split(".", 1)
     if part == "backbones":
         task, kind, number, rest = rest.split(".", 3)
-        return (
-            f"{nets[task]}.stages.{number}.feature.{rest}"
-            if kind == "stages"
-            else f"{nets[task]}.head.{number}.{rest}"
-        )
+        if kind == "stages":
+            return f"{nets[task]}.stages.{number}.feature.{rest}"
+        return f"{nets[task]}.head.{number}.{rest}"
     node, rest = rest.split(".", 1)
     task, stage = node.split(":")
     return f"paths.{nets[task]}_paths.{stage}." + rest.replace("norm.", "bn.").replace("mix", "a")
@@ -200,32 +211,31 @@ def scores(lab: Lab, pack_path: str | Path | None, batch_size: int = 16) -> dict
     Its normals were learnt from undecoded colours (PAPERS.md P1), so its angles do not mean what ours mean.
     """
     if pack_path is None:
-        raise ConfigError("a released checkpoint comes without data; name a pack with --eval-data")
+        raise ConfigError(
+            "a released checkpoint comes without data; name a pack to score it on", hint="eval_data"
+        )
     path = Path(pack_path)
-    pack = ImageDataset.load(path, "test" if "test" in splits(path) else None)
+    split = "test" if "test" in splits(path) else None
+    pack = ImageDataset.load(path, split)
     classes = lab.tasks["segmentation"].channels
-    key = next(
-        (
-            task
-            for task in ("segmentation", "seg13", "seg40")
-            if task in pack.tasks and len(pack.labels.get(task, ())) == classes
-        ),
-        None,
-    )
+    key = None
+    for task in ("seg40", "seg13", "segmentation"):  # the last that fits
+        if task in pack.tasks and len(pack.labels.get(task, ())) == classes:
+            key = task
     if key is None or "normals" not in pack.tasks:
         raise ConfigError(
             f"{path} cannot score this checkpoint: it needs normals and a segmentation of {classes} classes; "
             f"the pack has {', '.join(pack.tasks)}"
         )
-    mean = pack.images.float().mean((0, 2, 3), keepdim=True)
+    mean = pack.images.float().mean(
+        (0, 2, 3), keepdim=True
+    )  # the released code takes the data's own
 
     def batches():
         for index in torch.arange(len(pack)).split(batch_size):
             _, targets = pack.batch(index, (key, "normals"))
-            yield (
-                pack.images[index].float() - mean,
-                {"segmentation": targets[key], "normals": targets["normals"]},
-            )
+            targets["segmentation"] = targets.pop(key)
+            yield pack.images[index].float() - mean, targets
 
     return {"hard": evaluate(lab.supernet, lab.derive().kept, lab.tasks, batches())}
 
@@ -297,76 +307,89 @@ DEFAULTS = {  # of the released code, where they matter here
 }
 
 
+SUPPORTED = {  # settings that name a variant, and the variants that are here
+    ("ARCH", "SEARCHSPACE"): ("", "GeneralizedMTLNAS"),
+    ("ARCH", "OPTIMIZER"): ("", "adam"),
+    ("MODEL", "NDDR_TYPE"): ("", "cross_stitch"),
+    ("MODEL", "NDDR_BN_TYPE"): ("default",),
+    ("MODEL", "BACKBONE"): ("VGG16", "VGG16_13_Stage"),
+    ("TRAIN", "SCHEDULE"): ("Poly",),
+    ("TRAIN", "WARMUP"): (0,),
+    ("MODEL", "ZERO_BATCH_NORM_GAMMA"): (False,),
+}
+
+
+RENAMED = {  # fields of SearchConfig that take a released setting as it is
+    "steps": ("TRAIN", "STEPS"),
+    "batch_size": ("TRAIN", "BATCH_SIZE"),
+    "weight_lr": ("TRAIN", "LR"),
+    "weight_decay": ("TRAIN", "WEIGHT_DECAY"),
+    "momentum": ("TRAIN", "MOMENTUM"),
+    "lr_power": ("TRAIN", "POWER"),
+    "fusion_lr_factor": ("TRAIN", "NDDR_FACTOR"),
+    "last_weight_lr_factor": ("TRAIN", "FC8_WEIGHT_FACTOR"),
+    "last_bias_lr_factor": ("TRAIN", "FC8_BIAS_FACTOR"),
+    "evaluate_every": ("TRAIN", "EVAL_INTERVAL"),
+    "alpha_lr": ("ARCH", "LR"),
+    "alpha_weight_decay": ("ARCH", "WEIGHT_DECAY"),
+    "l1_by_cost": ("ARCH", "WEIGHTED_L1"),
+    "weight_share": ("ARCH", "TRAIN_SPLIT"),
+    "redraw": ("ARCH", "MIXED_DATA"),
+}
+
+
 def read_released(path: str | Path) -> ReleasedConfig:
     """Everything that a YAML file of the released code says. Raises ConfigError, with the key, for what it cannot mean."""
-    path, settings = shown(path), _settings(path)
-    arch, model, train = settings["ARCH"], settings["MODEL"], settings["TRAIN"]
-    for section, key, supported in (
-        ("ARCH", "SEARCHSPACE", ("", "GeneralizedMTLNAS")),
-        ("ARCH", "OPTIMIZER", ("", "adam")),
-        ("MODEL", "NDDR_TYPE", ("", "cross_stitch")),
-        ("MODEL", "NDDR_BN_TYPE", ("default",)),
-        ("MODEL", "BACKBONE", ("VGG16", "VGG16_13_Stage")),
-        ("TRAIN", "SCHEDULE", ("Poly",)),
-        ("TRAIN", "WARMUP", (0,)),
-        ("MODEL", "ZERO_BATCH_NORM_GAMMA", (False,)),
-    ):
-        if settings[section][key] not in supported:
+    settings = _settings(path)
+    for (section, key), supported in SUPPORTED.items():
+        value = settings[section][key]
+        if value not in supported:
             raise ConfigError(
-                f"{path}: {section}.{key} = {_told(settings[section][key])} is not supported here; "
+                f"{shown(path)}: {section}.{key} = {_told(value)} is not supported here; "
                 f"supported: {', '.join(map(repr, supported))}"
             )
-
-    def weight(on: bool, end: float, period, off: bool = False) -> Schedule:
-        return (
-            Schedule(float(end), 0.0, tuple(period), 1.0, 0.0 if off else None)
-            if on
-            else Schedule.constant(0.0)
-        )
-
-    search = SearchConfig(
-        steps=train["STEPS"],
-        batch_size=train["BATCH_SIZE"],
-        seed=settings["SEED"],
-        optimizer="sgd",
-        weight_lr=train["LR"],
-        weight_decay=train["WEIGHT_DECAY"],
-        momentum=train["MOMENTUM"],
-        lr_power=train["POWER"],
-        fusion_lr_factor=train["NDDR_FACTOR"],
-        last_weight_lr_factor=train["FC8_WEIGHT_FACTOR"],
-        last_bias_lr_factor=train["FC8_BIAS_FACTOR"],
-        alpha_lr=arch["LR"],
-        alpha_betas=(0.5, 0.999),
-        alpha_weight_decay=arch["WEIGHT_DECAY"],
-        alpha_gates="stochastic" if arch["HARD_ARCH_TRAINING"] else "deterministic",
-        weight_gates="stochastic" if arch["HARD_WEIGHT_TRAINING"] else "deterministic",
-        entropy_weight=weight(
-            arch["ENTROPY_REGULARIZATION"],
-            arch["ENTROPY_REGULARIZATION_WEIGHT"],
-            arch["ENTROPY_PERIOD"],
-        ),
-        l1_weight=weight(
-            arch["L1_REGULARIZATION"],
-            arch["L1_REGULARIZATION_WEIGHT"],
-            arch["L1_PERIOD"],
-            arch["L1_OFF"],
-        ),
-        l1_by_cost=arch["WEIGHTED_L1"],
-        temperature=Schedule(
-            0.0, arch["INIT_TEMP"], tuple(arch["TEMPERATURE_PERIOD"]), arch["TEMPERATURE_POWER"]
-        ),
-        weight_share=arch["TRAIN_SPLIT"],
-        redraw=arch["MIXED_DATA"],
-        evaluate_every=train["EVAL_INTERVAL"],
-    )
+    model = settings["MODEL"]
     return ReleasedConfig(
-        search,
-        tuple(model["INIT"]) or None,
-        (model["NET1_CLASSES"], model["NET2_CLASSES"]),
-        train["TASK2_FACTOR"],
-        _baseline(arch, model),
+        search=_search_config(settings),
+        fusion_start=tuple(model["INIT"]) or None,
+        classes=(model["NET1_CLASSES"], model["NET2_CLASSES"]),
+        normals_weight=settings["TRAIN"]["TASK2_FACTOR"],
+        baseline=_baseline(settings["ARCH"], model),
     )
+
+
+def _search_config(settings: Mapping) -> SearchConfig:
+    """The settings of a search, out of the sections of a file."""
+    arch = settings["ARCH"]
+    taken = {field: settings[section][key] for field, (section, key) in RENAMED.items()}
+    period = tuple(arch["TEMPERATURE_PERIOD"])
+    taken["temperature"] = Schedule(0.0, arch["INIT_TEMP"], period, arch["TEMPERATURE_POWER"])
+    taken["entropy_weight"] = _ramp(arch, "ENTROPY")
+    taken["l1_weight"] = _ramp(arch, "L1", arch["L1_OFF"])
+    return SearchConfig(
+        **taken,
+        seed=settings["SEED"],
+        optimizer="sgd",  # no setting chooses it in the released code
+        alpha_betas=(0.5, 0.999),  # nor these
+        alpha_gates=_gates(arch["HARD_ARCH_TRAINING"]),
+        weight_gates=_gates(arch["HARD_WEIGHT_TRAINING"]),
+    )
+
+
+def _gates(hard: bool) -> str:
+    """The kind of gates that the released word "hard" means."""
+    if hard:
+        return "stochastic"
+    return "deterministic"
+
+
+def _ramp(arch: Mapping, name: str, off_afterwards: bool = False) -> Schedule:
+    """The weight of a regularizer: from 0 up over a part of the search, after which it stays or is switched off."""
+    if not arch[f"{name}_REGULARIZATION"]:
+        return Schedule.constant(0.0)
+    end = float(arch[f"{name}_REGULARIZATION_WEIGHT"])
+    afterwards = 0.0 if off_afterwards else None
+    return Schedule(end, 0.0, tuple(arch[f"{name}_PERIOD"]), 1.0, afterwards)
 
 
 def read_config(path: str | Path) -> SearchConfig:
@@ -377,14 +400,13 @@ def read_config(path: str | Path) -> SearchConfig:
     asked = read_released(path)
     if asked.baseline not in (None, "all_edges"):
         raise ConfigError(
-            f"{shown(path)} asks for the baseline {asked.baseline}, which is no search; "
-            "train it with `mtlnas-lab search --released-config`"
+            f"{shown(path)} asks for the baseline {asked.baseline}, which is not a search; "
+            "train it as Experiment.released says",
+            hint="released_config",
         )
-    return (
-        asked.search
-        if asked.baseline is None
-        else replace(asked.search, alpha_gates="all_open", weight_gates="all_open")
-    )
+    if asked.baseline == "all_edges":
+        return replace(asked.search, alpha_gates="all_open", weight_gates="all_open")
+    return asked.search
 
 
 def _baseline(arch: Mapping, model: Mapping) -> str | None:
@@ -398,19 +420,22 @@ def _baseline(arch: Mapping, model: Mapping) -> str | None:
         return None
     if model["NDDR_TYPE"] == "cross_stitch":
         return "cross_stitch"
-    return "nddr_every_stage" if model["BACKBONE"] == "VGG16_13_Stage" else "nddr_group_ends"
+    if model["BACKBONE"] == "VGG16_13_Stage":
+        return "nddr_every_stage"
+    return "nddr_group_ends"
 
 
 def _settings(path: str | Path) -> dict:
     """The sections of a file, checked against DEFAULTS, with those where it is silent."""
-    given, path = read_yaml(path, what="configuration file"), shown(path)
+    given = read_yaml(path, what="configuration file")
+    path = shown(path)
     seed = given.get("SEED", 1)
     settings = copy.deepcopy(DEFAULTS) | {"SEED": _alike(path, "SEED", seed, 1)}
     for section in DEFAULTS:
         own = given.get(section) or {}
         if not isinstance(own, Mapping):
             raise ConfigError(
-                f"{path}: {section} = {_told(own)} is no section; it holds settings, one a line"
+                f"{path}: {section} = {_told(own)} is not a section; it holds settings, one a line"
             )
         for key, value in own.items():
             default = DEFAULTS[section].get(key)
@@ -437,12 +462,15 @@ def _pair(path: str, key: str, value: Any) -> tuple[float, ...]:
     parts = value
     if isinstance(value, str):
         inner = re.fullmatch(r"\s*(?:\(([^()\[\]]*)\)|\[([^()\[\]]*)\])\s*", value)
-        parts = inner and [part for part in (inner[1] or inner[2] or "").split(",") if part.strip()]
+        if inner:
+            texts = (inner[1] or inner[2] or "").split(",")
+            parts = [text for text in texts if text.strip()]
     if not isinstance(parts, list | tuple):
         raise ConfigError(
-            f"{path}: {key} = {_told(value)} is no pair of numbers; write it as (1.0, 0.0)"
+            f"{path}: {key} = {_told(value)} is not a pair of numbers; write it as (1.0, 0.0)"
         )
-    if len(parts) not in ((0, 2) if key == "MODEL.INIT" else (2,)):
+    allowed = [0, 2] if key == "MODEL.INIT" else [2]
+    if len(parts) not in allowed:
         raise ConfigError(f"{path}: {key} = {_told(value)} should hold two numbers")
     return tuple(_number(path, key, part, -MOST) for part in parts)
 
@@ -450,14 +478,18 @@ def _pair(path: str, key: str, value: Any) -> tuple[float, ...]:
 def _number(path: str, key: str, value: Any, least: int = 0) -> float:
     """Also of text, for YAML takes 1e-2 for text."""
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not least <= number <= MOST:
-        raise ConfigError(f"{path}: {key} = {_told(value)} is no number from {least:,} to {MOST:,}")
+    if isinstance(value, bool) or not least <= number <= MOST:
+        raise ConfigError(
+            f"{path}: {key} = {_told(value)} is not a number from {least:,} to {MOST:,}"
+        )
     return number
 
 
 def _told(value: Any) -> str:
     """A value of a file, short."""
-    return shown(reprlib.repr(value)) if not isinstance(value, str) else repr(shown(value))
+    if isinstance(value, str):
+        return repr(shown(value))
+    return shown(reprlib.repr(value))

@@ -12,7 +12,6 @@ from ..core.space import plan
 from .layers import head
 
 
-# --- residual networks ------------------------------------------------------------------------------------------------
 def resnet18(
     outputs: int,
     dense: bool = True,
@@ -44,44 +43,53 @@ def resnet50(
 
 def _resnet(kind, block, groups, outputs, dense, widths, hidden, field, dropout) -> Backbone:
     widths = channel_counts("widths", widths, (4,))
-    block, inputs = getattr(torchvision().models.resnet, block), widths[0]
+    block = getattr(torchvision().models.resnet, block)
+    inputs = widths[0]
     stem = {"conv1": nn.Conv2d(3, inputs, 7, 2, 3, bias=False), "bn1": nn.BatchNorm2d(inputs)}
-    stages, theirs = [], dict(stem)
+    theirs = dict(stem)  # torchvision's names of the layers
+    stages = []
+    channels = []  # that each stage puts out
     for group, (width, size) in enumerate(zip(widths, groups)):
         for index in range(size):
-            stride, channels = 2 if group and not index else 1, width * block.expansion
-            short = (
-                None
-                if (stride, inputs) == (1, channels)
-                else nn.Sequential(
-                    nn.Conv2d(inputs, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-                )
-            )
-            stage = theirs[f"layer{group + 1}.{index}"] = block(inputs, width, stride, short)
-            if dense and group > 1:
+            stride = 2 if group > 0 and index == 0 else 1
+            channels.append(width * block.expansion)
+            short = _shortcut(inputs, channels[-1], stride)
+            stage = block(inputs, width, stride, short)
+            theirs[f"layer{group + 1}.{index}"] = stage
+            if (
+                dense and group > 1
+            ):  # the last two groups: a dense map keeps 1/8 of the image's side
                 dilate(stage, rate=2 ** (group - 1), first=index == 0)
             stages.append(stage)
-            inputs = channels
+            inputs = channels[-1]
+    # As torchvision begins them. The head below has a start of its own.
     for layer in nn.Sequential(*stem.values(), *stages).modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    stages[0] = nn.Sequential(
-        *stem.values(), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1), stages[0]
-    )
-    channels = [width * block.expansion for width, size in zip(widths, groups) for _ in range(size)]
-    last = head(inputs, outputs, dense, hidden if dense else 0, field, dropout)
+    pooled = [*stem.values(), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
+    stages[0] = nn.Sequential(*pooled, stages[0])
+    if not dense:
+        hidden = 0  # torchvision's own head for images has no hidden layer
+    last = head(inputs, outputs, dense, hidden, field, dropout)
     return Backbone(stages, plan(channels, (0, *groups)), last, kind=kind, theirs=theirs)
+
+
+def _shortcut(inputs: int, channels: int, stride: int) -> nn.Module | None:
+    """What goes by a block: the map as it is (None), or brought to the block's channels and size."""
+    if stride == 1 and inputs == channels:
+        return None
+    conv = nn.Conv2d(inputs, channels, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels))
 
 
 def dilate(block: nn.Module, rate: int, first: bool) -> None:
     """In place: no stride, and convolutions wider than one pixel dilated by `rate`, so that they see what they saw; by half
     of it in the block that would have halved the map (as torchvision does)."""
-    rate = rate // 2 if first else rate
+    if first:
+        rate = rate // 2
     for layer in block.modules():
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)
             if layer.kernel_size != (1, 1):
-                layer.dilation, layer.padding = (
-                    (rate, rate),
-                    tuple(rate * (size // 2) for size in layer.kernel_size),
-                )
+                layer.dilation = (rate, rate)
+                layer.padding = tuple(rate * (size // 2) for size in layer.kernel_size)

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from ..core.backbone import (
-    Backbone,
-    channel_counts,
-)
+from ..core.backbone import Backbone, channel_counts
 from ..core.space import plan
 from .layers import conv_bn_relu, head
 
@@ -33,23 +30,26 @@ def vgg16(
     inside a group agree in size; output stride 8. `field`: dilation of the head's 3×3 convolution. dense=False: image-level
     head (average, linear).
     """
-    groups, widths = (2, 2, 3, 3, 3), channel_counts("widths", widths, (5, 13))
-    channels = widths
-    if len(widths) == 5:
-        channels = [width for width, size in zip(widths, groups) for _ in range(size)]
-    stages, theirs, inputs = [], {}, 3
+    groups = (2, 2, 3, 3, 3)
+    channels = channel_counts("widths", widths, (5, 13))
+    if len(channels) == 5:
+        channels = [width for width, size in zip(channels, groups) for _ in range(size)]
+    stages = []
+    theirs = {}  # torchvision's names of the layers that it has, too
+    inputs = 3
     for number, stage in enumerate(plan(channels, groups)):
-        pool = (
-            []
-            if stage.group == 0 or stage.index
-            else (halve() if stage.group < 4 else [nn.MaxPool2d(3, stride=1, padding=1)])
-        )
-        layers = conv_bn_relu(inputs, stage.channels, dilation=2 if stage.group == 4 else 1)
-        place = (
-            3 * number + stage.group
-        )  # in torchvision's vgg16_bn, which also pools between groups
-        theirs |= {f"features.{place}": layers[0], f"features.{place + 1}": layers[1]}
-        stages.append(nn.Sequential(*pool, *layers))
+        dilation = 1
+        pooling = halve()
+        if stage.group == 4:  # the last one keeps the resolution, and looks twice as far instead
+            dilation = 2
+            pooling = [nn.MaxPool2d(3, stride=1, padding=1)]
+        if stage.group == 0 or stage.index > 0:
+            pooling = []
+        layers = conv_bn_relu(inputs, stage.channels, dilation=dilation)
+        place = 3 * number + stage.group  # vgg16_bn has three layers a stage, and pools a group
+        theirs[f"features.{place}"] = layers[0]
+        theirs[f"features.{place + 1}"] = layers[1]
+        stages.append(nn.Sequential(*pooling, *layers))
         inputs = stage.channels
     pools = [nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False)]
     return Backbone(

@@ -15,8 +15,12 @@ from ..errors import ConfigError
 from ..values import whole
 from .layers import head
 
+PUBLISHED = {  # (width, heads, patch) of the networks that torchvision has weights of
+    (768, 12, 16): "vit_b_16",
+    (768, 12, 32): "vit_b_32",
+}
 
-# --- vision transformer -----------------------------------------------------------------------------------------------
+
 def vit(
     outputs: int,
     dense: bool = True,
@@ -35,8 +39,10 @@ def vit(
     A dense head reads the map, an image head the class token and the mean of the patch tokens. Images of any size:
     position embeddings, learnt for `image_size`, are resized; an image that patches do not fill is enlarged until they do.
     """
-    width, heads = whole("width", width, 1, WIDEST), whole("heads", heads, 1, WIDEST)
-    patch, outputs = whole("patch", patch, 1, WIDEST), whole("outputs", outputs, 1, WIDEST)
+    width = whole("width", width, 1, WIDEST)
+    heads = whole("heads", heads, 1, WIDEST)
+    patch = whole("patch", patch, 1, WIDEST)
+    outputs = whole("outputs", outputs, 1, WIDEST)
     groups = [whole("groups", size, 0, WIDEST) for size in groups]
     image_size = whole("image_size", image_size, 1, WIDEST)
     if width % heads or image_size % patch:
@@ -47,23 +53,25 @@ def vit(
     net = torchvision().models.VisionTransformer(
         image_size, patch, sum(groups), heads, width, 4 * width
     )
-    blocks = list(net.encoder.layers)
-    stages = [
-        Patches(net.conv_proj, net.class_token, net.encoder.pos_embedding, blocks[0]),
-        *map(Block, blocks[1:]),
-    ]
-    last = (
-        head(width, outputs, True, hidden, field, dropout)
-        if dense
-        else nn.Sequential(Dropout(dropout), nn.Linear(2 * width, outputs))
-    )
+    first, *others = net.encoder.layers
+    stages = [Patches(net.conv_proj, net.class_token, net.encoder.pos_embedding, first)]
+    stages += [Block(block) for block in others]
+    if dense:
+        last = head(width, outputs, True, hidden, field, dropout)
+    else:
+        last = nn.Sequential(Dropout(dropout), nn.Linear(2 * width, outputs))
+    theirs = {
+        "conv_proj": net.conv_proj,
+        "class_token": net.class_token,
+        "encoder": net.encoder,
+    }
     return Backbone(
         stages,
         plan([width] * len(stages), groups),
         TokenHead(net.encoder.ln, last, dense),
-        signed=True,
-        kind={(768, 12, 16): "vit_b_16", (768, 12, 32): "vit_b_32"}.get((width, heads, patch), ""),
-        theirs={"conv_proj": net.conv_proj, "class_token": net.class_token, "encoder": net.encoder},
+        signed=True,  # tokens are not behind a ReLU
+        kind=PUBLISHED.get((width, heads, patch), ""),
+        theirs=theirs,
     )
 
 
@@ -86,17 +94,23 @@ class Patches(nn.Module):
         self, conv: nn.Conv2d, token: nn.Parameter, position: nn.Parameter, block: nn.Module
     ):
         super().__init__()
-        self.conv, self.token, self.position, self.block = conv, token, position, Block(block)
+        self.conv = conv
+        self.token = token
+        self.position = position  # (1, 1 + places, C); the first belongs to the class token
+        self.block = Block(block)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        patch, grid = self.conv.kernel_size[0], round((self.position.shape[1] - 1) ** 0.5)
-        filled = [(side + patch - 1) // patch * patch for side in image.shape[-2:]]  # whole patches
-        x = self.conv(
-            F.interpolate(image, filled, mode="bilinear", align_corners=False)
-        )  # exact where they are
+        patch = self.conv.kernel_size[0]
+        # Up to whole patches, in arithmetic that torch.export follows for free sizes. Where they are whole already,
+        # bilinear interpolation changes nothing.
+        filled = [(side + patch - 1) // patch * patch for side in image.shape[-2:]]
+        image = F.interpolate(image, filled, mode="bilinear", align_corners=False)
+        x = self.conv(image)
+        grid = round((self.position.shape[1] - 1) ** 0.5)
         place = self.position[:, 1:].unflatten(1, (grid, grid)).permute(0, 3, 1, 2)
         place = F.interpolate(place, x.shape[-2:], mode="bicubic", align_corners=False)
-        return self.block(x + place, (self.token + self.position[:, :1]).expand(x.shape[0], -1, -1))
+        token = self.token + self.position[:, :1]
+        return self.block(x + place, token.expand(x.shape[0], -1, -1))
 
 
 class TokenHead(nn.Module):
@@ -104,10 +118,12 @@ class TokenHead(nn.Module):
 
     def __init__(self, norm: nn.Module, last: nn.Module, dense: bool):
         super().__init__()
-        self.norm, self.dense, self.last = norm, dense, last
+        self.norm = norm
+        self.dense = dense
+        self.last = last
 
     def forward(self, x: Tensor, token: Tensor) -> Tensor:
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.last(
-            x if self.dense else torch.cat([self.norm(token[:, 0]), x.mean((2, 3))], 1)
-        )
+        if self.dense:
+            return self.last(x)
+        return self.last(torch.cat([self.norm(token[:, 0]), x.mean((2, 3))], 1))

@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from .event_log import EventLog
     from .recorder import Recorded, record
     from .run import Run
+    from .run_writer import RunWriter
 
 LIVES_IN = {
     "Run": "run",
+    "RunWriter": "run_writer",
     "EventLog": "event_log",
     "record": "recorder",
     "Recorded": "recorder",

@@ -17,15 +17,15 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from ..core.communicator import SingleProcess, processes
+from ..core.communicator import SingleProcess
 from ..core.events import Checkpoint
 from ..core.lab import Lab
+from ..cores import processes
 from ..errors import ConfigError, MTLNASError, RunError
 
-READ, WRITTEN = (
-    ("checkpoints", "load_checkpoint"),
-    ("append", "resumed", "notice", "hear", "write_json", "save_weights", "write", "sync"),
-)
+READ = ("checkpoints", "load_checkpoint")  # what the leader gets, all get
+
+WRITTEN = ("append", "resumed", "notice", "hear", "write_json", "save_weights", "write", "sync")
 
 
 class FabricCommunicator(SingleProcess):
@@ -42,17 +42,20 @@ class FabricCommunicator(SingleProcess):
                     "several processes need the extra `scale`: pip install mtlnas-lab[scale]"
                 ) from None
         local = processes("LOCAL_WORLD_SIZE")
-        kind = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(
-            device, device.partition(":")[0]
-        )
-        if kind == "cuda" and torch.cuda.device_count() < local:
+        kind = device.partition(":")[0]
+        if device == "auto":
+            kind = "cuda" if torch.cuda.is_available() else "cpu"
+        gpus = torch.cuda.device_count()
+        if kind == "cuda" and gpus < local:
+            advice = f"give --nproc-per-node {gpus or 1}"  # an option of torchrun
+            if not gpus:
+                advice += " and the device cpu"
             raise ConfigError(
-                f"torchrun started {local} processes here, but there are {torch.cuda.device_count()} GPUs; "
-                f"give --nproc-per-node {torch.cuda.device_count() or 1}"
-                + ("" if torch.cuda.device_count() else " and --device cpu")
+                f"torchrun started {local} processes here, but there are {gpus} GPUs; {advice}"
             )
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        # lightning.fabric and lightning_fabric are one library under two names
+        for name in ("lightning.fabric", "lightning_fabric"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.fabric = Fabric(
             accelerator=kind,
             devices=local,
@@ -60,7 +63,8 @@ class FabricCommunicator(SingleProcess):
             strategy="ddp",
         )
         self.fabric.launch()
-        self.rank, self.world_size = self.fabric.global_rank, self.fabric.world_size
+        self.rank = self.fabric.global_rank
+        self.world_size = self.fabric.world_size
 
     def device(self, name: str) -> torch.device:
         return self.fabric.device
@@ -69,9 +73,8 @@ class FabricCommunicator(SingleProcess):
         flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
         with _others_are_there():
             torch.distributed.all_reduce(flat)
-        for tensor, part in zip(
-            tensors, (flat / self.world_size).split([tensor.numel() for tensor in tensors])
-        ):
+        parts = (flat / self.world_size).split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts):
             tensor.copy_(part.view(tensor.shape))
 
     def broadcast(self, value):
@@ -89,50 +92,57 @@ class FabricCommunicator(SingleProcess):
     def led(self, act: Callable, tell: bool = True):
         """What the leader gets from `act`, for every process (tell=False: for the leader alone). A MTLNASError that it
         meets, all raise, so that none of them waits for an answer."""
-        value = error = None
+        value = None
+        error = None
         if self.is_main_process:
             try:
                 value = act()
             except MTLNASError as met:
                 error = met
-        told, error = self.broadcast((value if tell else None, error))
+        shared, error = self.broadcast((value if tell else None, error))
         if error is not None:
             raise error
-        return told if tell else value
+        return shared if tell else value
 
     def check_in_sync(self, lab: Lab, settings=None) -> Lab:
-        """Batch norm over all processes where there are GPUs (torch has none on CPU). Raises ConfigError where the
-        processes did not make the same networks, or have other settings."""
-        said = hashlib.sha256(
-            repr(
-                (
-                    lab.space.to_json(),
-                    [
-                        (n, tuple(p.shape), float(p.double().sum()))
-                        for n, p in sorted(lab.supernet.state_dict().items())
-                    ],
-                )
-            ).encode()
-        ).hexdigest()[:12]
-        if said != self.broadcast(said):
+        """The lab, with batch norm over all processes where there are GPUs (torch has none on CPU).
+
+        Raises ConfigError where the processes did not make the same networks, or have other settings.
+        """
+        networks = _fingerprint(lab)
+        if networks != self.broadcast(networks):
             raise ConfigError(
                 f"process {self.rank} made other networks than process 0; give all of them the same settings, data and versions"
             )
-        mine, others = (
-            {field: repr(value) for field, value in vars(s).items()} if s else {}
-            for s in (settings, self.broadcast(settings))
-        )
-        if other := [
-            f"{field} = {mine[field]} here, {others[field]} there"
-            for field in mine
-            if mine[field] != others[field]
-        ]:
+        mine = _shown(settings)
+        others = _shown(self.broadcast(settings))
+        different = []
+        for field, value in mine.items():
+            if value != others[field]:
+                different.append(f"{field} = {value} here, {others[field]} there")
+        if different:
             raise ConfigError(
-                f"process {self.rank} has other settings than process 0 ({'; '.join(other)}); give all of them the same"
+                f"process {self.rank} has other settings than process 0 ({'; '.join(different)}); give all of them the same"
             )
         if lab.device.type == "cuda":
             lab.supernet = nn.SyncBatchNorm.convert_sync_batchnorm(lab.supernet)
         return lab
+
+
+def _fingerprint(lab: Lab) -> str:
+    """Short, and another one for other networks: names, shapes and sums of all tensors, and the space."""
+    sums = []
+    for name, tensor in sorted(lab.supernet.state_dict().items()):
+        sums.append((name, tuple(tensor.shape), float(tensor.double().sum())))
+    said = repr((lab.space.to_json(), sums))
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def _shown(settings) -> dict[str, str]:
+    """{field: value} of settings, to be compared and told."""
+    if settings is None:
+        return {}
+    return {field: repr(value) for field, value in vars(settings).items()}
 
 
 @contextmanager
@@ -150,7 +160,9 @@ class Part:
     """Every world-th image of each batch, from `rank` on."""
 
     def __init__(self, batches: Iterator, rank: int, world_size: int):
-        self.batches, self.rank, self.world_size = batches, rank, world_size
+        self.batches = batches
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Part:
         return self
@@ -159,8 +171,8 @@ class Part:
         image, targets = next(self.batches)
         if len(image) % self.world_size:  # each process's mean counts as much as another's
             raise ConfigError(
-                f"a batch of {len(image)} images cannot be shared by {self.world_size} processes; give a batch_size of {self.world_size} "
-                f"or a multiple of it (--batch-size)"
+                f"a batch of {len(image)} images cannot be shared by {self.world_size} processes; give a batch_size of "
+                f"{self.world_size} or a multiple of it"
             )
         mine = slice(self.rank, None, self.world_size)
         return image[mine], {task: target[mine] for task, target in targets.items()}
@@ -178,10 +190,11 @@ class Folder:
     """The leader's run folder as every process sees it: what is read is agreed on, what is written is written once."""
 
     def __init__(self, run, communicator: FabricCommunicator):
-        self._run, self._communicator, self.requests_read = run, communicator, 0
-        self.config, self.path = (
-            communicator.broadcast(run and getattr(run, name)) for name in ("config", "path")
-        )
+        self._run = run  # None in all processes but the leader
+        self._communicator = communicator
+        self.requests_read = 0
+        self.path = communicator.broadcast(run and run.path)
+        self.config = communicator.broadcast(run and run.config)
 
     def __getattr__(self, name: str):
         if name in WRITTEN:
@@ -192,16 +205,12 @@ class Folder:
 
     @property
     def log(self) -> SimpleNamespace:
-        return SimpleNamespace(
-            **self._communicator.broadcast(
-                self._run
-                and {
-                    "finished": self._run.log.finished,
-                    "events": bool(self._run.log.events),
-                    "evaluated": self._run.log.evaluated[-2:],
-                }
-            )
-        )
+        said = None
+        if self._run:
+            log = self._run.log
+            said = {"finished": log.finished, "events": bool(log.events)}
+            said["evaluated"] = log.evaluated[-2:]
+        return SimpleNamespace(**self._communicator.broadcast(said))
 
     def requests(self) -> list[dict]:
         """What viewers left; the leader turns the knobs, and the search tells the others."""
@@ -212,11 +221,9 @@ class Folder:
         return asked
 
     def save_checkpoint(self, step: int, tensors, meta, keep=()) -> Checkpoint:
-        return (
-            self._run.save_checkpoint(step, tensors, meta, keep=keep)
-            if self._run
-            else Checkpoint(step=step, file="", sha256="")
-        )
+        if self._run:
+            return self._run.save_checkpoint(step, tensors, meta, keep=keep)
+        return Checkpoint(step=step, file="", sha256="")
 
     def __enter__(self) -> Folder:
         return self

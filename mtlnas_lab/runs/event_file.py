@@ -57,9 +57,9 @@ def _event(kind: type, values: dict) -> Event:
 
 def encode(event: Event, seq: int) -> bytes:
     """The event's line, newline included. Raises RunError for values that `decode` would not give back."""
-    return jsonl.encode(
-        {"seq": seq, "kind": type(event).__name__.lower(), **vars(_event(type(event), vars(event)))}
-    )
+    kind = type(event)
+    cleaned = _event(kind, vars(event))
+    return jsonl.encode({"seq": seq, "kind": kind.__name__.lower(), **vars(cleaned)})
 
 
 def _numbered(record: dict) -> tuple[int, Event]:
@@ -79,7 +79,9 @@ def decode(line: bytes) -> tuple[int, Event]:
 def read_lines(data: bytes) -> tuple[list[tuple[int, Event]], list[str]]:
     """What can be read of a log's bytes, whatever they are: ([(seq, event)], problems with their line numbers)."""
     reader = jsonl.Reader(_numbered)
-    return list(reader.feed(data if data[-1:] in (b"", b"\n") else data + b"\n")), reader.problems
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    return list(reader.feed(data)), reader.problems
 
 
 class Tail:
@@ -90,7 +92,9 @@ class Tail:
         self._anew()
 
     def _anew(self) -> None:
-        self.reader, self.file, self.size = jsonl.Reader(_numbered), None, 0
+        self.reader = jsonl.Reader(_numbered)
+        self.file: tuple[int, int] | None = None  # which one it is to the system
+        self.size = 0  # bytes that were read
         self.log = EventLog(problems=self.reader.problems)
 
     def poll(self, most: int = jsonl.LOG) -> list[Event]:
@@ -98,20 +102,22 @@ class Tail:
 
         most: bytes to read now; the rest comes with the next call.
         """
+        events: list[Event] = []
         if not os.path.lexists(self.path):
-            return []
+            return events
         with (
             safe_files.os_errors_as_run_errors(self.path),
             os.fdopen(safe_files.open_plain(self.path), "rb", buffering=0) as stream,
         ):
-            info, events = os.fstat(stream.fileno()), []
+            info = os.fstat(stream.fileno())
             if info.st_size > jsonl.LOG:
                 raise RunError(
                     f"{self.path} has {info.st_size} bytes; a log has at most {jsonl.LOG}"
                 )
-            if self.file not in (None, (info.st_dev, info.st_ino)) or info.st_size < self.size:
+            file = (info.st_dev, info.st_ino)
+            if self.file not in (None, file) or info.st_size < self.size:
                 self._anew()
-            self.file = info.st_dev, info.st_ino
+            self.file = file
             stream.seek(self.size)
             end = self.size + most
             while data := stream.read(min(2**22, end - self.size)):

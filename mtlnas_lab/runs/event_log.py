@@ -27,18 +27,17 @@ class _View(Sequence):
     """Events in order, as a list has them; steps are made from the log's table when they are asked for."""
 
     def __init__(self, log: EventLog, items: list[Event | int]):
-        self._log, self._items = log, items
+        self._log = log
+        self._items = items
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, which):
         found = self._items[which]
-        return (
-            [self._log._whole(item) for item in found]
-            if isinstance(which, slice)
-            else self._log._whole(found)
-        )
+        if isinstance(which, slice):
+            return [self._log._whole(item) for item in found]
+        return self._log._whole(found)
 
     def __eq__(self, other) -> bool:
         return list(self) == list(other)
@@ -53,12 +52,37 @@ class EventLog:
     Steps are kept as rows of one table (some 1 kB each for 48 edges): a log grows for as long as somebody watches. A row
     is added at the end, and only what a `Resumed` leaves behind is taken from there again: each record costs the same,
     however often a run went on and in whatever order its steps are told.
+
+    Args:
+        events: Those that there are already, in order.
+        problems: What could not be read, a line each, where a file was read.
+
+    Raises:
+        RunError: A step has other edges or tasks than those before it.
+
+    Example:
+        >>> from mtlnas_lab.core.events import Step
+        >>> rest = dict(entropy=0.5, entropy_fraction=0.7, entropy_weight=1.0, temperature=1.0)
+        >>> rest |= dict(l1_weight=0.0, alpha_lr=0.1, seconds=0.2)
+        >>> log = EventLog()
+        >>> for number in (1, 2, 3):
+        ...     log.append(Step(number, (0.1 * number, -1.0), (0.0, 0.0), {"depth": 2.0}, **rest))
+        >>> log.alpha.shape
+        (3, 2)
+        >>> log.loss["depth"]
+        array([2., 2., 2.])
+        >>> log.column("entropy").mean()
+        np.float64(0.5)
+        >>> log.steps[-1].alpha[1]
+        -1.0
     """
 
     SCALARS = tuple(field.name for field in fields(Step) if field.type in ("int", "float"))
 
     def __init__(self, events: Iterable[Event] = (), problems: list[str] | None = None):
-        self.problems = [] if problems is None else problems
+        if problems is None:
+            problems = []
+        self.problems = problems
         self._clear()
         for event in events:
             self.append(event)
@@ -70,8 +94,10 @@ class EventLog:
         self._holes = False  # whether `_events` has a None
         self._of: dict[type, list[Event | int]] = {}
         self._resumptions: list[tuple[int, int]] = []
-        self._tasks, self._edges = (), 0
-        self._table, self._rows = np.empty((0, len(self.SCALARS))), 0
+        self._tasks: tuple[str, ...] = ()
+        self._edges = 0
+        self._table = np.empty((0, len(self.SCALARS)))
+        self._rows = 0
         self._shown = 0  # rows of the table that were handed out: they stay as they are
         self._numbers: list[int] = []  # the step of each row
         self._silent: dict[int, set[str]] = {}  # rows that say nothing of a task
@@ -81,18 +107,25 @@ class EventLog:
         self._odd = False  # whether the rows are not `_live`: a step was told twice, or late
         self._sorted = True  # whether `_live` is up to date
 
-    events = property(lambda self: _View(self, self._whole_events()))
-    table = property(
-        lambda self: self._columns(0, self._table.shape[1]),
-        doc="(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient.",
-    )
-    steps = property(
-        lambda self: _View(self, self._ascending()), doc="The last record of each step, ascending."
-    )
-    resumptions = property(
-        lambda self: self._resumptions,
-        doc="(from_seq, seq) of each `Resumed`: what lies between does not count.",
-    )
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events that count, in order."""
+        return _View(self, self._whole_events())
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The last record of each step, ascending."""
+        return _View(self, self._ascending())
+
+    @property
+    def table(self) -> np.ndarray:
+        """(S, 8 + T + 2E) float64: SCALARS, losses, α, its gradient."""
+        return self._columns(0, self._table.shape[1])
+
+    @property
+    def resumptions(self) -> list[tuple[int, int]]:
+        """(from_seq, seq) of each `Resumed`: what lies between does not count."""
+        return self._resumptions
 
     @property
     def seqs(self) -> list[int]:
@@ -102,12 +135,15 @@ class EventLog:
 
     def append(self, event: Event, seq: int | None = None) -> None:
         """One more event, by default of the next seq. Raises RunError for a step whose edges or tasks are others."""
-        seq = seq or (self._seqs[-1] if self._seqs else 0) + 1
+        if seq is None:
+            seq = self._seqs[-1] + 1 if self._seqs else 1
         if isinstance(event, Resumed):
             while self._undoable and self._seqs[self._undoable[-1]] > event.from_seq:
                 self._leave_behind(self._undoable.pop())
             self._resumptions.append((event.from_seq, seq))
-        kept = self._add_step(event) if isinstance(event, Step) else event
+        kept: Event | int = event
+        if isinstance(event, Step):
+            kept = self._add_step(event)
         if not isinstance(event, (Resumed, Recovered)):
             self._undoable.append(len(self._events))
         self._events.append(kept)
@@ -115,11 +151,14 @@ class EventLog:
         self._of.setdefault(type(event), []).append(kept)
 
     def _leave_behind(self, place: int) -> None:
-        item, self._events[place] = self._events[place], None
+        item = self._events[place]
+        self._events[place] = None
         self._holes = True
-        self._of[Step if isinstance(item, int) else type(item)].pop()
         if isinstance(item, int):
+            self._of[Step].pop()
             self._take_row(item)
+        else:
+            self._of[type(item)].pop()
 
     def _whole_events(self) -> list[Event | int]:
         """`_events` without holes, closed when somebody asks: not each time that the run went on."""
@@ -127,11 +166,10 @@ class EventLog:
             there = [place for place, item in enumerate(self._events) if item is not None]
             self._events[:] = [self._events[place] for place in there]
             self._seqs[:] = [self._seqs[place] for place in there]
-            self._undoable = [
-                place
-                for place, item in enumerate(self._events)
-                if not isinstance(item, (Resumed, Recovered))
-            ]
+            self._undoable.clear()
+            for place, item in enumerate(self._events):
+                if not isinstance(item, (Resumed, Recovered)):
+                    self._undoable.append(place)
             self._holes = False
         return self._events
 
@@ -139,66 +177,83 @@ class EventLog:
         """A step from its row; every other event is kept as it is."""
         if not isinstance(item, int):
             return item
-        first, row = len(self.SCALARS), self._table[item].tolist()
+        row = self._table[item].tolist()
+        first = len(self.SCALARS)
         split = first + len(self._tasks)
         silent = self._silent.get(item, ())
-        return Step(
-            **dict(zip(self.SCALARS, row)) | {"step": self._numbers[item]},
-            alpha=tuple(row[split : split + self._edges]),
-            alpha_grad=tuple(row[split + self._edges :]),
-            loss={
-                task: value
-                for task, value in zip(self._tasks, row[first:split])
-                if task not in silent
-            },
-        )
+        loss = {}
+        for task, value in zip(self._tasks, row[first:split]):
+            if task not in silent:  # NaN in the table, but the step had no such loss
+                loss[task] = value
+        scalars = dict(zip(self.SCALARS, row))
+        scalars["step"] = self._numbers[item]  # a whole number again
+        alpha = tuple(row[split : split + self._edges])
+        alpha_grad = tuple(row[split + self._edges :])
+        return Step(**scalars, alpha=alpha, alpha_grad=alpha_grad, loss=loss)
 
     def _add_step(self, step: Step) -> int:
         """The row of a step, at the end of the table."""
         if not self._rows:
-            self._tasks, self._edges = tuple(step.loss), len(step.alpha)
-            self._table = np.empty((0, len(self.SCALARS) + len(step.loss) + 2 * len(step.alpha)))
-            self._shown, self._odd, self._sorted = 0, False, True
-            self._live.clear()
+            self._start_table(step)
         late = [task for task in step.loss if task not in self._tasks]
         if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
             self._widen(late)
-        if {len(step.alpha), len(step.alpha_grad)} != {self._edges} or not set(step.loss) <= set(
-            self._tasks
-        ):
+        edges = {len(step.alpha), len(step.alpha_grad)}
+        if edges != {self._edges} or not set(step.loss) <= set(self._tasks):
             raise RunError(
                 f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
                 f"the log has {self._edges} and {list(self._tasks)}"
             )
-        row, number = self._rows, step.step
-        if row == len(self._table) or row < self._shown:
-            table = np.empty((2 * row + 8, self._table.shape[1]))
-            table[:row] = self._table[:row]
-            self._table, self._shown = table, 0
-        self._table[row] = [
-            *(getattr(step, name) for name in self.SCALARS),
-            *(step.loss.get(task, math.nan) for task in self._tasks),
-            *step.alpha,
-            *step.alpha_grad,
-        ]
-        if silent := set(self._tasks) - set(step.loss):
+        row = self._rows
+        self._make_room(row)
+        scalars = [getattr(step, name) for name in self.SCALARS]
+        losses = [step.loss.get(task, math.nan) for task in self._tasks]
+        self._table[row] = [*scalars, *losses, *step.alpha, *step.alpha_grad]
+        silent = set(self._tasks) - set(step.loss)
+        if silent:
             self._silent[row] = silent
+        self._number_row(row, step.step)
+        return row
+
+    def _start_table(self, step: Step) -> None:
+        """An empty table with the columns of this step."""
+        self._tasks = tuple(step.loss)
+        self._edges = len(step.alpha)
+        width = len(self.SCALARS) + len(self._tasks) + 2 * self._edges
+        self._table = np.empty((0, width))
+        self._shown = 0
+        self._odd = False
+        self._sorted = True
+        self._live.clear()
+
+    def _make_room(self, row: int) -> None:
+        """A larger table where this one is full, or where the row was handed out: an array never changes later."""
+        if row < len(self._table) and row >= self._shown:
+            return
+        table = np.empty((2 * row + 8, self._table.shape[1]))  # twice as many: a row costs the same
+        table[:row] = self._table[:row]
+        self._table = table
+        self._shown = 0
+
+    def _number_row(self, row: int, number: int) -> None:
+        """Keeps which step a row is of, and which row of a step counts."""
         if number in self._latest:
             self._earlier[row] = self._latest[number]
         if self._odd or (row and number <= self._numbers[-1]):
-            self._odd, self._sorted = True, False
+            self._odd = True
+            self._sorted = False
         else:
             self._live.append(row)
         self._latest[number] = row
         self._numbers.append(number)
         self._rows = row + 1
-        return row
 
     def _widen(self, late: list[str]) -> None:
         """Columns for tasks of the run that no step has said anything of: their first batches had no label."""
         first = len(self.SCALARS) + len(self._tasks)
         self._table = np.insert(self._table, [first] * len(late), np.nan, axis=1)
-        self._tasks, self._shown = self._tasks + tuple(late), 0
+        self._tasks += tuple(late)
+        self._shown = 0
         for row in range(self._rows):
             self._silent.setdefault(row, set()).update(late)
 
@@ -243,9 +298,10 @@ class EventLog:
     @property
     def loss(self) -> dict[str, np.ndarray]:
         """{task: (S,) float64}; NaN where a step says nothing of a task."""
-        return {
-            task: self._columns(i, 1)[:, 0] for i, task in enumerate(self._tasks, len(self.SCALARS))
-        }
+        losses = {}
+        for column, task in enumerate(self._tasks, len(self.SCALARS)):
+            losses[task] = self._columns(column, 1)[:, 0]
+        return losses
 
     @property
     def alpha(self) -> np.ndarray:
@@ -261,11 +317,34 @@ class EventLog:
         """The events of one kind, such as Turned."""
         return _View(self, self._of.get(kind, []))
 
-    evaluated = property(lambda self: self.of(Evaluated))
-    turned = property(lambda self: self.of(Turned))
-    started = property(lambda self: next(reversed(self.of(Started)), None))
-    finished = property(lambda self: next(reversed(self.of(Finished)), None))
-    failed = property(lambda self: next(reversed(self.of(Failed)), None))
+    @property
+    def evaluated(self) -> Sequence[Evaluated]:
+        """The scores during the search."""
+        return self.of(Evaluated)
+
+    @property
+    def turned(self) -> Sequence[Turned]:
+        """The knobs that were turned."""
+        return self.of(Turned)
+
+    @property
+    def started(self) -> Started | None:
+        """How the run began; None before it has."""
+        return self._last(Started)
+
+    @property
+    def finished(self) -> Finished | None:
+        """How the run ended; None before it has."""
+        return self._last(Finished)
+
+    @property
+    def failed(self) -> Failed | None:
+        """What stopped the run, if a loss was not a number."""
+        return self._last(Failed)
+
+    def _last(self, kind: type) -> Event | None:
+        events = self.of(kind)
+        return events[-1] if events else None
 
     @property
     def space(self) -> SearchSpace:

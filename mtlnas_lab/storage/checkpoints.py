@@ -25,12 +25,13 @@ from ..values import told as told_value
 from .jsonl import LINE, RECORDS, decode, encode, parse_object, to_jsonable
 from .safe_files import os_errors_as_run_errors, read, replace
 
-FILE, HEADER, NAME, TENSORS = (
-    8 * 2**30,
-    2**23,
-    255,
-    20_000,
-)  # bytes of a file, its header, a name; tensors
+FILE = 8 * 2**30  # bytes of a file
+
+HEADER = 2**23  # of its header
+
+NAME = 255  # of a tensor's name
+
+TENSORS = 20_000  # in a file
 
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -50,13 +51,12 @@ FOREIGN = {
 def pack(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> bytes:
     """Tensors (copied, so they may share memory) and notes as safetensors. Raises RunError if `unpack` would refuse."""
     try:
-        data = save(
-            {
-                name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-                for name, tensor in tensors.items()
-            },
-            dict(notes),
-        )
+        copies = {}
+        for name, tensor in tensors.items():
+            copies[name] = tensor.detach().to(
+                "cpu", copy=True, memory_format=torch.contiguous_format
+            )
+        data = save(copies, dict(notes))
     except Exception as error:
         raise RunError(f"safetensors can't hold this: {reprlib.repr(str(error))}") from None
     _notes("what is to be saved", data)
@@ -75,10 +75,10 @@ def unpack(path: str | os.PathLike, data: bytes) -> tuple[dict[str, Tensor], dic
 def _notes(path: str | os.PathLike, data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     if length > min(HEADER, len(data) - 8):
-        kind = next(
-            (name for start, name in FOREIGN.items() if data.startswith(start)),
-            "something else, or cut short",
-        )
+        kind = "something else, or cut short"
+        for start, name in FOREIGN.items():
+            if data.startswith(start):
+                kind = name
         raise RunError(
             f"{path} is no safetensors file but {kind}; a run keeps tensors in safetensors only"
         )
@@ -131,13 +131,16 @@ class Checkpoints:
     """The folder `checkpoints` of a run. `notice` is told of what is damaged and passed over."""
 
     def __init__(self, folder: Path, notice: Callable[[str], None]):
-        self.folder, self.notice = folder, notice
+        self.folder = folder
+        self.notice = notice
         self._good: set[str] = set()  # files that were written or checked by this object
 
     def manifests(self) -> list[Manifest]:
         """Of all checkpoints whose manifests are whole, oldest first."""
         found = []
-        for name in filter(lambda name: name.endswith(".json"), self._own()):
+        for name in self._own():
+            if not name.endswith(".json"):
+                continue
             try:
                 manifest = Manifest(**decode(read(self.folder / name, LINE)))
                 if manifest.file != f"{name[:-5]}.safetensors":
@@ -153,7 +156,7 @@ class Checkpoints:
         digest = hashlib.sha256(data).hexdigest()
         name = f"{step:08d}-{digest[:16]}"
         manifest = Manifest(seq, step, f"{name}.safetensors", len(data), digest)
-        replace(self.folder / manifest.file, data)
+        replace(self.folder / manifest.file, data)  # without its manifest it counts for nothing
         replace(self.folder / f"{name}.json", encode(asdict(manifest)))
         self._good.add(manifest.file)
         return manifest
@@ -181,18 +184,21 @@ class Checkpoints:
         for manifest in reversed(manifests):
             if len(good) < 2 and (manifest.file in self._good or self.load(manifest)):
                 good.append(manifest.file)
+        if len(good) < 2:
+            return
         wanted = {*good, *(manifest.file for manifest in manifests if manifest.step in keep)}
-        for name in self._own() if len(good) == 2 else ():
-            if f"{OWN.fullmatch(name)[1]}.safetensors" not in wanted:
-                try:
-                    os.unlink(self.folder / name)
-                except OSError as error:
-                    self.notice(f"{self.folder / name} can't be removed: {error.strerror}")
+        for name in self._own():
+            if f"{OWN.fullmatch(name)[1]}.safetensors" in wanted:
+                continue
+            try:
+                os.unlink(self.folder / name)
+            except OSError as error:  # a file too many stops no search
+                self.notice(f"{self.folder / name} can't be removed: {error.strerror}")
 
     def _own(self) -> list[str]:
         if os.path.islink(self.folder):
             raise RunError(f"{self.folder} is a link; a run keeps its checkpoints in itself")
         with os_errors_as_run_errors(self.folder):
-            return sorted(
-                filter(OWN.fullmatch, os.listdir(self.folder) if self.folder.is_dir() else ())
-            )
+            if not self.folder.is_dir():
+                return []
+            return sorted(filter(OWN.fullmatch, os.listdir(self.folder)))

@@ -21,16 +21,21 @@ from .safe_files import (
     read,
 )
 
-LINE, DEPTH = 2**20, 64  # bytes of a line, brackets around a value
+LINE = 2**20  # bytes of a line
+
+DEPTH = 64  # brackets around a value
 
 
-BRACKETS, COMMAS = (
-    100_000,
-    2_000_000,
-)  # lists and objects of a JSON text, and values: small ones take memory
+BRACKETS = 100_000  # lists and objects of a JSON text: small ones take memory
+
+COMMAS = 2_000_000  # values
 
 
-LOG, RECORDS, NOTES = 2**32, 5_000_000, 1_000  # of a log: bytes, records, problems that are listed
+LOG = 2**32  # bytes of a log
+
+RECORDS = 5_000_000  # in it
+
+NOTES = 1_000  # problems of it that are listed
 
 
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -50,7 +55,9 @@ def to_jsonable(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [to_jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        if math.isnan(value):
+            return "NaN"
+        return "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, (str, int, float)):
         return value
     try:
@@ -62,10 +69,12 @@ def to_jsonable(value: object) -> object:
 
 
 def from_jsonable(value: object) -> object:
-    """Numbers again of what `plain` made strings, for places where only numbers stand."""
+    """Numbers again of what `to_jsonable` made strings, for places where only numbers stand."""
     if isinstance(value, dict):
         return {key: from_jsonable(item) for key, item in value.items()}
-    return SPECIAL.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return SPECIAL.get(value, value)
+    return value
 
 
 def parse_object(data: bytes) -> dict:
@@ -73,11 +82,8 @@ def parse_object(data: bytes) -> dict:
     one that is deeper or has more values."""
     if _brackets(data) > BRACKETS or data.count(b",") > COMMAS:
         raise RunError(f"JSON of more than {BRACKETS} lists and objects, or {COMMAS} values")
-    depth = 0
-    for mark in MARK.finditer(data) if _brackets(data) > DEPTH else ():
-        depth += STEPS.get(mark[0], 0)  # a text is one mark, and no step
-        if depth > DEPTH:
-            raise RunError(f"JSON of more than {DEPTH} brackets' depth")
+    if _brackets(data) > DEPTH:  # otherwise it can't be deep, which is found faster
+        _refuse_depth(data)
     try:
         value = json.loads(data.decode(), parse_constant=lambda name: {}[name])
         if b"\\u" in data:
@@ -87,6 +93,14 @@ def parse_object(data: bytes) -> dict:
     if not isinstance(value, dict):
         raise RunError("no JSON object")
     return value
+
+
+def _refuse_depth(data: bytes) -> None:
+    depth = 0
+    for mark in MARK.finditer(data):
+        depth += STEPS.get(mark[0], 0)  # a text is one mark, and no step
+        if depth > DEPTH:
+            raise RunError(f"JSON of more than {DEPTH} brackets' depth")
 
 
 def _brackets(data: bytes) -> int:
@@ -137,7 +151,8 @@ class Reader:
 
     def __init__(self, read: Callable[[dict], Any] = dict):
         self.read = read
-        self.line = self.seq = 0  # lines seen; seq of the last good record
+        self.line = 0  # lines seen
+        self.seq = 0  # of the last good record
         self.pending = 0  # bytes behind the last newline
         self.problems: list[str] = []
         self._rest = b""
@@ -145,12 +160,15 @@ class Reader:
     def feed(self, data: bytes) -> Iterator[Any]:
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[: LINE + 1]
-        self.pending = len(data) - data.rfind(b"\n") - 1 + (0 if lines else self.pending)
+        if lines:
+            self.pending = 0
+        self.pending += len(data) - data.rfind(b"\n") - 1
         for line in lines:
             self.line += 1
             try:
                 record = decode(line)
-                seq, last = record["seq"], self.seq
+                seq = record["seq"]
+                last = self.seq
                 if seq <= last:
                     raise RunError(f"record {seq} comes after record {last}: skipped")
                 if seq > last + 1:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import RunError
+from ..one_line import os_errors_as
 
 try:
     import fcntl
@@ -18,7 +19,9 @@ except ImportError:  # Windows
     fcntl = None
 
 
-FULL, CLOSED = "make room and go on with --resume", "pass an --out that you may write to"
+FULL = "make room and resume the run"
+
+CLOSED = "choose a folder that you may write to"
 
 
 ADVICE = {
@@ -30,26 +33,25 @@ ADVICE = {
     errno.ENOENT: "is this a whole run folder, and still there?",
 }
 
+# The setting that a piece of advice speaks of; the command line adds its flag.
+HINTS = {FULL: "resume", CLOSED: "out"}
+
 
 # --- files ------------------------------------------------------------------------------------------------------------
 @contextmanager
 def os_errors_as_run_errors(path: str | os.PathLike) -> Iterator[None]:
     """Makes the system's errors RunErrors that say where and what to do."""
-    try:
+    with os_errors_as(RunError, path, ADVICE, hints=HINTS):
         yield
-    except OSError as error:
-        advice = ADVICE.get(error.errno)
-        raise RunError(
-            f"{path}: {error.strerror or error}{f'; {advice}' if advice else ''}"
-        ) from None
 
 
 def open_plain(path: str | os.PathLike, flags: int = os.O_RDONLY) -> int:
     """A descriptor of a regular file. Links, pipes and devices are refused with RunError; a pipe does not block."""
     if os.path.islink(path):
         raise RunError(f"{path} is a link; a run folder holds plain files")
-    extra = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-    descriptor = os.open(path, sum(extra, flags), 0o666)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # each system has some of them
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(path, flags, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise RunError(f"{path} is not a plain file")
@@ -125,7 +127,8 @@ def take_lock(path: Path) -> int:
         if not isinstance(error, (BlockingIOError, PermissionError)):
             raise RunError(
                 f"{path} can't be locked ({error.strerror}), so two processes might write to the run; "
-                "pass an --out on another disk"
+                "choose a folder on another disk",
+                hint="out",
             ) from None
     holder = "".join(filter(str.isprintable, read(path, 1_000).decode(errors="replace")))
     raise RunError(

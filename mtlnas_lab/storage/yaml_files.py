@@ -96,10 +96,7 @@ def _loader() -> type:
     class Loader(yaml.SafeLoader):
         """PyYAML's safe loader, which reads no dates and goes no deeper than DEPTH."""
 
-        yaml_implicit_resolvers = {
-            first: [(tag, form) for tag, form in forms if tag != f"{TAG}timestamp"]
-            for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
+        yaml_implicit_resolvers = _without_dates(yaml.SafeLoader.yaml_implicit_resolvers)
         depth = 0
 
         def compose_node(self, parent, index):
@@ -111,6 +108,14 @@ def _loader() -> type:
             return node
 
     return Loader
+
+
+def _without_dates(resolvers: dict[str, list]) -> dict[str, list]:
+    """{first character: [(tag, form)]} by which PyYAML knows what a text is, without the forms of dates."""
+    kept = {}
+    for first, forms in resolvers.items():
+        kept[first] = [(tag, form) for tag, form in forms if tag != f"{TAG}timestamp"]
+    return kept
 
 
 def _checked(node: Any, depth: int) -> Iterator[Any]:

@@ -19,6 +19,7 @@ def palette(count: int) -> np.ndarray:
             [85, 85, 85],
         ]
     )
+    # Shades come after all colours, so that few classes get the colours that differ most.
     shades = [base, base * 0.5 + 127.5, base * 0.6, base * 0.25 + 191.25, base * 0.3]
     return np.resize(np.concatenate(shades), (count, 3)).round().astype(np.uint8)
 
@@ -31,6 +32,7 @@ def classes(labels: np.ndarray, count: int) -> np.ndarray:
 
 def normals(vectors: np.ndarray) -> np.ndarray:
     """Vectors (3, H, W), x right, y down, z away: facing right is red, up green, towards us blue, zero is black."""
+    # Colours are of 0 to 1 where components are of −1 to 1; y and z turned round, as most pictures of normals have them.
     length = np.linalg.norm(vectors, axis=0)
     unit = vectors / np.where(length > 0, length, 1) * np.array([1, -1, -1])[:, None, None]
     return np.moveaxis((unit + 1) * 127.5 * (length > 0), 0, -1).round().astype(np.uint8)

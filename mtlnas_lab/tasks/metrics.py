@@ -1,4 +1,7 @@
-"""Meters add up what metrics need, batch by batch, on the outputs' device; tasks.py says which task has which."""
+"""How metrics are counted: meters that add up, batch by batch, what they need. What metrics are called: `metric_names.py`.
+
+Meters keep what they add up on the outputs' device; `task.py` says which task has which metrics.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,6 @@ import torch
 from torch import Tensor
 
 from .._compat import torchvision
-
-HIGHER_IS_BETTER = {
-    "miou": True,
-    "pixel_accuracy": True,
-    "mean_angle": False,
-    "median_angle": False,
-    "rmse_angle": False,
-    "within_11": True,
-    "within_22": True,
-    "within_30": True,
-    "within_45": True,
-    "absolute": False,
-    "relative": False,
-    "delta1": True,
-    "f1": True,
-    "ap": True,
-    "top1": True,
-    "top5": True,
-}
 
 
 class Meter(ABC):
@@ -42,18 +26,22 @@ class Meter(ABC):
 
 
 class Counts(Meter):
-    """Metrics by torchmetrics. `metrics(torchmetrics.classification) -> {name: metric}`;
-    `read(output, target) -> (predictions, target, which of it is labelled)`."""
+    """Metrics by torchmetrics, of what is counted: hits, misses, and pairs of classes.
 
-    def __init__(self, read: Callable, metrics: Callable):
+    `read(output, target) -> (predictions, target, which of it is labelled)`; `make(torchmetrics.classification) ->
+    {name: metric}`.
+    """
+
+    def __init__(self, read: Callable, make: Callable):
         torchvision()
         import torchmetrics.classification
 
-        self.read, self.metrics, self.labelled = read, metrics(torchmetrics.classification), 0
+        self.read = read
+        self.metrics = make(torchmetrics.classification)
+        self.labelled = 0
         for metric in self.metrics.values():
-            metric.distributed_available_fn = (
-                bool  # False: processes that search together evaluate the same images
-            )
+            # `bool` gives False: processes that search together evaluate the same images, so none asks the others.
+            metric.distributed_available_fn = bool
 
     @torch.no_grad()
     def update(self, output, target):
@@ -63,58 +51,74 @@ class Counts(Meter):
             metric.to(target.device).update(predictions, target)
 
     def compute(self):
-        return {
-            name: float(metric.compute().mean()) if self.labelled else math.nan
-            for name, metric in self.metrics.items()
-        }
+        if not self.labelled:
+            return dict.fromkeys(self.metrics, math.nan)
+        return {name: float(metric.compute().mean()) for name, metric in self.metrics.items()}
 
 
 class Angles(Meter):
     """Degrees between normals, all of them kept (4 bytes a pixel), as a true median needs.
-    `cosine(output, target) -> (cosines, which are labelled)`."""
+
+    angle = arccos(n · m / (|n| |m|)), in degrees; `within_t` is the share of angles ≤ t.
+    `cosine(output, target) -> (cosines, which are labelled)`.
+    """
 
     def __init__(self, cosine: Callable, thresholds: Sequence[float]):
-        self.cosine, self.thresholds, self.angles = cosine, thresholds, [torch.empty(0)]
+        self.cosine = cosine
+        self.thresholds = thresholds
+        self.angles = [torch.empty(0)]
 
     @torch.no_grad()
     def update(self, output, target):
         cosine, valid = self.cosine(output, target)
-        self.angles.append(torch.where(valid, cosine.clamp(-1, 1).acos().rad2deg(), -1).flatten())
+        degrees = cosine.clamp(-1, 1).acos().rad2deg()
+        # -1 for no label: picking the labelled ones here would wait for the device.
+        self.angles.append(torch.where(valid, degrees, -1).flatten())
 
     def compute(self):
         angles = torch.cat([part.cpu().double() for part in self.angles])
         angles = angles[angles != -1].sort().values
-        middle = angles[(len(angles) - 1) // 2 : len(angles) // 2 + 1]
-        return {
+        middle = angles[
+            (len(angles) - 1) // 2 : len(angles) // 2 + 1
+        ]  # one, or two of an even number
+        found = {
             "mean_angle": angles.mean().item(),
             "median_angle": middle.mean().item(),
             "rmse_angle": angles.square().mean().sqrt().item(),
-            **{f"within_{int(t)}": (angles <= t).double().mean().item() for t in self.thresholds},
         }
+        for threshold in self.thresholds:
+            found[f"within_{int(threshold)}"] = (angles <= threshold).double().mean().item()
+        return found
 
 
 class Distances(Meter):
-    """Errors of depth. `fit(output, target) -> output at the target's size`; targets above 0 are labelled."""
+    """Errors of depth p against the truth t > 0, each a mean over what is labelled.
+
+    absolute = |p − t| in metres; relative = |p − t| / t; delta1 = 1 where max(p/t, t/p) < 1.25.
+    `fit(output, target) -> output at the target's size`.
+    """
 
     def __init__(self, fit: Callable):
-        self.fit, self.sums = fit, [torch.zeros(4)]
+        self.fit = fit
+        self.sums = [torch.zeros(4)]
 
     @torch.no_grad()
     def update(self, output, target):
         valid = target > 0
-        output, truth = (
-            torch.where(valid, self.fit(output, target), 1),
-            torch.where(valid, target, 1),
-        )
-        error, positive = (output - truth).abs(), output.clamp(min=1e-9)
+        output = torch.where(
+            valid, self.fit(output, target), 1
+        )  # no error where nothing is labelled
+        truth = torch.where(valid, target, 1)
+        error = (output - truth).abs()
+        positive = output.clamp(min=1e-9)  # a network may answer a negative depth
         close = torch.maximum(positive / truth, truth / positive) < 1.25
-        self.sums.append(
-            torch.stack([error.sum(), (error / truth).sum(), (close & valid).sum(), valid.sum()])
-        )
+        sums = [error.sum(), (error / truth).sum(), (close & valid).sum(), valid.sum()]
+        self.sums.append(torch.stack(sums))
 
     def compute(self):
-        *sums, count = torch.stack([part.cpu().double() for part in self.sums]).sum(0).tolist()
-        return {
-            name: total / count if count else math.nan
-            for name, total in zip(("absolute", "relative", "delta1"), sums, strict=True)
-        }
+        sums = torch.stack([part.cpu().double() for part in self.sums]).sum(0)
+        *totals, count = sums.tolist()
+        names = ("absolute", "relative", "delta1")
+        if not count:
+            return dict.fromkeys(names, math.nan)
+        return {name: total / count for name, total in zip(names, totals, strict=True)}

@@ -22,19 +22,44 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import TaskError
-from . import colormap as colours
-from .metrics import HIGHER_IS_BETTER as HIGHER_IS_BETTER
+from . import colormap
+from .metric_names import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from .metrics import Angles, Counts, Distances, Meter
 
-IGNORE, UNKNOWN = 255, -1
+IGNORE = 255  # no label, at a pixel
+
+
+UNKNOWN = -1  # no class, of a whole image
 
 
 MOST_CLASSES = IGNORE  # at a pixel: 0 to 254, for 255 stands for none
 
 
 class Task(ABC):
-    """One thing to learn: `channels` are its head's outputs, `weight` is its share in the sum of losses, `labels` name
-    its classes (or are empty), `dense` tasks answer at every pixel. Tasks are frozen and compare by value."""
+    """One thing to learn: its loss, its metrics, its picture and its constant answer. Frozen; compares by value.
+
+    The total loss of a search is the sum of weight · loss over its tasks.
+
+    Attributes:
+        name: A word of letters, digits and _ that names the task.
+        weight: Its factor in the sum of losses, from 0 up.
+        channels: How many channels C its head puts out.
+        labels: Names of its classes; empty where it has none.
+        dense: Whether it answers at every pixel, (B, C, H, W), or once for an image, (B, C).
+
+    Raises:
+        TaskError: for a name that is not a word, or a weight that is not a number from 0 up.
+
+    Example:
+        >>> import torch
+        >>> from mtlnas_lab import make_task
+        >>> task = make_task("segmentation", ["wall", "floor"])
+        >>> task.channels, task.labels, task.dense
+        (2, ('wall', 'floor'), True)
+        >>> output = torch.zeros(1, 2, 4, 4)  # it finds both classes equally likely, which costs ln 2
+        >>> round(task.loss(output, torch.ones(1, 4, 4, dtype=torch.int64)).item(), 3)
+        0.693
+    """
 
     name: str
     weight: float
@@ -74,7 +99,10 @@ class Task(ABC):
 
     def _fit(self, output: Tensor, target: Tensor) -> Tensor:
         """The output in float32 or float64, at the target's size, one for each target."""
-        good = output.ndim == (4 if self.dense else 2) and output.shape[1] == self.channels
+        axes = 2
+        if self.dense:
+            axes = 4
+        good = output.ndim == axes and output.shape[1] == self.channels
         if not good or len(output) not in (1, len(target)):
             raise TaskError(
                 f"task {self.name}: an output of shape {tuple(output.shape)} cannot answer a target of "
@@ -94,10 +122,12 @@ class _Classes(Task):
 
     def __post_init__(self):
         super().__post_init__()
+        names = ()
         if isinstance(self.classes, Iterable) and not isinstance(self.classes, str):
-            names, count = tuple(map(str, self.classes)), len(self.classes)
+            names = tuple(map(str, self.classes))
+            count = len(names)
         else:
-            names, count = (), self._number()
+            count = self._number()
         if count < 2:
             raise TaskError(f"task {self.name}: needs at least two classes, not {self.classes!r}")
         if self.dense and count > MOST_CLASSES:
@@ -105,6 +135,7 @@ class _Classes(Task):
                 f"task {self.name}: at most {MOST_CLASSES} classes fit at a pixel, for {IGNORE} stands for none, not "
                 f"{count}; leave out or join rare ones"
             )
+        # A frozen dataclass can be set in no other way.
         object.__setattr__(self, "classes", names or count)
         object.__setattr__(self, "labels", names)
         object.__setattr__(self, "channels", count)
@@ -124,19 +155,24 @@ class _Classes(Task):
             ) from None
 
     def _entropy(self, output: Tensor, target: Tensor, ignore: int) -> Tensor:
-        """Mean cross-entropy of what is labelled, each pixel or image weighed by its class where there are weights."""
-        valid, weight = target != ignore, None
-        count = valid.sum()
-        if self.class_weights:
-            weight = output.new_tensor(self.class_weights)
-            count = weight[target[valid]].sum()
+        """Mean cross-entropy of what is labelled, Σ w_t · −log softmax(output)_t / Σ w_t over targets t; w is 1 without
+        class weights."""
+        valid = target != ignore
+        if not self.class_weights:
+            total = F.cross_entropy(output, target, ignore_index=ignore, reduction="sum")
+            return total / valid.sum().clamp(min=1)
+        weight = output.new_tensor(self.class_weights)
         total = F.cross_entropy(output, target, weight, ignore_index=ignore, reduction="sum")
-        return total / count.clamp(min=1 if weight is None else 1e-6)
+        # The labelled classes may all have the weight 0.
+        return total / weight[target[valid]].sum().clamp(min=1e-6)
 
 
 @dataclass(frozen=True)
 class Segmentation(_Classes):
-    """A class for every pixel; cross-entropy. Metrics: `miou`, `pixel_accuracy`.
+    """A class for every pixel; cross-entropy. Metrics, from 0 to 1: `miou`, `pixel_accuracy`.
+
+    miou is the mean over classes of |P ∩ T| / |P ∪ T|, for the pixels P that are answered and T that are labelled so;
+    pixel_accuracy is the share of labelled pixels that are answered right.
 
     `absent`: what a class that is in no target and no prediction does to the mean IoU: "skip" leaves it out (as
     torchmetrics does), "zero" counts it as 0 (as the released implementation does).
@@ -162,15 +198,18 @@ class Segmentation(_Classes):
         return (target != IGNORE).any()
 
     def meter(self):
-        options = {"num_classes": self.channels, "ignore_index": IGNORE, "validate_args": False}
-        average = {"skip": "macro", "zero": "none"}[self.absent]
-        return Counts(
-            lambda output, target: (self._fit(output, target).argmax(1), target, target != IGNORE),
-            lambda m: {
-                "miou": m.MulticlassJaccardIndex(average=average, **options),
-                "pixel_accuracy": m.MulticlassAccuracy(average="micro", **options),
-            },
-        )
+        def read(output, target):
+            return self._fit(output, target).argmax(1), target, target != IGNORE
+
+        def make(torchmetrics):
+            options = {"num_classes": self.channels, "ignore_index": IGNORE, "validate_args": False}
+            average = {"skip": "macro", "zero": "none"}[self.absent]
+            return {
+                "miou": torchmetrics.MulticlassJaccardIndex(average=average, **options),
+                "pixel_accuracy": torchmetrics.MulticlassAccuracy(average="micro", **options),
+            }
+
+        return Counts(read, make)
 
     def constant(self, targets):
         """Each pixel's most frequent class (where none is labelled: the most frequent of all), one-hot."""
@@ -178,17 +217,24 @@ class Segmentation(_Classes):
         votes = torch.stack(
             [(targets == c).sum(0, dtype=torch.int32) for c in range(self.channels)]
         )
+        # Where nobody has voted, the whole picture's votes count.
         votes = torch.where(votes.sum(0) > 0, votes, votes.sum((1, 2), keepdim=True))
         return F.one_hot(votes.argmax(0), self.channels).movedim(-1, 0)[None].float()
 
     def picture(self, x):
-        return colours.classes(_array(x.argmax(0) if x.is_floating_point() else x), self.channels)
+        if x.is_floating_point():
+            x = x.argmax(0)
+        return colormap.classes(_array(x), self.channels)
 
 
 @dataclass(frozen=True)
 class Normals(Task):
-    """The unit normal of the surface at every pixel; 1 - mean cosine. Metrics: `mean_angle`, `median_angle`,
-    `rmse_angle` (degrees), the share (0-1) within each of the `thresholds`: `within_11`, `within_22`, `within_30`."""
+    """The unit normal of the surface at every pixel; the loss is the mean of 1 − cos over labelled pixels.
+
+    cos = n · m / (|n| |m|) of the answer n and the label m. Metrics: `mean_angle`, `median_angle`, `rmse_angle` in
+    degrees; `within_11`, `within_22`, `within_30`, the share (0 to 1) of angles up to each of the `thresholds`
+    (degrees).
+    """
 
     name: str = "normals"
     weight: float = 20.0
@@ -197,13 +243,14 @@ class Normals(Task):
 
     def _cosine(self, output, target):
         output = self._fit(output, target)
-        length, unit = (x.square().sum(1).clamp(min=1e-16).sqrt() for x in (output, target))
+        length = output.square().sum(1).clamp(min=1e-16).sqrt()  # √0 would have no gradient
+        unit = target.square().sum(1).clamp(min=1e-16).sqrt()
         return (output * target).sum(1) / (length * unit), (target != 0).any(1)
 
     def loss(self, output, target):
         cosine, valid = self._cosine(
             output, target
-        )  # where nothing is labelled: cosine 0, gradient 0
+        )  # 0, without gradient, where nothing is labelled
         return (valid.sum() - cosine.sum()) / valid.sum().clamp(min=1)
 
     def labelled(self, target):
@@ -215,18 +262,20 @@ class Normals(Task):
     def constant(self, targets):
         """Each pixel's mean normal (where none is labelled: the mean of all)."""
         mean = targets.mean(0)
-        return F.normalize(
-            torch.where((mean != 0).any(0), mean, mean.mean((1, 2), keepdim=True)), dim=0
-        )[None]
+        mean = torch.where((mean != 0).any(0), mean, mean.mean((1, 2), keepdim=True))
+        return F.normalize(mean, dim=0)[None]
 
     def picture(self, x):
-        return colours.normals(_array(x))
+        return colormap.normals(_array(x))
 
 
 @dataclass(frozen=True)
 class Depth(Task):
-    """The distance along the optical axis (m) at every pixel; L1. Metrics: `absolute` (m), `relative` (to the truth),
-    `delta1` (share with max(p/t, t/p) < 1.25). `far`: the distance (m) at which a picture's colours end."""
+    """The distance along the optical axis (m) at every pixel; the loss is the mean of |p − t| over labelled pixels.
+
+    Metrics: `absolute`, mean |p − t| in metres; `relative`, mean |p − t| / t; `delta1`, the share (0 to 1) of pixels
+    with max(p/t, t/p) < 1.25. `far`: the distance (m) at which a picture's colours end.
+    """
 
     name: str = "depth"
     weight: float = 1.0
@@ -248,16 +297,18 @@ class Depth(Task):
         return torch.where(middle.isnan(), _median(targets.flatten()).nan_to_num(), middle)[None]
 
     def picture(self, x):
-        return colours.distances(_array(x.squeeze(0)), self.far)
+        return colormap.distances(_array(x.squeeze(0)), self.far)
 
 
 @dataclass(frozen=True)
 class Edges(Task):
-    """Is there a boundary at this pixel? Cross-entropy of the logit, edge pixels weighted. Metrics: `f1` at probability
-    0.5; `ap`, average precision over 100 thresholds, so that memory stays bounded.
+    """Is there a boundary at this pixel? Cross-entropy of the logit, edge pixels weighted.
 
-    `positive_weight`: how much an edge pixel counts against another; None balances the two in every batch. The loss is
-    divided by the sum of the weights, so that a logit of 0 always costs ln 2.
+    With p = σ(logit), the loss is −Σ w·(t·log p + (1 − t)·log(1 − p)) / Σ w over labelled pixels: a logit of 0 always
+    costs ln 2. Metrics, from 0 to 1: `f1` = 2·P·R / (P + R) of precision P and recall R at p = 0.5; `ap`, average
+    precision over 100 thresholds, so that memory stays bounded.
+
+    `positive_weight`: the w of an edge pixel, where others have 1; None balances the two in every batch.
     """
 
     name: str = "edges"
@@ -271,47 +322,53 @@ class Edges(Task):
         return (valid.sum() - on.sum()).clamp(min=1) / on.sum().clamp(min=1)
 
     def loss(self, output, target):
-        output, on, valid = self._fit(output, target), target == 1, target != IGNORE
+        output = self._fit(output, target)
+        on = target == 1
+        valid = target != IGNORE
         weight = torch.where(on, self._ratio(on, valid), 1).to(output.dtype) * valid
-        total = F.binary_cross_entropy_with_logits(
-            output, on.to(output.dtype), weight, reduction="sum"
-        )
+        truth = on.to(output.dtype)
+        total = F.binary_cross_entropy_with_logits(output, truth, weight, reduction="sum")
         return total / weight.sum().clamp(min=torch.finfo(output.dtype).tiny)
 
     def labelled(self, target):
         return (target != IGNORE).any()
 
     def meter(self):
-        options = {"ignore_index": IGNORE, "validate_args": False}
-        return Counts(
-            lambda output, target: (
-                self._fit(output, target).sigmoid(),
-                target.long(),
-                target != IGNORE,
-            ),
-            lambda m: {
-                "f1": m.BinaryF1Score(**options),
-                "ap": m.BinaryAveragePrecision(thresholds=100, **options),
-            },
-        )
+        def read(output, target):
+            return self._fit(output, target).sigmoid(), target.long(), target != IGNORE
+
+        def make(torchmetrics):
+            options = {"ignore_index": IGNORE, "validate_args": False}
+            return {
+                "f1": torchmetrics.BinaryF1Score(**options),
+                "ap": torchmetrics.BinaryAveragePrecision(thresholds=100, **options),
+            }
+
+        return Counts(read, make)
 
     def constant(self, targets):
         """Each pixel's odds of an edge (one edge and one other pixel added), weighted as in the loss, as a logit."""
-        on, valid = targets == 1, targets != IGNORE
-        return torch.log(self._ratio(on, valid) * (on.sum(0) + 1) / (valid.sum(0) - on.sum(0) + 1))[
-            None
-        ]
+        on = targets == 1
+        valid = targets != IGNORE
+        edges = on.sum(0)
+        others = valid.sum(0) - edges
+        return torch.log(self._ratio(on, valid) * (edges + 1) / (others + 1))[None]
 
     def picture(self, x):
-        share = x.sigmoid() if x.is_floating_point() else torch.where(x == IGNORE, 0.5, x.float())
-        return colours.grey(_array(share.squeeze(0)))
+        share = torch.where(x == IGNORE, 0.5, x.float())
+        if x.is_floating_point():  # an output, and so a logit
+            share = x.sigmoid()
+        return colormap.grey(_array(share.squeeze(0)))
 
 
 @dataclass(frozen=True)
 class Classification(_Classes):
-    """One class for the whole image; cross-entropy. Metrics: `top1`, `top5` (of min(5, C)). With `soft=True` targets
-    are probabilities (B, C), a row of zeros = unknown; the loss is their mean squared distance from the softmax (as in
-    the released implementation's history), and metrics compare with the largest."""
+    """One class for the whole image; cross-entropy. Metrics, from 0 to 1: `top1`, `top5`.
+
+    top-k is the share of images whose class is among the min(k, C) largest outputs. With `soft=True` targets are
+    probabilities (B, C), a row of zeros = unknown; the loss is the mean of (softmax − target)² over classes (as in the
+    released implementation's history), and metrics compare with the largest.
+    """
 
     name: str
     classes: int | Sequence[str]
@@ -321,52 +378,54 @@ class Classification(_Classes):
     dense: ClassVar[bool] = False
 
     def _hard(self, target):
-        return torch.where(target.sum(1) > 0, target.argmax(1), UNKNOWN) if self.soft else target
+        """The class of each image, (B,)."""
+        if not self.soft:
+            return target
+        return torch.where(target.sum(1) > 0, target.argmax(1), UNKNOWN)
 
     def labelled(self, target):
         return (self._hard(target) != UNKNOWN).any()
 
     def loss(self, output, target):
-        output, known = self._fit(output, target), self._hard(target) != UNKNOWN
+        output = self._fit(output, target)
         if self.soft:
+            known = self._hard(target) != UNKNOWN
             return _mean((output.softmax(1) - target).square().mean(1), known)
         return self._entropy(output, target, UNKNOWN)
 
     def meter(self):
-        options = {
-            "num_classes": self.channels,
-            "ignore_index": UNKNOWN,
-            "average": "micro",
-            "validate_args": False,
-        }
-        return Counts(
-            lambda output, target: (
-                self._fit(output, target),
-                t := self._hard(target),
-                t != UNKNOWN,
-            ),
-            lambda m: {
-                f"top{k}": m.MulticlassAccuracy(top_k=min(k, self.channels), **options)
-                for k in (1, 5)
-            },
-        )
+        def read(output, target):
+            hard = self._hard(target)
+            return self._fit(output, target), hard, hard != UNKNOWN
+
+        def make(torchmetrics):
+            options = {
+                "num_classes": self.channels,
+                "ignore_index": UNKNOWN,
+                "average": "micro",
+                "validate_args": False,
+            }
+            five = min(5, self.channels)
+            return {
+                "top1": torchmetrics.MulticlassAccuracy(top_k=1, **options),
+                "top5": torchmetrics.MulticlassAccuracy(top_k=five, **options),
+            }
+
+        return Counts(read, make)
 
     def constant(self, targets):
         """The logarithm of each class's share: the majority comes first, the five most frequent are the first five."""
-        hard = self._hard(targets)
-        share = (
-            targets.sum(0)
-            if self.soft
-            else torch.bincount(hard[hard != UNKNOWN], minlength=self.channels)
-        )
-        return (share.float() + 1).log()[None]
+        if self.soft:
+            count = targets.sum(0)
+        else:
+            count = torch.bincount(targets[targets != UNKNOWN], minlength=self.channels)
+        return (count.float() + 1).log()[None]  # 1 more of each, for log 0 is −∞
 
     def picture(self, x):
-        return colours.bars(
-            _array(
-                x.softmax(0) if x.is_floating_point() else torch.arange(self.channels) == x.cpu()
-            )
-        )
+        share = torch.arange(self.channels) == x.cpu()  # of a label, its class has all
+        if x.is_floating_point():
+            share = x.softmax(0)
+        return colormap.bars(_array(share))
 
 
 KINDS = {
@@ -384,13 +443,33 @@ KINDS = {
 
 
 def make_task(name: str, classes: int | Sequence[str] | None = None) -> Task:
-    """The task that the lab knows by this name, with its default loss weight: 20 for normals (as released), else 1.
+    """Make the task that the lab knows by this name, with its default loss weight: 20 for normals (as released), else 1.
 
-    `classes`: number or names, for tasks that have them. Raises TaskError for an unknown name and for missing classes.
+    Args:
+        name: One of KINDS, as in "segmentation", "normals", "depth", "edges", "room".
+        classes: How many classes it has, or their names; for tasks that have classes.
+
+    Returns:
+        The task. Its fields, such as `weight`, can be changed with `dataclasses.replace`.
+
+    Raises:
+        TaskError: for an unknown name, and for missing classes.
+
+    Example:
+        >>> from mtlnas_lab import make_task
+        >>> make_task("depth")
+        Depth(name='depth', weight=1.0, far=10.0)
+        >>> make_task("room", ["kitchen", "office"]).channels
+        2
+        >>> make_task("dept")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        mtlnas_lab.errors.TaskError: unknown task 'dept', did you mean 'depth'? (known: segmentation, ...)
     """
     if name not in KINDS:
+        hint = ""
         near = difflib.get_close_matches(str(name), KINDS, 1, 0.5)
-        hint = f", did you mean {near[0]!r}?" if near else ""
+        if near:
+            hint = f", did you mean {near[0]!r}?"
         raise TaskError(f"unknown task {name!r}{hint} (known: {', '.join(KINDS)})")
     if not issubclass(KINDS[name], _Classes):
         return KINDS[name](name)
@@ -400,7 +479,9 @@ def make_task(name: str, classes: int | Sequence[str] | None = None) -> Task:
 
 
 def _array(x: Tensor) -> np.ndarray:
-    return (x.float() if x.is_floating_point() else x).detach().cpu().numpy()
+    if x.is_floating_point():
+        x = x.float()  # numpy has no bfloat16
+    return x.detach().cpu().numpy()
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
@@ -409,9 +490,10 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
 
 def _median(depths: Tensor) -> Tensor:
     """Over axis 0 of what is above 0: the mean of the two middle ones, NaN where nothing is."""
-    ordered = torch.where(depths > 0, depths, torch.inf).movedim(0, -1).contiguous().sort(-1).values
-    last = (depths > 0).sum(0)[..., None] - 1
-    low, high = (
-        ordered.gather(-1, i.clamp(min=0)).squeeze(-1) for i in (last // 2, (last + 1) // 2)
-    )
+    labelled = depths > 0
+    behind = torch.where(labelled, depths, torch.inf).movedim(0, -1)  # sorting puts the others last
+    ordered = behind.contiguous().sort(-1).values
+    last = labelled.sum(0)[..., None] - 1
+    low = ordered.gather(-1, (last // 2).clamp(min=0)).squeeze(-1)
+    high = ordered.gather(-1, ((last + 1) // 2).clamp(min=0)).squeeze(-1)
     return torch.where(last.squeeze(-1) < 0, torch.nan, (low + high) / 2)

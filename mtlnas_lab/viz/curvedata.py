@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from ..errors import ConfigError
 from .style import brief
 
-MOST_STEPS, MOST_TASKS, DEEPEST = 5_000_000, 20_000, 10_000
+MOST_STEPS = 5_000_000
+MOST_TASKS = 20_000
 MOST_EDGES = 1_000_000
+DEEPEST = 10_000  # stages of a task
 
 
 def entropy(data: Mapping) -> None:

@@ -8,11 +8,23 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
+from ..core.relaxation import entropies as edge_entropy
+from ..core.relaxation import probabilities as gates
 from ..errors import ConfigError, RunError
 from ..runs.event_log import EventLog
+from ..tasks.metric_names import direction_of, label_of, name_of
 from . import curvedata as check
-from .axes import HUGE, axes_level, is_narrow, legend_above, numbers, side_label, size_of
-from .sources import read_log
+from .axes import (
+    HUGE,
+    axes_level,
+    is_narrow,
+    legend_above,
+    numbers,
+    side_label,
+    size_of,
+    text_entry,
+)
+from .sources import evenly, read_log
 from .style import MARKERS, PT, brief, drawable, note, shorten, text_width
 
 MOST = 1000  # lines of single edges have about so many points at most, more than a page can show
@@ -26,24 +38,7 @@ KNOBS = {
     "alpha_lr": "α rate",
     "weight_lr": "w rate",
 }
-METRICS = {  # name and unit, and whether more is better
-    "miou": ("mean IoU", 1),
-    "pixel_accuracy": ("pixel accuracy", 1),
-    "mean_angle": ("mean angle, degrees", -1),
-    "median_angle": ("median angle, degrees", -1),
-    "rmse_angle": ("RMS angle, degrees", -1),
-    "within_11": ("share within 11.25°", 1),
-    "within_22": ("share within 22.5°", 1),
-    "within_30": ("share within 30°", 1),
-    "within_45": ("share within 45°", 1),
-    "absolute": ("absolute error, m", -1),
-    "relative": ("relative error", -1),
-    "delta1": ("share with δ < 1.25", 1),
-    "f1": ("F1", 1),
-    "ap": ("average precision", 1),
-    "top1": ("top-1 accuracy", 1),
-    "top5": ("top-5 accuracy", 1),
-}
+# What is evaluated: name, marker, line, shade.
 GATES = {
     "soft": ("soft gates", "o", "--", 0.3),
     "hard": ("hard gates", "s", "-", 0.55),
@@ -62,16 +57,20 @@ def _steps(source, edges: bool = True) -> EventLog:
     return log
 
 
-def _base(log) -> dict:
+def _base(log: EventLog) -> dict:
     """What every curve over the steps needs: the steps, and what was turned at which."""
-
-    def say(knob, value):
-        return KNOBS.get(knob, knob) + (f" = {value:g}" if isinstance(value, (int, float)) else "")
-
-    turned = [
-        [event.step, ", ".join(say(*knob) for knob in event.knobs.items())] for event in log.turned
-    ]
+    turned = []
+    for event in log.turned:
+        texts = [_knob_text(knob, value) for knob, value in event.knobs.items()]
+        turned.append([event.step, ", ".join(texts)])
     return {"step": numbers(log.column("step")), "turned": turned}
+
+
+def _knob_text(knob: str, value) -> str:
+    name = KNOBS.get(knob, knob)
+    if isinstance(value, (int, float)):
+        return f"{name} = {value:g}"
+    return name
 
 
 def _array(values) -> np.ndarray:
@@ -81,7 +80,8 @@ def _array(values) -> np.ndarray:
 
 def _line(ax, x, y, **look) -> list[Line2D]:
     """A curve with a gap where y is NaN; a point between two gaps is a dot, for a line would not show it."""
-    x, y = np.asarray(x, float), _array(y)
+    x = np.asarray(x, float)
+    y = _array(y)
     there = np.concatenate([[False], np.isfinite(y), [False]])
     alone = there[1:-1] & ~there[:-2] & ~there[2:]
     if not alone.any():
@@ -90,22 +90,22 @@ def _line(ax, x, y, **look) -> list[Line2D]:
     return ax.plot(x, y, marker="o", markevery=alone, markersize=size, markeredgewidth=0, **look)
 
 
-def gates(alpha: np.ndarray) -> np.ndarray:
-    """σ(α)."""
-    return 0.5 * (1 + np.tanh(np.asarray(alpha) / 2))
+def _some(items: list, most: int) -> list:
+    """At most so many of the items, evenly spaced, first and last among them."""
+    if len(items) <= most:
+        return items
+    return [items[i] for i in evenly(len(items), most)]
 
 
-def edge_entropy(alpha: np.ndarray) -> np.ndarray:
-    """H(σ(α)) in nats."""
-    p = gates(alpha)
-    return p * np.logaddexp(0, -alpha) + (1 - p) * np.logaddexp(0, alpha)
-
-
+# --- parts of a picture -----------------------------------------------------------------------------------------------
 def _finish(ax, look, data, ylabel, handles, title, rise: float = 0) -> float:
+    """Names the axes and adds the legend; returns how many mm it is high."""
     narrow = is_narrow(ax, look)
     ax.set(xlim=(0, max(data["step"][-1], 1)))
-    ax.set_xlabel("search step", loc="right" if narrow else "center")
-    if not narrow:
+    if narrow:  # the label of the upright axis stands above the legend
+        ax.set_xlabel("search step", loc="right")
+    else:
+        ax.set_xlabel("search step", loc="center")
         ax.set_ylabel(side_label(ylabel, ax, look), parse_math=False)
     ax.xaxis.get_major_locator().set_params(integer=True)
     return legend_above(ax, look, handles, title, rise, ylabel)
@@ -115,29 +115,27 @@ def _turned(data, ax, look) -> list[Line2D]:
     """A line where knobs were turned; the handle for the legend."""
     dots = {"color": look.soft, "linewidth": look.line, "linestyle": (0, (1, 1.5))}
     steps = sorted({step for step, _ in data["turned"]})
+    if not steps:
+        return []
     for step in _some(steps, MOST_TURNED):
         ax.axvline(step, zorder=1.5, **dots)
     text = "knob turned"
     if len(steps) > MOST_TURNED:
         text = f"knob turned ({len(steps)} times, {MOST_TURNED} drawn)"
-    return [Line2D([], [], label=text, **dots)] if steps else []
-
-
-def _some(items: list, most: int) -> list:
-    """At most so many of the items, evenly spaced, first and last among them."""
-    if len(items) <= most:
-        return items
-    return [items[round(i)] for i in np.linspace(0, len(items) - 1, most)]
+    return [Line2D([], [], label=text, **dots)]
 
 
 def _turned_to(data, ax, look) -> float:
     """What was turned, above its line as far as there is room; how many points that needs."""
-    end = -np.inf
+    if not data["turned"]:
+        return 0
+    end = -np.inf  # of the text before, in steps
+    page = size_of(ax)[0]
     for step, text in data["turned"]:
         if step <= end:
             continue
-        text = shorten(text, look.small, size_of(ax)[0] / 2)
-        room = text_width(text, look.small) / size_of(ax)[0] * data["step"][-1]
+        text = shorten(text, look.small, page / 2)
+        room = text_width(text, look.small) / page * data["step"][-1]
         if step - room / 2 > end:
             ax.annotate(
                 text,
@@ -151,86 +149,146 @@ def _turned_to(data, ax, look) -> float:
                 parse_math=False,
             )
             end = step + 0.6 * room
-    return 1.2 * look.small if data["turned"] else 0
+    return 1.2 * look.small
 
 
+def _more_tasks(count: int) -> list[Line2D]:
+    """The entry of a legend that says how many tasks there was no room for."""
+    if count <= MOST_TASKS:
+        return []
+    return [text_entry(f"{count - MOST_TASKS} more tasks are not drawn")]
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
 def _entropy(source) -> dict:
     log = _steps(source)
     entropy = edge_entropy(log.alpha)
     low, high = np.quantile(entropy, (0.1, 0.9), axis=1)
-    return _base(log) | {
-        "mean": numbers(entropy.mean(1)),
-        "low": numbers(low),
-        "high": numbers(high),
-        "weight": numbers(log.column("entropy_weight")),
-    }
+    found = _base(log)
+    found["mean"] = numbers(entropy.mean(1))
+    found["low"] = numbers(low)
+    found["high"] = numbers(high)
+    found["weight"] = numbers(log.column("entropy_weight"))
+    return found
 
 
 @axes_level(_entropy, check.entropy)
 def plot_entropy(data, ax, look, *, weight: bool = True, title: str | None = None):
-    """Mean entropy of the edges in nats, the band that holds 80 % of the edges, and λ on a thin axis of its own."""
-    steps, strong = data["step"], look.ramp(0.62)
-    handles = ax.plot(
-        steps, _array(data["mean"]), color=strong, linewidth=2 * look.line, label="mean over edges"
-    )
-    handles += [
-        ax.fill_between(
-            steps,
-            _array(data["low"]),
-            _array(data["high"]),
-            color=look.ramp(0.3),
-            alpha=0.35,
-            linewidth=0,
-            label="80 % of the edges",
-        ),
-        ax.axhline(
-            np.log(2), color=look.soft, linewidth=look.line, linestyle="--", label="undecided: ln 2"
-        ),
-        *_turned(data, ax, look),
-    ]
+    """Draw the mean entropy of the edges over the steps: how undecided a search is.
+
+    In nats, with the band that holds 80 % of the edges, and λ on a thin axis of its own.
+    The entropy of an edge is H(p) = −p ln p − (1 − p) ln(1 − p) with p = σ(α): ln 2 where nothing is decided.
+
+    Args:
+        source: an EventLog, a Run or its folder.
+        ax: axes to draw on; by default a figure of its own.
+        style: a name of `STYLES`, or a FigureStyle.
+        height: mm of a figure of its own; by default the golden section of its width.
+        weight: draws λ, the weight of the entropy, too.
+        title: above the picture.
+
+    Returns:
+        The matplotlib axes.
+
+    Raises:
+        RunError: for a log without a step, or without edges.
+
+    Example:
+        >>> from mtlnas_lab import EventLog, plot_entropy
+        >>> from mtlnas_lab.core.events import Step
+        >>> # step, α, its gradient and losses, then what a search also notes
+        >>> steps = [Step(i, (0.1 * i, -0.1 * i), (0, 0), {"depth": 1 / i}, 0, 0, 0, 0, 1, 0, 0) for i in (1, 2)]
+        >>> log = EventLog(steps)
+        >>> ax = plot_entropy(log, title="Entropy")
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('search step', 'entropy, nats')
+    """
+    steps = data["step"]
+    mean = {"color": look.ramp(0.62), "linewidth": 2 * look.line, "label": "mean over edges"}
+    band = {"color": look.ramp(0.3), "alpha": 0.35, "linewidth": 0, "label": "80 % of the edges"}
+    undecided = {"color": look.soft, "linewidth": look.line, "linestyle": "--"}
+    handles = ax.plot(steps, _array(data["mean"]), **mean)
+    handles.append(ax.fill_between(steps, _array(data["low"]), _array(data["high"]), **band))
+    handles.append(ax.axhline(np.log(2), label="undecided: ln 2", **undecided))
+    handles += _turned(data, ax, look)
     if weight and is_narrow(ax, look) and look.width < 5 * look.font:
         note("the weight λ is not drawn: there is no room for an axis of its own")
         weight = False
     if weight:
-        twin, weights = ax.twinx(), _array(data["weight"])
-        handles += twin.plot(
-            steps, weights, color=look.task_colors[5], linewidth=look.line, label="weight λ"
-        )
-        twin.set(
-            ylabel="" if is_narrow(ax, look) else "entropy weight λ",
-            ylim=(0, 1.12 * np.nanmax(weights, initial=0) or 1),
-        )
-        twin.spines["right"].set_visible(True)
-        twin.grid(False)
-    ax.set_ylim(0, 0.78)
+        handles += _weight(data, ax, look)
+    ax.set_ylim(0, 0.78)  # a little above ln 2
     return _finish(ax, look, data, "entropy, nats", handles, title, _turned_to(data, ax, look))
+
+
+def _weight(data, ax, look) -> list[Line2D]:
+    """λ on an axis of its own; its handle for the legend."""
+    twin = ax.twinx()
+    weights = _array(data["weight"])
+    highest = 1.12 * np.nanmax(weights, initial=0) or 1
+    drawn = twin.plot(
+        data["step"],
+        weights,
+        color=look.task_colors[5],
+        linewidth=look.line,
+        label="weight λ",
+    )
+    twin.set(ylim=(0, highest))
+    if not is_narrow(ax, look):
+        twin.set(ylabel="entropy weight λ")
+    twin.spines["right"].set_visible(True)
+    twin.grid(False)
+    return drawn
 
 
 def _gates(source) -> dict:
     log = _steps(source)
-    rows = np.unique(
-        np.append(np.arange(0, len(log.steps), max(1, len(log.steps) // MOST)), len(log.steps) - 1)
-    )
-    return _base(log) | {
-        "rows": numbers(log.column("step")[rows]),
-        "kept": (log.alpha[-1] > 0).tolist(),
-        "p": [numbers(row, 4) for row in gates(log.alpha[rows])],
-    }
+    last = len(log.steps) - 1
+    every = max(1, len(log.steps) // MOST)
+    rows = np.unique(np.append(np.arange(0, len(log.steps), every), last))
+    found = _base(log)
+    found["rows"] = numbers(log.column("step")[rows])
+    found["kept"] = (log.alpha[-1] > 0).tolist()
+    found["p"] = [numbers(row, 4) for row in gates(log.alpha[rows])]
+    return found
 
 
 @axes_level(_gates, check.gates)
 def plot_gates(data, ax, look, *, title: str | None = None):
-    """σ(α) of every edge over steps: dark where the edge is kept in the end, pale where it is dropped."""
-    p, kept, handles = _array(data["p"]), np.array(data["kept"]), []
+    """Draw σ(α) of every edge over the steps: dark where the edge is kept in the end, pale where it is dropped.
+
+    Args:
+        source: an EventLog, a Run or its folder.
+        ax: axes to draw on; by default a figure of its own.
+        style: a name of `STYLES`, or a FigureStyle.
+        height: mm of a figure of its own; by default the golden section of its width.
+        title: above the picture.
+
+    Returns:
+        The matplotlib axes.
+
+    Raises:
+        RunError: for a log without a step, or without edges.
+
+    Example:
+        >>> from mtlnas_lab import EventLog, plot_gates
+        >>> from mtlnas_lab.core.events import Step
+        >>> # step, α, its gradient and losses, then what a search also notes
+        >>> steps = [Step(i, (0.1 * i, -0.1 * i), (0, 0), {"depth": 1 / i}, 0, 0, 0, 0, 1, 0, 0) for i in (1, 2)]
+        >>> log = EventLog(steps)
+        >>> ax = plot_gates(log)
+        >>> dropped, kept = ax.collections
+        >>> len(dropped.get_segments()), len(kept.get_segments())
+        (1, 1)
+    """
+    p = _array(data["p"])
+    kept = np.array(data["kept"])
+    handles: list[Line2D] = []
     for keep, name, shade in ((False, "dropped", look.ramp(0.22)), (True, "kept", look.ramp(0.72))):
         every = p[:, kept == keep].T
         shown = _some(list(every), MOST_LINES // 2)
         lines = [np.column_stack([data["rows"], line]) for line in shown]
-        ax.add_collection(
-            LineCollection(
-                lines, colors=[shade], linewidths=1.1 * look.line, alpha=0.8, zorder=2 + keep
-            )
-        )
+        thin = {"colors": [shade], "linewidths": 1.1 * look.line, "alpha": 0.8}
+        ax.add_collection(LineCollection(lines, zorder=2 + keep, **thin))
         label = f"{name} in the end ({len(every)})"
         if len(every) > len(shown):
             label = f"{name} in the end ({len(every)}, {len(shown)} drawn)"
@@ -241,52 +299,145 @@ def plot_gates(data, ax, look, *, title: str | None = None):
     return _finish(ax, look, data, "edge probability σ(α)", handles, title)
 
 
+def _collapse(source, rows: int = 10) -> dict:
+    log = _steps(source)
+    if type(rows) is not int or not 1 <= rows <= 200:
+        raise ConfigError(f"rows={brief(rows)}; give a whole number from 1 to 200")
+    picked = evenly(len(log.steps), rows)
+    return {
+        "step": numbers(log.column("step")[picked]),
+        "p": [numbers(row) for row in gates(log.alpha[picked])],
+    }
+
+
+@axes_level(_collapse, check.collapse)
+def plot_collapse(data, ax, look, *, title: str | None = None):
+    """How the gates leave the middle: the distribution of σ(α) over the edges at `rows` steps, one ridge each."""
+    steps = data["step"]
+    last = max(len(steps) - 1, 1)
+    shades = [look.ramp(0.15 + 0.75 * place / last) for place in range(len(steps))]
+    x = np.linspace(0, 1, 241)
+    for place, (row, shade) in enumerate(zip(data["p"], shades)):
+        density = _density(_array(_some(row, 50 * MOST)), x)
+        ridge = 1.9 * density / max(density.max(), 0.4)
+        ax.fill_between(
+            x,
+            -place,
+            ridge - place,
+            facecolor=shade,
+            alpha=0.92,
+            edgecolor=look.paper,
+            linewidth=look.line,
+            zorder=3 + 0.01 * place,  # later steps stand in front
+        )
+    narrow = is_narrow(ax, look)
+    row_mm = size_of(ax)[1] / (len(steps) + 1.1)
+    every = max(1, math.ceil(1.1 * look.small * PT / row_mm))  # so many ridges that numbers fit
+    marked = range(0, len(steps), every)
+    ax.set(xlim=(0, 1), ylim=(-len(steps) + 0.9, 2.0))
+    ax.set_yticks([-place for place in marked], [f"{steps[place]:g}" for place in marked])
+    if narrow:
+        ax.set_xlabel("σ(α)", loc="right")
+    else:
+        ax.set_xlabel("edge probability σ(α)", loc="center")
+        ax.set_ylabel("search step")
+    ax.grid(axis="y", visible=False)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    wide = {"linewidth": 4 * look.line}
+    early = Line2D([], [], color=shades[0], label="early: share of edges", **wide)
+    late = Line2D([], [], color=shades[-1], label="late: share of edges", **wide)
+    return legend_above(ax, look, [early, late], title, label="by search step")
+
+
+def _density(p: np.ndarray, x: np.ndarray, width: float = 0.035) -> np.ndarray:
+    """A kernel estimate at x of the density of p, mirrored at 0 and 1, so that no weight is lost outside."""
+    p = p[:, None]
+    kernels = 0
+    for mirrored in (p, -p, 2 - p):
+        kernels = kernels + np.exp(-0.5 * ((x - mirrored) / width) ** 2)
+    return kernels.mean(0)
+
+
+# --- losses and scores ------------------------------------------------------------------------------------------------
 def _losses(source) -> dict:
     log = _steps(source, edges=False)
-    return _base(log) | {"loss": {task: numbers(loss) for task, loss in log.loss.items()}}
+    found = _base(log)
+    found["loss"] = {task: numbers(loss) for task, loss in log.loss.items()}
+    return found
 
 
 @axes_level(_losses, check.losses)
 def plot_losses(data, ax, look, *, window: int | None = None, title: str | None = None):
-    """Loss of each task over steps: every step pale, the mean over `window` steps (a 30th of the run) strong.
+    """Draw the loss of each task over the steps: every step pale, the mean over a window strong.
 
     Where no batch of a window had a label of a task, its curve has a gap. Of more than 64 tasks the first are drawn.
+
+    Args:
+        source: an EventLog, a Run or its folder; also of a pretraining.
+        ax: axes to draw on; by default a figure of its own.
+        style: a name of `STYLES`, or a FigureStyle.
+        height: mm of a figure of its own; by default the golden section of its width.
+        window: steps over which the mean goes; by default a 30th of the run.
+        title: above the picture.
+
+    Returns:
+        The matplotlib axes.
+
+    Raises:
+        RunError: for a log without a step.
+
+    Example:
+        >>> from mtlnas_lab import EventLog, plot_losses
+        >>> from mtlnas_lab.core.events import Step
+        >>> # step, α, its gradient and losses, then what a search also notes
+        >>> steps = [Step(i, (0.1 * i, -0.1 * i), (0, 0), {"depth": 1 / i}, 0, 0, 0, 0, 1, 0, 0) for i in (1, 2)]
+        >>> log = EventLog(steps)
+        >>> ax = plot_losses(log, window=2)
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['depth']
     """
-    steps, handles = data["step"], []
+    steps = data["step"]
     window = min(window or max(1, len(steps) // 30), len(steps))
-    colors, lines = look.colors(data["loss"]), look.lines(data["loss"])
+    colors = look.colors(data["loss"])
+    lines = look.lines(data["loss"])
+    handles: list[Line2D] = []
     for task in list(data["loss"])[:MOST_TASKS]:
-        loss, color = _array(data["loss"][task]), colors[task]
+        loss = _array(data["loss"][task])
+        color = colors[task]
         _line(ax, steps, loss, color=color, linewidth=0.7 * look.line, alpha=0.35)
-        sums, counts = (
-            np.convolve(x, np.ones(window), "valid")
-            for x in (np.nan_to_num(loss), np.isfinite(loss))
-        )
-        smooth = np.where(counts > 0.5, sums / np.maximum(counts, 1), np.nan)
         strong = {"color": color, "linewidth": 2 * look.line, "linestyle": lines[task]}
-        handles += _line(ax, steps[window - 1 :], smooth, label=task, **strong)
-        if not np.isfinite(loss).any():
-            handles[-1].set_label(f"{task}: never labelled")
-    if len(data["loss"]) > MOST_TASKS:
-        rest = len(data["loss"]) - MOST_TASKS
-        handles.append(Line2D([], [], linestyle="none", label=f"{rest} more tasks are not drawn"))
+        label = task if np.isfinite(loss).any() else f"{task}: never labelled"
+        handles += _line(ax, steps[window - 1 :], _smooth(loss, window), label=label, **strong)
+    handles += _more_tasks(len(data["loss"]))
     handles += _turned(data, ax, look)
     return _finish(ax, look, data, "loss of the task", handles, title)
 
 
+def _smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean over each window, of what is not NaN; NaN where nothing is."""
+    ones = np.ones(window)
+    sums = np.convolve(np.nan_to_num(values), ones, "valid")
+    counts = np.convolve(np.isfinite(values), ones, "valid")
+    return np.where(counts > 0.5, sums / np.maximum(counts, 1), np.nan)
+
+
 def _evaluations(source) -> dict:
     """The steps of the evaluations, and every score there: {gate: {task: {metric: list}}}."""
-    log, found = read_log(source), {}
+    log = read_log(source)
     if not log.evaluated:
         raise RunError(
             "the log has no evaluation, so there are no scores to draw; evaluate during the search"
         )
+    empty = [None] * len(log.evaluated)
+    found: dict[str, dict] = {}
     for place, event in enumerate(log.evaluated):
         for gate in GATES:
             for task, scores in event.scores.get(gate, {}).items():
+                metrics = found.setdefault(gate, {}).setdefault(task, {})
                 for metric, value in scores.items():
-                    of = found.setdefault(gate, {}).setdefault(task, {})
-                    of.setdefault(metric, [None] * len(log.evaluated))[place] = numbers([value])[0]
+                    row = metrics.setdefault(metric, list(empty))
+                    row[place] = numbers([value])[0]
     return {"step": numbers([event.step for event in log.evaluated]), "scores": found}
 
 
@@ -300,6 +451,7 @@ def _tasks(data) -> dict[str, list[str]]:
 
 
 def _score(data, gate: str, task: str, metric: str) -> np.ndarray:
+    """One score at every evaluation; NaN where it was not measured."""
     found = data["scores"].get(gate, {}).get(task, {}).get(metric)
     return _array(found or [None] * len(data["step"]))
 
@@ -311,11 +463,13 @@ def plot_scores(
     """One metric of one task (the first by default) at every evaluation, under soft, hard and recalibrated gates."""
     there = _tasks(data)
     task = task or next(iter(there), None)
-    metric = metric or (there.get(task) or [None])[0]
-    if metric not in there.get(task, ()):
+    metrics = there.get(task, [])
+    if not metric and metrics:
+        metric = metrics[0]
+    if metric not in metrics:
         known = "; ".join(f"{name}: {', '.join(metrics)}" for name, metrics in there.items())
         raise RunError(f"there are no scores {metric!r} of {task!r}; there are {known or 'none'}")
-    handles = []
+    handles: list[Line2D] = []
     for gate, (name, marker, line, shade) in GATES.items():
         values = _score(data, gate, task, metric)
         if np.isfinite(values).any():
@@ -329,116 +483,49 @@ def plot_scores(
                 label=name,
                 clip_on=False,
             )
-    name, better = METRICS.get(metric, (metric, 0))
-    label = f"{drawable(task)}\n{drawable(name)}" + {1: " ↑", -1: " ↓", 0: ""}[better]
+    label = f"{drawable(task)}\n{drawable(label_of(metric))}"
     return _finish(ax, look, data, label, handles, title)
 
 
 @axes_level(_evaluations, check.scores)
 def plot_gap(data, ax, look, *, title: str | None = None):
     """What discretising costs: soft − hard in % of soft, first metric of each task; above 0, hard is worse."""
-    there, handles, again = _tasks(data), [], []
+    there = _tasks(data)
     colors = look.colors(there)
+    size = 3.5 * look.line
+    handles: list[Line2D] = []
+    recalibrated = False  # whether one is drawn
     for place, (task, metrics) in enumerate(list(there.items())[:MOST_TASKS]):
-        color, first = colors[task], MARKERS[place // 8 * 2 % len(MARKERS)]
-        name, sign = METRICS.get(metrics[0], (metrics[0], 1))
-        soft = _score(data, "soft", task, metrics[0])
-        for gate, line, marker in (("hard", "-", first), ("hard_recalibrated", ":", "s")):
-            with np.errstate(divide="ignore", invalid="ignore"):
-                gap = 100 * sign * (soft - _score(data, gate, task, metrics[0])) / np.abs(soft)
-            if np.isfinite(gap).any():
-                ax.plot(
-                    data["step"],
-                    gap,
-                    line,
-                    marker=marker,
-                    markersize=3.5 * look.line,
-                    color=color,
-                    clip_on=False,
-                )
-                again = again or [
-                    Line2D(
-                        [],
-                        [],
-                        color=look.soft,
-                        linestyle=line,
-                        marker=marker,
-                        label="recalibrated",
-                        markersize=3.5 * look.line,
-                    )
-                ] * (gate != "hard")
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=color,
-                linewidth=2 * look.line,
-                marker=first if place >= 8 else None,
-                markersize=3.5 * look.line,
-                label=f"{task}, {name.partition(',')[0]}",
-            )
-        )
+        color = colors[task]
+        dots = {"color": color, "markersize": size, "clip_on": False}
+        entry = {"color": color, "linewidth": 2 * look.line, "markersize": size}
+        marker = MARKERS[place // 8 * 2 % len(MARKERS)]
+        hard = _gap(data, "hard", task, metrics[0])
+        again = _gap(data, "hard_recalibrated", task, metrics[0])
+        if np.isfinite(hard).any():
+            ax.plot(data["step"], hard, "-", marker=marker, **dots)
+        if np.isfinite(again).any():
+            ax.plot(data["step"], again, ":", marker="s", **dots)
+            recalibrated = True
+        if place >= 8:  # colours come again, and the shape tells tasks apart
+            entry["marker"] = marker
+        handles.append(Line2D([], [], label=f"{task}, {name_of(metrics[0])}", **entry))
     ax.axhline(0, color=look.soft, linewidth=look.line)
-    if len(there) > MOST_TASKS:
-        rest = len(there) - MOST_TASKS
-        handles.append(Line2D([], [], linestyle="none", label=f"{rest} more tasks are not drawn"))
-    return _finish(ax, look, data, "gap soft − hard, % of soft", handles + again, title)
+    handles += _more_tasks(len(there))
+    if recalibrated:
+        dotted = {"color": look.soft, "linestyle": ":", "marker": "s", "markersize": size}
+        handles.append(Line2D([], [], label="recalibrated", **dotted))
+    return _finish(ax, look, data, "gap soft − hard, % of soft", handles, title)
 
 
-def _collapse(source, rows: int = 10) -> dict:
-    log = _steps(source)
-    if type(rows) is not int or not 1 <= rows <= 200:
-        raise ConfigError(f"rows={brief(rows)}; give a whole number from 1 to 200")
-    picked = np.unique(
-        np.linspace(0, len(log.steps) - 1, min(rows, len(log.steps))).round().astype(int)
-    )
-    return {
-        "step": numbers(log.column("step")[picked]),
-        "p": [numbers(row) for row in gates(log.alpha[picked])],
-    }
+def _gap(data, gate: str, task: str, metric: str) -> np.ndarray:
+    """(soft − hard) / |soft| in %, with the sign that makes worse positive."""
+    better = direction_of(metric) or 1  # of a metric of one's own, more is better
+    soft = _score(data, "soft", task, metric)
+    hard = _score(data, gate, task, metric)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a score of 0, or none
+        return 100 * better * (soft - hard) / np.abs(soft)
 
 
-@axes_level(_collapse, check.collapse)
-def plot_collapse(data, ax, look, *, title: str | None = None):
-    """How the gates leave the middle: the distribution of σ(α) over the edges at `rows` steps, one ridge each."""
-    steps = data["step"]
-    shades = [
-        look.ramp(0.15 + 0.75 * place / max(len(steps) - 1, 1)) for place in range(len(steps))
-    ]
-    x, width = np.linspace(0, 1, 241), 0.035
-    for place, (row, shade) in enumerate(zip(data["p"], shades)):
-        p = _array(_some(row, 50 * MOST))[:, None]  # mirrored at 0 and 1: no weight is lost outside
-        density = sum(np.exp(-0.5 * ((x - q) / width) ** 2) for q in (p, -p, 2 - p)).mean(0)
-        ax.fill_between(
-            x,
-            -place,
-            -place + 1.9 * density / max(density.max(), 0.4),
-            facecolor=shade,
-            alpha=0.92,
-            edgecolor=look.paper,
-            linewidth=look.line,
-            zorder=3 + 0.01 * place,
-        )
-    narrow, row = is_narrow(ax, look), size_of(ax)[1] / (len(steps) + 1.1)
-    every = max(1, math.ceil(1.1 * look.small * PT / row))
-    marked = range(0, len(steps), every)
-    ax.set(
-        xlim=(0, 1),
-        ylim=(-len(steps) + 0.9, 2.0),
-        yticks=[-place for place in marked],
-        yticklabels=[f"{steps[place]:g}" for place in marked],
-        ylabel="" if narrow else "search step",
-    )
-    ax.set_xlabel(
-        "σ(α)" if narrow else "edge probability σ(α)", loc="right" if narrow else "center"
-    )
-    ax.grid(axis="y", visible=False)
-    ax.spines["left"].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    handles = [
-        Line2D(
-            [], [], color=shades[place], linewidth=4 * look.line, label=f"{name}: share of edges"
-        )
-        for place, name in ((0, "early"), (-1, "late"))
-    ]
-    return legend_above(ax, look, handles, title, label="by search step")
+# What `axes_level` made is of another module; here doctest finds it.
+__test__ = {"plot_entropy": plot_entropy, "plot_gates": plot_gates, "plot_losses": plot_losses}

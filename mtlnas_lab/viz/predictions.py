@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import TaskError
+from .origin import remember
 from .style import PT, FigureStyle, drawable, noting, shorten, warn_of_boxes
 from .style import style as style_named
 
@@ -25,42 +27,57 @@ def plot_predictions(
     image (B, 3, H, W) or (3, H, W), values 0…1; targets and outputs {task: batch}; tasks {task: object with
     `picture(x) -> (H, W, 3) uint8`}: no model is known here. scores {task: text} goes above its prediction.
     """
-    look, names = style_named(style), [name for name in tasks if name in outputs]
+    look = style_named(style)
+    names = [name for name in tasks if name in outputs]
     if not names:
         raise TaskError(
             f"outputs are of {', '.join(outputs) or 'nothing'}, tasks are {', '.join(tasks) or 'none'}; "
             "give outputs of a task that is in tasks"
         )
     image = np.asarray(image)
-    rows = (lambda x: x[None]) if image.ndim == 3 else (lambda x: x)
-    image = (np.clip(rows(image), 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    shown = [("image", image, np.asarray)]
+    if image.ndim == 3:  # one image: a batch of it
+        image = image[None]
+        targets = {name: value[None] for name, value in targets.items()}
+        outputs = {name: value[None] for name, value in outputs.items()}
+    pixels = (np.clip(image, 0, 1) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
+    columns = [Column("image", pixels, np.asarray)]
     for name in names:
+        picture = tasks[name].picture
         if name in targets:
-            shown.append((f"{name}: truth", rows(targets[name]), tasks[name].picture))
-        score = f"\n{scores[name]}" if scores and name in scores else ""
-        shown.append((f"{name}: prediction{score}", rows(outputs[name]), tasks[name].picture))
-    height = (
-        look.width / len(shown) * image.shape[1] / image.shape[2] * len(image)
-        + 3.2 * look.font * PT
-    )
+            columns.append(Column(f"{name}: truth", targets[name], picture))
+        title = f"{name}: prediction"
+        if scores and name in scores:
+            title += f"\n{scores[name]}"
+        columns.append(Column(title, outputs[name], picture))
+    return _draw(columns, look)
+
+
+class Column(NamedTuple):
+    """One kind of picture, of every image of the batch."""
+
+    title: str
+    values: Sequence
+    picture: Callable  # makes (H, W, 3) uint8 of one value
+
+
+def _draw(columns: list[Column], look: FigureStyle):
+    """A row for each image; the figure is so high that pixels are square."""
+    count, height, width, _ = columns[0].values.shape
+    room = look.width / len(columns)  # mm of a column
+    titles = 3.2 * look.font * PT
     with noting() as notes, look.context():
-        figure = look.figure(height, layout="constrained")
+        figure = look.figure(room * height / width * count + titles, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, hspace=0.01, wspace=0.01)
-        for row, axes in enumerate(figure.subplots(len(image), len(shown), squeeze=False)):
-            for ax, (title, values, picture) in zip(axes, shown):
+        grid = figure.subplots(count, len(columns), squeeze=False)
+        for row, axes in enumerate(grid):
+            for ax, column in zip(axes, columns):
                 ax.set_axis_off()
-                ax.imshow(np.asarray(picture(values[row])), interpolation="nearest")
-                if row == 0:
-                    room = look.width / len(shown)
-                    lines = [shorten(line, look.small, room) for line in title.split("\n")[:4]]
-                    ax.set_title(
-                        "\n".join(map(drawable, lines)),
-                        fontsize=look.small,
-                        loc="center",
-                        fontweight="normal",
-                        parse_math=False,
-                    )
-    figure.lab_notes = tuple(notes.lines())
+                shown = np.asarray(column.picture(column.values[row]))
+                ax.imshow(shown, interpolation="nearest")
+        for ax, column in zip(grid[0], columns):
+            lines = [shorten(line, look.small, room) for line in column.title.split("\n")[:4]]
+            plain = {"fontsize": look.small, "fontweight": "normal", "parse_math": False}
+            ax.set_title("\n".join(map(drawable, lines)), loc="center", **plain)
+    remember(figure, notes=tuple(notes.lines()))
     warn_of_boxes(notes)
     return figure

@@ -12,22 +12,41 @@ from ..runs.run import Run
 from .sources import opened
 
 
-def provenance(source=None, **more) -> dict:
-    """Where a picture comes from: run, hash of its config, seed, step and versions, as far as the source knows them."""
+def provenance(source=None, step: int | None = None, **more) -> dict:
+    """Say where a picture comes from, as far as the source knows it.
+
+    Args:
+        source: a Run or its folder, an EventLog, or anything else, of which only versions are known.
+        step: of the search that is shown; by default its last one.
+        **more: further entries, of plain types that JSON can hold.
+
+    Returns:
+        {name: value}: package, versions, and of a recorded search run (its folder's name), config (the first 16 digits of
+        the SHA-256 of its configuration), seed and step.
+
+    Example:
+        >>> found = provenance(None, made_by="figures.py")
+        >>> found["package"], found["made_by"], sorted(found["versions"])
+        ('mtlnas_lab', 'figures.py', ['matplotlib', 'networkx'])
+    """
     found: dict = {"package": "mtlnas_lab", "versions": dict(_versions())}
     source = opened(source)
     if isinstance(source, Run):
-        found["run"], source = source.path.resolve().name, source.log
+        found["run"] = source.path.resolve().name
+        source = source.log
     if isinstance(source, EventLog) and source.started:
         config = source.started.config
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-        found |= {
-            "config": digest,
-            "seed": config.get("seed"),
-            "step": source.steps[-1].step if source.steps else 0,
-            "versions": {**source.started.versions, **found["versions"]},
-        }
-    return {**found, **more}
+        text = json.dumps(config, sort_keys=True)
+        found["config"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        found["seed"] = config.get("seed")
+        found["step"] = 0
+        if source.steps:
+            found["step"] = source.steps[-1].step
+        # What a search ran under counts less than what draws it now, where both name one package.
+        found["versions"] = {**source.started.versions, **found["versions"]}
+    if step is not None:
+        found["step"] = step
+    return found | more
 
 
 @lru_cache(maxsize=1)

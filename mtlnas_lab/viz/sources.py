@@ -7,7 +7,10 @@ import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..core.architecture import Architecture
+from ..core.relaxation import probabilities
 from ..core.space import SearchSpace
 from ..errors import RunError, SpaceError
 from ..runs.event_log import EventLog
@@ -24,70 +27,92 @@ def read_source(
     """
     source = opened(source)
     if step is not None:
-        source = source.log if isinstance(source, Run) else source
+        if isinstance(source, Run):
+            source = source.log
         alpha = alpha_after(source, step)
     if isinstance(source, Run):
-        try:
-            source = Architecture.from_json(source.architecture()) if alpha is None else source.log
-        except RunError:
-            source = source.log  # a run that is not finished: its latest α
+        source = _of_run(source, alpha)
     if isinstance(source, EventLog):
         if alpha is None and source.alpha.size:
             alpha = source.alpha[-1]
         source = source.space
-    if isinstance(source, Architecture) and alpha is None:
-        return (
-            source.space,
-            None if source.alpha is None else _probabilities(source.alpha),
-            source.kept,
-        )
-    if not isinstance(source, (SearchSpace, Architecture)):
+    kept = None
+    if isinstance(source, Architecture):
+        if alpha is None:
+            alpha = source.alpha
+            kept = source.kept
+        source = source.space
+    if not isinstance(source, SearchSpace):
         raise SpaceError(
             f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
             "an event log, a run or its folder"
         )
-    space = getattr(source, "space", source)
     if alpha is None:
-        return space, None, None
-    return space, _probabilities(alpha), tuple(float(a) > 0 for a in alpha)
+        return source, None, kept
+    values = _numbers(alpha)
+    if kept is None:
+        kept = tuple(a > 0 for a in values)
+    return source, tuple(probabilities(values).tolist()), kept
+
+
+def _of_run(run: Run, alpha: Sequence[float] | None) -> Architecture | EventLog:
+    """The architecture that a finished run found; the log of one that goes on, whose latest α counts."""
+    if alpha is not None:
+        return run.log
+    try:
+        return Architecture.from_json(run.architecture())
+    except RunError:  # it is not finished
+        return run.log
 
 
 def opened(source):
     """A run for its folder; anything else as it is."""
-    return Run.open(source) if isinstance(source, (str, Path)) else source
+    if isinstance(source, (str, Path)):
+        return Run.open(source)
+    return source
 
 
 def alpha_after(log: EventLog, step: int):
     """α (E,) after a step. Raises SpaceError where there is no such step."""
-    steps = [one.step for one in log.steps] if isinstance(log, EventLog) else []
-    if step not in steps:
-        there = f"there are {steps[0]} to {steps[-1]}" if steps else "only a log or a run has steps"
-        raise SpaceError(f"there is no step {step!r}; {there}")
-    return log.alpha[steps.index(step)]
+    steps: list[int] = []
+    if isinstance(log, EventLog):
+        steps = [one.step for one in log.steps]
+    if step in steps:
+        return log.alpha[steps.index(step)]
+    there = f"there are {steps[0]} to {steps[-1]}" if steps else "only a log or a run has steps"
+    raise SpaceError(f"there is no step {step!r}; {there}")
 
 
-def _probabilities(alpha: Sequence[float]) -> tuple[float, ...]:
+def _numbers(alpha: Sequence[float]) -> list[float]:
+    """α as numbers. Raises SpaceError for what is none, and for NaN."""
     values = []
     for place, a in enumerate(alpha):
         try:
-            values.append(float(a))
+            value = float(a)
         except (TypeError, ValueError, OverflowError):
             raise SpaceError(
                 f"α of edge {place} is {reprlib.repr(a)}, which is not a number; give one for each edge"
             ) from None
-        if math.isnan(values[-1]):
+        if math.isnan(value):
             raise SpaceError(
                 f"α of edge {place} is NaN, which has no width; look at an earlier step or checkpoint"
             )
-    return tuple(0.5 * (1 + math.tanh(a / 2)) for a in values)
+        values.append(value)
+    return values
 
 
 def read_log(source) -> EventLog:
     """The event log of a run or its folder, or the log itself; raises RunError for anything else."""
-    source = opened(source)
-    log = source.log if isinstance(source, Run) else source
+    log = opened(source)
+    if isinstance(log, Run):
+        log = log.log
     if not isinstance(log, EventLog):
         raise RunError(
-            f"a {type(source).__name__} is no log of a search; give an EventLog, a run or its folder"
+            f"a {type(log).__name__} is not a log of a search; give an EventLog, a run or its folder"
         )
     return log
+
+
+def evenly(length: int, count: int) -> np.ndarray:
+    """At most `count` indices of a list of that length, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, length - 1, count).round().astype(int))

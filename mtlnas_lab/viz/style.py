@@ -17,22 +17,21 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from ..errors import ConfigError
+from .origin import remember
 
 MM = 25.4  # millimetres in an inch
 PT = 25.4 / 72  # millimetres in a point
 SMALLEST_PT = 6.0  # no text is smaller than this at print size
 WIDEST = 5000  # mm, of a page
+BOLD = 1.12  # how much wider bold text is
+MOST_ENTRIES = 24  # of a legend
 LONGEST = 600  # letters of a text that are measured and drawn; the others become …
-LINES = (
-    "-",
-    (0, (4, 1.5)),
-    (0, (1, 1.2)),
-    (0, (5, 1.2, 1, 1.2)),
-)  # after each eight colours, the next
+# After each eight colours, the next.
+LINES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)))
 MARKERS = "osD^vP*X"
 
 # Told apart by people who see no red, no green or no blue, by their grey alone, and from the paper
-# (tests/test_viz_style.py). The page's scripts have the same eight (widgets/plan.js).
+# (tests/viz/test_style.py). The page's scripts have the same eight.
 TASK_COLORS = (
     "#2262ad",
     "#f0a236",
@@ -58,16 +57,37 @@ MORE_COLORS = {
     False: ("#4f01b0", "#c7c981", "#6d0a03", "#535047"),
     True: ("#baa1fe", "#801924", "#b055fd", "#65eac1"),
 }
+PAGES = {
+    False: {"paper": "#ffffff", "ink": "#1b1f27", "soft": "#5c6370", "shade": "#f2f3f6"},
+    True: {"paper": "#14161b", "ink": "#eceff4", "soft": "#a9b1bf", "shade": "#20242c"},
+}
 RAMPS = {
     False: ("#c8bfbd", "#d39a9f", "#c05a80", "#6f2a72", "#240b36"),
     True: ("#464049", "#754680", "#b84f86", "#f0918a", "#fdebc8"),
 }
+# Text stays text in PDF and SVG, and the ids of an SVG are the same each time.
 FILES = {
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "mtlnas_lab",
     "path.simplify": True,
 }
+# What all styles share, in matplotlib's words.
+PLAIN = {
+    "text.parse_math": False,  # names are names, whatever they hold
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "legend.labelspacing": 0.3,
+}
+# matplotlib's own fonts of formulas, and fonts that draw a box or nothing for each character.
+ODD_FONTS = ("cm", "Last", "STIXS", "STIXN", "Adobe Blank")
 FALLBACK_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -86,18 +106,20 @@ def brief(value: object) -> str:
     """A value in an error's one line: as Python writes it, cut after 60 letters."""
     try:
         text = repr(value)
-    except ValueError:  # thousands of digits
+    except ValueError:  # Python refuses to write an integer of thousands of digits
         text = f"a {type(value).__name__} too long to be written"
-    return text if len(text) <= 60 else text[:59] + "…"
+    if len(text) > 60:
+        text = text[:59] + "…"
+    return text
 
 
 def in_range(what: str, value, low: float, high: float, unit: str = "") -> float:
     """The value, if it is a finite number from low to high. Raises ConfigError."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if number and low <= value <= high:  # neither NaN nor infinity is
+    number = isinstance(value, Real) and not isinstance(value, bool)  # True is 1 to Python
+    if number and low <= value <= high:  # NaN is not, for it compares False
         return value
-    unit = unit and f" {unit}"
-    raise ConfigError(f"{what} {brief(value)}{unit}; give a number from {low:g} to {high:g}")
+    shown = f"{what} {brief(value)} {unit}".rstrip()
+    raise ConfigError(f"{shown}; give a number from {low:g} to {high:g}")
 
 
 def _colors(name: str, colors) -> tuple[str, ...]:
@@ -154,21 +176,23 @@ class FigureStyle:
 
     @property
     def paper(self) -> str:
-        return "#14161b" if self.dark else "#ffffff"
+        """The colour of the page."""
+        return PAGES[self.dark]["paper"]
 
     @property
     def ink(self) -> str:
-        return "#eceff4" if self.dark else "#1b1f27"
+        """For titles, labels and other first-rank text."""
+        return PAGES[self.dark]["ink"]
 
     @property
     def soft(self) -> str:
         """For ticks, labels of groups and other second-rank text."""
-        return "#a9b1bf" if self.dark else "#5c6370"
+        return PAGES[self.dark]["soft"]
 
     @property
     def shade(self) -> str:
         """Behind a group of stages, and for grids."""
-        return "#20242c" if self.dark else "#f2f3f6"
+        return PAGES[self.dark]["shade"]
 
     @property
     def line(self) -> float:
@@ -183,13 +207,13 @@ class FigureStyle:
     def colors(self, tasks: Iterable[str]) -> dict[str, str]:
         """{task: colour}: each of 120 tasks has one of its own; behind the twelfth they get closer and closer."""
         known = self.task_colors + MORE_COLORS[self.dark]
-        tasks, found = list(tasks), []
+        tasks = list(tasks)
+        found: list[str] = []
         for i in range(min(len(tasks), 120)):
             turn, place = divmod(i, len(known))
-            color, share = (
-                known[place],
-                0.6 * turn / (turn + 1),
-            )  # of the soft colour: 0, 0.3, 0.4, …
+            color = known[place]
+            share = 0.6 * turn / (turn + 1)  # of the soft colour: 0, 0.3, 0.4, …
+            # Two mixtures may round to one colour; a little more of the soft one keeps them apart.
             while turn and share < 1 and (color == known[place] or color in found):
                 pairs = zip(to_rgb(known[place]), to_rgb(self.soft))
                 color = to_hex([(1 - share) * one + share * other for one, other in pairs])
@@ -202,69 +226,71 @@ class FigureStyle:
         return {task: LINES[i // 8 % len(LINES)] for i, task in enumerate(tasks)}
 
     def on(self, color: str) -> str:
-        """Ink for text on a patch of `color`."""
+        """Ink for text on a patch of `color`, by its luma (ITU-R BT.601)."""
         red, green, blue = to_rgb(color)
-        return "#ffffff" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.56 else "#1b1f27"
+        if 0.299 * red + 0.587 * green + 0.114 * blue < 0.56:
+            return PAGES[False]["paper"]
+        return PAGES[False]["ink"]
 
     def rc(self) -> dict:
         """Settings of matplotlib for axes in this style: real text in SVG, embedded TrueType in PDF, the same bytes."""
-        line, small = self.line, self.small
+        return PLAIN | self._sizes() | self._lines() | self._paints() | FILES
+
+    def _sizes(self) -> dict:
+        """Sizes of text and the dots per inch."""
+        found = {"font.family": list(fonts()), "axes.titlepad": 0.8 * self.font}
+        for name in ("font.size", "axes.labelsize", "axes.titlesize"):
+            found[name] = self.font
+        for name in ("xtick.labelsize", "ytick.labelsize", "legend.fontsize"):
+            found[name] = self.small
+        found["savefig.dpi"] = self.dpi
+        found["figure.dpi"] = min(self.dpi, 100)  # on a screen nobody needs more
+        return found
+
+    def _lines(self) -> dict:
+        """Widths of lines and lengths of ticks, in points."""
+        thin = 0.7 * self.line
+        tick = 0.3 * self.font
         return {
-            "font.family": list(fonts()),
-            "font.size": self.font,
-            "text.parse_math": False,
+            "axes.linewidth": thin,
+            "xtick.major.width": thin,
+            "ytick.major.width": thin,
+            "xtick.major.size": tick,
+            "ytick.major.size": tick,
+            "grid.linewidth": self.line,
+            "lines.linewidth": 1.5 * self.line,
+        }
+
+    def _paints(self) -> dict:
+        return {
             "text.color": self.ink,
-            "axes.labelsize": self.font,
             "axes.labelcolor": self.ink,
-            "axes.facecolor": self.paper,
-            "axes.titlesize": self.font,
             "axes.titlecolor": self.ink,
-            "axes.titlelocation": "left",
-            "axes.titleweight": "bold",
-            "axes.titlepad": 0.8 * self.font,
+            "axes.facecolor": self.paper,
             "axes.edgecolor": self.soft,
-            "axes.linewidth": 0.7 * line,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
             "grid.color": self.shade,
-            "grid.linewidth": line,
-            "xtick.labelsize": small,
             "xtick.color": self.soft,
-            "xtick.major.width": 0.7 * line,
-            "ytick.labelsize": small,
             "ytick.color": self.soft,
-            "ytick.major.width": 0.7 * line,
-            "xtick.major.size": 0.3 * self.font,
-            "ytick.major.size": 0.3 * self.font,
-            "lines.linewidth": 1.5 * line,
-            "lines.solid_capstyle": "round",
-            "legend.fontsize": small,
-            "legend.frameon": False,
-            "legend.handlelength": 1.4,
-            "legend.labelspacing": 0.3,
             "figure.facecolor": self.paper,
             "savefig.facecolor": self.paper,
-            "savefig.dpi": self.dpi,
-            "figure.dpi": min(self.dpi, 100),
-            **FILES,
         }
 
     def context(self) -> AbstractContextManager:
+        """Has matplotlib draw in this style meanwhile."""
         return matplotlib.rc_context(self.rc())
 
     def figure(
         self, height: float | None = None, width: float | None = None, layout: str | None = None
     ) -> Figure:
         """An empty figure without pyplot, `height` mm (the golden section of the width by default)."""
-        width = self.width if width is None else width
+        if width is None:
+            width = self.width
         if height is None:
             height = max(width / 1.618, 4.6 * self.font)  # so high that a label fits beside it
         with self.context():
             figure = Figure(figsize=(width / MM, height / MM), layout=layout)
-        FigureCanvasAgg(figure)
-        figure.lab_dpi = self.dpi
+        FigureCanvasAgg(figure)  # so that the figure can measure text and draw itself
+        remember(figure, dpi=self.dpi)
         return figure
 
 
@@ -273,19 +299,20 @@ def _ramp(dark: bool) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"gates-{dark}", RAMPS[dark])
 
 
-STYLES = {
-    style.name: style
-    for style in (
-        FigureStyle("paper-single", width=85, font=7, small=6),
-        FigureStyle("paper-double", width=178, font=8, small=7),
-        FigureStyle("slide", width=254, font=16, small=13, dpi=150),
-        FigureStyle("poster", width=500, font=28, small=22, dpi=200),
-        FigureStyle("web-light", width=254, font=10, small=8.5, dpi=100),
-        FigureStyle(
-            "web-dark", width=254, font=10, small=8.5, dpi=100, dark=True, task_colors=ON_DARK
-        ),
-    )
-}
+STYLES: dict[str, FigureStyle] = {}
+
+
+def _add_style(name: str, width: float, font: float, small: float, dpi: int = 300, **more) -> None:
+    STYLES[name] = FigureStyle(name, width, font, small, dpi, **more)
+
+
+# 85 and 178 mm are the one and the two columns of most journals' pages.
+_add_style("paper-single", 85, 7, 6)
+_add_style("paper-double", 178, 8, 7)
+_add_style("slide", 254, 16, 13, dpi=150)
+_add_style("poster", 500, 28, 22, dpi=200)
+_add_style("web-light", 254, 10, 8.5, dpi=100)
+_add_style("web-dark", 254, 10, 8.5, dpi=100, dark=True, task_colors=ON_DARK)
 
 
 def style(name: str | FigureStyle) -> FigureStyle:
@@ -319,9 +346,10 @@ class Notes:
     def boxes(self) -> str:
         """Which characters are drawn as □."""
         shown = ", ".join(f"{c} (U+{ord(c):04X})" for c in list(self.missing)[:12])
-        more = f" and {len(self.missing) - 12} more" if len(self.missing) > 12 else ""
+        if len(self.missing) > 12:
+            shown += f" and {len(self.missing) - 12} more"
         return (
-            f"no font of this machine has {shown}{more}, drawn as □; install a font that has them, "
+            f"no font of this machine has {shown}, drawn as □; install a font that has them, "
             "such as Noto Sans CJK or Noto Emoji"
         )
 
@@ -337,7 +365,8 @@ _noting: ContextVar[Notes | None] = ContextVar("noting", default=None)
 @contextmanager
 def noting() -> Iterator[Notes]:
     """Collects what happens to texts meanwhile; whoever collects outside hears of it, too."""
-    notes, outer = Notes(), _noting.get()
+    notes = Notes()
+    outer = _noting.get()
     token = _noting.set(notes)
     try:
         yield notes
@@ -399,9 +428,10 @@ def _elsewhere() -> dict[int, str]:
         except (OSError, RuntimeError, ValueError):  # a damaged file, or one of pixels only
             continue
     found: dict[int, str] = {}
+    # Fonts without serifs come first, for they look most like DejaVu Sans.
     for entry in sorted(fontManager.ttflist[:4000], key=lambda entry: "Sans" not in entry.name):
-        plain = entry.style == "normal" and entry.weight in (400, "normal", "regular")
-        if plain and not entry.name.startswith(("cm", "Last", "STIXS", "STIXN", "Adobe Blank")):
+        upright = entry.style == "normal" and entry.weight in (400, "normal", "regular")
+        if upright and not entry.name.startswith(ODD_FONTS):
             for code in _codes(entry.fname):
                 found.setdefault(code, entry.name)
     return found
@@ -413,9 +443,12 @@ def _codes(path: str) -> list[int]:
 
     try:
         font = FT2Font(path)
-        codes = font.get_charmap() if font.scalable else ()
-    except (OSError, RuntimeError, ValueError):
+        if not font.scalable:
+            return []
+        codes = font.get_charmap()
+    except (OSError, RuntimeError, ValueError):  # a damaged file
         return []
+    # U+E000 to U+F8FF and all from U+F0000 on are for private use.
     return [code for code in codes if not 0xE000 <= code <= 0xF8FF and code < 0xF0000]
 
 
@@ -442,9 +475,9 @@ SPACES = "\t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 def _plain_letter(c: str) -> str:
     if c in SPACES:
         return " "
-    kind = unicodedata.category(c)
-    outside = kind in ("Cc", "Cs") or ord(c) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(c) <= 0xFDEF
-    return "\ufffd" if outside else c
+    control = unicodedata.category(c) in ("Cc", "Cs")
+    noncharacter = ord(c) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(c) <= 0xFDEF
+    return "\ufffd" if control or noncharacter else c
 
 
 def tidy(text: object) -> str:
@@ -454,18 +487,26 @@ def tidy(text: object) -> str:
         return "".join(map(_plain_letter, text))
     half = LONGEST // 2
     shown = tidy(text[: half - 1]) + "…" + tidy(text[-half:])
-    if (notes := _noting.get()) is not None:
-        notes.short[text] = shown
+    _note_cut(text, shown)
     return shown
+
+
+def _note_cut(text: str, shown: str) -> None:
+    notes = _noting.get()
+    if notes is not None:
+        notes.short[text] = shown
 
 
 def drawable(text: object) -> str:
     """`text` on one line, with a white square for each character that no font at hand can draw."""
+    notes = _noting.get()
     shown = []
     for c in tidy(text):
-        there = _has_glyph(c)
-        shown.append(c if there else "□")
-        if not there and (notes := _noting.get()) is not None:
+        if _has_glyph(c):
+            shown.append(c)
+            continue
+        shown.append("□")
+        if notes is not None:
             notes.missing[c] = None
     return "".join(shown)
 
@@ -487,21 +528,26 @@ def _width(text: str) -> float:
 
 def shorten(text: str, size: float, room: float) -> str:
     """`text` on one line, cut in the middle to fit into `room` mm at `size` pt."""
-    whole, text = str(text), tidy(text)
+    whole = str(text)
+    text = tidy(text)
     if text_width(text, size) <= room:
         return text
-    low, high = 0, len(text) - 1  # letters that stay: none surely fits, all of them surely not
+    # Bisection over the letters that stay: none surely fits, all of them surely do not.
+    low = 0
+    high = len(text) - 1
     while low < high:
         keep = (low + high + 1) // 2
         if text_width(_cut(text, keep), size) <= room:
             low = keep
         else:
             high = keep - 1
-    shown = _cut(text, low) if low else "…"
-    if (notes := _noting.get()) is not None:
-        notes.short[whole] = shown
+    shown = _cut(text, low)
+    _note_cut(whole, shown)
     return shown
 
 
 def _cut(text: str, keep: int) -> str:
-    return text[: (keep + 1) // 2].rstrip() + "…" + text[len(text) - keep // 2 :].lstrip()
+    """The first and last letters of a text, `keep` together, with … between them."""
+    first = text[: (keep + 1) // 2].rstrip()
+    last = text[len(text) - keep // 2 :].lstrip()
+    return f"{first}…{last}"

@@ -1,4 +1,4 @@
-"""Live and recorded searches in a notebook cell: the studio, the thread that drives a search, the replay page; and
+"""Live and recorded searches in a notebook cell: the studio, the thread that runs a search, the replay page; and
 small explorers, each for one idea.
 
     from mtlnas_lab.widgets import SearchStudio
@@ -15,20 +15,18 @@ from .explorers import (
     SpaceExplorer,
 )
 from .figure_studio.widget import FigureStudio
-from .studio.runner import Controls, Pulse, SearchRunner
+from .studio.runner import SearchRunner
 from .studio.standalone import replay_html
 from .studio.widget import SearchStudio, show
 
 __all__ = [
-    "Controls",
-    "SearchRunner",
     "EdgeMicroscope",
     "EdgeToggler",
     "FigureStudio",
     "PredictionBrowser",
-    "Pulse",
     "RelaxationExplorer",
     "ReplayScrubber",
+    "SearchRunner",
     "SearchStudio",
     "SpaceExplorer",
     "replay_html",

@@ -11,20 +11,31 @@ from PIL import Image
 
 BACK = "A picture of the panel. To use the panel, run this cell in JupyterLab; after a reload, run it again"
 SHOW = f"{BACK}, or studio.show(), which keeps the search"
-DPI, HIGH = 100, 22  # of the line; pixels
+
+# The line of text.
+HIGH = 22  # pixels
+DPI = 100
+MARGIN = 8  # pixels on its left
+TEXT = {"va": "center", "fontsize": 7.5, "color": "#5c6370"}
 
 
 def signed(png: bytes, line: str = BACK) -> bytes:
     """A picture (PNG) with a line of text below it."""
     above = Image.open(io.BytesIO(png), formats=("PNG",)).convert("RGB")
-    figure = Figure(figsize=(above.width / DPI, HIGH / DPI), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    figure.text(8 / above.width, 0.5, line, va="center", fontsize=7.5, color="#5c6370")
-    canvas.draw()
-    below = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    below = _line_of_text(line, above.width)
     whole = Image.new("RGB", (above.width, above.height + below.height), "white")
     whole.paste(above, (0, 0))
     whole.paste(below, (0, above.height))
     stream = io.BytesIO()
     whole.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def _line_of_text(line: str, width: int) -> Image.Image:
+    """A figure of its own, not pyplot's: a cell may be drawing meanwhile."""
+    figure = Figure(figsize=(width / DPI, HIGH / DPI), dpi=DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    figure.text(MARGIN / width, 0.5, line, **TEXT)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    return Image.fromarray(pixels[..., :3])

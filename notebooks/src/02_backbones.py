@@ -456,7 +456,7 @@ plt.show()
 #
 # **What this does not show.** Which design wins. A trunk that was taught both tasks from the beginning would do
 # better than one that had 80 steps to get used to a second head; two seeds are few; and the trunk has fewer weights
-# than two networks, so it is no fair fight at equal size.
+# than two networks, so it is not a fair fight at equal size.
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: one trunk, 12 minutes.** Take a show of hands before the reveal. Ask what a fair comparison would need:

@@ -36,7 +36,7 @@ from mtlnas_lab.experiments.scores import scores_now
 from mtlnas_lab.core.lab import pick_device
 from mtlnas_lab.runs.recorder import Recorded
 from mtlnas_lab.core.relaxation import entropy, entropy_gradient, stochastic
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.widgets import SearchStudio
 
 # %% [markdown] tags=["teacher"]
@@ -99,7 +99,7 @@ reveal("06.halves", "they stay further open" if opener else "they close further"
 # What this toy does not show: how large the effect is in a real search, where w has seen all images in earlier epochs.
 
 # %% [markdown] tags=["teacher"]
-# **Misunderstanding:** "α's half is a validation set." It teaches α, so its loss is no estimate of anything. Scores
+# **Misunderstanding:** "α's half is a validation set." It teaches α, so its loss is not an estimate of anything. Scores
 # come from images that neither half contains. **Ask:** what would happen with 4,000 examples? (Almost no difference.)
 
 # %% [markdown]
@@ -225,7 +225,7 @@ live = replace(config, steps=presets.quick(120, 6), alpha_lr=0.05, evaluate_ever
 
 
 def fresh():
-    run = Run.create(Path(tempfile.mkdtemp(dir=runs.name)) / "run", live.to_json(), lab.space)
+    run = RunWriter.create(Path(tempfile.mkdtemp(dir=runs.name)) / "run", live.to_json(), lab.space)
     search = Search(lab.copy(), live, evaluate=scores_now)
     return Recorded(search, run, checkpoint_every=presets.quick(20, 3), keyframes=6)
 
@@ -292,7 +292,7 @@ check("06.ramp", entropy_weight)
 # %%
 folder = tempfile.TemporaryDirectory()
 keep, at = presets.quick(10, 2), presets.quick(30, 4)
-recorded = Recorded(Search(lab.copy(), config), Run.create(Path(folder.name) / "run", config.to_json(), lab.space),
+recorded = Recorded(Search(lab.copy(), config), RunWriter.create(Path(folder.name) / "run", config.to_json(), lab.space),
                     checkpoint_every=keep, keyframes=8)
 first = EventLog(recorded)
 print("checkpoints at", [event.step for event in first.events if type(event).__name__ == "Checkpoint"])

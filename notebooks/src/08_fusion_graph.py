@@ -52,7 +52,7 @@ print("the first three edges of the first:", *found.edges[:3], sep="\n  ")
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: by hand, 10 minutes.** Ask the class to draw the three edges above on paper first; most draw arrows
-# between *stages of one network*, too. Usual misunderstanding: an edge is no new layer, it feeds a 1×1 fusion that is
+# between *stages of one network*, too. Usual misunderstanding: an edge is not a new layer, it feeds a 1×1 fusion that is
 # there anyway.
 
 # %% [markdown]
@@ -259,7 +259,7 @@ reveal("08.remembers", "seed, settings' hash, versions, and every number drawn",
 SVG(folder / "again.svg")
 
 # %% [markdown]
-# *Reading aid: this is no copy of a picture but the SVG file itself: zoom in, point at an edge, select its text.*
+# *Reading aid: this is not a copy of a picture but the SVG file itself: zoom in, point at an edge, select its text.*
 #
 # A caption can be made of facts, too. What a reader needs to judge the picture:
 
@@ -314,7 +314,7 @@ assert all(consensus.edges[str(e.source), str(e.target)]["probability"] == p for
 plot_fusion_graph(consensus, style="paper-double", title="Four hurried searches: how many of them keep an edge").figure
 
 # %% [markdown]
-# *Reading aid: here width is no gate but a frequency: a wide dark edge was kept by all four, a faint dashed one by
+# *Reading aid: here width is not a gate but a frequency: a wide dark edge was kept by all four, a faint dashed one by
 # half of them or fewer.*
 
 # %%
@@ -447,7 +447,7 @@ plot_fusion_graph(difference, dropped="hide", style="paper-double",
 
 # %% [markdown]
 # *Reading aid: thin grey edges are in both, wide ones in one alone: red with λ = 10, black with λ = 0.* The agreement
-# is no proof that these edges are good: the two searches shared their first 150 steps, their pictures and their
+# is not a proof that these edges are good: the two searches shared their first 150 steps, their pictures and their
 # noise. To compare λ = 10 with λ = 0 in general needs several such pairs.
 #
 # ### Your turn: this figure for a column of 120 mm

@@ -289,11 +289,12 @@ print(lab.space)
 # %%
 from mtlnas_lab.experiments.scores import final_scores
 from mtlnas_lab.runs.recorder import run_recorded
+from mtlnas_lab.runs.run_writer import RunWriter
 
 temporary = tempfile.TemporaryDirectory()
 folder = Path(temporary.name) / "floor-seed-0"
 config = presets.with_budget(presets.preset("tiny").search, steps=presets.quick(60, 4), alpha_lr=0.1, augment=False)
-with Run.create(folder, {"task": "floor", "seed": 0, "search": config.to_json()}, lab.space) as run:
+with RunWriter.create(folder, {"task": "floor", "seed": 0, "search": config.to_json()}, lab.space) as run:
     run_recorded(Search(lab, config), run, checkpoint_every=60)
     scores = final_scores(lab, lab.derive())
     run.write_json("architecture.json", lab.derive().to_json())
@@ -381,7 +382,7 @@ mine.eval(), cut.eval()
 for ours, theirs in zip(mine.stages, cut.stages):
     x, y = ours(x), theirs(y)
     assert torch.allclose(x, y)
-print("the same plan and the same maps; the zoo also has", ", ".join(presets.preset("tiny").backbones))
+print("the same plan and the same maps; the lab also has", ", ".join(presets.preset("tiny").backbones))
 
 # %% [markdown]
 # Put it beside the 13-stage network. An edge may come from stages of the same group that are not deeper than its

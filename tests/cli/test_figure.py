@@ -19,12 +19,13 @@ from mtlnas_lab.data.rooms import render
 from mtlnas_lab.experiments import pipeline
 from mtlnas_lab.experiments.config import Experiment
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.viz import CurveFigure, GraphFigure, GraphGrid, refigure
 
 
 def make_run(folder, steps=12, seed=0):
     two = space()
-    with Run.create(folder, {"seed": seed}, two) as run:
+    with RunWriter.create(folder, {"seed": seed}, two) as run:
         started, *others = log(two, steps=steps, evaluations=3, seed=seed).events
         for event in (replace(started, config={"seed": seed}), *others):
             run.append(event)

@@ -78,7 +78,7 @@ def test_agreement():
     [
         (lambda space: Architecture(space, (True,) * 3), "3 values of gates for a space of 48"),
         (lambda space: derive(space, [0.0] * 47), "47 values"),
-        (lambda space: Architecture.from_json({"space": space.to_json()}), "no architecture"),
+        (lambda space: Architecture.from_json({"space": space.to_json()}), "not an architecture"),
         (
             lambda space: Architecture.from_json(
                 {"space": space.to_json(), "kept": ["normals:0 -> segmentation:5"], "alpha": None}
@@ -144,7 +144,7 @@ def test_an_architecture_of_the_wrong_shape_is_a_space_error_of_one_line(wrong):
 
 @pytest.mark.parametrize("data", [None, 5, "x", [], [GOOD]])
 def test_what_is_no_architecture_is_refused(data):
-    with pytest.raises(SpaceError, match="no architecture"):
+    with pytest.raises(SpaceError, match="not an architecture"):
         Architecture.from_json(data)
 
 

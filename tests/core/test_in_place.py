@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from mtlnas_lab.core.backbone import Backbone, step, untouched
+from mtlnas_lab.core.backbone import Backbone, step
 from mtlnas_lab.core.fusion import NDDR, CrossStitch, ResidualFusion
 from mtlnas_lab.core.space import Node, SearchSpace, plan
 from mtlnas_lab.core.supernet import SuperNet
 from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.in_place import untouched
 from mtlnas_lab.models import traced
 from mtlnas_lab.models.baselines import SharedTrunk, Sluice
 from mtlnas_lab.models.onnx import onnx_difference, to_onnx, to_torch

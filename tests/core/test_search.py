@@ -11,11 +11,11 @@ from helpers import Stream, batch, small_lab
 
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.events import Evaluated, Failed, Finished, Started, Step, Turned
-from mtlnas_lab.core.randomness import may_draw
 from mtlnas_lab.core.relaxation import deterministic, entropy
 from mtlnas_lab.core.schedule import Schedule
 from mtlnas_lab.core.search import Search
 from mtlnas_lab.errors import ConfigError, RunError, SpaceError
+from mtlnas_lab.randomness import may_draw
 
 CONFIG = SearchConfig(steps=4, alpha_lr=0.05)
 
@@ -207,7 +207,7 @@ def test_warming_up_w_learns_with_every_edge_open_and_alpha_waits():
     assert set(search.step().alpha_grad) != {0.0} and not torch.equal(before, lab.alphas.alpha)
     shut = search_of(small_lab(), replace(CONFIG, warm_up=2))
     shut.turn(force={str(shut.lab.space.edges[3]): False})
-    shut._apply_turned()
+    shut.controls.apply_turned(shut.communicator)
     assert shut._weight_gates() == tuple(i != 3 for i in range(48))
 
 
@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_the_search():
             yield (image * math.nan if number == 2 else image), targets
 
     *_, last = Search(lab, CONFIG, spoilt(), Stream(lab, 100))
-    assert isinstance(last, Failed) and last.step == 3 and "--weight-lr" in last.message
+    assert isinstance(last, Failed) and last.step == 3 and "weight_lr = " in last.message
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ def room_for(images, lab):
 @pytest.mark.parametrize(
     "room, words",
     [
-        (5, "batches of 8 images; 4 would fit: --batch-size 4 .*--resume"),
-        (3, "--batch-size 2 "),
-        (0, "1 is too much, too: .*--device cpu"),
+        (5, "batches of 8 images; 4 would fit: batch_size = 4 .*resume"),
+        (3, "batch_size = 2 "),
+        (0, "1 is too much, too: .*the device cpu"),
     ],
 )
 def test_a_device_that_is_too_small_says_what_would_fit(room, words, gates):
@@ -332,31 +332,8 @@ def test_several_processes_do_not_try_what_only_all_could():
     search.communicator = SimpleNamespace(
         world_size=2, all_reduce_mean=lambda tensors: None, broadcast=lambda value: value
     )
-    with pytest.raises(ConfigError, match="--batch-size 4 "):
+    with pytest.raises(ConfigError, match="batch_size = 4 "):
         search.attempt()
-
-
-def test_a_step_says_where_it_leaves_the_interpreter_alone():
-    for gates, often in ((None, 2), ((True,) * 4, 1)):
-        lab = small_lab()
-        gates = gates and (True,) * len(lab.space)
-        search, at = (
-            Search(
-                lab,
-                SearchConfig(steps=2, batch_size=2),
-                Stream(lab),
-                Stream(lab, first=7),
-                gates=gates,
-            ),
-            [],
-        )
-        search.lull = SimpleNamespace(
-            set=lambda: at.append([p.grad is None for p in lab.supernet.parameters()].count(True))
-        )
-        search.step()
-        assert len(at) == often and at[-1] == len(
-            list(lab.supernet.parameters())
-        )  # before the gradients, not behind them
 
 
 # --- what comes from outside ------------------------------------------------------------------------------------------
@@ -400,7 +377,7 @@ def test_what_cannot_be_turned_is_a_config_error_of_one_line(knobs):
     with pytest.raises(ConfigError) as caught:
         search.turn(**knobs)
     assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
-    assert len(str(caught.value)) < 500 and not search._turned
+    assert len(str(caught.value)) < 500 and not search.controls.waiting
 
 
 def test_what_was_turned_is_kept_as_it_was_then():
@@ -615,7 +592,7 @@ def test_resumed_equals_never_stopped_whatever_a_network_draws_from(how):
 
 def test_the_layers_of_the_lab_draw_from_no_global_generator():
     """So nothing of their searches touches the generators of whoever runs one beside his own work."""
-    assert not may_draw(small_lab(dropout=0.5).supernet) and not search_of()._may_draw
+    assert not may_draw(small_lab(dropout=0.5).supernet) and not search_of().passes.draws
     for layer in (torch.nn.Dropout(0.1), torch.nn.RReLU(), Careless("python")):
         assert may_draw(torch.nn.Sequential(torch.nn.ReLU(), layer))
 

@@ -130,15 +130,15 @@ def test_costs_have_mean_one_and_follow_the_target():
         (lambda: like(VGG, rules=(other_task, same_group)), "not_deeper"),
         (lambda: like(VGG, rules=(not_deeper, same_group)), "other_task"),
         (lambda: plan([4, 4], [3]), "2 stages"),
-        (lambda: Edge.parse("a:1"), "is no edge"),
-        (lambda: Node.parse("a"), "is no node"),
+        (lambda: Edge.parse("a:1"), "is not an edge"),
+        (lambda: Node.parse("a"), "is not a node"),
         (lambda: like(VGG).index("a:0 -> b:12"), "no candidate"),
         (
             lambda: SearchSpace(like(VGG).plans, (Edge(Node("a", 0), Node("b", 99)),)),
             "no node b:99",
         ),
         (lambda: SearchSpace(like(VGG).plans, like(VGG).edges[:1] * 2), "twice"),
-        (lambda: SearchSpace.from_json({"plans": 3}), "no search space"),
+        (lambda: SearchSpace.from_json({"plans": 3}), "not a search space"),
         (lambda: like(VGG).only([True]), "shorter"),
     ],
 )

@@ -96,7 +96,7 @@ ANSWERS = {
         (lambda d: d.median(), "missing labels"),
         (lambda d: d.mean(), "missing labels"),
         (lambda d: d.max(), "lowest point"),
-        (lambda d: float("nan"), "no depth"),
+        (lambda d: float("nan"), "not a depth"),
     ],
 }
 

@@ -14,7 +14,7 @@ import torch
 
 from mtlnas_lab._compat import MISSING, torchvision
 from mtlnas_lab.data import npz as packfile
-from mtlnas_lab.data.augment import _views, augment
+from mtlnas_lab.data.augment import augment, views
 from mtlnas_lab.data.dataset import ImageDataset, picture
 from mtlnas_lab.data.loader import Batches, sequential, split, whole
 from mtlnas_lab.errors import DataError, TaskError
@@ -607,7 +607,7 @@ def test_jitter_changes_images_within_bounds():
 
 
 def test_a_normal_map_knows_its_transforms_and_refuses_the_rest():
-    view, wrap = _views()
+    view, wrap = views()
     plain = torch.randn(3, 6, 8)
     normals = wrap[Normals](plain)
     assert type(view.horizontal_flip(normals)) is wrap[Normals]

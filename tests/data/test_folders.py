@@ -20,7 +20,7 @@ from mtlnas_lab.core.search import Search, SearchConfig
 from mtlnas_lab.data import folders as readers
 from mtlnas_lab.data import inputs, loader
 from mtlnas_lab.data.dataset import picture
-from mtlnas_lab.data.folders import _held_out, check, open_folder
+from mtlnas_lab.data.folders import check, hold_out, open_folder
 from mtlnas_lab.data.open import open_data
 from mtlnas_lab.errors import DataError
 from mtlnas_lab.experiments.presets import make_lab
@@ -249,7 +249,7 @@ def test_the_budget_is_what_the_variable_says(tmp_path, monkeypatch):
 
 def test_what_is_held_out_is_always_the_same():
     records = [{"image": Path(f"city{n // 10}/{n}.png")} for n in range(200)]
-    one, two = (_held_out(records, ("val", "test"), 0.1) for _ in range(2))
+    one, two = (hold_out(records, ("val", "test"), 0.1) for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert {name: len(index) for name, index in one.items()} == {
         "train": 160,
@@ -257,7 +257,7 @@ def test_what_is_held_out_is_always_the_same():
         "test": 20,
     }
     assert not {n // 10 for n in one["train"].tolist()} & {n // 10 for n in one["val"].tolist()}
-    assert len(_held_out(records, (), 0.1)["train"]) == 200
+    assert len(hold_out(records, (), 0.1)["train"]) == 200
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ CITY = "{}/train/aachen/aachen_000000_000003_{}.png"
             nyuv2,
             "list/training_seg.txt",
             lambda path: path.write_text("/a.png /b.png /c.png\n"),
-            "line 1 is no image",
+            "line 1 is not an image",
         ),
         (nyuv2, "list/testing_seg.txt", lambda path: path.unlink(), "cannot be read"),
         (

@@ -12,6 +12,7 @@ from mtlnas_lab.data import dataset, loader
 from mtlnas_lab.data.dataset import picture
 from mtlnas_lab.data.inputs import say_once
 from mtlnas_lab.data.lazy import Cache, from_dataset, tell_of_missing_labels
+from mtlnas_lab.data.stored import Raw, label
 from mtlnas_lab.errors import DataError
 from mtlnas_lab.tasks.task import Classification
 
@@ -178,7 +179,7 @@ def test_streams_read_ahead_in_other_threads():
     stream, asked = loader.whole(scenes(), ("room",), 4, seed=0), []
     stream.pack = stream.pack.subset(torch.arange(20))
     object.__setattr__(
-        stream.pack, "soon", lambda index, tasks: asked.append((index.tolist(), tasks))
+        stream.pack, "prefetch", lambda index, tasks: asked.append((index.tolist(), tasks))
     )
     next(stream)
     assert asked == [(stream._images(1).tolist(), ("room",))]
@@ -192,7 +193,7 @@ def test_an_error_comes_with_its_batch_and_again_with_the_next():
     )
     pack.prefetch(torch.tensor([5]), ("segmentation",))
     for _ in range(2):
-        with pytest.raises(DataError, match=r"item 5 is no dict.*KeyError"):
+        with pytest.raises(DataError, match=r"item 5 is not a dict.*KeyError"):
             pack.batch(torch.tensor([5]), ("segmentation",))
 
 
@@ -280,7 +281,7 @@ def test_a_dataset_that_teaches_nothing_is_refused():
         ([image | {"normal": 1}], {}, "the lab knows segm"),
         ([image | {"room": 1}], {}, "labels={'room': 13}"),
         ([{"depth": 1}], {}, "no 'image'"),
-        ([3], {}, "item 0 is no dict"),
+        ([3], {}, "item 0 is not a dict"),
         (Scenes(), {"tasks": ["depth"], "memory_gb": -1}, "-1 GiB"),
         (Scenes(), {"tasks": ["depth"], "size": (0, 8)}, "0 × 8"),
     ):
@@ -533,3 +534,22 @@ def test_a_split_without_a_label_is_said_before_training(capsys):
         )
         with pytest.raises(DataError, match="8 images has a label for depth.*nothing to learn"):
             tell_of_missing_labels({"train": given["val"]}, tasks)
+
+
+# --- depths that would be lost ----------------------------------------------------------------------------------------
+def test_a_few_depths_below_half_a_millimetre_are_told_of(capsys):
+    say_once.cache_clear()
+    depth = np.full(SIZE, 2.0)
+    depth[3, 4] = 0.0004
+    raw = Raw(depth, "one")
+    kept = label("depth", raw, SIZE, SIZE, ())
+    assert kept[0, 3, 4] == 0 and (kept == 2000).sum() == depth.size - 1
+    label("depth", raw, SIZE, SIZE, ())
+    assert capsys.readouterr().err.count("below 0.0005 m count as no label") == 1
+
+
+def test_depths_that_would_mostly_be_lost_are_refused():
+    depth = np.full(SIZE, 0.0)
+    depth[:6] = 0.0004
+    with pytest.raises(DataError, match="depth is 0.0004 somewhere and mostly below"):
+        label("depth", Raw(depth, "one"), SIZE, SIZE, ())

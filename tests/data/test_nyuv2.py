@@ -192,10 +192,10 @@ def without(key):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (without("depths"), "'depths' is no data set"),
+        (without("depths"), "'depths' is not a data set"),
         (contents() | {"labels": contents()["labels"][:2]}, "do not match"),
         (contents() | {"images": contents()["images"].astype(np.uint16)}, "do not match"),
-        (contents() | {"depths": contents()["labels"]}, "'depths' is no data set"),
+        (contents() | {"depths": contents()["labels"]}, "'depths' is not a data set"),
         (contents() | {"labels": contents()["labels"] + 9}, "of 4 names"),
     ],
 )
@@ -224,13 +224,13 @@ def test_links_and_references_open_nothing_else(tmp_path):
     mat = write(tmp_path / "labeled.mat", without("depths"))
     with h5py.File(mat, "r+") as file:
         file["depths"] = h5py.ExternalLink("other.mat", "/depths")
-    with pytest.raises(DataError, match="'depths' is no data set"):
+    with pytest.raises(DataError, match="'depths' is not a data set"):
         import_nyuv2(mat, tmp_path / "pack.npz")
     with h5py.File(write(mat, without("depths")), "r+") as file:
         layout = h5py.VirtualLayout(contents()["depths"].shape, np.float32)
         layout[...] = h5py.VirtualSource("other.mat", "depths", contents()["depths"].shape)
         file.create_virtual_dataset("depths", layout)
-    with pytest.raises(DataError, match="'depths' is no data set"):
+    with pytest.raises(DataError, match="'depths' is not a data set"):
         import_nyuv2(mat, tmp_path / "pack.npz")
     with h5py.File(write(mat), "r+") as file:
         file["names"][0, 0] = file["#refs#"].ref  # a reference to a group
@@ -274,7 +274,7 @@ def test_links_are_not_followed(tmp_path, mat, key, link):
             file[key] = h5py.ExternalLink(name, f"/{key}")
     if link == "pipe":
         os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match=f"'{key}' is no data set"):
+    with pytest.raises(DataError, match=f"'{key}' is not a data set"):
         import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
 
 
@@ -286,7 +286,7 @@ def test_data_outside_the_file_are_refused(tmp_path):
         with h5py.File(mat, "r+") as file:
             outside = [(str(tmp_path / "raw"), 0, array.nbytes)]
             file.create_dataset(key, array.shape, array.dtype, external=outside)
-        with pytest.raises(DataError, match=f"'{key}' is no data set"):
+        with pytest.raises(DataError, match=f"'{key}' is not a data set"):
             import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
 
 
@@ -316,15 +316,15 @@ def with_label(value):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (as_type("labels", "i2"), "'labels' is no data set"),
+        (as_type("labels", "i2"), "'labels' is not a data set"),
         (contents() | {"labels": with_label(2**31 + 1).astype("u4")}, "image 1: label 2147483649"),
         (contents() | {"labels": with_label(2**63).astype("u8")}, "image 1: label"),
         (contents() | {"depths": -contents()["depths"]}, "image 0: depths are -"),
         (contents() | {"depths": 1000 * contents()["depths"]}, "millimetres"),
-        (as_type("depths", "c8"), "'depths' is no data set"),
+        (as_type("depths", "c8"), "'depths' is not a data set"),
         (contents() | {"images": contents()["images"][:, :2]}, "do not match"),
         (contents() | {"images": contents()["images"][:0]}, "do not match|0 scenes"),
-        ({}, "'images' is no data set"),
+        ({}, "'images' is not a data set"),
     ],
 )
 def test_values_that_are_none_are_refused(tmp_path, arrays, message):
@@ -338,7 +338,7 @@ def test_values_that_are_none_are_refused(tmp_path, arrays, message):
 def test_codes_that_are_no_text_are_refused(tmp_path, mat, codes):
     with h5py.File(mat, "r+") as file:
         file["names"][0, 0] = file.create_dataset("#refs#/x", data=np.array(codes)).ref
-    with pytest.raises(DataError, match="'names' holds codes that are no text"):
+    with pytest.raises(DataError, match="'names' holds codes that are not text"):
         import_nyuv2(mat, tmp_path / "pack.npz", size=(12, 16))
 
 

@@ -29,7 +29,7 @@ def test_the_faster_precision_must_be_clearly_faster(seconds, chosen, monkeypatc
     monkeypatch.setattr(
         Search, "step", lambda self: SimpleNamespace(seconds=times[self.config.precision])
     )
-    monkeypatch.setattr(Search, "_batches", lambda self: (iter(()), iter(())))
+    monkeypatch.setattr(Search, "_halves", lambda self: (iter(()), iter(())))
     config, said = work.calibrate(small_lab(), SearchConfig(precision="auto"))
     assert config.precision == chosen and said == times
 
@@ -70,7 +70,7 @@ def test_changing_gates_and_knobs_never_recompiles(monkeypatch):
     assert first >= 1
     for i in range(4):
         search.turn(entropy_weight=float(i), temperature=0.3 + i, alpha_lr=0.1 * i)
-        search._apply_turned()
+        search.controls.apply_turned(search.communicator)
         search.step()
     assert counter.frame_count == first, "gates are tensors: new values are no new program"
     torch._dynamo.reset()

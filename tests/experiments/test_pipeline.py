@@ -20,11 +20,14 @@ from mtlnas_lab.core.events import Evaluated, Step
 from mtlnas_lab.data.dataset import ImageDataset
 from mtlnas_lab.data.rooms import render
 from mtlnas_lab.errors import ConfigError, MTLNASError, RunError
-from mtlnas_lab.experiments import config, scores
+from mtlnas_lab.experiments import config, pipeline, scores
 from mtlnas_lab.experiments.config import Experiment
-from mtlnas_lab.experiments.pipeline import reopen, run
+from mtlnas_lab.experiments.pipeline import outcome, reopen, run
+from mtlnas_lab.experiments.scores import table
 from mtlnas_lab.runs.event_file import read_events
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run import FILES, Run
+from mtlnas_lab.runs.run_writer import RunWriter
+from mtlnas_lab.storage.checkpoints import OWN
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +100,58 @@ def test_run_folder_is_as_promised(finished):
     assert {m.step for m in folder.checkpoints()} == {4, 6}
     for part in ("pretraining", "baselines/single_task"):
         assert Run.open(finished / part).log.finished
+
+
+def strangers(folder):
+    """Files of a run folder that its table does not know."""
+    found = [path for path in folder.iterdir() if path.name not in FILES]
+    for path in (folder / "checkpoints").iterdir():
+        if not OWN.fullmatch(path.name):
+            found.append(path)
+    for part in (folder / "pretraining", *(folder / "baselines").glob("*")):
+        if part.exists():
+            found += strangers(part)
+    return found
+
+
+def test_a_run_folder_has_no_file_outside_the_table(finished, pack, tmp_path):
+    assert strangers(finished) == []
+    whole = tmp_path / "run"
+    shutil.copytree(finished, whole)
+    run(None, whole, resume=True, figures=("pdf", "svg", "png", "tikz", "html"))
+    assert strangers(whole) == []
+    assert (whole / "fusion_graph.html").is_file() and (whole / "fusion_graph.tex").is_file()
+    assert not (finished / "fusion_graph.pdf").exists()  # figures are for who asks for them
+    (whole / "thesis.docx").touch()
+    assert strangers(whole) == [whole / "thesis.docx"]
+
+
+def test_the_summary_says_what_was_found_and_its_scores(finished):
+    text = (finished / "summary.md").read_text(encoding="utf-8")
+    folder = Run.open(finished)
+    assert outcome(folder) in text and table(folder.scores()) in text
+    for edge in folder.architecture()["kept"]:
+        assert f"- `{edge}`, p = " in text
+
+
+def test_the_stages_one_by_one_leave_the_folder_of_all(pack, finished, tmp_path):
+    out = tmp_path / "run"
+    settings, lab = pipeline.prepare(small(pack), out)
+    assert not out.exists()
+    pipeline.pretrain(settings, tmp_path / "pretraining", lab=lab)
+    begun = lab.copy()
+    with RunWriter.create(out, settings.to_json(), lab.space) as folder:
+        found = pipeline.search(settings, lab, folder)
+        scores = pipeline.score(found, folder)
+        pipeline.baselines(settings, begun, found, folder, scores)
+        pipeline.write(folder, figures=())
+    assert events(tmp_path / "pretraining") == events(finished / "pretraining")
+    for part in (".", "baselines/single_task"):
+        assert events(out / part) == events(finished / part)
+    for name in ("scores.json", "architecture.json", "config.json"):
+        assert (out / name).read_bytes() == (finished / name).read_bytes()
+    left = {path.name for path in out.iterdir()}
+    assert left | {"pretraining"} == {path.name for path in finished.iterdir()}
 
 
 def test_reopened_lab_gives_the_scores_of_the_run(finished):
@@ -283,7 +338,7 @@ def old_run(folder, data, lab, **settings):
     config = json.loads(json.dumps(made.to_json()))
     for name in ("data_identity", "class_weights"):
         del config[name]
-    with Run.create(folder, config, lab.space) as created:
+    with RunWriter.create(folder, config, lab.space) as created:
         created.write_json("architecture.json", lab.derive().to_json())
         tensors = {f"supernet.{n}": value for n, value in lab.supernet.state_dict().items()}
         created.save_weights({"alpha": lab.alphas.alpha.detach(), **tensors})
@@ -492,7 +547,7 @@ def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
     assert failed.returncode == 2 and "Traceback" not in failed.stderr, failed.stderr
     last = failed.stderr.strip().splitlines()[-1]
     assert re.search(
-        r"the loss of \w+ is (nan|inf) at step \d+; .*--resume --weight-lr .*; the last good checkpoint is \d+",
+        r"the loss of \w+ is (nan|inf) at step \d+; .*resume .* weight_lr = .*; the last good checkpoint is \d+",
         last,
     )
     assert Run.open(out).log.failed.message in last
@@ -594,7 +649,7 @@ def test_a_branch_without_other_knobs_is_the_run_itself(pack, tmp_path):
 
     experiment = small(pack)
     lab = experiment.lab()
-    with Run.create(tmp_path / "run", experiment.to_json(), lab.space) as folder:
+    with RunWriter.create(tmp_path / "run", experiment.to_json(), lab.space) as folder:
         source = Recorded(
             Search(lab, replace(experiment.search, evaluate_every=0)), folder, checkpoint_every=2
         )
@@ -679,7 +734,7 @@ def test_the_trivial_answer_of_many_images_is_made_of_some_evenly_spread(monkeyp
 )
 def test_weights_of_another_run_are_refused_by_name(finished, tmp_path, spoil, words):
     shutil.copytree(finished, tmp_path / "run")
-    with Run.resume(tmp_path / "run") as folder:
+    with RunWriter.resume(tmp_path / "run") as folder:
         folder.save_weights(spoil(folder.load_weights()))
     with pytest.raises(RunError, match=f"weights.safetensors is not of this run, for .*{words}"):
         reopen(tmp_path / "run")

@@ -322,7 +322,7 @@ def test_errors(pack, tmp_path, monkeypatch):
         (
             lambda: presets.load_backbones(presets.make_lab("tiny", data), tmp_path),
             RunError,
-            "--pretrain-steps",
+            "no pretrained backbone .* pretrain it",
         ),
         (lambda: pick_device("abacus"), ConfigError, "'auto'"),
     ):

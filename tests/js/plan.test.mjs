@@ -1,4 +1,4 @@
-// The pure functions of the studio's page: node --test tests/js/ (frame.bin is written by tests/test_widgets_frame.py)
+// The pure functions of the studio's page: node --test tests/js/ (frame.bin is written by tests/widgets/test_encoding.py)
 import assert from "node:assert/strict";
 import {existsSync, readFileSync} from "node:fs";
 import test from "node:test";

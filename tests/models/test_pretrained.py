@@ -128,7 +128,7 @@ def test_vgg_computes_what_torchvision_does_until_their_pooling_differs(tmp_path
         ),
         (
             lambda: {"encoder.w": torch.zeros(3)},
-            "no network of torchvision, its tensors are called encoder.w",
+            "not a network of torchvision, its tensors are called encoder.w",
         ),
         (lambda: NARROW["vgg16"](outputs=2).state_dict(), "weights that this package saved"),
         (lambda: {"model": 3}, "no state dict"),

@@ -272,8 +272,8 @@ WEIGHT = "net1.stages.3.feature.0.weight"
 @pytest.mark.parametrize(
     "change, words",
     [
-        (lambda s: {**s, 3: s["net1_alphas"]}, "no state dict"),
-        (lambda s: {**s, "net1.head.2.weight": torch.tensor(1.0)}, "no state dict"),
+        (lambda s: {**s, 3: s["net1_alphas"]}, "not a state dict"),
+        (lambda s: {**s, "net1.head.2.weight": torch.tensor(1.0)}, "not a state dict"),
         (lambda s: {**s, "net1_alphas": torch.tensor(1.0)}, "net1_alphas has the shape"),
         (
             lambda s: {**s, "net1_alphas": s["net1_alphas"].long()},
@@ -292,9 +292,9 @@ WEIGHT = "net1.stages.3.feature.0.weight"
             },
             "of more than 8192 channels",
         ),
-        (lambda s: dict.fromkeys(s, "text"), "no state dict"),
-        (lambda s: [1], "no state dict"),
-        (lambda s: None, "no state dict"),
+        (lambda s: dict.fromkeys(s, "text"), "not a state dict"),
+        (lambda s: [1], "not a state dict"),
+        (lambda s: None, "not a state dict"),
     ],
 )
 def test_released_states(released, change, words, tmp_path):
@@ -321,15 +321,15 @@ def test_released_states(released, change, words, tmp_path):
         ("MODEL: {SUPERNET: 1}", "MODEL.SUPERNET = 1 should be of the kind of False"),
         ("MODEL: {BACKBONE: [a, {b: c}]}", "MODEL.BACKBONE"),
         ("MODEL: {INIT: [a, b]}", "MODEL.INIT"),
-        ('MODEL: {INIT: "' + "(" * 9000 + '"}', "MODEL.INIT .* no pair of numbers"),
+        ('MODEL: {INIT: "' + "(" * 9000 + '"}', "MODEL.INIT .* not a pair of numbers"),
         ('MODEL: {INIT: "(nan, 1)"}', "MODEL.INIT"),
-        ("MODEL: {INIT: {a: 1, b: 2}}", "MODEL.INIT .* no pair of numbers"),
+        ("MODEL: {INIT: {a: 1, b: 2}}", "MODEL.INIT .* not a pair of numbers"),
         ("SEED: x", "SEED = 'x'"),
         ("SEED: 2001-01-01", "SEED"),
         ("SEED: 99999999999999999999", "SEED"),
         ("ARCH: {SEARCHSPACE: " + "x" * 9000 + "}", "SEARCHSPACE"),
-        ("ARCH: 2001-01-01", "ARCH = '2001-01-01' is no section"),
-        ("a: &a [x, x]\nb: &b [*a, *a]\nARCH: *b", "ARCH = .* is no section"),
+        ("ARCH: 2001-01-01", "ARCH = '2001-01-01' is not a section"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nARCH: *b", "ARCH = .* is not a section"),
     ],
 )
 def test_released_settings(text, words, tmp_path):

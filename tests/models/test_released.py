@@ -84,7 +84,7 @@ def test_a_payload_is_refused_and_not_run(state, tmp_path):
         (lambda path: None, "no checkpoint"),
         (lambda path: path.write_bytes(b"nothing"), "refused"),
         (lambda path: zipfile.ZipFile(path, "w").close(), "refused"),
-        (lambda path: torch.save({"a": torch.zeros(1)}, path), "no state dict of the released"),
+        (lambda path: torch.save({"a": torch.zeros(1)}, path), "not a state dict of the released"),
         (lambda path: torch.save([1, 2], path), "no state dict"),
     ],
 )
@@ -96,9 +96,9 @@ def test_other_files_get_one_line(write, words, tmp_path):
 
 
 def test_state_of_wrong_shapes(state):
-    with pytest.raises(RunError, match="no state dict of the released"):
+    with pytest.raises(RunError, match="not a state dict of the released"):
         official.from_released({**state, "paths.net1_paths.3.conv.weight": torch.zeros(1)})
-    with pytest.raises(RunError, match="no state dict of the released"):
+    with pytest.raises(RunError, match="not a state dict of the released"):
         official.from_released({})
 
 
@@ -195,9 +195,9 @@ def test_random_start(tmp_path):
         ("ARCH: {SEARCHSPACE: Other}", "ARCH.SEARCHSPACE = 'Other' is not supported"),
         ("ARCH: {OPTIMIZER: sgd}", "ARCH.OPTIMIZER"),
         ("TRAIN: {SCHEDULE: Step}", "TRAIN.SCHEDULE"),
-        ("MODEL: {INIT: (1.0}", "no pair of numbers"),
+        ("MODEL: {INIT: (1.0}", "not a pair of numbers"),
         ("MODEL:\n  INIT: (1.0, 2, 3)", "two numbers"),
-        ("TRAIN: {LR: fast}", "no number"),
+        ("TRAIN: {LR: fast}", "not a number"),
         ("TRAIN: {STEPS: many}", "TRAIN.STEPS"),
         ("- 1", "no sections"),
         ("a: [", "no YAML"),

@@ -17,6 +17,7 @@ from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.runs.event_file import read_events
 from mtlnas_lab.runs.recorder import Recorded, record
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.widgets import SearchStudio
 
 
@@ -60,7 +61,7 @@ def test_a_stopped_studio_goes_on_where_it_stopped(tmp_path, whole):
         one = SearchStudio(Recorded(a_search(), run), rate=100)
         for count in (1, 2, 3):
             one.step(count)
-            while one.source.driver.controls.mode == "running":
+            while one.source.runner.mode == "running":
                 one.source.poll()
             one.stop()
             one.source.poll()
@@ -71,7 +72,7 @@ def test_a_stopped_studio_goes_on_where_it_stopped(tmp_path, whole):
         )
         one.turn(entropy_weight=10.0)  # the setting it has: only the mark is new
         one.start()
-        one.source.driver.join(20)
+        one.source.runner.join(20)
         one.source.poll()
         assert isinstance(one.log.events[-2], Finished) or isinstance(one.log.events[-1], Finished)
         assert [step.step for step in one.log.steps] == list(range(1, STEPS + 1))
@@ -283,7 +284,7 @@ def test_foreign_files_among_the_checkpoints_are_no_steps_to_branch_from(tmp_pat
 def test_no_branch_grows_from_a_checkpoint_that_does_not_fit(tmp_path):
     lab = presets.tiny()
     search = Search(lab, SearchConfig(steps=4, batch_size=2))
-    with Run.create(tmp_path / "run", {}, lab.space) as run:
+    with RunWriter.create(tmp_path / "run", {}, lab.space) as run:
         source = Recorded(search, run, checkpoint_every=1)
         list(islice(source, 3))
         assert source.branch(1).step_number == 1

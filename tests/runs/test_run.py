@@ -28,10 +28,11 @@ from mtlnas_lab.core.events import (
 from mtlnas_lab.core.schedule import Schedule
 from mtlnas_lab.core.space import SearchSpace
 from mtlnas_lab.errors import ConfigError, RunError
-from mtlnas_lab.runs import event_file
+from mtlnas_lab.runs import event_file, run_writer
 from mtlnas_lab.runs import run as runs
 from mtlnas_lab.runs.event_file import read_events
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.storage import checkpoints, jsonl, safe_files
 from mtlnas_lab.storage.checkpoints import HEADER, TENSORS
 
@@ -73,7 +74,7 @@ def same(loaded, number):
 
 @pytest.fixture
 def run(tmp_path):
-    with Run.create(tmp_path / "run", CONFIG, SPACE) as made:
+    with RunWriter.create(tmp_path / "run", CONFIG, SPACE) as made:
         yield made
 
 
@@ -95,14 +96,14 @@ class Os:
 
 
 def stand_in(monkeypatch, **functions):
-    for module in (safe_files, jsonl, event_file, checkpoints, runs):
+    for module in (safe_files, jsonl, event_file, checkpoints, runs, run_writer):
         monkeypatch.setattr(module, "os", Os(**functions))
 
 
 # --- folders ----------------------------------------------------------------------------------------------------------
 def test_a_new_run_holds_its_settings_and_space(tmp_path):
     space = SearchSpace.from_json(SPACE)
-    with Run.create(tmp_path / "deep" / "run", CONFIG, space):
+    with RunWriter.create(tmp_path / "deep" / "run", CONFIG, space):
         pass
     run = Run.open(tmp_path / "deep" / "run")
     assert (
@@ -121,17 +122,19 @@ def test_a_new_run_holds_its_settings_and_space(tmp_path):
 
 def test_what_is_there_is_not_written_over(run, tmp_path):
     run.append(step(1))
-    one_line(Run.create, run.path, {}, SPACE, match="already holds a run; pass --resume")
+    one_line(RunWriter.create, run.path, {}, SPACE, match="already holds a run; pass --resume")
     run.close()
-    one_line(Run.create, run.path, {}, SPACE, match="already holds a run; pass --resume")
+    one_line(RunWriter.create, run.path, {}, SPACE, match="already holds a run; pass --resume")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("x")
-    one_line(Run.create, tmp_path / "full", {}, SPACE, match="is not empty; pass another --out")
+    one_line(
+        RunWriter.create, tmp_path / "full", {}, SPACE, match="is not empty; pass another --out"
+    )
     assert os.listdir(tmp_path / "full") == ["thesis.tex"]
-    one_line(Run.create, tmp_path / "full" / "thesis.tex", {}, SPACE, match="thesis.tex")
+    one_line(RunWriter.create, tmp_path / "full" / "thesis.tex", {}, SPACE, match="thesis.tex")
     for name in ("full", "nowhere"):
         one_line(Run.open, tmp_path / name, match="no run folder")
-        one_line(Run.resume, tmp_path / name, match="no run folder")
+        one_line(RunWriter.resume, tmp_path / name, match="no run folder")
     assert read_events(run.path / "events.jsonl").steps == [step(1)]
 
 
@@ -146,7 +149,7 @@ def test_a_create_that_was_killed_is_no_obstacle(tmp_path):
         path.mkdir(exist_ok=True)
         for name in left:
             (path / name).write_text("{")
-        Run.create(path, CONFIG, SPACE).close()
+        RunWriter.create(path, CONFIG, SPACE).close()
         assert Run.open(path).config["steps"] == 12
         for name in ("events.jsonl", "config.json", "space.json"):
             (path / name).unlink()
@@ -155,7 +158,7 @@ def test_a_create_that_was_killed_is_no_obstacle(tmp_path):
 
 def test_runs_are_listed_by_name(tmp_path):
     for name in ("b", "a"):
-        Run.create(tmp_path / name, CONFIG, SPACE).close()
+        RunWriter.create(tmp_path / name, CONFIG, SPACE).close()
     (tmp_path / "c").mkdir()
     assert Run.list(tmp_path) == [tmp_path / "a", tmp_path / "b"]
     one_line(Run.list, tmp_path / "nowhere", match="nowhere")
@@ -163,16 +166,16 @@ def test_runs_are_listed_by_name(tmp_path):
 
 def test_one_process_writes(run):
     """The lock is not even given twice inside one process; it goes with `close`."""
-    message = one_line(Run.resume, run.path, match="run is being written by")
+    message = one_line(RunWriter.resume, run.path, match="run is being written by")
     assert str(os.getpid()) in message
     assert Run.open(run.path).log.events == []
     run.close()
     run.close()
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         again.append(step(1))
-    with pytest.raises(ZeroDivisionError), Run.resume(run.path):
+    with pytest.raises(ZeroDivisionError), RunWriter.resume(run.path):
         _ = 1 / 0
-    Run.resume(run.path).close()
+    RunWriter.resume(run.path).close()
 
 
 def test_a_file_system_without_locks_is_refused(run, monkeypatch):
@@ -185,14 +188,18 @@ def test_a_file_system_without_locks_is_refused(run, monkeypatch):
             raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(safe_files, "fcntl", NoLocks())
-    one_line(Run.resume, run.path, match="can't be locked .* pass an --out on another disk")
+    one_line(RunWriter.resume, run.path, match="can't be locked .* choose a folder on another disk")
     monkeypatch.undo()
-    Run.resume(run.path).close()
+    RunWriter.resume(run.path).close()
 
 
 def test_looking_does_not_write(run):
     run.append(step(1))
-    looker = Run.open(run.path)
+    run.close()
+    looker = run  # closed, it is a reader; one that `Run.open` gives has nothing that writes
+    reader = Run.open(run.path)
+    for name in ("append", "write_json", "sync", "save_checkpoint", "save_weights", "write"):
+        assert hasattr(run, name) and not hasattr(reader, name)
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     for act in (
         lambda: looker.append(step(2)),
@@ -204,7 +211,7 @@ def test_looking_does_not_write(run):
         lambda: looker.resumed(1),
     ):
         one_line(act, match="only being looked at")
-    assert looker.log.steps == [step(1)]
+    assert looker.log.steps == reader.log.steps == [step(1)]
     assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
 
 
@@ -233,11 +240,11 @@ def test_resuming_mends_the_end_of_the_log(run, cut):
     data = log.read_bytes()[:-cut]
     log.write_bytes(data)
     torn = len(data) - data.rfind(b"\n") - 1
-    with Run.resume(run.path):
+    with RunWriter.resume(run.path):
         pass
     mended = log.read_bytes()
     assert mended.startswith(data + b"\n")
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         assert again.append(step(3)) == (
             4 if cut == 1 else 3
         )  # without its newline a record is still whole
@@ -256,7 +263,7 @@ def test_a_short_write_is_told_and_the_next_record_is_whole(run, monkeypatch):
     run.append(step(1))
     with monkeypatch.context() as patch:
         stand_in(patch, write=lambda descriptor, data: os.write(descriptor, data[: len(data) // 2]))
-        one_line(run.append, step(2), match="no space left.* make room and go on with --resume")
+        one_line(run.append, step(2), match="no space left.* make room and resume the run")
     assert run.append(step(2)) == 3
     assert (
         run.log.steps == [step(1), step(2)] and run.log.of(Recovered) and len(run.log.problems) == 1
@@ -287,14 +294,14 @@ def test_a_log_that_was_removed_is_not_written_to(run):
 def test_a_log_with_a_second_name_is_not_written_to(run, tmp_path):
     run.close()
     os.link(run.path / "events.jsonl", tmp_path / "other")
-    one_line(Run.resume, run.path, match="hard link")
+    one_line(RunWriter.resume, run.path, match="hard link")
     assert Run.open(run.path).log.events == []
 
 
 def test_the_log_is_synced_once_a_second_and_at_checkpoints(run, monkeypatch):
     synced, clock = [], [1000.0]
     stand_in(monkeypatch, fdatasync=lambda descriptor: synced.append(descriptor))
-    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(run_writer.time, "monotonic", lambda: clock[0])
     run.sync()
     for tenth in range(30):
         clock[0] = 1000 + tenth / 10
@@ -460,7 +467,7 @@ def test_checkpoints_are_kept_in_the_run_itself(run, tmp_path):
     run.close()
     (run.path / "checkpoints").rename(tmp_path / "elsewhere")
     (run.path / "checkpoints").symlink_to(tmp_path / "elsewhere")
-    for act in (Run.open(run.path).load_checkpoint, lambda: Run.resume(run.path)):
+    for act in (Run.open(run.path).load_checkpoint, lambda: RunWriter.resume(run.path)):
         one_line(act, match="checkpoints is a link")
 
 
@@ -491,7 +498,7 @@ def test_only_good_checkpoints_count_when_old_ones_go(run):
     run.close()
     second = run.path / "checkpoints" / run.checkpoints()[-1].file
     second.write_bytes(b"x" * second.stat().st_size)
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         again.save_checkpoint(3, *state(3))
         assert [m.step for m in again.checkpoints()] == [1, 3]
 
@@ -521,7 +528,7 @@ def test_a_checkpoint_whose_event_was_lost_counts(run):
     run.close()
     log = run.path / "events.jsonl"
     log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         assert same(again.load_checkpoint(), 1)
         again.resumed(1)
         again.append(step(2))
@@ -537,7 +544,7 @@ def test_records_that_the_checkpoint_knows_of_are_not_numbered_again(run):
     run.close()
     log = run.path / "events.jsonl"
     log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         again.load_checkpoint()
         assert again.resumed(3) == 4
         assert "records 2 to 3 are missing" in again.log.problems[0]
@@ -809,10 +816,10 @@ def test_requests_reach_the_search_once_and_in_order(run):
     read = run.requests_read
     assert run.requests() == [{"alpha_lr": 0.1}]
     run.close()
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         again.requests_read = read
         assert again.requests() == [{"alpha_lr": 0.1}] and again.requests() == []
-    with Run.resume(run.path) as again:
+    with RunWriter.resume(run.path) as again:
         assert len(again.requests()) == 4
 
 
@@ -913,12 +920,12 @@ def search(run, stop):
 
 
 def test_a_chain_of_stops_gives_the_events_of_a_run_never_stopped(tmp_path):
-    with Run.create(tmp_path / "whole", CONFIG, SPACE) as run:
+    with RunWriter.create(tmp_path / "whole", CONFIG, SPACE) as run:
         search(run, None)
-    with Run.create(tmp_path / "broken", CONFIG, SPACE) as run:
+    with RunWriter.create(tmp_path / "broken", CONFIG, SPACE) as run:
         search(run, 2)
     for stop in (6, 5, 12, None):
-        with Run.resume(tmp_path / "broken") as run:
+        with RunWriter.resume(tmp_path / "broken") as run:
             search(run, stop)
     whole, broken = (Run.open(tmp_path / name).log for name in ("whole", "broken"))
     assert [e for e in broken.events if not isinstance(e, (Resumed, Checkpoint))] == [

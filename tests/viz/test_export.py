@@ -14,7 +14,7 @@ from viz_fakes import ALL, HOSTILE, alphas, log, save, space
 
 from mtlnas_lab.core.architecture import Architecture, derive
 from mtlnas_lab.errors import ConfigError, DataError, MTLNASError
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.viz import (
     GraphFigure,
     fusion_graph,
@@ -97,7 +97,7 @@ def test_png_has_the_pixels_of_its_style(files, tmp_path):
 @pytest.mark.parametrize("kind", ["pdf", "svg", "png", "tikz", "tex", "html", "json"])
 def test_every_file_says_where_it_comes_from_and_can_be_drawn_again(kind, tmp_path):
     two, history = space(), log(space())
-    with Run.create(tmp_path / "a-run", {"seed": 3}, two) as run:
+    with RunWriter.create(tmp_path / "a-run", {"seed": 3}, two) as run:
         for event in history.events:
             run.append(event)
     out = tmp_path / "out"

@@ -11,7 +11,7 @@ from viz_fakes import HOSTILE, RESNET, VGG, alphas, log, space
 from mtlnas_lab.core.architecture import Architecture, derive
 from mtlnas_lab.core.space import SearchSpace
 from mtlnas_lab.errors import MTLNASError, SpaceError
-from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.viz import fusion_graph, ladder_layout
 from mtlnas_lab.viz.graph.build import ends
 
@@ -78,7 +78,7 @@ def test_other_tools_read_it_back(form, split):
 def test_every_kind_of_source_gives_the_same_graph(tmp_path):
     two = space()
     history = log(two)
-    with Run.create(tmp_path / "run", {"seed": 3}, two) as run:
+    with RunWriter.create(tmp_path / "run", {"seed": 3}, two) as run:
         for event in history.events:
             run.append(event)
         sources = (

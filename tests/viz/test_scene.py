@@ -314,7 +314,7 @@ def test_mistakes_are_named():
         ({"style": "a4"}, "choose one of"),
         ({"threshold": 1.5}, "from 0 to 1"),
         ({"width": 6}, "not wide enough"),
-        ({"layout": {"normals:99": (0, 0)}}, "normals:99, which is no node"),
+        ({"layout": {"normals:99": (0, 0)}}, "normals:99, which is not a node"),
     ):
         with pytest.raises(ConfigError, match=says):
             GraphFigure(graph, **wrong).scene()

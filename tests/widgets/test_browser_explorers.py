@@ -162,7 +162,7 @@ def test_many_tasks_strange_names_and_errors_on_a_narrow_page(notebook):
     )  # drawn anew while somebody types: the words stay
     time.sleep(0.3)
     nb.page.keyboard.press("Enter")
-    expect(many.locator(".mtl-message")).to_contain_text("'x' is no number of channels")
+    expect(many.locator(".mtl-message")).to_contain_text("'x' is not a number of channels")
     nb.shot("explorer-space-error", of=f'.mtl-explorer[aria-label="{SPACES}"]')
     many.locator(".mtl-of-stages input").fill("8 8 | 16")
     nb.page.keyboard.press("Enter")

@@ -1,6 +1,6 @@
 """The studio as a person uses it: a real JupyterLab, a real browser, a mouse and a keyboard."""
 
-# ruff: noqa: F401, F811 (fixtures are imported)
+# ruff: noqa: E402, F401, F811 (fixtures are imported)
 import importlib.util
 import json
 import re
@@ -22,7 +22,7 @@ from browsing import (
     nbformat,
     notebook,
     wait_for,
-)  # noqa: F401, E402
+)
 
 pytestmark = in_browser
 SEARCH = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -228,11 +228,11 @@ from dataclasses import replace
 from mtlnas_lab import Search, presets
 from mtlnas_lab.experiments.scores import scores_now
 from mtlnas_lab.runs.recorder import Recorded
-from mtlnas_lab.runs import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.widgets import SearchStudio
 lab = presets.tiny(seed=0)
 config = replace(presets.preset("tiny").search, steps=20, batch_size=2, alpha_lr=0.3, evaluate_every=0)
-folder = Run.create("FOLDER", config.to_json(), lab.space)
+folder = RunWriter.create("FOLDER", config.to_json(), lab.space)
 studio = SearchStudio(Recorded(Search(lab, config, evaluate=scores_now), folder, checkpoint_every=5), title="Rooms")
 """
 

@@ -19,18 +19,8 @@ from mtlnas_lab.core.space import plan as space_plan
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.viz.style import RAMPS, TASK_COLORS
 from mtlnas_lab.widgets import ReplayScrubber, SearchStudio
-from mtlnas_lab.widgets.studio.encoding import (
-    COLUMNS,
-    LIVE,
-    MARKS,
-    frame,
-    marks,
-    rows,
-    settings,
-    space_of,
-    stage,
-    tail,
-)
+from mtlnas_lab.widgets.studio.encoding import COLUMNS, LIVE, frame, rows, tail
+from mtlnas_lab.widgets.studio.panel import MARKS, marks, settings, space_of, stage
 from mtlnas_lab.widgets.studio.view import HERE, page_script
 
 JS = Path(__file__).parents[1] / "js"

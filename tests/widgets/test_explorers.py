@@ -217,7 +217,7 @@ def test_the_shipped_run_goes_where_it_tips():
     "arguments, error, says",
     [
         ((EventLog(),), RunError, "no step"),
-        ((3,), RunError, "int is no log"),
+        ((3,), RunError, "is not a log"),
         ((LOG, 48), ConfigError, "0 to 47"),
         ((LOG, "segmentation:0 -> normals:9"), SpaceError, "no candidate"),
         ((None, 3), ConfigError, "which search"),
@@ -236,7 +236,7 @@ def test_the_gates_are_those_of_the_library():
     np.testing.assert_allclose(
         made, explorers.concrete(u.numpy(), alpha.numpy(), 0.3), rtol=1e-9, atol=1e-12
     )
-    assert explorers.relaxed.FLOOR == relaxation.TEMPERATURE_FLOOR
+    assert explorers.sums.FLOOR == relaxation.TEMPERATURE_FLOOR
 
 
 def test_samples_follow_their_seed():
@@ -600,5 +600,5 @@ def test_errors_are_white_where_it_is_wrong():
 
 
 def test_a_space_that_cannot_be_is_refused_before_there_is_a_panel():
-    with pytest.raises(SpaceError, match="'x' is no number of channels"):
+    with pytest.raises(SpaceError, match="'x' is not a number of channels"):
         SpaceExplorer(backbone="stages below", stages="64 x")

@@ -1,18 +1,23 @@
 """The figure studio without a browser: settings, wishes of a page, the same bytes as its code, a still picture."""
 
 import base64
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from viz_fakes import HOSTILE, alphas, log, space
 
 from mtlnas_lab.core.architecture import derive
 from mtlnas_lab.errors import ConfigError, MTLNASError, RunError
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.runs.run import Run
+from mtlnas_lab.runs.run_writer import RunWriter
 from mtlnas_lab.viz import consensus_graph, refigure, save_fusion_graph
 from mtlnas_lab.widgets import FigureStudio
+from mtlnas_lab.widgets.still import BACK, HIGH
 
 DATA = Path(__file__).parents[2] / "data_samples" / "runs" / "entropy"
 
@@ -20,14 +25,16 @@ DATA = Path(__file__).parents[2] / "data_samples" / "runs" / "entropy"
 @pytest.fixture
 def run(tmp_path):
     history = log(space())
-    with Run.create(tmp_path / "a-run", {"seed": 3}, space()) as folder:
+    with RunWriter.create(tmp_path / "a-run", {"seed": 3}, space()) as folder:
         for event in history.events:
             folder.append(event)
     return tmp_path / "a-run"
 
 
 def change(studio, settings=None, moves=None):
-    studio._asked(studio, {"do": "change", "settings": settings or {}, "moves": moves or {}}, [])
+    studio._on_message(
+        studio, {"do": "change", "settings": settings or {}, "moves": moves or {}}, []
+    )
     return studio
 
 
@@ -107,7 +114,7 @@ def test_a_drag_goes_where_the_page_says_and_back():
     change(studio, moves={"segmentation:4": None})
     assert studio.nodes == FigureStudio(space()).nodes and studio.settings["layout"] is None
     change(studio, moves={"segmentation:4": [x + 2, y]})
-    studio._asked(studio, {"do": "reset"}, [])
+    studio._on_message(studio, {"do": "reset"}, [])
     assert not studio.layout_now and studio.done == 4
 
 
@@ -172,7 +179,7 @@ def test_what_cannot_be_is_said_and_changes_nothing(wrong, says):
 def test_messages_that_make_no_sense_do_no_harm(message):
     studio = FigureStudio(space())
     svg = studio.svg
-    studio._asked(studio, message, [])
+    studio._on_message(studio, message, [])
     assert studio.svg == svg and studio.done == 1
 
 
@@ -180,7 +187,7 @@ def test_files_go_to_the_page_that_asked(monkeypatch):
     studio, sent = FigureStudio(space()), []
     monkeypatch.setattr(studio, "send", lambda content, buffers: sent.append((content, buffers)))
     for what in ("pdf", "tex", "tikz", "layout"):
-        studio._asked(studio, {"do": "download", "what": what, "token": "me"}, [])
+        studio._on_message(studio, {"do": "download", "what": what, "token": "me"}, [])
     assert [(content["file"], content["token"]) for content, _ in sent] == [
         ("fusion_graph.pdf", "me"),
         ("fusion_graph.tex", "me"),
@@ -203,6 +210,18 @@ def test_a_still_picture_stays_in_the_notebook():
     )
     assert data["text/plain"].startswith("Fusion graph of segmentation, normals:")
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_saved_output_says_how_to_have_the_panel_back():
+    """A page that is opened later knows no widget: it shows the picture or the text, and these say what to do."""
+    studio = FigureStudio(space())
+    data = studio._repr_mimebundle_()[0]
+    plain = Image.open(io.BytesIO(studio.picture()))
+    shown = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert data["text/plain"].endswith(f". {BACK}")
+    assert (shown.width, shown.height) == (plain.width, plain.height + HIGH)
+    assert (np.asarray(shown)[-HIGH:] < 200).any(), "nothing is written there"
+    assert (np.asarray(shown)[-HIGH:, -4:] == 255).all(), "the line has no room"
 
 
 def test_names_are_text_and_sources_are_checked():
@@ -234,5 +253,5 @@ def test_a_recorded_run_says_its_name(tmp_path, monkeypatch):
 def test_it_takes_a_style_by_name_only():
     from mtlnas_lab.viz import STYLES
 
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         FigureStudio(space(), style=STYLES["slide"])

@@ -57,7 +57,7 @@ def test_an_interrupt_between_cells_stops_it(kernel):
     kernel[0].interrupt_kernel()
     text, _ = run(
         kernel,
-        "studio.source.driver.join(10); time.sleep(0.3); print(studio.source.mode, studio.view.status['mode'])",
+        "studio.source.runner.join(10); time.sleep(0.3); print(studio.source.mode, studio.view.status['mode'])",
     )
     assert text == "stopped stopped"
 
@@ -66,7 +66,7 @@ def test_it_goes_on_and_ends_with_a_picture(kernel):
     text, _ = run(
         kernel,
         "studio.source.search.steps = studio.source.search.step_number + 5; studio.start(); "
-        "studio.source.driver.join(10); time.sleep(1); print(studio.view.status['mode'], studio.picture()[:4])",
+        "studio.source.runner.join(10); time.sleep(1); print(studio.view.status['mode'], studio.picture()[:4])",
     )
     assert text == "finished b'\\x89PNG'"
 

@@ -1,6 +1,7 @@
-"""Controls, the search's thread and the viewer's pulse, without any Jupyter."""
+"""The search's thread and the timer of a view, without any Jupyter."""
 
 import signal
+import sys
 import threading
 import time
 
@@ -9,13 +10,8 @@ from widget_fakes import FakeSearch
 
 from mtlnas_lab.core.events import Evaluated, Finished, Started, Step, Turned
 from mtlnas_lab.widgets.studio import runner as module
-from mtlnas_lab.widgets.studio.runner import (
-    Controls,
-    Pulse,
-    SearchRunner,
-    stop_all,
-    stop_on_interrupt,
-)
+from mtlnas_lab.widgets.studio.runner import Cell, SearchRunner, stop_all, stop_on_interrupt
+from mtlnas_lab.widgets.studio.timer import FrameTimer
 
 
 def wait(until, seconds=10.0):
@@ -37,17 +33,17 @@ def steps(events):
     return [event.step for event in events if isinstance(event, Step)]
 
 
-def test_a_driver_runs_to_the_end_in_one_thread_of_its_own():
+def test_a_runner_runs_to_the_end_in_one_thread_of_its_own():
     search = FakeSearch(steps=20)
     one = SearchRunner(search).start()
     one.join(10)
-    events = one.take()
+    events = one.new_events()
     assert (
         steps(events) == list(range(1, 21))
         and isinstance(events[0], Started)
         and isinstance(events[-1], Finished)
     )
-    assert one.over and not one.alive and one.error == "" and one.take() == []
+    assert one.over and not one.alive and one.error == "" and one.new_events() == []
     assert len(search.thread_ids) == 1 and threading.get_ident() not in search.thread_ids
 
 
@@ -56,15 +52,15 @@ def test_pause_step_and_go_on():
     seen = []
 
     def taken():
-        seen.extend(steps(one.take()))
+        seen.extend(steps(one.new_events()))
         return len(seen)
 
-    assert one.controls.mode == "paused" and taken() == 0
-    one.controls.step(3)
+    assert one.mode == "paused" and taken() == 0
+    one.step(3)
     wait(lambda: taken() == 3)
     time.sleep(0.02)
-    assert taken() == 3 and one.controls.mode == "paused"
-    one.controls.run()
+    assert taken() == 3 and one.mode == "paused"
+    one.run()
     one.join(10)
     assert taken() == 50
 
@@ -79,7 +75,7 @@ def test_stop_keeps_the_search_which_goes_on_later():
     search.steps = at + 3
     again = SearchRunner(search).start()
     again.join(10)
-    assert steps(again.take()) == [at + 1, at + 2, at + 3]
+    assert steps(again.new_events()) == [at + 1, at + 2, at + 3]
 
 
 def test_a_knob_reaches_the_next_step():
@@ -89,7 +85,7 @@ def test_a_knob_reaches_the_next_step():
     search.turn(entropy_weight=7.0)
     wait(lambda: search.knobs)
     one.stop()
-    events = one.take()
+    events = one.new_events()
     turned = next(event for event in events if isinstance(event, Turned))
     weights = {event.step: event.entropy_weight for event in events if isinstance(event, Step)}
     assert all((weight == 7.0) == (step >= turned.step) for step, weight in weights.items())
@@ -98,20 +94,20 @@ def test_a_knob_reaches_the_next_step():
 def test_what_is_asked_is_done_between_steps_also_in_a_pause():
     search = FakeSearch(steps=10)
     one = SearchRunner(search, running=False).start()
-    one.controls.ask(search.score_now)
+    one.between_steps(search.score_now)
     events = []
-    wait(lambda: events.extend(one.take()) or events)
+    wait(lambda: events.extend(one.new_events()) or events)
     assert isinstance(events[0], Evaluated) and search.step_number == 0
 
 
 def test_work_that_fails_is_told_and_the_search_lives_on():
     one = SearchRunner(FakeSearch(steps=5), running=False).start()
-    one.controls.ask(lambda: 1 / 0)
+    one.between_steps(lambda: 1 / 0)
     wait(lambda: one.refused)
     assert one.refused.startswith("ZeroDivisionError") and one.alive and not one.error
-    one.controls.run()
+    one.run()
     one.join(10)
-    assert steps(one.take()) == [1, 2, 3, 4, 5]
+    assert steps(one.new_events()) == [1, 2, 3, 4, 5]
 
 
 def test_a_stop_closes_the_iteration_and_passes_on_what_it_leaves():
@@ -129,7 +125,7 @@ def test_a_stop_closes_the_iteration_and_passes_on_what_it_leaves():
     one = SearchRunner(Leaving()).start()
     time.sleep(0.02)
     one.stop()
-    assert one.take()[-1] == Finished(3, 1.0)
+    assert one.new_events()[-1] == Finished(3, 1.0)
 
 
 def test_a_failing_search_is_told_and_harms_nobody():
@@ -138,7 +134,7 @@ def test_a_failing_search_is_told_and_harms_nobody():
     one = SearchRunner(search).start()
     one.join(10)
     assert (
-        steps(one.take()) == [1, 2, 3]
+        steps(one.new_events()) == [1, 2, 3]
         and one.error == "ValueError: the disk of this fake is full"
         and not one.over
     )
@@ -148,11 +144,11 @@ def test_the_same_cell_run_again_stops_its_search_and_no_other():
     first, beside, elsewhere = (
         SearchRunner(FakeSearch(steps=100_000, pause=0.001)) for _ in range(3)
     )
-    first.start("cell", "run 1")
-    beside.start("cell", "run 1")
-    elsewhere.start("another cell", "run 1")
+    first.start(Cell("cell", "run 1"))
+    beside.start(Cell("cell", "run 1"))
+    elsewhere.start(Cell("another cell", "run 1"))
     assert first.alive and beside.alive and elsewhere.alive
-    SearchRunner(FakeSearch(steps=100_000, pause=0.001)).start("cell", "run 2")
+    SearchRunner(FakeSearch(steps=100_000, pause=0.001)).start(Cell("cell", "run 2"))
     assert not first.alive and not beside.alive and elsewhere.alive
 
 
@@ -182,76 +178,55 @@ def test_an_interrupt_stops_all_and_only_then_does_what_it_did_before():
     assert stop_all() is False
 
 
-def test_controls_stand_many_hands(monkeypatch):
-    controls, counted, at_once = Controls(), [], Controls._set
-    monkeypatch.setattr(
-        Controls, "_set", lambda *args, **wanted: (time.sleep(1e-6), at_once(*args, **wanted))
-    )
-    hands = [
-        threading.Thread(target=lambda: [controls.step() for _ in range(200)]) for _ in range(4)
-    ]
-    for hand in hands:
-        hand.start()
-    for hand in hands:
-        hand.join()
-    while controls.mode == "running":
-        assert controls.wait() is True
-        controls.done()
-        counted.append(1)
-    assert len(counted) == 800 and controls.mode == "paused"
-    controls.stop()
-    assert controls.wait() is False
+def test_many_hands_ask_for_steps_and_none_is_lost():
+    search, one = FakeSearch(steps=100_000), None
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads meet between any two operations
+    try:
+        one = SearchRunner(search, running=False).start()
+        hands = [
+            threading.Thread(target=lambda: [one.step() for _ in range(200)]) for _ in range(4)
+        ]
+        for hand in hands:
+            hand.start()
+        for hand in hands:
+            hand.join()
+        wait(lambda: one.mode == "paused", 60)
+    finally:
+        sys.setswitchinterval(switch)
+    assert len(steps(one.new_events())) == search.step_number == 800
+    one.stop()
+    assert one.mode == "stopped" and not one.alive
 
 
-def test_a_pulse_keeps_its_rate_and_ends():
-    beats = []
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or (len(beats) < 5) / 100).start()
-    pulse.join(10)
-    assert len(beats) == 5 and beats[-1] - beats[0] >= 0.035
+def test_a_timer_keeps_its_rate_and_ends():
+    frames = []
+    timer = FrameTimer(lambda: frames.append(time.monotonic()) or (len(frames) < 5) / 100).start()
+    timer.join(10)
+    assert len(frames) == 5 and frames[-1] - frames[0] >= 0.035
 
 
-@pytest.mark.parametrize("lull", [None, threading.Event()], ids=["no lull", "lull"])
-def test_a_pulse_that_is_hurried_beats_at_once_and_goes_on_from_there(lull):
-    beats, pauses = [], iter([60, 0.05, 60, 60])
-    pulse = Pulse(lambda: beats.append(time.monotonic()) or next(pauses), lambda: lull).start()
-    wait(lambda: len(beats) == 1)
+def test_a_frame_that_is_requested_comes_at_once_and_the_next_at_the_rate_from_there():
+    frames, pauses = [], iter([60, 0.05, 60, 60])
+    timer = FrameTimer(lambda: frames.append(time.monotonic()) or next(pauses)).start()
+    wait(lambda: len(frames) == 1)
     asked = time.monotonic()
-    pulse.hurry()
-    wait(lambda: len(beats) == 3)
-    assert beats[1] - asked < 1 and 0.02 < beats[2] - beats[1] < 1
-    pulse.stop()
-    pulse.join(10)
-    assert len(beats) == 3
+    timer.request_now()
+    wait(lambda: len(frames) == 3)
+    assert frames[1] - asked < 1 and 0.02 < frames[2] - frames[1] < 1
+    timer.stop()
+    timer.join(10)
+    assert len(frames) == 3
 
 
-def test_a_pulse_that_waits_for_a_lull_is_hurried_though_the_search_names_none_any_more():
-    beats, lulls = [], iter([threading.Event()])
-    pulse = Pulse(
-        lambda: beats.append(time.monotonic()) or (4 if len(beats) < 2 else 0),
-        lambda: next(lulls, None),
-    ).start()
-    time.sleep(3.5)  # behind 3 s it waits for the lull, until 6
-    pulse.hurry()
-    pulse.join(10)
-    assert len(beats) == 2 and beats[1] - beats[0] < 4.5
+def test_frames_that_were_missed_are_not_made_up_for():
+    frames = []
 
+    def slow():
+        frames.append(time.monotonic())
+        time.sleep(0.1 if len(frames) == 1 else 0)
+        return 0.02 if len(frames) < 5 else 0
 
-def test_a_pulse_waits_for_a_lull_but_not_for_long():
-    beats, lull = [], threading.Event()
-    pulse = Pulse(
-        lambda: beats.append(lull.is_set()) or (len(beats) < 4) / 20, lambda: lull
-    ).start()
-    pulse.join(10)
-    assert len(beats) == 4  # a search that stands still has none
-    sets, beats = [], []
-    lull.set = lambda: (sets.append(time.monotonic()), threading.Event.set(lull))
-    pulse = Pulse(
-        lambda: beats.append(time.monotonic()) or (len(beats) < 8) / 20, lambda: lull
-    ).start()
-    while len(beats) < 8:
-        time.sleep(0.02)
-        lull.set()
-    pulse.join(10)
-    assert beats[-1] - beats[0] >= 6.5 / 20  # no more often for it
-    behind = sorted(min(beat - at for at in sets if at <= beat) for beat in beats[1:])
-    assert behind[len(behind) // 2] < 0.012  # most begin with a lull; between two there are 20 ms
+    FrameTimer(slow).start().join(10)
+    gaps = [later - sooner for sooner, later in zip(frames[1:], frames[2:])]
+    assert len(frames) == 5 and min(gaps) > 0.015

@@ -17,6 +17,7 @@ from mtlnas_lab.runs.recorder import Recorded
 from mtlnas_lab.widgets import SearchStudio, replay_html
 from mtlnas_lab.widgets.studio import widget as module
 from mtlnas_lab.widgets.studio.encoding import LIVE, RECORDED, frame, tail
+from mtlnas_lab.widgets.studio.runner import Cell
 from mtlnas_lab.widgets.studio.sources import FollowedRun, LiveSource
 from mtlnas_lab.widgets.studio.sources import RecordedRun as Kept
 
@@ -42,7 +43,7 @@ def wait(until, seconds=10.0):
 
 
 def press(one, **message):
-    one._asked(one.view, message, [])
+    one._on_message(one.view, message, [])
 
 
 class Branching(FakeSearch):
@@ -60,7 +61,7 @@ def test_a_cell_that_is_run_again_stops_its_search_though_nobody_starts_the_new_
     studio, monkeypatch
 ):
     cells = iter([("cell", "1"), ("cell", "1"), ("another", "1"), ("cell", "2")])
-    monkeypatch.setattr(module, "_cell", lambda: next(cells))
+    monkeypatch.setattr(module, "running_cell", lambda: Cell(*next(cells)))
     first, beside, elsewhere = (studio(endless()).start() for _ in range(3))
     again = studio(endless())
     wait(lambda: first.view.status["mode"] == beside.view.status["mode"] == "stopped")
@@ -69,12 +70,12 @@ def test_a_cell_that_is_run_again_stops_its_search_though_nobody_starts_the_new_
 
 def test_a_branch_is_of_the_cell_of_its_search(studio, monkeypatch):
     cell = ["cell", "1"]
-    monkeypatch.setattr(module, "_cell", lambda: tuple(cell))
+    monkeypatch.setattr(module, "running_cell", lambda: Cell(*cell))
     one = studio(endless(Branching)).step(3)
     wait(lambda: one.view.status["step"] == 3)
     cell[:] = None, None  # a button is no cell
     made = one.branch(2).start()
-    assert made.source._key == one.source._key == ("cell", "1")
+    assert made.source._cell == one.source._cell == ("cell", "1")
     cell[:] = "cell", "2"
     studio(FakeSearch())
     wait(lambda: made.view.status["mode"] == "stopped")
@@ -82,14 +83,14 @@ def test_a_branch_is_of_the_cell_of_its_search(studio, monkeypatch):
 
 def test_a_cell_that_is_run_again_follows_a_folder_once(studio, monkeypatch, tmp_path):
     turn = []
-    monkeypatch.setattr(module, "_cell", lambda: ("cell", str(len(turn))))
+    monkeypatch.setattr(module, "running_cell", lambda: Cell("cell", str(len(turn))))
     first = studio(tmp_path / "run", rate=100)
     first._watch()
-    pulse = first._pulse
+    timer = first._timer
     turn.append(1)
     studio(tmp_path / "run", rate=100)._watch()
-    pulse.join(10)
-    assert not pulse._thread.is_alive() and first._pulse is None
+    timer.join(10)
+    assert not timer._thread.is_alive() and first._timer is None
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -160,7 +161,7 @@ def test_the_run_behind_a_branch_goes_on(studio):
     before = made.view.other
     wait(lambda: made.view.other != before)
     one.stop()
-    wait(lambda: one.view.status["mode"] == "stopped" and made._pulse is None)
+    wait(lambda: one.view.status["mode"] == "stopped" and made._timer is None)
     assert made.view.other == one.view.frame and made.source.mode == "ready"
     before = one.view.status["step"]
     one.start()
@@ -168,7 +169,7 @@ def test_the_run_behind_a_branch_goes_on(studio):
         lambda: (
             one.view.status["step"] > before
             and made.view.other[:1000] != b""
-            and made.page._of["other"][1] > before
+            and made.sync._made_from["other"][1] > before
         )
     )
 
@@ -186,16 +187,16 @@ def test_while_only_steps_come_the_page_gets_them_and_nothing_else(studio, monke
         data == {"method": "update", "state": {}, "buffer_paths": [["tail"]]} for data, _ in told
     )
     [shown] = told[-1][1]
-    first, count = one.page._framed, len(shown) // 4 // (8 + 2 + 2 * 48)
+    first, count = one.sync._steps_in_frame, len(shown) // 4 // (8 + 2 + 2 * 48)
     assert shown == tail(EventLog(one.log.steps[: first + count]), first) and frame_then == frame(
         EventLog(one.log.steps[:first]), LIVE
     )
     assert one.view.get_state()["tail"] == one.view.tail  # what a page that is reloaded asks for
     one.turn(entropy_weight=2.5)
-    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.page._framed > first
+    assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.sync._steps_in_frame > first
     wait(lambda: one.source.asked() == [] and one.view.tail)
     assert one.view.status["knobs"]["entropy_weight"] == 2.5 and one.view.marks["turned"]
-    wait(lambda: len(one.log.steps) > one.page._framed + 5)
+    wait(lambda: len(one.log.steps) > one.sync._steps_in_frame + 5)
     one.pause()
     wait(
         lambda: (
@@ -306,12 +307,12 @@ def test_a_reset_waits_for_what_is_put_into_the_old_log():
     class Slow:
         alive, error, refused = False, "", ""
 
-        def take(self):
+        def new_events(self):
             taking.set()
             time.sleep(0.2)
             return [Started({}, search.space.to_json(), {}, "", 1), Evaluated(0, {})]
 
-    one.driver = Slow()
+    one.runner = Slow()
     viewer = threading.Thread(target=one.poll)
     viewer.start()
     taking.wait(10)

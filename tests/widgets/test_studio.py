@@ -50,7 +50,7 @@ def wait(until, seconds=10.0):
 
 
 def press(one, **message):
-    one._asked(one.view, message, [])
+    one._on_message(one.view, message, [])
 
 
 def test_before_it_starts_it_shows_the_candidates(studio):
@@ -114,7 +114,7 @@ def test_buttons_and_sliders_do_what_they_say(studio):
 )
 def test_messages_that_make_no_sense_do_no_harm(studio, message):
     one = studio(FakeSearch(steps=5))
-    one._asked(one.view, message, [])
+    one._on_message(one.view, message, [])
     assert one.view.status["mode"] == "ready"
 
 

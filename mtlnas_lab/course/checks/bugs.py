@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..bug_hunt import GUILTY, OBSERVATIONS, SUSPECTS, expected
 from ..checking import Wrong, exercise
+from .common import YOURS
 
 LESSONS = {
     1: "A schedule that is a function of the step has to know this run's length; the log shows the λ that was really "
     "used.",
-    2: "Pulls that never change their mind are no evidence: α was fitted to four pictures.",
+    2: "Pulls that never change their mind are not evidence: α was fitted to four pictures.",
     3: "Gates that stand still while the losses leap: two wrongs that have one cause.",
     4: "The number was in the loss and in every print-out; only the gradient knew. Compare with patient 1: λ alone "
     "differs.",
@@ -19,53 +22,62 @@ LESSONS = {
 
 
 def _ask(number: int) -> None:
+    """Registers the diagnosis of one patient: the six differ in nothing but who is guilty."""
+
     @exercise(f"bug.{number}", function=False)
     def diagnosis(answer, ax):
         if not isinstance(answer, str) or answer.strip().lower() not in SUSPECTS:
             raise Wrong(f"name one of the suspects, as text: {', '.join(SUSPECTS)}")
-        named, seen = answer.strip().lower(), expected(GUILTY[number])
-        for column, holds in enumerate((seen, expected(named))):
-            for row, fine in enumerate(holds):
-                frame = "white" if seen[row] == expected(named)[row] else "black"
-                word, ink, paper = (
-                    ("yes", "#1b1f27", "#dbe6f3") if fine else ("no", "white", "#b35806")
-                )
-                ax.text(
-                    column,
-                    row,
-                    word,
-                    ha="center",
-                    va="center",
-                    color=ink,
-                    bbox={
-                        "boxstyle": "round,pad=0.25",
-                        "facecolor": paper,
-                        "edgecolor": frame,
-                        "linewidth": 2,
-                    },
-                )
-        ax.scatter([0, 1], [-1, len(seen)], alpha=0)
-        ax.set(
-            xticks=(0, 1),
-            xticklabels=(f"patient {number}", f"“{named}”"),
-            yticks=range(len(seen)),
-            yticklabels=OBSERVATIONS,
-            xlim=(-0.6, 1.6),
-            ylim=(len(seen) - 0.4, -0.6),
-        )
-        ax.set_xlabel("black frame: here the two differ", fontsize=7)
-        ax.tick_params(length=0, labelsize=7)
-        ax.spines[:].set_visible(False)
-        for row, (here, there) in enumerate(zip(seen, expected(named))):
+        named = answer.strip().lower()
+        seen = expected(GUILTY[number])
+        told = expected(named)
+        _draw_symptoms(ax, seen, told, f"patient {number}", f"“{named}”")
+        for observation, here, there in zip(OBSERVATIONS, seen, told):
             if here != there:
+                word = "Yes" if there else "No"
                 raise Wrong(
-                    f"with “{named}” ({SUSPECTS[named][0]}) one would see: {OBSERVATIONS[row]}? "
-                    f"{'Yes' if there else 'No'}. "
-                    f"This patient shows the contrary"
+                    f"with “{named}” ({SUSPECTS[named][0]}) one would see: {observation}? {word}. This patient shows "
+                    "the contrary"
                 )
         return LESSONS[number]
 
     diagnosis.__doc__ = f"Patient {number}: what is wrong?"
+
+
+def _draw_symptoms(
+    ax, seen: Sequence[bool], told: Sequence[bool], patient: str, suspect: str
+) -> None:
+    """What the patient shows beside what the named suspect would make of it, a row for each observation."""
+    for column, observed in enumerate((seen, told)):
+        for row, holds in enumerate(observed):
+            differs = seen[row] != told[row]
+            _stamp(ax, column, row, holds, "black" if differs else "white")
+    # texts alone do not set the limits of an axis, and a check without data shows no picture
+    ax.scatter([0, 1], [-1, len(seen)], alpha=0)
+    ax.set(
+        xticks=(0, 1),
+        xticklabels=(patient, suspect),
+        yticks=range(len(seen)),
+        yticklabels=OBSERVATIONS,
+        xlim=(-0.6, 1.6),
+        ylim=(len(seen) - 0.4, -0.6),
+    )
+    ax.set_xlabel("black frame: here the two differ", fontsize=7)
+    ax.tick_params(length=0, labelsize=7)
+    ax.spines[:].set_visible(False)
+
+
+def _stamp(ax, column: int, row: int, holds: bool, frame: str) -> None:
+    """A framed yes or no; the two differ in their words, not in colour alone."""
+    word = "no"
+    ink = "white"
+    paper = YOURS
+    if holds:
+        word = "yes"
+        ink = "#1b1f27"
+        paper = "#dbe6f3"
+    box = {"boxstyle": "round,pad=0.25", "facecolor": paper, "edgecolor": frame, "linewidth": 2}
+    ax.text(column, row, word, ha="center", va="center", color=ink, bbox=box)
 
 
 for _number in GUILTY:

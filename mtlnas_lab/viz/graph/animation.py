@@ -14,11 +14,13 @@ from ...errors import ConfigError
 from ..export import make_folder, put, ready
 from ..provenance import provenance
 from ..sources import opened, read_log
-from ..style import FigureStyle, brief, in_range
+from ..style import MM, FigureStyle, brief, in_range
 from .build import fusion_graph
 from .compare import moments
 from .figure import GraphFigure
 from .shapes import draw
+
+LAST_MS = 2000  # how long the last picture stays
 
 
 def frames(
@@ -28,20 +30,20 @@ def frames(
     from PIL import Image
 
     log = read_log(source)
-    _whole("count", count, 1, 1000)
-    _whole("pixels", pixels, 50, 4000)
+    _check_whole("count", count, 1, 1000)
+    _check_whole("pixels", pixels, 50, 4000)
     for i in moments(log, count):
-        step, on = log.steps[i], int((log.alpha[i] > 0).sum())
+        step = log.steps[i]
+        on = int((log.alpha[i] > 0).sum())
         title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
-        scene = GraphFigure(
-            fusion_graph(log.space, log.alpha[i]), style, title=title, **look
-        ).scene()
+        graph = fusion_graph(log.space, log.alpha[i])
+        scene = GraphFigure(graph, style, title=title, **look).scene()
         stream = io.BytesIO()
-        draw(scene).figure.savefig(stream, format="png", dpi=pixels * 25.4 / scene.width)
+        draw(scene).figure.savefig(stream, format="png", dpi=pixels * MM / scene.width)
         yield Image.open(stream, formats=("PNG",)).convert("RGB")
 
 
-def _whole(name: str, value, low: int, high: int) -> None:
+def _check_whole(name: str, value, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
         raise ConfigError(f"{name}={brief(value)}; give a whole number from {low} to {high}")
 
@@ -61,63 +63,57 @@ def animate(
     The last picture stays for two seconds; the comment of the file says where it comes from. Raises ConfigError for
     another ending, or where ffmpeg is missing.
     """
-    path, ffmpeg = Path(path), shutil.which("ffmpeg")
+    path = Path(path)
     if path.suffix not in (".gif", ".mp4"):
         raise ConfigError(
             f"{path.name} is neither .gif nor .mp4; name the file after what it should be"
         )
+    ffmpeg = shutil.which("ffmpeg")
     if path.suffix == ".mp4" and not ffmpeg:
         raise ConfigError(
             "an .mp4 needs ffmpeg, which is not installed here; install it, or write a .gif"
         )
     in_range("fps is", fps, 0.1, 100)
-    ready(path)
+    ready(path)  # before the work, which may take minutes
     source = opened(source)
-    pictures, note = (
-        list(frames(source, count, style=style, pixels=pixels, **look)),
-        json.dumps(provenance(source)),
-    )
+    pictures = list(frames(source, count, style=style, pixels=pixels, **look))
+    comment = json.dumps(provenance(source))
     make_folder(path.parent)
     if path.suffix == ".gif":
-        palette = pictures[len(pictures) // 2].quantize(128)
-        first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
-        times = [round(1000 / fps)] * len(others) + [2000]
-        stream = io.BytesIO()
-        options = {"append_images": others, "duration": times, "loop": 0, "comment": note}
-        first.save(stream, format="GIF", save_all=True, **options)
-        put(path, stream.getvalue())
-        return path
-    width, height = (size // 2 * 2 for size in pictures[0].size)
-    raw = b"".join(
-        p.crop((0, 0, width, height)).tobytes() for p in pictures + pictures[-1:] * round(2 * fps)
+        put(path, _gif(pictures, fps, comment))
+    else:
+        _write_mp4(ffmpeg, path, pictures, fps, comment)
+    return path
+
+
+def _gif(pictures: list, fps: float, comment: str) -> bytes:
+    # One palette for all, from the middle of the search, or colours would flicker.
+    palette = pictures[len(pictures) // 2].quantize(128)
+    first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
+    times = [round(1000 / fps)] * len(others) + [LAST_MS]
+    stream = io.BytesIO()
+    first.save(
+        stream,
+        format="GIF",
+        save_all=True,
+        append_images=others,
+        duration=times,
+        loop=0,
+        comment=comment,
     )
-    command = [
-        ffmpeg,
-        "-y",
-        "-loglevel",
-        "error",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-s",
-        f"{width}x{height}",
-        "-r",
-        f"{fps:g}",
-        "-i",
-        "-",
-        "-pix_fmt",
-        "yuv420p",
-        "-fflags",
-        "+bitexact",
-        "-map_metadata",
-        "-1",
-        "-metadata",
-        f"comment={note}",
-        str(path.resolve()),
-    ]
+    return stream.getvalue()
+
+
+def _write_mp4(ffmpeg: str, path: Path, pictures: list, fps: float, comment: str) -> None:
+    width, height = (size // 2 * 2 for size in pictures[0].size)  # yuv420p wants even sizes
+    still = pictures[-1:] * round(LAST_MS / 1000 * fps)
+    raw = b"".join(picture.crop((0, 0, width, height)).tobytes() for picture in pictures + still)
+    taken = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:g} -i -"
+    # The same bytes each time, and no metadata but ours.
+    given = "-pix_fmt yuv420p -fflags +bitexact -map_metadata -1"
+    command = [ffmpeg, "-y", "-loglevel", "error", *taken.split(), *given.split()]
+    command += ["-metadata", f"comment={comment}", str(path.resolve())]
     done = subprocess.run(command, input=raw, capture_output=True)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise ConfigError(f"ffmpeg could not write {path}: {''.join(reason)}; write a .gif")
-    return path

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import networkx as nx
 import numpy as np
 
-from ...core.architecture import Architecture
+from ...core.architecture import Architecture, agreement
 from ...core.space import SearchSpace
 from ...errors import SpaceError
-from ..sources import read_log, read_source
+from ..sources import evenly, read_log, read_source
 from ..style import FigureStyle
 from .build import ends, fusion_graph
 from .figure import GraphFigure, GraphGrid
+
+# {(whether the first keeps an edge, whether the second does): what that is called}
+WHERE = {
+    (True, True): "both",
+    (True, False): "first",
+    (False, True): "second",
+    (False, False): "neither",
+}
 
 
 def read_kept(sources: Sequence) -> tuple[SearchSpace, np.ndarray]:
@@ -22,11 +31,14 @@ def read_kept(sources: Sequence) -> tuple[SearchSpace, np.ndarray]:
     if not read:
         raise SpaceError("there is nothing to compare; give two architectures or more")
     space = read[0][0]
-    if any(other.edges != space.edges for other, _, _ in read):
-        raise SpaceError(
-            "these architectures belong to different spaces; compare architectures of one space"
-        )
-    return space, np.array([kept or (True,) * len(space) for *_, kept in read], bool)
+    rows = []
+    for other, _, kept in read:
+        if other.edges != space.edges:
+            raise SpaceError(
+                "these architectures belong to different spaces; compare architectures of one space"
+            )
+        rows.append(kept or (True,) * len(space))  # a space alone has all its candidates
+    return space, np.array(rows, bool)
 
 
 def stability(sources: Sequence) -> dict[str, float]:
@@ -35,15 +47,18 @@ def stability(sources: Sequence) -> dict[str, float]:
     stability = 1 − mean_e s_e² / (q (1 − q)): s_e² is the unbiased variance over the runs of whether edge e is kept, q
     the share of kept edges. 1 when all agree, around 0 for random graphs of that size; NaN for one run, or q = 0 or 1.
     """
-    _, kept = read_kept(sources)
-    pairs = [(a, b) for i, a in enumerate(kept) for b in kept[i + 1 :]]
-    jaccard = [(a & b).sum() / (a | b).sum() if (a | b).any() else 1.0 for a, b in pairs]
-    q, spread = kept.mean(), kept.var(0, ddof=1).mean() if pairs else np.nan
-    return {
-        "runs": len(kept),
-        "jaccard": float(np.mean(jaccard)) if pairs else np.nan,
-        "stability": float(1 - spread / (q * (1 - q))) if 0 < q < 1 else np.nan,
-    }
+    space, kept = read_kept(sources)
+    found = {"runs": len(kept), "jaccard": np.nan, "stability": np.nan}
+    if len(kept) < 2:
+        return found
+    architectures = [Architecture(space, row) for row in kept]
+    pairs = combinations(architectures, 2)
+    found["jaccard"] = float(np.mean([agreement(a, b)["jaccard"] for a, b in pairs]))
+    q = kept.mean()
+    if 0 < q < 1:
+        spread = kept.var(0, ddof=1).mean()
+        found["stability"] = float(1 - spread / (q * (1 - q)))
+    return found
 
 
 def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
@@ -55,9 +70,10 @@ def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
     graph = fusion_graph(Architecture(space, kept.mean(0) > 0.5), split=split)
     for edge, share in zip(space.edges, kept.mean(0)):
         graph.edges[ends(edge, split)]["probability"] = float(share)
-    graph.graph.update(
-        weights="frequency", **{k: v for k, v in stability(sources).items() if np.isfinite(v)}
-    )
+    graph.graph["weights"] = "frequency"
+    for name, value in stability(sources).items():
+        if np.isfinite(value):  # JSON knows no NaN
+            graph.graph[name] = value
     return graph
 
 
@@ -68,7 +84,7 @@ def difference_graph(
     space, (a, b) = read_kept([first, second])
     graph = fusion_graph(Architecture(space, a | b), split=split)
     for edge, in_first, in_second in zip(space.edges, a, b):
-        where = (("neither", "second"), ("first", "both"))[int(in_first)][int(in_second)]
+        where = WHERE[bool(in_first), bool(in_second)]
         graph.edges[ends(edge, split)]["where"] = where
     graph.graph.update(weights="difference", first=names[0], second=names[1])
     return graph
@@ -82,13 +98,10 @@ def small_multiples(
     **look,
 ) -> GraphGrid:
     """A fusion graph for each {title: source}, all in one layout, with one legend; saved like a GraphFigure."""
-    return GraphGrid(
-        tuple(
-            GraphFigure(fusion_graph(source), style, title=title, **look)
-            for title, source in sources.items()
-        ),
-        columns,
-    )
+    figures = []
+    for title, source in sources.items():
+        figures.append(GraphFigure(fusion_graph(source), style, title=title, **look))
+    return GraphGrid(tuple(figures), columns)
 
 
 def filmstrip(
@@ -101,10 +114,9 @@ def filmstrip(
 ) -> GraphGrid:
     """The fusion graph along a search: `pictures` moments, evenly spaced from first to last step, in one layout."""
     log = read_log(source)
-    graphs = {
-        f"step {log.steps[i].step}": fusion_graph(log.space, log.alpha[i])
-        for i in moments(log, pictures)
-    }
+    graphs = {}
+    for i in moments(log, pictures):
+        graphs[f"step {log.steps[i].step}"] = fusion_graph(log.space, log.alpha[i])
     return small_multiples(graphs, columns=columns, style=style, **look)
 
 
@@ -114,4 +126,4 @@ def moments(log, count: int) -> list[int]:
         raise SpaceError(
             "the log has no α (no steps yet, or a pretraining), so there is no graph along the search"
         )
-    return np.unique(np.linspace(0, len(log.steps) - 1, count).round().astype(int)).tolist()
+    return evenly(len(log.steps), count).tolist()

@@ -1,7 +1,8 @@
-"""What to draw and how: one specification, from which every format is written."""
+"""What to draw and how, checked before anything is drawn: it may come from a file."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,87 +20,107 @@ from .legend import legend, legend_height
 from .shapes import Scene, moved
 
 NODE_DATA = {"task", "stage", "lane", "group", "index", "size", "channels", "kind"}
-
-
 CHOICES = {"dropped": ("faint", "hide"), "color": ("probability", "source")}
-
-
 LIMIT = 2**22  # bytes of a layout
-
-
 FAR = 10_000  # units that a node may stand away from the first one
-
-
 MOST_FIGURES = 400  # of a grid
-
-
-MOST_NODES, MOST_EDGES = 2_000, 3_000  # that one picture draws in bearable time
-
-
+MOST_NODES = 2_000  # that one picture draws in bearable time
+MOST_EDGES = 3_000
 LONGEST_TITLE = 100_000  # letters; what does not fit is in the file's description
 
 
 @dataclass(frozen=True)
 class GraphFigure:
-    """A fusion graph and how it should look; `scene()` is the picture.
+    """A fusion graph and how it should look: one specification, from which every format is written.
 
-    Raises ConfigError for a choice there is not, SpaceError for a graph without the data that `fusion_graph` gives it.
+    Args:
+        graph: what `fusion_graph`, `consensus_graph` or `difference_graph` made.
+        style: a name of `STYLES`, or a FigureStyle: the width of the page, its fonts and its colours.
+        width: mm; otherwise as wide as the style.
+        dropped: 'faint' or 'hide', for edges that are not kept.
+        labels: what stands in the nodes: 'stage', 'channels', {node: text} or None.
+        color: 'probability' colours edges by σ(α), 'source' as the task that they come from.
+        legend: explains width, colour and dashes on arrows.
+        colorbar: explains colours on a strip.
+        title: above the picture.
+        threshold: edges with a smaller probability are left out; from 0 to 1.
+        layout: {node: (x, y)}, or a JSON file of that, in the units of `ladder_layout`. A node that is not named
+            stays where the ladder puts it.
+
+    Raises:
+        ConfigError: for a choice there is not.
+        SpaceError: for a graph without the data that `fusion_graph` gives it.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace, Stage
+        >>> from mtlnas_lab.viz import fusion_graph
+        >>> stages = [Stage(channels=8, group=0, index=0, size=1)]
+        >>> space = SearchSpace.build({"segmentation": stages, "normals": stages})
+        >>> figure = GraphFigure(fusion_graph(space, alpha=[2.0, -2.0]), dropped="hide")
+        >>> [(source, target) for source, target, _ in figure.edges()]
+        [('normals:0', 'segmentation:0')]
+        >>> figure.scene().width
+        85
     """
 
     graph: nx.DiGraph
     style: FigureStyle | str = "paper-single"
-    width: float | None = None  # mm; otherwise as wide as the style
-    dropped: str = "faint"  # or 'hide'
-    labels: str | Mapping[str, str] | None = "stage"  # or 'channels', or {node: text}
-    color: str = "probability"  # or 'source': as the task an edge comes from
-    legend: bool = True  # what width, colour and dashes mean, on arrows
+    width: float | None = None
+    dropped: str = "faint"
+    labels: str | Mapping[str, str] | None = "stage"
+    color: str = "probability"
+    legend: bool = True
     colorbar: bool = True
     title: str | None = None
-    threshold: float = 0.0  # edges with a smaller probability are left out
-    layout: Mapping[str, tuple[float, float]] | str | os.PathLike | None = (
-        None  # {node: (x, y)}, or a JSON file of
-    )
-    # that, in the units of ladder_layout; where that puts a node that is not named here, it stays
+    threshold: float = 0.0
+    layout: Mapping[str, tuple[float, float]] | str | os.PathLike | None = None
 
     def __post_init__(self):
-        look, layout = style_named(self.style), read_layout(self.layout)
+        look = style_named(self.style)
+        layout = read_layout(self.layout)
         if self.width is not None:
             look = replace(look, width=in_range("the width is", self.width, 1, WIDEST, "mm"))
         object.__setattr__(self, "style", look)
         object.__setattr__(self, "layout", layout)
+        self._check_choices()
+        unknown = set(layout or ()) - set(self.graph)
+        if unknown:
+            raise ConfigError(
+                f"the layout names {min(unknown)[:100]}, which is not a node of this graph; give a layout "
+                "of this space, with or without split as the graph is"
+            )
+        _check_graph(self.graph)
+        drawn = len(self.edges())
+        if drawn > MOST_EDGES:
+            raise ConfigError(
+                f"this picture would have {drawn} fusion edges, at most {MOST_EDGES} can be drawn; "
+                "hide the dropped ones (dropped='hide'), or give a higher threshold"
+            )
+
+    def _check_choices(self) -> None:
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in choices:
                 raise ConfigError(
-                    f"{name}={brief(value)} is no choice; take one of {', '.join(choices)}"
+                    f"{name}={brief(value)} is not a choice; take one of {', '.join(choices)}"
                 )
         for name in ("legend", "colorbar"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ConfigError(f"{name}={brief(getattr(self, name))}; give True or False")
         check_title(self.title)
-        if not (self.labels is None or self.labels in ("stage", "channels")):
+        if self.labels is not None and self.labels not in ("stage", "channels"):
             _check_labels(self.labels)
         in_range("threshold is a probability and not", self.threshold, 0, 1)
-        if unknown := set(layout or ()) - set(self.graph):
-            raise ConfigError(
-                f"the layout names {min(unknown)[:100]}, which is no node of this graph; give a layout "
-                "of this space, with or without split as the graph is"
-            )
-        _check_graph(self.graph)
-        if len(drawn := self.edges()) > MOST_EDGES:
-            raise ConfigError(
-                f"this picture would have {len(drawn)} fusion edges, at most {MOST_EDGES} can be drawn; "
-                "hide the dropped ones (dropped='hide'), or give a higher threshold"
-            )
 
     def edges(self) -> list[tuple[str, str, dict]]:
         """(source, target, data) of the fusion edges that are drawn; number i has the id `edge-i` in SVG and HTML."""
-        found = [
-            (a, b, {**d, "task": self.graph.nodes[a]["task"]})
-            for a, b, d in self.graph.edges(data=True)
-            if d["kind"] == "fusion" and (d["kept"] or self.dropped == "faint")
-        ]
-        return [edge for edge in found if edge[2]["probability"] >= self.threshold]
+        found = []
+        for a, b, data in self.graph.edges(data=True):
+            if data["kind"] != "fusion" or data["probability"] < self.threshold:
+                continue
+            if data["kept"] or self.dropped == "faint":
+                found.append((a, b, {**data, "task": self.graph.nodes[a]["task"]}))
+        return found
 
     @property
     def faint(self) -> bool:
@@ -118,24 +139,27 @@ class GraphFigure:
         return Scene(page.width, page.height, items, self.style, self, tuple(notes.lines()))
 
     def to_json(self) -> dict:
-        return {
-            **{f.name: getattr(self, f.name) for f in fields(self)},
-            "style": asdict(self.style),
-            "graph": nx.node_link_data(self.graph, edges="edges"),
-        }
+        """Plain data, of which `from_json` makes the same figure again."""
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record["style"] = asdict(self.style)
+        record["graph"] = nx.node_link_data(self.graph, edges="edges")
+        return record
 
     @classmethod
     def from_json(cls, data: Mapping) -> GraphFigure:
+        """A figure of what `to_json` made of one. Raises ConfigError for anything else."""
         try:
-            graph = nx.node_link_graph(
+            # Of a file of a later version, which may know more fields, those that are known here count.
+            record = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+            if not isinstance(record.get("layout") or {}, Mapping):
+                raise TypeError(
+                    "layout"
+                )  # a path: a figure's file may not make us open another one
+            record["graph"] = nx.node_link_graph(
                 data["graph"], edges="edges", directed=True, multigraph=False
             )
-            look = {
-                f.name: data[f.name] for f in fields(cls) if f.name in data
-            }  # a later version may know more
-            if not isinstance(look.get("layout") or {}, Mapping):
-                raise TypeError("layout")  # a file here names no other file
-            return cls(**{**look, "graph": graph, "style": FigureStyle.from_json(data["style"])})
+            record["style"] = FigureStyle.from_json(data["style"])
+            return cls(**record)
         except MTLNASError as error:
             raise ConfigError(f"this describes no fusion graph: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
@@ -153,11 +177,13 @@ def check_title(title) -> None:
 
 
 def _check_labels(labels) -> None:
-    texts = labels.items() if isinstance(labels, Mapping) else [(None, None)]
-    if not all(isinstance(part, str) for pair in texts for part in pair):
-        raise ConfigError(
-            f"labels={brief(labels)} is no choice; take 'stage', 'channels', {{node: text}} or None"
-        )
+    if isinstance(labels, Mapping):
+        texts = [*labels.keys(), *labels.values()]
+        if all(isinstance(text, str) for text in texts):
+            return
+    raise ConfigError(
+        f"labels={brief(labels)} is not a choice; take 'stage', 'channels', {{node: text}} or None"
+    )
 
 
 def _check_graph(graph) -> None:
@@ -215,7 +241,7 @@ def _check_edge(name: str, data: Mapping) -> None:
 
 def _check_facts(facts: Mapping) -> None:
     weights = facts.get("weights", "alpha")
-    if weights not in ("alpha", "frequency", "difference", "none"):
+    if weights not in ("alpha", "frequency", "difference", "none"):  # see `weights_of`
         raise SpaceError(
             f"weights={brief(weights)} of this graph; take alpha, frequency, difference or none"
         )
@@ -253,7 +279,9 @@ def _text(node) -> str:
 
 
 def _place(node: str, place) -> tuple[float, float]:
-    pair = tuple(place) if isinstance(place, Iterable) and not isinstance(place, str) else ()
+    pair: tuple = ()
+    if isinstance(place, Iterable) and not isinstance(place, str):
+        pair = tuple(place)
     if len(pair) != 2:
         raise ConfigError(f"{brief(node)} stands at {brief(place)}, which is not (x, y)")
     x, y = (in_range(f"{brief(node)} stands at", value, -FAR, FAR) for value in pair)
@@ -285,32 +313,42 @@ class GraphGrid:
 
     @property
     def style(self) -> FigureStyle:
+        """The style of the first figure, in which all are drawn."""
         return self.figures[0].style
 
     def scene(self) -> Scene:
+        """The picture, as wide as the style; graphs stand in rows from the top, the legend below all of them."""
         with noting() as notes:
             scene = self._scene()
         return replace(scene, notes=tuple(notes.lines()))
 
     def _scene(self) -> Scene:
-        first, em, width = self.figures[0], self.style.font * PT, self.style.width
+        width = self.style.width
+        em = self.style.font * PT
         columns = min(self.columns, len(self.figures))
-        rows, wide = -(-len(self.figures) // columns), width / columns
+        rows = math.ceil(len(self.figures) / columns)
+        wide = width / columns
         plain = {"style": self.style, "legend": False, "colorbar": False}
         scenes = [replace(figure, **plain).scene(wide) for figure in self.figures]
-        high, pen = max(scene.height for scene in scenes), Layout(first, width, None).pen
+        high = max(scene.height for scene in scenes)
+
+        first = self.figures[0]
+        pen = Layout(first, width, None).pen
         below = legend_height(first, list(pen.colors), width - 1.8 * em) + 0.3 * em
         items = list(legend(first, pen, em, width - 0.8 * em, below))
         for i, scene in enumerate(scenes):
-            up = below + (rows - i // columns) * high - scene.height
-            items += moved(scene, i % columns * wide, up, f"graph-{i}-")
+            row, column = divmod(i, columns)
+            up = below + (rows - row) * high - scene.height
+            items += moved(scene, column * wide, up, f"graph-{i}-")
         return Scene(width, below + rows * high, tuple(items), self.style, self)
 
     def to_json(self) -> dict:
+        """Plain data, of which `from_json` makes the same grid again."""
         return {"grid": [figure.to_json() for figure in self.figures], "columns": self.columns}
 
     @classmethod
     def from_json(cls, data: Mapping) -> GraphGrid:
+        """A grid of what `to_json` made of one. Raises ConfigError for anything else."""
         if not isinstance(data["grid"], list) or len(data["grid"]) > MOST_FIGURES:
             raise ConfigError(f"grid={brief(data['grid'])}; give at most {MOST_FIGURES} figures")
         figures = tuple(GraphFigure.from_json(figure) for figure in data["grid"])

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from .build import plain
+from .build import plain, weights_of
 from .legend import describe
 from .shapes import Scene
 from .svg_tikz import clean, to_svg
@@ -84,36 +84,42 @@ PAGE = """<!DOCTYPE html>
 
 def to_html(scene: Scene, note: str = "", facts: Mapping | None = None) -> str:
     """The scene with a threshold for σ(α), the edges of a node on hover or focus, and a table. Names are text only."""
-    spec, weights = scene.spec, scene.spec.graph.graph.get("weights", "alpha")
-    data = {
-        "edges": [
-            {
-                "source": plain(a),
-                "target": plain(b),
-                "probability": d["probability"],
-                "kept": d["kept"],
-                "title": describe(a, b, d, weights),
-            }
-            for a, b, d in spec.edges()
-        ],
-        "nodes": {
-            f"node-{d['lane']}-{d['stage']}": plain(node) for node, d in spec.graph.nodes(data=True)
-        },
-    }
+    spec = scene.spec
+    weights = weights_of(spec.graph)
+    caption = "share of the runs" if weights == "frequency" else "σ(α)"
     style = STYLE.replace("PAPER", scene.style.paper).replace("INK", scene.style.ink)
     title = clean(spec.title or "Fusion graph")
+    # The browser runs and applies only what has these hashes, whatever a name in the page holds.
+    hashes = {"css": _hash(style), "js": _hash(SCRIPT)}
     return PAGE.format(
         title=escape(title),
         style=style,
-        css=_hash(style),
         script=SCRIPT,
-        js=_hash(SCRIPT),
         svg=to_svg(scene, note, title),
         facts=escape(json.dumps(facts or {}, sort_keys=True)),
-        caption="share of the runs" if weights == "frequency" else "σ(α)",
-        data=json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026"),
+        caption=caption,
+        data=_data(spec, weights),
+        **hashes,
     )
 
 
+def _data(spec, weights: str) -> str:
+    """The edges and nodes as JSON that can stand inside a <script>: without the letters that could end it."""
+    edges = []
+    for a, b, data in spec.edges():
+        edge = {"source": plain(a), "target": plain(b)}
+        edge["probability"] = data["probability"]
+        edge["kept"] = data["kept"]
+        edge["title"] = describe(a, b, data, weights)
+        edges.append(edge)
+    nodes = {}
+    for node, data in spec.graph.nodes(data=True):
+        nodes[f"node-{data['lane']}-{data['stage']}"] = plain(node)
+    text = json.dumps({"edges": edges, "nodes": nodes})
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    """The hash of a script or a style, as a content security policy writes it."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()

@@ -1,10 +1,11 @@
 """Small explorers, each a page for one idea, alone in a cell. What reacts at once is computed in the page."""
 
 from .browser import PredictionBrowser
-from .microscope import EdgeMicroscope, descend, phase, tipping
-from .relaxed import RelaxationExplorer, concrete, uniform
+from .microscope import EdgeMicroscope
+from .relaxed import RelaxationExplorer
 from .scrubber import ReplayScrubber
 from .spaces import SpaceExplorer, fusion_weights
+from .sums import concrete, descend, phase, tipping, uniform
 from .toggler import EdgeToggler
 
 __all__ = [

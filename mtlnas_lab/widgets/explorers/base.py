@@ -11,32 +11,36 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ...errors import ConfigError
+from ...core.space import SearchSpace
+from ...errors import ConfigError, RunError
+from ...runs.event_log import EventLog
+from ...viz.sources import read_log
 from ...viz.style import FigureStyle, style
-from ..jupyter import _hear_always, live
+from ..jupyter import deliver_directly, live
 from ..still import BACK, signed
-from ..studio.view import page_script
+from ..studio.panel import space_of
+from ..studio.view import page_script, page_style
 
-HERE, STYLE, DPI = Path(__file__).parent, "web-light", 76
+HERE = Path(__file__).parent
+STYLE = "web-light"  # of the still twins
+DPI = 76
 
 
 def page(name: str) -> str:
+    """The script of an explorer."""
     return page_script(HERE / f"{name}.js")
 
 
 class Explorer(anywidget.AnyWidget):
     """A page that is its own widget. Handlers may run in any thread and hold `_lock` while they change state."""
 
-    _css = "\n".join(
-        (HERE / name).read_text(encoding="utf-8")
-        for name in ("../studio/studio.css", "explorers.css")
-    )
+    _css = page_style(HERE.parent / "studio" / "studio.css", HERE / "explorers.css")
     message = traitlets.Unicode("").tag(sync=True)  # one line, for what went wrong
 
     def __init__(self, **state):
         self._lock = threading.RLock()
         super().__init__(**state)
-        _hear_always(self.comm)
+        deliver_directly(self.comm)
 
     def caption(self) -> str:
         """One sentence on what is shown now, for those who cannot see it."""
@@ -54,9 +58,8 @@ class Explorer(anywidget.AnyWidget):
             figure.set_dpi(DPI)
             figure.canvas.draw()
         pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        return _png(
-            (pixels / 17).round().astype(np.uint8) * 17
-        )  # 16 levels a channel: half the bytes
+        sixteen_levels = (pixels / 17).round().astype(np.uint8) * 17  # half the bytes
+        return _png(sixteen_levels)
 
     def _repr_mimebundle_(self, **options):
         data, *metadata = super()._repr_mimebundle_(**options)
@@ -66,7 +69,18 @@ class Explorer(anywidget.AnyWidget):
         return data, *metadata
 
 
-def colours(image) -> np.ndarray:
+def searched(log_or_run, purpose: str) -> tuple[EventLog, SearchSpace]:
+    """The log and the space of a search. Raises RunError for one without steps or edges: there is no `purpose` then."""
+    log = read_log(log_or_run)
+    space = space_of(log)
+    if not log.steps or space is None:
+        raise RunError(
+            f"this log has no step with edges, so there is no {purpose}; give the log of a search"
+        )
+    return log, space
+
+
+def checked_picture(image) -> np.ndarray:
     """`image` as it must be, (H, W, 3) uint8, or a ConfigError."""
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
@@ -78,7 +92,7 @@ def colours(image) -> np.ndarray:
 
 def address(image) -> str:
     """A picture (H, W, 3) uint8 as an address that a page can show."""
-    return "data:image/png;base64," + base64.b64encode(_png(colours(image))).decode()
+    return "data:image/png;base64," + base64.b64encode(_png(checked_picture(image))).decode()
 
 
 def _png(pixels: np.ndarray) -> bytes:

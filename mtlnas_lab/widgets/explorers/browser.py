@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import traitlets
 
-from ...errors import ConfigError, MTLNASError
-from .base import Explorer, address, colours, page
+from ...errors import ConfigError
+from ..studio.runner import one_line
+from .base import Explorer, address, checked_picture, page
+
+
+class Tile(NamedTuple):
+    """What stands in one column for one task."""
+
+    picture: np.ndarray | None  # (H, W, 3) uint8
+    text: str
+
+
+class Item(NamedTuple):
+    """One image and what there is about it."""
+
+    title: str
+    image: np.ndarray  # (H, W, 3) uint8
+    rows: dict[str, dict[str, Tile]]  # {task: {column: tile}}
 
 
 class PredictionBrowser(Explorer):
-    """Goes through `items`, a sequence (it may compute an item when it is asked for) of
+    """Shows one of `items` at a time.
 
-    {"image": picture, "tasks": {task: {column: picture, or (picture, text), or text}}, "title": text}
+    Args:
+        items: a sequence (it may compute an item when it is asked for) of {"image": picture, "tasks": {task: {column:
+            picture, or (picture, text), or text}}, "title": text}. A picture is (H, W, 3) uint8; the columns are shown
+            in the order of the first task, as 'truth', 'before', ….
+        at: the item that is shown first.
 
-    where a picture is (H, W, 3) uint8; the columns are shown in the order of the first task, as 'truth', 'before', ….
+    Raises:
+        ConfigError: for what are not such items.
     """
 
     _esm = page("browser")
@@ -29,90 +52,89 @@ class PredictionBrowser(Explorer):
                 f"a {type(items).__name__} without items cannot be browsed; give a list of "
                 '{"image": …, "tasks": {task: {"truth": …, "prediction": …}}}'
             )
-        if not (isinstance(at, int) and 0 <= at < len(items)):
+        if not isinstance(at, int) or not 0 <= at < len(items):
             raise ConfigError(f"there is no item {at!r}; items are 0 to {len(items) - 1}")
         self.items = items
         super().__init__(count=len(items), at=at)
-        self.item, self._cells = self._read(at)
+        self._show(at)
         self.observe(self._changed, "at")
 
-    def _read(self, at: int) -> tuple[dict, dict]:
-        """(what the page shows, {task: {column: (picture or None, text)}}) of an item."""
-        item = self.items[at]
-        if (
-            not isinstance(item, Mapping)
-            or not isinstance(item.get("tasks"), Mapping)
-            or "image" not in item
-        ):
-            raise ConfigError(
-                f'item {at} is no {{"image": …, "tasks": {{task: {{column: picture}}}}}}'
-            )
-        cells = {
-            str(task): {str(column): _cell(value) for column, value in row.items()}
-            for task, row in item["tasks"].items()
-        }
-        shown = [
-            [
-                task,
-                [
-                    [column, "" if picture is None else address(picture), text]
-                    for column, (picture, text) in row.items()
-                ],
-            ]
-            for task, row in cells.items()
-        ]
-        self._image = colours(item["image"])
-        return {
-            "title": str(item.get("title", f"image {at}")),
-            "image": address(self._image),
-            "tasks": shown,
-        }, cells
+    def _show(self, at: int) -> None:
+        if not 0 <= at < len(self.items):
+            raise ConfigError(f"there is no item {at}; items are 0 to {len(self.items) - 1}")
+        shown = _read(self.items[at], at)
+        self.item = _to_page(shown)
+        self._shown = shown
 
     def _changed(self, change) -> None:
         with self._lock:
             try:
-                if not 0 <= self.at < len(self.items):
-                    raise ConfigError(
-                        f"there is no item {self.at}; items are 0 to {len(self.items) - 1}"
-                    )
-                (self.item, self._cells), self.message = self._read(self.at), ""
-            except MTLNASError as error:
-                self.message = str(error)[:500]
+                self._show(self.at)
+                self.message = ""
             except Exception as error:  # items may be computed by anybody
-                self.message = f"{type(error).__name__}: {error}"[:500]
+                self.message = one_line(error)
 
     def caption(self) -> str:
-        return f"{self.item['title']} ({self.at + 1} of {self.count}): " + ", ".join(
-            f"{task} {column} {text}"
-            for task, row in self._cells.items()
-            for column, (_, text) in row.items()
-            if text
-        )
+        texts = []
+        for task, row in self._shown.rows.items():
+            texts += [f"{task} {column} {tile.text}" for column, tile in row.items() if tile.text]
+        return f"{self._shown.title} ({self.at + 1} of {self.count}): " + ", ".join(texts)
 
     def figure(self, look):
-        count, columns = (
-            len(self._cells),
-            1 + max((len(row) for row in self._cells.values()), default=0),
-        )
-        figure = look.figure(count * (look.width / columns + 10), layout="constrained")
-        for i, (task, row) in enumerate(self._cells.items()):
-            cells = [("image", (self._image, "") if i == 0 else (None, "")), *row.items()]
-            for k, (column, (picture, text)) in enumerate(cells):
-                ax = figure.add_subplot(count, columns, i * columns + k + 1)
+        rows = self._shown.rows
+        columns = 1 + max((len(row) for row in rows.values()), default=0)
+        side = look.width / columns
+        figure = look.figure(len(rows) * (side + 10), layout="constrained")
+        for i, (task, row) in enumerate(rows.items()):
+            axes = [
+                figure.add_subplot(len(rows), columns, i * columns + k)
+                for k in range(1, 2 + len(row))
+            ]
+            for ax in axes:
                 ax.set_axis_off()
-                if picture is not None:
-                    ax.imshow(picture, interpolation="nearest")
-                if k or i == 0:
-                    ax.set_title(
-                        f"{task}\n{column} {text}" if k else column,
-                        fontsize=look.small,
-                        weight="normal",
-                    )
+            if i == 0:  # the image once, on the left of the first row
+                _draw(axes[0], self._shown.image, "image", look)
+            for ax, (column, tile) in zip(axes[1:], row.items()):
+                _draw(ax, tile.picture, f"{task}\n{column} {tile.text}", look)
         return figure
 
 
-def _cell(value) -> tuple:
+def _draw(ax, picture: np.ndarray | None, title: str, look) -> None:
+    if picture is not None:
+        ax.imshow(picture, interpolation="nearest")
+    ax.set_title(title, fontsize=look.small, weight="normal")
+
+
+def _read(item, at: int) -> Item:
+    """An item as it must be. Raises ConfigError."""
+    known = isinstance(item, Mapping) and isinstance(item.get("tasks"), Mapping)
+    if not known or "image" not in item:
+        raise ConfigError(
+            f'item {at} is not {{"image": …, "tasks": {{task: {{column: picture}}}}}}'
+        )
+    rows = {}
+    for task, row in item["tasks"].items():
+        rows[str(task)] = {str(column): _tile(value) for column, value in row.items()}
+    title = str(item.get("title", f"image {at}"))
+    return Item(title, checked_picture(item["image"]), rows)
+
+
+def _tile(value) -> Tile:
     if isinstance(value, str):
-        return None, value
-    picture, text = value if isinstance(value, tuple) else (value, "")
-    return colours(picture), str(text)
+        return Tile(None, value)
+    text = ""
+    if isinstance(value, tuple):
+        value, text = value
+    return Tile(checked_picture(value), str(text))
+
+
+def _to_page(item: Item) -> dict:
+    """What the page draws: pictures as addresses, rows and columns as lists, which keep their order."""
+    tasks = []
+    for task, row in item.rows.items():
+        tiles = []
+        for column, tile in row.items():
+            picture = "" if tile.picture is None else address(tile.picture)
+            tiles.append([column, picture, tile.text])
+        tasks.append([task, tiles])
+    return {"title": item.title, "image": address(item.image), "tasks": tasks}

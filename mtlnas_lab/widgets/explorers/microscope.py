@@ -5,55 +5,33 @@ from __future__ import annotations
 import numpy as np
 import traitlets
 
-from ...errors import ConfigError, RunError
-from ...viz.curves import edge_entropy, gates, read_log
-from ..studio.encoding import frame, space_of, stage
-from .base import Explorer, page
+from ...errors import ConfigError
+from ...runs.event_log import EventLog
+from ...viz.curves import gates
+from ..studio.encoding import frame
+from ..studio.panel import stage
+from .base import Explorer, page, searched
+from .sums import descend, phase, tipping
 
-EDGES, STEPS = 48, 300  # without a log: the edges of the paper's VGG-16 space
-
-
-def phase(alpha, gradient: float, weight: float, edges: int = 1) -> dict[str, np.ndarray]:
-    """What moves one α. gradient: ∂L/∂z of the task losses by the gate z = σ(α), taken as constant; weight: λ of the
-    mean entropy over `edges` edges. With p = σ(α):
-
-    `tasks` = gradient·p(1 − p) = ∂L/∂α, `entropy_gradient` = −λ/E·α·p(1 − p) = ∂(λ·mean H)/∂α,
-    `speed` = −(tasks + entropy_gradient) = dα/dt, `p`, `entropy` (H, nats). Arrays of α's shape.
-    """
-    alpha = np.asarray(alpha, dtype=float)
-    p = gates(alpha)
-    tasks, entropy = gradient * p * (1 - p), -weight / max(edges, 1) * alpha * p * (1 - p)
-    return {
-        "p": p,
-        "entropy": edge_entropy(alpha),
-        "tasks": tasks,
-        "entropy_gradient": entropy,
-        "speed": -(tasks + entropy),
-    }
-
-
-def tipping(gradient: float, weight: float, edges: int = 1) -> float | None:
-    """The fixed point of `phase`, α = gradient·E/λ: above it the gate goes to 1, below it to 0. None for λ = 0."""
-    return gradient * edges / weight if weight > 0 else None
-
-
-def descend(
-    alpha: float, gradient: float, weight: float, rate: float, steps: int, edges: int = 1
-) -> np.ndarray:
-    """(steps + 1,) α under plain gradient descent with learning rate `rate`."""
-    path = np.empty(steps + 1)
-    path[0] = alpha
-    for step in range(steps):
-        path[step + 1] = path[step] + rate * phase(path[step], gradient, weight, edges)["speed"]
-    return path
+# Without a log: the edges of the paper's VGG-16 space.
+EDGES = 48
+STEPS = 300
 
 
 class EdgeMicroscope(Explorer):
-    """`EdgeMicroscope()`, or with a log, a run or its folder, and an edge of it ('normals:2 -> segmentation:3', or its
-    number; by default the edge that the tasks pulled at most). Then the recorded journey of that edge is drawn behind,
-    and the descent begins where the edge stood when λ came on.
+    """One edge: what pulls at its α, where it tips, and where gradient descent takes it.
 
-    Raises RunError for a log without steps, SpaceError for an edge that is none.
+    With a log the recorded journey of the edge is drawn behind, and the descent begins where the edge stood when λ came
+    on.
+
+    Args:
+        log_or_run: a log, a run or its folder; None: an edge of nobody.
+        edge: of the log, 'normals:2 -> segmentation:3' or its number; by default the edge that the tasks pulled at most.
+        edges: E without a log.
+
+    Raises:
+        RunError: for a log without steps.
+        SpaceError: for an edge that is not in its space.
     """
 
     _esm = page("microscope")
@@ -70,34 +48,33 @@ class EdgeMicroscope(Explorer):
     known = traitlets.List().tag(sync=True)  # each edge's [α at `begin`, ∂L/∂z fitted to its log]
 
     def __init__(self, log_or_run=None, edge=None, *, edges: int = EDGES):
-        self.history = None
+        self.history: EventLog | None = None
         if log_or_run is None:
             if edge is not None:
                 raise ConfigError(f"edge {edge!r} of which search? give a log or a run first")
             super().__init__(edges=edges)
             return
-        self.history = log = read_log(log_or_run)
-        space = space_of(log)
-        if not log.steps or space is None:
-            raise RunError(
-                "this log has no step with edges, so there is no edge to look at; give the log of a search"
-            )
-        slope = np.nan_to_num(gates(log.alpha) * (1 - gates(log.alpha)))
-        grad = np.nan_to_num(log.alpha_grad, posinf=0, neginf=0)
-        fitted = (grad * slope).sum(0) / np.maximum((slope * slope).sum(0), 1e-12)
+        log, space = searched(log_or_run, "edge to look at")
+        self.history = log
+        fitted = fitted_gradient(log)
         weight = np.nan_to_num(log.column("entropy_weight"))
-        row = int(np.argmax(weight > 0))  # 0 where λ never comes on
+        row = int(np.argmax(weight > 0))  # where λ comes on; 0 where it never does
+        first = log.steps[row]
+        last = log.steps[-1]
+        known = np.stack([np.nan_to_num(first.alpha), fitted], axis=1).round(8)
         super().__init__(
             edges=len(space),
             stage=stage(space),
             frame=frame(log),
             rate=1.0,
             weight=float(weight.max()),
-            begin=int(log.steps[row].step),
-            steps=int(log.steps[-1].step),
-            known=np.stack([np.nan_to_num(log.alpha[row]), fitted], 1).round(8).tolist(),
+            begin=int(first.step),
+            steps=int(last.step),
+            known=known.tolist(),
         )
-        self.choose(int(np.abs(fitted).argmax()) if edge is None else edge)
+        if edge is None:
+            edge = int(np.abs(fitted).argmax())
+        self.choose(edge)
 
     def choose(self, edge) -> EdgeMicroscope:
         """Look at another edge of the log."""
@@ -105,65 +82,84 @@ class EdgeMicroscope(Explorer):
             raise ConfigError(
                 "there is no log to choose an edge of; give one: EdgeMicroscope(log, edge)"
             )
-        space, number = self.history.space, edge
+        space = self.history.space
+        number = edge
         if not isinstance(edge, int):
             number = space.index(edge)
         elif not 0 <= edge < len(space):
             raise ConfigError(f"edge {edge} is not there; the log has edges 0 to {len(space) - 1}")
         with self._lock:
-            self.edge, (self.alpha, self.gradient) = number, self.known[number]
+            self.edge = number
+            self.alpha, self.gradient = self.known[number]
         return self
 
     def path(self) -> np.ndarray:
         """(steps − begin + 1,) α as it is shown."""
-        return descend(
-            self.alpha, self.gradient, self.weight, self.rate, self.steps - self.begin, self.edges
-        )
+        steps = self.steps - self.begin
+        return descend(self.alpha, self.gradient, self.weight, self.rate, steps, self.edges)
 
     def caption(self) -> str:
+        name = "One edge"
+        if self.stage:
+            name = f"Edge {self.stage['names'][self.edge]}"
         tip = tipping(self.gradient, self.weight, self.edges)
-        name = f"Edge {self.stage['names'][self.edge]}" if self.stage else "One edge"
+        outlook = "without the entropy term nothing tips"
+        if tip is not None:
+            outlook = f"it tips at α = {tip:.2f}"
+        steps = self.steps - self.begin
+        begin = gates(self.alpha)
+        end = gates(self.path()[-1])
         return (
-            f"{name}: from α = {self.alpha:.2f} (σ = {gates(self.alpha):.2f}) under λ = {self.weight:.3g} the gate "
-            f"is {gates(self.path()[-1]):.2f} after {self.steps - self.begin} steps of gradient descent; "
-            + (
-                "without the entropy term nothing tips"
-                if tip is None
-                else f"it tips at α = {tip:.2f}"
-            )
+            f"{name}: from α = {self.alpha:.2f} (σ = {begin:.2f}) under λ = {self.weight:.3g} the gate "
+            f"is {end:.2f} after {steps} steps of gradient descent; {outlook}"
         )
 
     def figure(self, look):
         figure = look.figure(0.32 * look.width, layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
-        journey = self.history.alpha[:, self.edge] if self.history else np.zeros(0)
-        end = max(6.0, np.ceil(np.abs(journey).max(initial=0)), abs(self.alpha))
+        self._draw_forces(left, look)
+        self._draw_journey(right, look)
+        return figure
+
+    def _journey(self) -> np.ndarray:
+        """(S,) the recorded α of this edge; (0,) without a log."""
+        if self.history is None:
+            return np.zeros(0)
+        return self.history.alpha[:, self.edge]
+
+    def _draw_forces(self, ax, look) -> None:
+        farthest = np.ceil(np.abs(self._journey()).max(initial=0))
+        end = max(6.0, farthest, abs(self.alpha))
         alpha = np.linspace(-end, end, 241)
-        found = phase(alpha, self.gradient, self.weight, self.edges)
-        left.plot(alpha, found["speed"], color=look.ink, label="sum, dα/dt")
-        left.plot(alpha, -found["tasks"], "--", color=look.task_colors[0], label="tasks −∂L/∂α")
-        left.plot(
-            alpha,
-            -found["entropy_gradient"],
-            ":",
-            color=look.task_colors[5],
-            label="entropy −∂(λH)/∂α",
-        )
+        forces = phase(alpha, self.gradient, self.weight, self.edges)
+        tasks = look.task_colors[0]
+        entropy = look.task_colors[5]
+        ax.plot(alpha, forces["speed"], color=look.ink, label="sum, dα/dt")
+        ax.plot(alpha, -forces["tasks"], "--", color=tasks, label="tasks −∂L/∂α")
+        ax.plot(alpha, -forces["entropy_gradient"], ":", color=entropy, label="entropy −∂(λH)/∂α")
         tip = tipping(self.gradient, self.weight, self.edges)
         if tip is not None and abs(tip) <= end:
-            left.plot(tip, 0, "o", mfc=look.paper, mec=look.ink, label="tips here")
-        left.plot(self.alpha, 0, "D", color=look.ink, label="start")
-        left.axhline(0, color=look.soft, lw=0.7)
-        left.set(xlabel="α", ylabel="pull on α", title="Forces on one α")
-        left.legend()
-        if self.history:
-            right.plot(
-                self.history.column("step"), gates(journey), "--", color=look.soft, label="recorded"
-            )
+            ax.plot(tip, 0, "o", mfc=look.paper, mec=look.ink, label="tips here")
+        ax.plot(self.alpha, 0, "D", color=look.ink, label="start")
+        ax.axhline(0, color=look.soft, lw=0.7)
+        ax.set(xlabel="α", ylabel="pull on α", title="Forces on one α")
+        ax.legend()
+
+    def _draw_journey(self, ax, look) -> None:
+        if self.history is not None:
+            steps = self.history.column("step")
+            ax.plot(steps, gates(self._journey()), "--", color=look.soft, label="recorded")
         path = self.path()
-        right.plot(
-            self.begin + np.arange(len(path)), gates(path), color=look.ink, label="gradient descent"
-        )
-        right.set(xlabel="step", ylabel="gate σ(α)", ylim=(-0.03, 1.03), title="Where it goes")
-        right.legend()
-        return figure
+        steps = self.begin + np.arange(len(path))
+        ax.plot(steps, gates(path), color=look.ink, label="gradient descent")
+        ax.set(xlabel="step", ylabel="gate σ(α)", ylim=(-0.03, 1.03), title="Where it goes")
+        ax.legend()
+
+
+def fitted_gradient(log: EventLog) -> np.ndarray:
+    """(E,) the ∂L/∂z of each edge, taken as constant, that fits the recorded ∂L/∂α = ∂L/∂z·p(1 − p) best."""
+    p = gates(log.alpha)
+    slope = np.nan_to_num(p * (1 - p))
+    gradient = np.nan_to_num(log.alpha_grad, posinf=0, neginf=0)
+    squares = (slope * slope).sum(0)
+    return (gradient * slope).sum(0) / np.maximum(squares, 1e-12)

@@ -1,4 +1,4 @@
-// What the explorers compute, the same numbers as in microscope.py and relaxed.py: pure functions, tested by node.
+// What the explorers compute, the same numbers as in sums.py: pure functions, tested by node.
 import {entropyOf, pull, short} from "../studio/plan.js";
 
 export const sigma = x => 1 / (1 + Math.exp(-x));

@@ -7,7 +7,7 @@ const COLUMNS = ["step", "entropy", "lambda", "tau", "l1", "rate"];
 const LOGGED = ["step", "entropy", "fraction", "lambda", "l1", "tau", "rate", "seconds"];     // EventLog.SCALARS
 export const LN2 = Math.log(2);
 
-// --- the frame: bytes from frame.py ----------------------------------------------------------------------------------
+// --- the frame: bytes from encoding.py ----------------------------------------------------------------------------------
 export function decode(view) {
   if (!view || view.byteLength < 32) return null;
   const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);      // aligned
@@ -28,7 +28,7 @@ export function decode(view) {
   return frame;
 }
 
-// σ(α) as a frame holds it (frame.py's codes): above the half exactly where α > 0, which is what open means.
+// σ(α) as a frame holds it (encoding.py's codes): above the half exactly where α > 0, which is what open means.
 const HALF = 32767;
 export const code = alpha => {
   const near = Math.round(65535 / (1 + Math.exp(-alpha)));
@@ -36,7 +36,7 @@ export const code = alpha => {
 };
 export const opens = ps => ps.filter(p => p > 0.5).length;
 
-// The steps that came behind a frame (frame.py's tail), each a row: LOGGED, the losses, α and its gradient.
+// The steps that came behind a frame (encoding.py's tail), each a row: LOGGED, the losses, α and its gradient.
 const wide = ({E, T}) => LOGGED.length + T + 2 * E;
 function behind({N, E, T, step}, view) {
   const width = wide({E, T}), all = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));

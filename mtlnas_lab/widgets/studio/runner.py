@@ -1,8 +1,8 @@
-"""Runs a search in a thread of its own, between steps obedient to whoever holds the controls. Knows no Jupyter.
+"""Runs a search in a thread of its own, which obeys between two steps. Knows nothing of Jupyter.
 
-driver = SearchRunner(search).start()
-driver.controls.run(); driver.controls.pause(); driver.controls.step(); driver.controls.stop()
-driver.take()                                    # the events since the last call
+runner = SearchRunner(search).start()
+runner.pause(); runner.step(3); runner.run(); runner.stop()
+runner.new_events()                              # the events since the last call
 """
 
 from __future__ import annotations
@@ -13,81 +13,45 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple
 
 from ...core.events import Event, Failed, Step
 from ...errors import MTLNASError
 
-PATIENCE = 60.0  # seconds that a new driver waits for the last step of the one it replaces
-
-
+PATIENCE = 60.0  # seconds that a new runner waits for the last step of the one it replaces
 FAREWELL = 2.0  # seconds that a process which ends waits for them all: a kernel is killed after 2.5
+LONGEST = 500  # characters of a message in a panel
 
 
-class Controls:
-    """What the person wants of a search; every method is safe from any thread and from signal handlers."""
+class Cell(NamedTuple):
+    """Where something was made: which cell of a notebook, and which run of that cell. None: in no cell."""
 
-    def __init__(self, running: bool = False):
-        self._changed = (
-            threading.Condition()
-        )  # its lock may be taken again by the thread that holds it
-        self._running, self._due, self._stopped, self._asked = running, 0, False, deque()
+    name: Hashable = None
+    run: Hashable = None
 
-    @property
-    def mode(self) -> str:
-        """running, paused or stopped."""
-        return "stopped" if self._stopped else "running" if self._running or self._due else "paused"
+    def was_run_again(self, later: Cell) -> bool:
+        """Whether `later` is another run of the same cell."""
+        return self.name is not None and self.name == later.name and self.run != later.run
 
-    def run(self) -> None:
-        self._set(running=True)
 
-    def pause(self) -> None:
-        self._set(running=False, due=0)
-
-    def step(self, count: int = 1) -> None:
-        """Pause after `count` more steps."""
-        with self._changed:
-            self._set(running=False, due=self._due + count)
-
-    def stop(self) -> None:
-        self._set(stopped=True)
-
-    def ask(self, work: Callable[[], object]) -> None:
-        """Have `work` done by the search's thread between two steps, also in a pause; an event it returns is passed on."""
-        with self._changed:
-            self._asked.append(work)
-            self._changed.notify_all()
-
-    def _set(
-        self, running: bool | None = None, due: int | None = None, stopped: bool = False
-    ) -> None:
-        with self._changed:
-            self._running = self._running if running is None else running
-            self._due = self._due if due is None else due
-            self._stopped |= stopped
-            self._changed.notify_all()
-
-    def wait(self) -> Callable[[], object] | bool:
-        """Waits until there is something to do: work that was asked for, True for a step, False for the end."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopped or self._asked or self._running or self._due
-            )
-            if self._stopped:
-                return False
-            return self._asked.popleft() if self._asked else True
-
-    def done(self) -> None:
-        """One step was taken."""
-        with self._changed:
-            self._due = max(self._due - 1, 0)
+NO_CELL = Cell()
 
 
 class SearchRunner:
-    """Draws the events of `source`, any iterable of events, in one daemon thread; `take` hands them to a viewer.
+    """Draws the events of `source`, any iterable of events, in one daemon thread; `new_events` hands them to a viewer.
 
-    A stop closes the iteration, which lets a source that records save itself; an event it leaves in `source.left` is passed on.
-    error: what ended the search before its time, in one line. refused: what was asked for and could not be done.
-    over: the source has no more events. ended: called by its thread at the end.
+    Every method is safe from any thread. A stop closes the iteration, which lets a source that records save itself; an
+    event that it leaves in `source.left` is passed on.
+
+    Args:
+        source: the search, or any other iterable of events.
+        running: False begins in a pause.
+        ended: called by the thread at its end.
+
+    Attributes:
+        error: what ended the search before its time, in one line; "" for nothing.
+        refused: what was asked for last and could not be done, in one line.
+        over: the source has no more events.
     """
 
     def __init__(
@@ -96,153 +60,170 @@ class SearchRunner:
         running: bool = True,
         ended: Callable[[], object] = lambda: None,
     ):
+        self.source = source
+        self.error = ""
+        self.refused = ""
+        self.over = False
         self._ended = ended
-        self.source, self.controls, self.error, self.refused, self.over = (
-            source,
-            Controls(running),
-            "",
-            "",
-            False,
-        )
+        self._running = running
+        self._steps_due = 0
+        self._stopped = False
+        self._work_due: deque[Callable[[], object]] = deque()
         self._events: deque[Event] = deque()  # its append and popleft are atomic
-        self._thread = threading.Thread(target=self._work, name="search", daemon=True)
+        # A signal handler may come while this thread holds the lock: a Condition's own lock can be taken twice.
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._draw_events, name="search", daemon=True)
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def start(self, key: Hashable = None, turn: Hashable = None) -> SearchRunner:
-        """Begins. A driver that was started before under the same `key` in another `turn`, or that draws from the same
-        source, is stopped first: a cell that is run again replaces its own search, not the others."""
-        for other, (its_key, its_turn) in list(_STARTED.items()):
-            same_cell = key is not None and its_key == key and its_turn != turn
-            if other.alive and (same_cell or other.source is self.source):
+    @property
+    def mode(self) -> str:
+        """running, paused or stopped: what is wanted of the search."""
+        if self._stopped:
+            return "stopped"
+        if self._running or self._steps_due:
+            return "running"
+        return "paused"
+
+    def start(self, cell: Cell = NO_CELL) -> SearchRunner:
+        """Begin.
+
+        A runner that was started in an earlier run of the same cell, or that draws from the same source, is stopped
+        first: a cell that is run again replaces its own search, not the others.
+        """
+        for other, its_cell in list(_STARTED.items()):
+            replaced = its_cell.was_run_again(cell) or other.source is self.source
+            if other.alive and replaced:
                 other.stop()
             if not other.alive:
                 _STARTED.pop(other, None)
-        _STARTED[self] = key, turn
+        _STARTED[self] = cell
         self._thread.start()
         return self
 
+    def run(self) -> None:
+        """Take one step after the other."""
+        with self._changed:
+            self._running = True
+            self._changed.notify_all()
+
+    def pause(self) -> None:
+        """Take no further step until `run` or `step`."""
+        with self._changed:
+            self._running = False
+            self._steps_due = 0
+            self._changed.notify_all()
+
+    def step(self, count: int = 1) -> None:
+        """Pause after `count` more steps."""
+        with self._changed:
+            self._running = False
+            self._steps_due += count
+            self._changed.notify_all()
+
+    def between_steps(self, work: Callable[[], object]) -> None:
+        """Have `work` done by the search's thread between two steps, also in a pause; an event it returns is passed on."""
+        with self._changed:
+            self._work_due.append(work)
+            self._changed.notify_all()
+
+    def request_stop(self) -> None:
+        """End after the step that is under way, without waiting for it. The source keeps what it has learnt."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
     def stop(self, patience: float = PATIENCE) -> None:
-        """Ends after the step that is under way, and waits for that. The source keeps what it has learnt."""
-        self.controls.stop()
+        """End after the step that is under way, and wait up to `patience` seconds for that."""
+        self.request_stop()
         if self._thread is not threading.current_thread() and self.alive:
             self._thread.join(patience)
 
     def join(self, timeout: float | None = None) -> None:
         self._thread.join(timeout)
 
-    def take(self) -> list[Event]:
+    def new_events(self) -> list[Event]:
         """The events since the last call, in order. For one viewer."""
         return [self._events.popleft() for _ in range(len(self._events))]
 
-    def _work(self) -> None:
+    # --- the search's thread ------------------------------------------------------------------------------------------
+    def _draw_events(self) -> None:
         try:
             events = iter(self.source)
-            while wanted := self.controls.wait():
-                if wanted is not True:
-                    self._answer(wanted)
-                elif (event := next(events, None)) is None:
+            while self._wait_for_a_wish():
+                work = self._next_work()
+                if work is not None:
+                    self._do(work)
+                    continue
+                event = next(events, None)
+                if event is None:
                     self.over = True
                     break
-                else:
-                    self._pass_on(event)
+                self._pass_on(event)
             if hasattr(events, "close"):
                 events.close()
             self._pass_on(getattr(self.source, "left", None))
         except Exception as error:  # a thread has nobody to raise to: the viewer shows it
-            self.error = told(error)
+            self.error = one_line(error)
         finally:
-            self.controls.stop()
+            self.request_stop()
             self._ended()
 
-    def _answer(self, work: Callable[[], object]) -> None:
+    def _wait_for_a_wish(self) -> bool:
+        """Wait until there is a step to take or work to do. False: the search is to end."""
+        with self._changed:
+            self._changed.wait_for(self._is_wanted)
+            return not self._stopped
+
+    def _is_wanted(self) -> bool:
+        return bool(self._stopped or self._work_due or self._running or self._steps_due)
+
+    def _next_work(self) -> Callable[[], object] | None:
+        with self._changed:
+            if self._work_due:
+                return self._work_due.popleft()
+            return None
+
+    def _do(self, work: Callable[[], object]) -> None:
         """Work that fails harms nobody: the search goes on."""
         try:
             self.refused = ""
             self._pass_on(work())
         except Exception as error:
-            self.refused = told(error)
+            self.refused = one_line(error)
 
     def _pass_on(self, event: object) -> None:
         if isinstance(event, Event):
             self._events.append(event)
         if isinstance(event, Step):
-            self.controls.done()
+            self._step_was_taken()
         if isinstance(event, Failed):
             self.error = event.message
 
-
-def told(error: Exception) -> str:
-    """An error in one line, for a panel."""
-    return str(error) if isinstance(error, MTLNASError) else f"{type(error).__name__}: {error}"
-
-
-class Pulse:
-    """Calls `beat` in a daemon thread, which gives the seconds to the next call, until that is 0 or `stop` is called;
-    after `hurry` the next call comes at once.
-
-    lull: gives the event that a search sets when it leaves the interpreter alone; a beat is held back for it, by at most
-    half that time, for two threads that want the interpreter at once wait for each other.
-    """
-
-    def __init__(
-        self, beat: Callable[[], float], lull: Callable[[], threading.Event | None] = lambda: None
-    ):
-        self._beat, self._lull, self._over, self._hurry, self._held = (
-            beat,
-            lull,
-            False,
-            threading.Event(),
-            None,
-        )
-        self._thread = threading.Thread(target=self._work, name="view", daemon=True)
-
-    def start(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        self._over = True
-        self.hurry()
-
-    def hurry(self) -> None:
-        self._hurry.set()
-        if (
-            held := self._held
-        ):  # the lull that it may be waiting for: a search in a pause names none
-            held.set()
-
-    def join(self, timeout: float | None = None) -> None:
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-
-    def _work(self) -> None:
-        due = time.monotonic()
-        while not self._over and (pause := self._beat()):
-            due = max(due + pause, time.monotonic() + 0.2 * pause)
-            self._held = lull = self._lull()
-            self._hurry.wait(max(due - (0.25 * pause if lull else 0) - time.monotonic(), 0))
-            if lull:
-                lull.clear()
-            if (
-                lull and not self._hurry.is_set()
-            ):  # asked behind `clear`: who hurries sets the lull last
-                lull.wait(max(due + 0.5 * pause - time.monotonic(), 0))
-            if self._hurry.is_set():
-                due = time.monotonic()
-                self._hurry.clear()
+    def _step_was_taken(self) -> None:
+        with self._changed:
+            self._steps_due = max(self._steps_due - 1, 0)
 
 
-_STARTED: dict[SearchRunner, tuple[Hashable, Hashable]] = {}
+def one_line(error: Exception) -> str:
+    """An error in one line, for a panel. Only our own errors explain themselves without their name."""
+    message = str(error)
+    if not isinstance(error, MTLNASError):
+        message = f"{type(error).__name__}: {message}"
+    return message[:LONGEST]
+
+
+# --- all searches of this process -------------------------------------------------------------------------------------
+_STARTED: dict[SearchRunner, Cell] = {}
 
 
 def stop_all() -> bool:
-    """Asks every search that still runs to stop after its step, without waiting. True where there was one."""
-    alive = [driver for driver in _STARTED if driver.alive]
-    for driver in alive:
-        driver.controls.stop()
+    """Ask every search that still runs to stop after its step, without waiting. True where there was one."""
+    alive = [runner for runner in _STARTED if runner.alive]
+    for runner in alive:
+        runner.request_stop()
     return bool(alive)
 
 
@@ -251,17 +232,16 @@ def _at_the_end() -> None:
     """A process that ends in an orderly way lets its searches finish their step and save."""
     if stop_all():
         end = time.monotonic() + FAREWELL
-        for driver in _STARTED:
-            driver.join(max(end - time.monotonic(), 0))
+        for runner in _STARTED:
+            runner.join(max(end - time.monotonic(), 0))
 
 
 def stop_on_interrupt() -> None:
     """From now on an interrupt (Ctrl-C, the kernel's stop button) also stops the searches. For the main thread only."""
     before = signal.getsignal(signal.SIGINT)
-    if (
-        getattr(before, "stops_searches", False)
-        or threading.current_thread() is not threading.main_thread()
-    ):
+    if getattr(before, "stops_searches", False):
+        return  # a second studio must not wrap the handler of the first
+    if threading.current_thread() is not threading.main_thread():
         return
 
     def interrupted(number, frame):

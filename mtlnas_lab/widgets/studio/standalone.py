@@ -11,11 +11,11 @@ import os
 from ...errors import RunError
 from ...runs.event_log import EventLog
 from ...runs.run import Run
-from .encoding import RECORDED, frame, marks, settings, space_of, stage, unfit
-from .view import HERE, page_script
+from .encoding import RECORDED, frame
+from .panel import marks, settings, space_of, stage, unfit
+from .view import HERE, page_script, page_style
 
 LARGEST = 2_000_000  # bytes
-
 
 STYLE = """
 :root { color-scheme: light dark; --jp-layout-color0: #ffffff; --jp-layout-color2: #f0f1f4; --jp-ui-font-color0: #1b1f27;
@@ -27,7 +27,7 @@ body { margin: 0; padding: 18px; background: var(--jp-layout-color0); }
 #studio { max-width: 1320px; margin: 0 auto; }
 """
 
-
+# What anywidget would lend the script: a model that holds the state, and no kernel behind it.
 START = """
 const data = JSON.parse(document.getElementById("data").textContent);
 const bytes = text => text ? new DataView(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer) : new DataView(new ArrayBuffer(0));
@@ -38,7 +38,6 @@ const model = {get: name => state[name], send() {}, save_changes() {},
   set(name, value) { state[name] = value; (heard["change:" + name] || []).forEach(act => act()); }};
 render({model, el: document.getElementById("studio")});
 """
-
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -55,26 +54,51 @@ PAGE = """<!DOCTYPE html>
 def replay_html(
     source: Run | EventLog | str | os.PathLike, *, title: str = "", compare: EventLog | None = None
 ) -> str:
-    """The page as text, at most 2 MB. source: a run, its folder, or a log; compare: another log, drawn behind.
+    """The page as text, at most 2 MB.
 
-    Raises RunError for a run without steps or without edges.
+    Args:
+        source: a run, its folder, or a log.
+        title: of the page; by default the name of the run.
+        compare: another run's log, drawn behind.
+
+    Raises:
+        RunError: for a run without steps or without edges.
     """
-    run = Run.open(source) if isinstance(source, (str, os.PathLike)) else source
+    run = source
+    if isinstance(source, (str, os.PathLike)):
+        run = Run.open(source)
     log = run if isinstance(run, EventLog) else run.log
     space = space_of(log)
     if not log.steps or space is None:
         raise RunError(
             "this run has no step of a search, so there is nothing to replay; pass the folder of a search"
         )
-    if told := unfit(log, len(space)):
-        raise RunError(told)
-    title = title or (f"Search {run.path.name}" if isinstance(run, Run) else "Recorded search")
+    problem = unfit(log, len(space))
+    if problem:
+        raise RunError(problem)
+    if not title:
+        title = f"Search {run.path.name}" if isinstance(run, Run) else "Recorded search"
+
+    page = _page(title, _state(log, stage(space, title), compare))
+    size = len(page.encode())
+    if size > LARGEST:
+        raise RunError(
+            f"the page would have {size} bytes, {LARGEST} at most; the space has too many edges"
+        )
+    return page
+
+
+def _state(log: EventLog, shown: dict, compare: EventLog | None) -> dict:
+    """What a kernel would have sent to the page."""
     knobs, steps = settings(log)
-    data = {
-        "stage": stage(space, title),
+    other = b""
+    if compare:
+        other = frame(compare, RECORDED)
+    return {
+        "stage": shown,
         "marks": marks(log),
-        "frame": _text(frame(log, RECORDED)),
-        "other": _text(frame(compare, RECORDED)) if compare else "",
+        "frame": _base64(frame(log, RECORDED)),
+        "other": _base64(other),
         "status": {
             "mode": "recorded",
             "step": log.steps[-1].step,
@@ -84,26 +108,27 @@ def replay_html(
             "pace": 0,
         },
     }
-    style, script = STYLE + (HERE / "studio.css").read_text(encoding="utf-8"), page_script() + START
-    shown = json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026")
-    page = PAGE.format(
+
+
+def _page(title: str, state: dict) -> str:
+    style = STYLE + page_style(HERE / "studio.css")
+    script = page_script() + START
+    # Names of tasks are anybody's: in a script, "</script>" within JSON would end it.
+    data = json.dumps(state).replace("<", "\\u003c").replace("&", "\\u0026")
+    return PAGE.format(
         title=html.escape(title),
         style=style,
         css=_hash(style),
         script=script,
         js=_hash(script),
-        data=shown,
+        data=data,
     )
-    if len(page.encode()) > LARGEST:
-        raise RunError(
-            f"the page would have {len(page.encode())} bytes, {LARGEST} at most; the space has too many edges"
-        )
-    return page
 
 
-def _text(data: bytes) -> str:
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    """As a page's security policy names a style or a script that it allows."""
+    return "sha256-" + _base64(hashlib.sha256(text.encode()).digest())

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from ...core.events import Resumed
+from ...errors import MTLNASError
 from ...runs.event_log import EventLog
-from .encoding import (
-    LIVE,
-    RECORDED,
-    TAIL,
-    frame,
-    marks,
-    pace,
-    settings,
-    size_of,
-    staged,
-    tail,
-    unfit,
-)
-from .runner import told
+from .encoding import LIVE, RECORDED, TAIL, frame, tail
+from .panel import drawable_space, marks, pace, settings, size_of, stage, unfit
+from .runner import LONGEST, one_line
 from .sources import FollowedRun, LiveSource, RecordedRun
 from .view import StudioView
 
-MOVING = (
-    "running",
-    "followed",
-    "waiting",
-    "reading",
-)  # modes in which the page gets ten frames a second, so smaller ones
+# Modes in which the page gets ten frames a second, so smaller ones.
+MOVING = ("running", "followed", "waiting", "reading")
 
 
 class StudioSync:
-    """A view of `source`, with the run `compare` drawn behind. For one thread at a time.
+    """Keeps a view true to its source. For one thread at a time.
 
-    branched: from which step the run is a branch; -1: it is none. closes: whether the page has a Close.
-    answer: what is told of what a person asked for. refusal: why the log cannot be drawn; "" where it can.
+    What is slow here, a running search waits for. So a trait is sent only where it has changed, and while a search does
+    nothing but steps, `push` sends those alone.
+
+    Args:
+        view: what the page shows.
+        source: where the events come from.
+        title: of the page.
+        compare: another run, drawn behind.
+
+    Attributes:
+        branched: from which step the run is a branch; -1: it is not one.
+        closes: whether the page has a Close.
+        answer: what is told of what a person asked for.
+        refusal: why the log cannot be drawn; "" where it can.
     """
 
     def __init__(
@@ -43,130 +41,173 @@ class StudioSync:
         title: str,
         compare: EventLog | None = None,
     ):
-        self.view, self.source, self.title, self.compare = view, source, title, compare
-        self.branched, self.closes, self.answer, self.refusal = -1, False, "", ""
-        self._holds: dict = {}  # what the page was told last, by trait
-        self._of: dict = {}  # of what that was made
-        self._framed, self._calm = (
-            0,
-            None,
-        )  # steps in its frame; `_beside` of its last whole message
+        self.view = view
+        self.source = source
+        self.title = title
+        self.compare = compare
+        self.branched = -1
+        self.closes = False
+        self.answer = ""
+        self.refusal = ""
+        self._sent: dict = {}  # by trait, what the page was told last
+        self._made_from: dict[str, tuple] = {}  # by trait, what changes when it has to be made anew
+        self._steps_in_frame = 0
+        self._pushed_state: tuple | None = None  # `_state_key` at the last whole message
 
     @property
     def size(self) -> tuple | None:
         """Changes with every event that the page was told."""
-        return self._of.get("frame")
+        return self._made_from.get("frame")
 
     def forget(self) -> None:
-        """The next `refresh` tells everything anew."""
-        self._of.clear()
-        self._calm = None
+        """Have the next `push` tell everything anew."""
+        self._made_from.clear()
+        self._pushed_state = None
 
-    def behind(self) -> bool:
+    def is_behind(self) -> bool:
         """Whether the mode or the other run went on."""
-        other = self.compare and self._of.get("other", ())[:3] != size_of(self.compare)
-        return bool(other) or self._holds["status"]["mode"] != self.source.mode
+        if self._sent["status"]["mode"] != self.source.mode:
+            return True
+        if not self.compare:
+            return False
+        return self._made_from.get("other", ())[:3] != size_of(self.compare)
 
-    def refresh(self) -> bool:
-        """Bring the page up to date by one message: what is slow here, the search waits for. True where only steps came."""
-        log = self.source.log
-        if (
-            self._calm == self._beside() is not None
-            and 0 < len(log.steps) - self._framed <= TAIL // log.alpha.shape[1]
-        ):
-            self.view.follow(tail(log, self._framed))
+    def push(self) -> bool:
+        """Bring the page up to date by one message. True where only steps came."""
+        if self._only_steps_came():
+            self.view.follow(tail(self.source.log, self._steps_in_frame))
             return True
         try:
             with self.view.hold_sync():
-                self._tell()
-        except Exception:  # what was noted as told may not have been
+                self._push_all()
+        except Exception:  # what was noted as sent may not have been
             self.forget()
             raise
         return False
 
-    def fail(self, error: Exception) -> str:
-        """Tell what went wrong, and nothing else."""
-        message = told(error)[:500]
-        self._put("status", self._holds["status"] | {"message": message})
+    def show_error(self, error: Exception) -> str:
+        """Tell what went wrong, and nothing else. Returns the message."""
+        message = one_line(error)
+        self._send("status", self._sent["status"] | {"message": message})
         return message
 
-    def _beside(self) -> tuple | None:
+    # --- while only steps come ----------------------------------------------------------------------------------------
+    def _only_steps_came(self) -> bool:
+        """Whether the steps behind the page's frame are all that is new, and few enough to be sent again and again."""
+        state = self._state_key()
+        if state is None or state != self._pushed_state:
+            return False
+        log = self.source.log
+        new_steps = len(log.steps) - self._steps_in_frame
+        edges = log.alpha.shape[1]
+        return 0 < new_steps <= TAIL // edges
+
+    def _state_key(self) -> tuple | None:
         """Changes with everything but the steps that a page shows; None where they alone would not do."""
-        log, source = self.source.log, self.source
-        return (
-            None
-            if not self._framed or source.mode not in MOVING or source.asked()
-            else (
-                source.mode,
-                source.message,
-                log,
-                log.column("step")[self._framed - 1],
-                len(log.seqs) - len(log.steps),
-                len(log.of(Resumed)),
-                self.answer,
-                size_of(self.compare) if self.compare else 0,
-            )
-        )
+        log = self.source.log
+        mode = self.source.mode
+        if not self._steps_in_frame or mode not in MOVING or self.source.asked():
+            return None
+        # A search that was resumed takes steps again: then the frame's last row is another.
+        last_in_frame = log.column("step")[self._steps_in_frame - 1]
+        other_events = len(log.seqs) - len(log.steps)
+        resumed = len(log.of(Resumed))
+        compared = size_of(self.compare) if self.compare else None
+        message = self.source.message
+        return mode, message, log, last_in_frame, other_events, resumed, self.answer, compared
 
-    def _tell(self) -> None:
-        source, log, mode, can, message = (
-            self.source,
-            self.source.log,
-            self.source.mode,
-            self.source.can,
-            self.source.message,
-        )
+    # --- everything ---------------------------------------------------------------------------------------------------
+    def _push_all(self) -> None:
+        # Read once: the search's thread goes on meanwhile, and the parts of one message should agree.
+        mode = self.source.mode
+        can = self.source.can
+        message = self.source.message
         values = LIVE if mode in MOVING else RECORDED
-        if self._changed("frame", *size_of(log), values):
-            if self._changed("stage", log.started):
-                shown, self.refusal = staged(log, source.space, self.title)
-                self._put("stage", shown)
-            shown = log.started and self._holds["stage"]
-            if shown and (wrong := unfit(log, len(shown["edges"]))):
-                shown, self.refusal = {}, wrong
-            if self._changed(
-                "marks",
-                id(log),
-                len(log.events) - len(log.steps),
-                len(log.of(Resumed)),
-                self.branched,
-            ):
-                happened = marks(log)
-                if "branch" in can:
-                    happened["checkpoints"] = source.checkpoints()
-                if self.branched >= 0:
-                    happened["branched"] = self.branched
-                self._put("marks", happened)
-            self._framed = len(log.steps) if shown else 0
-            self._put("frame", frame(log, values) if shown else b"")
-            self.view.tail = b""
-        if self.compare and self._changed("other", *size_of(self.compare), values):
-            self._put("other", frame(self.compare, values))
-        knobs, steps = settings(log, source.knobs() if mode != "finished" else {}, source.asked())
-        if isinstance(source, LiveSource):
-            steps = steps or getattr(getattr(source.search, "config", None), "steps", 0)
-        self._put(
-            "status",
-            {
-                "mode": mode,
-                "step": int(log.column("step")[-1]) if log.steps else 0,
-                "knobs": knobs | {"steps": steps},
-                "message": (self.answer or self.refusal or message)[:500],
-                "pace": pace(log),
-                "can": [*can, *(["close"] if self.closes else [])],
-            },
-        )
-        self._calm = (
-            now if (now := self._beside()) and now[:2] == (mode, message) else None
-        )  # not what changed meanwhile
 
-    def _changed(self, name: str, *of) -> bool:
-        """Whether a trait is made of something else than it was."""
-        before, self._of[name] = self._of.get(name), of
-        return before != of
+        if self._has_changed("frame", *size_of(self.source.log), values):
+            self._push_history(values, can)
+        if self.compare and self._has_changed("other", *size_of(self.compare), values):
+            self._send("other", frame(self.compare, values))
+        self._send("status", self._status(mode, can, message))
 
-    def _put(self, name: str, value) -> None:
-        """Only what has changed is sent."""
-        if self._holds.get(name) != value:
-            self._holds[name] = value
-            setattr(self.view, name, value)
+        state = self._state_key()
+        self._pushed_state = None
+        if state is not None and state[:2] == (mode, message):  # else something changed meanwhile
+            self._pushed_state = state
+
+    def _push_history(self, values: int, can: tuple[str, ...]) -> None:
+        """Stage, marks and frame."""
+        log = self.source.log
+        if self._has_changed("stage", log.started):
+            self._push_stage()
+        shown = False
+        if log.started and self._sent["stage"]:
+            problem = unfit(log, len(self._sent["stage"]["edges"]))
+            shown = not problem
+            if problem:
+                self.refusal = problem
+
+        others = len(log.events) - len(log.steps)  # marks are made of events that are not steps
+        resumed = len(log.of(Resumed))
+        if self._has_changed("marks", id(log), others, resumed, self.branched):
+            self._push_marks(can)
+
+        self._steps_in_frame = len(log.steps) if shown else 0
+        self._send("frame", frame(log, values) if shown else b"")
+        self.view.tail = b""
+
+    def _push_stage(self) -> None:
+        """The space that the run says, else that of its source; why it cannot be drawn becomes the refusal."""
+        shown = {}
+        self.refusal = ""
+        try:
+            space = drawable_space(self.source.log, self.source.space)
+            if space is not None:
+                shown = stage(space, self.title)
+        except MTLNASError as error:
+            self.refusal = str(error)
+        self._send("stage", shown)
+
+    def _push_marks(self, can: tuple[str, ...]) -> None:
+        happened = marks(self.source.log)
+        if "branch" in can:
+            happened["checkpoints"] = self.source.checkpoints()
+        if self.branched >= 0:
+            happened["branched"] = self.branched
+        self._send("marks", happened)
+
+    def _status(self, mode: str, can: tuple[str, ...], message: str) -> dict:
+        log = self.source.log
+        now = {}
+        if mode != "finished":
+            now = self.source.knobs()
+        knobs, steps = settings(log, now, self.source.asked())
+        if not steps and isinstance(self.source, LiveSource):
+            steps = self.source.planned_steps
+        step = 0
+        if log.steps:
+            step = int(log.column("step")[-1])
+        actions = list(can)
+        if self.closes:
+            actions.append("close")
+        return {
+            "mode": mode,
+            "step": step,
+            "knobs": knobs | {"steps": steps},
+            "message": (self.answer or self.refusal or message)[:LONGEST],
+            "pace": pace(log),
+            "can": actions,
+        }
+
+    # --- what the page has already ------------------------------------------------------------------------------------
+    def _has_changed(self, trait: str, *made_from) -> bool:
+        """Whether a trait has to be made anew, for it would be made from something else than last time."""
+        before = self._made_from.get(trait)
+        self._made_from[trait] = made_from
+        return before != made_from
+
+    def _send(self, trait: str, value) -> None:
+        """Send only what has changed."""
+        if self._sent.get(trait) != value:
+            self._sent[trait] = value
+            setattr(self.view, trait, value)

@@ -15,25 +15,31 @@ HERE = Path(__file__).parent
 def page_script(path: Path = HERE / "studio.js", seen: set[Path] | None = None) -> str:
     """`path` and what it imports as one module, each file once; without comments and indents, as a saved notebook keeps
     one for each widget."""
-    seen, path = set() if seen is None else seen, path.resolve()
+    if seen is None:
+        seen = set()
+    path = path.resolve()
     if path in seen:
         return ""
     seen.add(path)
     text = path.read_text(encoding="utf-8")
-    parts = [
-        page_script(path.parent / name, seen)
-        for name in re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)
-    ]
-    return "".join([*parts, re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)])
+    imported = re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)
+    parts = [page_script(path.parent / name, seen) for name in imported]
+    own = re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)
+    return "".join([*parts, own])
+
+
+def page_style(*paths: Path) -> str:
+    """Several style sheets as one."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 class StudioView(anywidget.AnyWidget):
     """What is synced with the page: all of its state, so that a reloaded page or a second one shows the same."""
 
     _esm = page_script()
-    _css = (HERE / "studio.css").read_text(encoding="utf-8")
-    frame = traitlets.Bytes(b"").tag(sync=True)  # the history (frame.py)
-    tail = traitlets.Bytes(b"").tag(sync=True)  # the steps behind it (frame.py)
+    _css = page_style(HERE / "studio.css")
+    frame = traitlets.Bytes(b"").tag(sync=True)  # the history (encoding.py)
+    tail = traitlets.Bytes(b"").tag(sync=True)  # the steps behind it (encoding.py)
     other = traitlets.Bytes(b"").tag(sync=True)  # another run's history, drawn behind
     stage = traitlets.Dict().tag(sync=True)  # the space
     marks = traitlets.Dict().tag(sync=True)  # knobs turned, evaluations, checkpoints
@@ -46,26 +52,28 @@ class StudioView(anywidget.AnyWidget):
         """What `self.tail = tail` does, in half the time, for the search waits for it."""
         self._trait_values["tail"] = tail
         if self.comm is not None:
-            self.comm.send(
-                {"method": "update", "state": {}, "buffer_paths": [["tail"]]}, buffers=[tail]
-            )
+            message = {"method": "update", "state": {}, "buffer_paths": [["tail"]]}
+            self.comm.send(message, buffers=[tail])
 
     @traitlets.default("key")
-    def _fresh(self) -> str:
+    def _new_key(self) -> str:
         return uuid.uuid4().hex
 
 
 def link(one: StudioView, other: StudioView) -> None:
     """From now on both look at the same step, and where they have the same edges, at the same edge."""
-
-    def follow(name: str, this: StudioView, that: StudioView) -> None:
-        def act(change) -> None:
-            if name == "at" or this.stage.get("names") == that.stage.get("names"):
-                setattr(that, name, change.new)
-
-        this.observe(act, name)
-
-    for name in ("at", "pinned"):
-        follow(name, one, other)
-        follow(name, other, one)
+    for leader, follower in ((one, other), (other, one)):
+        _lead(leader, follower)
     other.at = one.at
+
+
+def _lead(leader: StudioView, follower: StudioView) -> None:
+    def step_was_chosen(change) -> None:
+        follower.at = change.new
+
+    def edge_was_chosen(change) -> None:
+        if leader.stage.get("names") == follower.stage.get("names"):
+            follower.pinned = change.new
+
+    leader.observe(step_was_chosen, "at")
+    leader.observe(edge_was_chosen, "pinned")

@@ -37,15 +37,46 @@ def may_draw(network: nn.Module) -> bool:
     return False
 
 
+class SeededPasses:
+    """Forward passes whose draws from global generators follow from the seed, the step and the number of the pass.
+
+    So a resumed search draws what one that was never stopped draws.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, seed: int):
+        self.device = device
+        self.seed = seed
+        self.draws = may_draw(network)  # if it does not, a pass costs nothing more
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """The next pass is the first of this step."""
+        self.step = step
+        self.number = 0
+
+    @contextmanager
+    def of_step(self, step: int) -> Iterator[None]:
+        """Inside: one more pass of `step`."""
+        if not self.draws:
+            yield
+            return
+        if step != self.step:
+            self.begin(step)
+        self.number += 1
+        with drawn_by(self.device, self.seed, step, self.number):
+            yield
+
+
 @contextmanager
 def drawn_by(device: torch.device, *key) -> Iterator[None]:
     """Inside, the global generators (of torch, NumPy and Python) are seeded by `key`; outside they are as they were.
 
-    So a resumed search draws what one never stopped draws, and neither depends on what else the process draws.
+    Neither a search nor whoever runs one beside his own work then depends on what the other draws.
     """
     generators = _generators(device)
     states = [generator.get_state() for generator in generators]
-    python, legacy = random.getstate(), np.random.get_state()
+    python = random.getstate()
+    legacy = np.random.get_state()
     seed = int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "little")
     try:
         for generator in generators:
@@ -65,31 +96,10 @@ def _generators(device: torch.device) -> list[torch.Generator]:
     found = [torch.default_generator]
     if device.type == "cuda":
         torch.cuda.init()
-        index = torch.cuda.current_device() if device.index is None else device.index
+        index = device.index
+        if index is None:
+            index = torch.cuda.current_device()
         found.append(torch.cuda.default_generators[index])
     elif device.type == "mps":
         found.append(torch.mps._get_default_mps_generator())
     return found
-
-
-def fits(generator: torch.Generator, state: torch.Tensor) -> bool:
-    """Whether `state` can be that of such a generator: torch itself would take one that reads outside its numbers."""
-    own = generator.get_state()
-    if state.dtype != own.dtype or state.shape != own.shape:
-        return False
-    known = _mersenne(torch.Generator().get_state()) == (1, 0)  # the layout is what it was
-    if known and generator.device.type == "cpu":
-        left, following = _mersenne(state)
-        if not (1 <= left <= 624 and 0 <= following <= 625 - left):
-            return False
-    try:
-        torch.Generator(generator.device).set_state(state.cpu())
-    except (RuntimeError, TypeError):
-        return False
-    return True
-
-
-def _mersenne(state: torch.Tensor) -> tuple[int, int]:
-    """(numbers left, place of the next) in the state of a CPU generator."""
-    data = bytes(state[:24].tolist())
-    return int.from_bytes(data[8:12], "little", signed=True), int.from_bytes(data[16:24], "little")
