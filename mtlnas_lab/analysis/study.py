@@ -699,6 +699,8 @@ def known(backend: str) -> None:
     try:
         if backend == "dask":
             import distributed  # noqa: F401
+
+            return  # joblib asks for a client already here, but `workers` begins one only with the work
         if backend == "ray":
             from ray.util.joblib import register_ray
 

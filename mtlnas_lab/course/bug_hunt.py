@@ -150,8 +150,9 @@ def _made(kind: type[Healthy], settings: Mapping) -> Healthy:
     return kind(presets.tiny(seed=0), config, evaluate=scores)
 
 
-def scores(search: Search, images: int = 40) -> dict[str, Scores]:
+def scores(search: Search) -> dict[str, Scores]:
     """The discretization gap on a few validation images: quick, and good enough for large differences."""
+    images = presets.quick(40, 8)
     lab = search.lab
     kept = search.architecture().kept
     tasks = tuple(lab.tasks)

@@ -195,7 +195,8 @@ class EventLog:
         """The row of a step, at the end of the table."""
         if not self._rows:
             self._start_table(step)
-        late = [task for task in step.loss if task not in self._tasks]
+        known = set(self._tasks)  # a log may have thousands of tasks
+        late = [task for task in step.loss if task not in known]
         if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
             self._widen(late)
         edges = {len(step.alpha), len(step.alpha_grad)}

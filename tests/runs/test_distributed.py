@@ -21,7 +21,7 @@ from mtlnas_lab.runs.distributed import FabricCommunicator, Part
 from mtlnas_lab.runs.run import Run
 
 pytest.importorskip("lightning_fabric", reason="the extra `scale` is not installed")
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # of the helpers
 CONFIG = SearchConfig(steps=4, alpha_lr=0.05, entropy_weight=1.0)
 
 
