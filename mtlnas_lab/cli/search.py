@@ -270,7 +270,7 @@ def _going_on(
         asked = given.get(name) or getattr(work, name, None)
         if asked is not None:
             raise ConfigError(
-                f"{flag_of(name)} {asked} can't be given where a run goes on; leave it away, or start another run "
+                f"{flag_of(name)} {asked} can't be given where a run goes on; leave it out, or start another run "
                 "without --resume"
             )
     # Nothing here changes what a finished step did: only what comes after, or where it is computed.
@@ -298,7 +298,7 @@ def _must_be_kept(kept: Experiment, setting: str, value: object, text: str) -> N
         return
     flag = flag_of(setting)
     raise ConfigError(
-        f"{flag} {text}: {flag} is the folder's own setting, which is {_shown(setting, there)}; leave it away, or start "
+        f"{flag} {text}: {flag} is the folder's own setting, which is {_shown(setting, there)}; leave it out, or start "
         "another run without --resume"
     )
 
