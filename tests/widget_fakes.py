@@ -102,6 +102,17 @@ class FakeSearch:
         )
 
 
+def wait(until, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def press(one, **message):
+    one._on_message(one.view, message, [])
+
+
 def write_run(path: Path, search: FakeSearch) -> None:
     """What a recorded search leaves, without checkpoints."""
     from mtlnas_lab.runs.run_writer import RunWriter

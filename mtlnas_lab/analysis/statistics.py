@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
+from ..core.architecture import jaccard
 from ..errors import ConfigError
 from ..tasks.task import HIGHER_IS_BETTER
 
@@ -236,17 +238,10 @@ def overlap(graphs: Sequence[Sequence]) -> float:
         >>> overlap(["1100", "1010"])  # one edge is shared, of three in either
         0.3333333333333333
     """
-    sets = []
+    kept = []
     for graph in graphs:
-        sets.append({i for i, keep in enumerate(graph) if keep in (True, "1")})
-    found = []
-    for i, a in enumerate(sets):
-        for b in sets[i + 1 :]:
-            if a | b:
-                found.append(len(a & b) / len(a | b))
-            else:
-                found.append(1.0)  # two graphs without edges are the same graph
-    return float(np.mean(found))
+        kept.append({i for i, keep in enumerate(graph) if keep in (True, "1")})
+    return float(np.mean([jaccard(a, b) for a, b in combinations(kept, 2)]))
 
 
 def chance_overlap(

@@ -21,7 +21,7 @@ from .data import DATA
 from .figure import explain, figure
 from .hints import flags_of_hints
 from .places import writable_file
-from .progress import ENDINGS, Stopped, handling, stop_at_once, table
+from .progress import ENDINGS, Stopped, handling, stop_at_once
 from .search import FLAGS, flag_of, search
 from .settings import nearest
 from .study import report, study
@@ -47,15 +47,16 @@ def evaluate(
         device: auto, cpu, cuda or mps.
         data: Where the run's data lie now, if they were moved; other data are refused.
     """
-    from ..experiments import pipeline, scores
+    from ..experiments import pipeline
+    from ..experiments.scores import final_scores, table
 
     if run.suffix == ".pth":
-        from ..models.released import load_checkpoint, scores
+        from ..models import released
 
-        print(table(scores(load_checkpoint(run), eval_data)))
+        print(table(released.scores(released.load_checkpoint(run), eval_data)))
         return
     lab, architecture = pipeline.reopen(run, eval_data, device, data)
-    print(table(scores.final_scores(lab, architecture)))
+    print(table(final_scores(lab, architecture)))
 
 
 def replay(run: Positional[Path], html: Path | None = None) -> None:

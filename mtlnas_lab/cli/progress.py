@@ -1,4 +1,4 @@
-"""What a terminal shows of a search: its progress, Ctrl-C, a table of scores."""
+"""What a terminal shows of a search: its progress, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ from ..core.events import Step
 from ..one_line import printable
 
 ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-def table(scores: dict) -> str:
-    """Scores as text, as `summary.md` has them."""
-    from ..experiments.scores import table
-
-    return table(scores)
 
 
 class Stopped(KeyboardInterrupt):

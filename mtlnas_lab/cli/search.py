@@ -18,7 +18,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from ..errors import ConfigError
 from ..one_line import printable
 from .places import writable
-from .progress import Progress, interruptible, table
+from .progress import Progress, interruptible
 from .settings import (
     ABOUT,
     FIELDS,
@@ -351,6 +351,7 @@ def _communicator(device: str):
 def finish(run) -> None:
     """Says the last lines that a user reads of a finished run."""
     from ..experiments.pipeline import outcome
+    from ..experiments.scores import table
 
     print(table(run.scores()), f"\n{outcome(run)}", sep="\n")
     drawn = run.path / "fusion_graph.pdf"

@@ -150,14 +150,26 @@ def agreement(a: Architecture, b: Architecture) -> dict[str, float]:
         raise SpaceError(
             "these architectures belong to different spaces; compare architectures of one space"
         )
-    both = sum(x and y for x, y in zip(a.kept, b.kept))
-    either = sum(x or y for x, y in zip(a.kept, b.kept))
+    first = {i for i, keep in enumerate(a.kept) if keep}
+    second = {i for i, keep in enumerate(b.kept) if keep}
     return {
-        "both": both,
-        "either": either,
-        "jaccard": both / either if either else 1.0,
-        "flips": either - both,
+        "both": len(first & second),
+        "either": len(first | second),
+        "jaccard": jaccard(first, second),
+        "flips": len(first ^ second),
     }
+
+
+def jaccard(a: set[int], b: set[int]) -> float:
+    """|A ∩ B| / |A ∪ B| of the edges that two graphs keep; 1 where neither keeps any: they are the same graph.
+
+    >>> jaccard({0, 1}, {1})
+    0.5
+    """
+    either = a | b
+    if not either:
+        return 1.0
+    return len(a & b) / len(either)
 
 
 @dataclass(frozen=True)

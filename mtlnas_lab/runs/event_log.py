@@ -199,8 +199,9 @@ class EventLog:
         late = [task for task in step.loss if task not in known]
         if late and self.started and set(late) <= set(self.started.space.get("plans", ())):
             self._widen(late)
+            known.update(late)
         edges = {len(step.alpha), len(step.alpha_grad)}
-        if edges != {self._edges} or not set(step.loss) <= set(self._tasks):
+        if edges != {self._edges} or not known.issuperset(step.loss):
             raise RunError(
                 f"step {step.step} has {len(step.alpha)} edges and tasks {list(step.loss)}; "
                 f"the log has {self._edges} and {list(self._tasks)}"
@@ -210,7 +211,7 @@ class EventLog:
         scalars = [getattr(step, name) for name in self.SCALARS]
         losses = [step.loss.get(task, math.nan) for task in self._tasks]
         self._table[row] = [*scalars, *losses, *step.alpha, *step.alpha_grad]
-        silent = set(self._tasks) - set(step.loss)
+        silent = known.difference(step.loss)
         if silent:
             self._silent[row] = silent
         self._number_row(row, step.step)

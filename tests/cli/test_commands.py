@@ -23,6 +23,7 @@ from mtlnas_lab.data.rooms import render
 from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.experiments.config import Experiment
 from mtlnas_lab.experiments.pipeline import run as carry_out
+from mtlnas_lab.experiments.scores import table
 from mtlnas_lab.one_line import printable
 from mtlnas_lab.runs.event_file import read_events
 from mtlnas_lab.runs.run import Run
@@ -78,9 +79,9 @@ def test_what_a_terminal_would_obey_is_shown(text, shown):
 
 
 def test_a_table_shows_names_and_none():
-    lines = progress.table({"hard\x1b[1m": {"a\nb": {"miou": 0.5}}, "other": {}}).splitlines()
+    lines = table({"hard\x1b[1m": {"a\nb": {"miou": 0.5}}, "other": {}}).splitlines()
     assert len(lines) == 2 and r"hard\x1b[1m" in lines[0] and r"a\nb miou ↑" in lines[1]
-    assert "nan" in lines[1] and progress.table({}) == ""
+    assert "nan" in lines[1] and table({}) == ""
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 import traitlets
 import viz_fakes
 from helpers import small_lab
+from widget_fakes import wait
 
 from mtlnas_lab.analysis.predictions import browse, error_picture, look_at
 from mtlnas_lab.core import relaxation
@@ -342,13 +343,6 @@ def test_plans_that_are_none_are_refused(plans):
 
 
 # --- toggler ----------------------------------------------------------------------------------------------------------
-def wait(until, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
 def test_a_difference_has_a_sign_and_a_direction():
     one = EdgeToggler(look, SPACE, start=[False] * 48)
     assert (

@@ -6,19 +6,12 @@ import threading
 import time
 
 import pytest
-from widget_fakes import FakeSearch
+from widget_fakes import FakeSearch, wait
 
 from mtlnas_lab.core.events import Evaluated, Finished, Started, Step, Turned
 from mtlnas_lab.widgets.studio import runner as module
 from mtlnas_lab.widgets.studio.runner import Cell, SearchRunner, stop_all, stop_on_interrupt
 from mtlnas_lab.widgets.studio.timer import FrameTimer
-
-
-def wait(until, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import time
 import pytest
 from helpers import Stream, small_lab
 from recording_helpers import a_search, folder
-from widget_fakes import FakeSearch, write_run
+from widget_fakes import FakeSearch, press, wait, write_run
 
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.events import Evaluated, Failed, Started, Step, Turned
@@ -14,36 +14,12 @@ from mtlnas_lab.core.search import Search
 from mtlnas_lab.errors import RunError
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.runs.recorder import Recorded
-from mtlnas_lab.widgets import SearchStudio, replay_html
+from mtlnas_lab.widgets import replay_html
 from mtlnas_lab.widgets.studio import widget as module
 from mtlnas_lab.widgets.studio.encoding import LIVE, RECORDED, frame, tail
 from mtlnas_lab.widgets.studio.runner import Cell
 from mtlnas_lab.widgets.studio.sources import FollowedRun, LiveSource
 from mtlnas_lab.widgets.studio.sources import RecordedRun as Kept
-
-
-@pytest.fixture
-def studio():
-    made = []
-
-    def make(*args, **options):
-        made.append(SearchStudio(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def wait(until, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def press(one, **message):
-    one._on_message(one.view, message, [])
 
 
 class Branching(FakeSearch):

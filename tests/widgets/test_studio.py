@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import viz_fakes
 from PIL import Image
-from widget_fakes import FakeSearch, write_run
+from widget_fakes import FakeSearch, press, wait, write_run
 
 from mtlnas_lab.core.architecture import Architecture
 from mtlnas_lab.core.events import Evaluated, Started
@@ -27,30 +27,6 @@ from mtlnas_lab.widgets.studio import sources
 from mtlnas_lab.widgets.studio import widget as module
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def studio():
-    made = []
-
-    def make(*args, **options):
-        made.append(SearchStudio(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def wait(until, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def press(one, **message):
-    one._on_message(one.view, message, [])
 
 
 def test_before_it_starts_it_shows_the_candidates(studio):
