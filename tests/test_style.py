@@ -53,3 +53,15 @@ def f(x):
     assert TOOL.size(tree.body[2]) == 0, "a signature is not a step"
     loop = ast.parse("for i in a + b:\n    c = 1\n    d = 2\n").body[0]
     assert TOOL.size(loop) < 12, "what stands inside a loop counts for itself"
+
+
+def test_every_legend_says_where_it_stands():
+    """Left to itself matplotlib looks for a place, and warns where that takes a slow machine a second."""
+    silent = []
+    for file in [*FILES, *sorted((ROOT / "notebooks" / "src").glob("*.py"))]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr == "legend" and "loc" not in {word.arg for word in node.keywords}:
+                silent.append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert not silent, f"no loc=… in the legends at {silent}"

@@ -338,7 +338,7 @@ sns.histplot(angles.numpy(), bins=90, binrange=(0, 180), stat="percent", color="
 for name, colour, style in (("mean_angle", "#b35806", "-"), ("median_angle", "#333333", "--")):
     ax.axvline(scores[name], color=colour, ls=style, label=f"{name}: {scores[name]:.1f}°")
 ax.set(xlabel="angle between answer and truth (degrees)", ylabel="% of pixels", xlim=(0, 180))
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]
@@ -419,7 +419,7 @@ ax.plot(range(13), share.tolist(), "o", color="#b35806", label="share of all pix
 ax.axhline(iou.nanmean(), color="#333333", ls="--", label="mean IoU")
 ax.set_xticks(range(13), [names[i] for i in order], rotation=30, ha="right")
 ax.set(ylabel="0–1", ylim=(0, 1))
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]

@@ -350,7 +350,7 @@ smooth = [sum(losses[max(0, i - 9):i + 1]) / min(i + 1, 10) for i in range(steps
 ax.plot(range(1, steps + 1), smooth, color="#4575b4", lw=2, label="mean of the last 10")
 ax.axhline(closed_eyes, color="#b35806", ls="--", label="the trivial answer")
 ax.set(xlabel="step", ylabel="loss: 1 − mean cosine", ylim=(0, 1.1))
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]

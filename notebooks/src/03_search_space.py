@@ -181,7 +181,7 @@ for offset, which, colour, label in ((-0.2, 0, "#4575b4", "VGG-16"), (0.2, 1, "#
     ax.bar_label(bars, fontsize=8)
 ax.set_xticks(range(5), left_out)
 ax.set(xlabel="rule left out", ylabel="pairs allowed", ylim=(0, 185))
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]

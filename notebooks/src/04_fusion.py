@@ -279,7 +279,7 @@ axes[1].set(xlabel="own weight w (sources share 1 − w)", ylabel="mean |∂L/�
 for ax in axes:
     ax.set_xticks((0.8, 0.9, 1.0))
     ax.axvline(0.9, color="#777777", ls=":", label="(0.9, 0.1)")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 sns.despine()
 assert pull(labs[-1]) == 0.0
 

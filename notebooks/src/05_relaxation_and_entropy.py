@@ -562,7 +562,7 @@ for name, one in (("λ = 10 at once (just now)", hurried), ("λ ramp (recorded)"
     ax.plot(one.column("step"), one.column("entropy_fraction"), label=name)
 ax.axvline(150, color="#777777", ls=":", label="the ramp begins")
 ax.set(xlabel="search step", ylabel="mean entropy, share of ln 2", ylim=(0, 1.05))
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 sns.despine()
 
 # %% [markdown]

@@ -81,7 +81,7 @@ for two_halves, color, name in ((False, "#b35806", "the same 40 examples"), (Tru
     ax.plot(paths.mean(0), color=color, lw=2.5, label=name)
     means[name] = paths.mean(0)[-1]
 ax.set(xlabel="step", ylabel="mean gate of useless inputs", ylim=(0, 0.6))
-legend = ax.legend(frameon=False)
+legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
 # *How to read it:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
@@ -359,7 +359,7 @@ ax.bar(steps, first.alpha_grad[:, strong], color="#b35806", width=1, label="task
 ax.plot(steps, pushes[:, strong], color="#4575b4", lw=2.2, label="λ · entropy")
 ax.axhline(0, color="#777777", lw=0.8)
 ax.set(xlabel="search step", ylabel="gradient on α", title=f"{edge}", xlim=(0, len(steps) + 1))
-legend = ax.legend(frameon=False)
+legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
 # *How to read it:* bars below 0 open the gate, bars above shut it. Bars jump from batch to batch and change sides; the

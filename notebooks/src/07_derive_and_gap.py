@@ -225,7 +225,7 @@ for (name, one), color in zip(searched.items(), ("#4575b4", "#b35806")):
     ax.hist((after / before).numpy(), bins=np.linspace(0.4, 1.6, 61), color=color, alpha=0.55, label=name)
 ax.axvline(1, color="#333333", lw=1, ls="--", label="no difference")
 ax.set(xlabel="variance under hard gates / running variance after the search", ylabel="channels")
-legend = ax.legend(frameon=False)
+legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
 # *How to read it:* at 1 the statistics fit the network that we use; a wide hill means that many channels are normalised
@@ -370,7 +370,7 @@ def dots(results, title):
         ax.grid(axis="x", alpha=0.4)
         ax.xaxis.set_major_locator(plt.MaxNLocator(5))
     figure.suptitle(title, x=0.01, ha="left")
-    axes[1].legend(frameon=False)
+    axes[1].legend(loc="best", frameon=False)
 
 
 dots(results, f"{config.steps} updates of w each, hard gates, recalibrated, {count} validation images")

@@ -517,7 +517,7 @@ sns.scatterplot(x=angle, y=miou, hue=into, style=into, palette=["#2262ad", "#f0a
 ax.axhline(0, color="0.6", lw=1)
 ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="mean angle without the edge − with it (degrees)", ylabel="mIoU without − with\n(points)")
-ax.legend(title="edge into", frameon=False)
+ax.legend(loc="best", title="edge into", frameon=False)
 print(to_latex(rows[:1]).splitlines()[1])
 
 # %% [markdown]

@@ -247,7 +247,7 @@ for ax, zoom, title in zip(axes, (1.0, 0.7), ("mirror and brightness", "with the
     ax.plot([0, 0.6], [0, 0.6], color="0.6", lw=1, label="as labelled")
     sns.scatterplot(x=targets["floor"], y=seen, ax=ax, color="#2262ad", s=18, label="a picture")
     ax.set(xlabel="label: share of floor", ylabel="share in what the network sees", title=title)
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 reveal("09.augment", "the zoom",
        "A box cut out of the room has another share of floor than the room; so we switch augmentation off.")
 
@@ -320,7 +320,7 @@ ax.plot([0, 0.55], [0, 0.55], color="0.6", lw=1, label="right")
 sns.scatterplot(x=test.targets["floor"].cpu(), y=said, ax=ax, s=20, color="#2262ad", label="a test picture")
 ax.axhline(float(shares.median()), color="#c9452f", ls="--", lw=1, label="trivial answer")
 ax.set(xlabel="true share of floor", ylabel="what the network says")
-ax.legend(frameon=False)
+ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]

@@ -58,7 +58,7 @@ def _lines(ax, right, yours, xlabel: str, ylabel: str, xticks=()) -> None:
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if xticks:
         ax.set_xticks(xticks)
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
 
 @exercise("02.until")
@@ -375,7 +375,7 @@ def shared(answer, ax):
     ax.bar(range(4), runs, color=YOURS, width=0.5, label="yours")
     ax.axhline(1, color=RIGHT, lw=4, alpha=0.5, label="needed")
     ax.set(xlabel="stage of the trunk", ylabel="times it ran", xticks=range(4), ylim=(0, 4))
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     wanted = f"give a dict with one output for each head: {', '.join(heads)}"
     if not isinstance(yours, dict):

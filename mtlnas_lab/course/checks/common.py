@@ -304,7 +304,7 @@ def bars(ax, right, yours, labels: Sequence[str], ylabel: str) -> None:
     ax.bar(places - 0.2, values(right), 0.4, color=RIGHT, alpha=0.6, label="right")
     ax.bar(places + 0.2, values(yours), 0.4, color=YOURS, label="yours")
     ax.set(xticks=places, xticklabels=labels, ylabel=ylabel)
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
 
 def curves(ax, x, right, yours, xlabel: str, ylabel: str) -> None:
@@ -312,4 +312,4 @@ def curves(ax, x, right, yours, xlabel: str, ylabel: str) -> None:
     ax.plot(x, right, color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(x, yours, color=YOURS, lw=1.3, label="yours")
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(loc="best", frameon=False, fontsize=8)

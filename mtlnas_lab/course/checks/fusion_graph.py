@@ -114,7 +114,7 @@ def bend(answer, ax):
     _draw_arrow(ax, start, there, end, RIGHT, "there")
     _draw_arrow(ax, end, back, start, YOURS, "back")
     ax.set(xlim=(2, 4), xlabel="x", ylabel="y (lanes)")
-    ax.legend(frameon=False, title="your two arrows")
+    ax.legend(loc="best", frameon=False, title="your two arrows")
     if np.allclose(there, back):
         raise Wrong(
             "there and back take the same way, one arrow covers the other: turn the direction itself by 90°, then "
@@ -201,7 +201,7 @@ def stability(answer, ax):
     ax.plot(noises, right, "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(noises, yours, "s-", color=YOURS, label="yours")
     ax.set(xlabel="share of edges flipped at random in each run", ylabel="stability")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
     if close(yours, right, 1e-6):
         return "1 where all runs agree, about 0 where only the number of edges is common to them."
     # of four equal runs, the first noise, most mistakes say the same: they are told apart by the others
@@ -256,7 +256,7 @@ def overlap(answer, ax):
     ax.plot(sizes, drawn, ".", color="#777777", label="60 pairs of random graphs, their mean")
     ax.plot(sizes, yours, "s-", color=YOURS, label="yours")
     ax.set(xlabel="edges of the first graph (the second has 24 of 48)", ylabel="edges in both")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     chance = "is in the other graph with the same chance: which one?"
     places = [f"{size} and 24 edges of 48 share" for size in sizes]

@@ -203,7 +203,7 @@ def ramp(answer, ax):
     ax.plot(right, color=RIGHT, lw=4, alpha=0.5, label="λ in the lab")
     ax.plot(yours, color=YOURS, label="yours")
     ax.set(xlabel="search step", ylabel="λ")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     share = np.arange(steps) / steps
     negative_first = 10 * (share - 0.3) / 0.7
@@ -308,7 +308,7 @@ def tip(answer, ax):
     ax.plot(alpha, right, color=RIGHT, lw=4, alpha=0.5, label="λ that balances a pull of 0.004")
     ax.plot(alpha, yours, color=YOURS, label="yours")
     ax.set(xlabel="α", ylabel="λ")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     balance = "at balance the two gradients cancel: pull = λ · α p (1 − p) / E with p = σ(α)"
     places = [f"for α = {value:.3g}" for value in alpha.tolist()]

@@ -35,7 +35,7 @@ def entering(answer, ax):
         ylabel="edges that enter",
         ylim=(-0.4, 7.4),
     )
-    ax.legend(frameon=False, ncols=2)
+    ax.legend(loc="best", frameon=False, ncols=2)
     _judge_entering(yours, right, indices)
 
     # the smallest and a larger limit, for whoever wrote the 3 into the function
@@ -291,7 +291,7 @@ def renamed(answer, ax):
     _draw_partners(ax, space, right, "right", s=34, color=RIGHT, alpha=0.4)
     _draw_partners(ax, space, yours, "yours", s=8, color=YOURS)
     ax.set(xlabel="number of the edge", ylabel="number of its partner")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     if yours == list(space.edges):
         raise Wrong("this is the same edge; the names should be exchanged")
@@ -376,7 +376,7 @@ def split(answer, ax):
     ax.bar(range(13), counts, color=YOURS, label="yours")
     ax.axhline(0, color=RIGHT, lw=4, alpha=0.5, label="computable")
     ax.set(xlabel="stage", ylabel="nodes in a cycle", xticks=range(0, 13, 2), ylim=(-0.2, 5.5))
-    ax.legend(frameon=False, ncols=2)
+    ax.legend(loc="best", frameon=False, ncols=2)
     if waiting:
         raise Wrong(
             f"with {' and '.join(sorted(kinds))} {len(waiting)} nodes wait for each other. An edge reads what a "

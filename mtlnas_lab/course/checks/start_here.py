@@ -20,7 +20,7 @@ def count(answer, ax):
     ax.semilogy(edges, right, "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.semilogy(edges, drawn, "s-", color=YOURS, label="yours")
     ax.set(xlabel="candidate edges", ylabel="architectures")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
     places = [f"with {many} edges" for many in edges]
     otherwise = differ(right, yours, places, rtol=1e-12).replace("it should be", "there are")
     otherwise = otherwise.replace(", yours is", " architectures, yours says")

@@ -151,7 +151,7 @@ def mirror(answer, ax):
     ax.plot(right[0, 0, 0], "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(yours[0, 0, 0], "o-", color=YOURS, label="yours")
     ax.set(xlabel="column (pixels)", ylabel="n_x in the first row", ylim=(-1.4, 1.4))
-    ax.legend(frameon=False, ncols=2)
+    ax.legend(loc="best", frameon=False, ncols=2)
     if _same(seen, right) and _same(yours, image.flip(-1)):
         raise Wrong("both are right, but in the other order: the picture first, then the normals")
     _judge_picture(seen, image)
@@ -213,7 +213,7 @@ def mean_angle(answer, ax):
     ax.plot(given, given, color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(given, yours, "o-", color=YOURS, ms=4, label="yours")
     ax.set(xlabel="true angle (degrees)", ylabel="mean angle (degrees)", xticks=range(0, 181, 45))
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
     _judge_angles(torch.tensor(yours), given)
 
     # what the answers above cannot show: arrows of another length, and unlike angles in one picture
@@ -276,7 +276,7 @@ def miou(answer, ax):
     ax.axhline(right, color=RIGHT, lw=4, alpha=0.5, label="right mean")
     ax.axhline(yours, color=YOURS, label="yours")
     ax.set(xlabel="class", ylabel="IoU (0–1)", xticks=range(4), ylim=(0, 1.05))
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(loc="best", frameon=False, fontsize=8)
     if math.isnan(yours):
         raise Wrong(
             "0 / 0: a class that occurs nowhere has no IoU; take the mean over classes whose union is above 0"
@@ -355,7 +355,7 @@ def trivial(answer, ax):
     ax.axvline(2.25, color=RIGHT, lw=4, alpha=0.5, label="best")
     ax.axvline(yours, color=YOURS, label="yours")
     ax.set(xlabel="the same guess for every pixel (m)", ylabel="mean error (m)")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(loc="best", frameon=False, fontsize=8)
     if abs(yours - labelled.mean().item()) < 1e-3:
         raise Wrong(
             "the mean is best for squared errors; two far walls pull it up. For |depth − guess| look where the "

@@ -100,7 +100,7 @@ def median(answer, ax):
     ax.axvline(right, color=RIGHT, lw=5, alpha=0.4, label="median")
     ax.axvline(yours, color=YOURS, ls="--", label="yours")
     ax.set(xlabel="absolute error (share of floor)", ylabel="pictures")
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
 
     parts = torch.stack([(o.sigmoid()[:, 0] - t).abs().median() for o, t in batches])
     joined = (
@@ -337,7 +337,7 @@ def pack(answer, ax):
     drawn = ax.bar(list(off), list(off.values()), color=YOURS, label="your pack against the truth")
     ax.bar_label(drawn)
     ax.set(ylabel="largest error\n(of 255, classes, mm)", ylim=(0, 1.3 * max(1, *off.values())))
-    ax.legend(frameon=False)
+    ax.legend(loc="best", frameon=False)
     if off["image"] > 1:
         if np.array_equal(given["image"][..., ::-1], image):
             raise Wrong("red and blue have changed places")

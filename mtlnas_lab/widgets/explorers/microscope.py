@@ -143,7 +143,7 @@ class EdgeMicroscope(Explorer):
         ax.plot(self.alpha, 0, "D", color=look.ink, label="start")
         ax.axhline(0, color=look.soft, lw=0.7)
         ax.set(xlabel="α", ylabel="pull on α", title="Forces on one α")
-        ax.legend()
+        ax.legend(loc="best")
 
     def _draw_journey(self, ax, look) -> None:
         if self.history is not None:
@@ -153,7 +153,7 @@ class EdgeMicroscope(Explorer):
         steps = self.begin + np.arange(len(path))
         ax.plot(steps, gates(path), color=look.ink, label="gradient descent")
         ax.set(xlabel="step", ylabel="gate σ(α)", ylim=(-0.03, 1.03), title="Where it goes")
-        ax.legend()
+        ax.legend(loc="best")
 
 
 def fitted_gradient(log: EventLog) -> np.ndarray:

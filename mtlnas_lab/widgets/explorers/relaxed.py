@@ -54,5 +54,5 @@ class RelaxationExplorer(Explorer):
         for ax in (left, right):
             ax.axhline(gates(self.alpha), **other)
             ax.axhline(0.5, **cut)
-        left.legend()
+        left.legend(loc="best")
         return figure
