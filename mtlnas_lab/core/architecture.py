@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import SpaceError
-from ..values import number, told
+from ..errors import ConfigError, SpaceError
+from ..values import number, told, whole
 from .relaxation import discretize
 from .space import Edge, Node, SearchSpace
 
@@ -111,12 +111,22 @@ def _logits(values: Sequence[float]) -> tuple[float, ...]:
     )
 
 
-def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
+def derive(
+    space: SearchSpace,
+    alpha: Tensor | Sequence[float],
+    budget: int = 0,
+    worth: Sequence[float] | None = None,
+) -> Architecture:
     """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining).
 
     Args:
         space: with E candidate edges.
         alpha: E logits; α > 0 is p = σ(α) > ½. An edge at exactly 0 is closed, as in the released code.
+        budget: 0, or how many edges to keep: those with the largest α, whatever its sign; of equals the first.
+        worth: E numbers to choose the budget's edges by instead of α, as `edge_importance.ablate` measures them.
+
+    Raises:
+        ConfigError: For a budget of more than E edges, and for a worth without a budget or of another length.
 
     Example:
         >>> from mtlnas_lab import SearchSpace, derive
@@ -124,9 +134,27 @@ def derive(space: SearchSpace, alpha: Tensor | Sequence[float]) -> Architecture:
         >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
         >>> derive(space, [0.5, -2.0, 0.0, 3.0]).kept
         (True, False, False, True)
+        >>> derive(space, [0.5, -2.0, 0.0, 3.0], budget=3).kept
+        (True, False, True, True)
     """
     alpha = alpha.detach() if isinstance(alpha, Tensor) else torch.tensor(alpha)
-    return Architecture(space, tuple((discretize(alpha) > 0).tolist()), tuple(alpha.tolist()))
+    if not budget:
+        if worth is not None:
+            raise ConfigError(
+                "the worth of edges chooses within a budget; give budget = how many to keep"
+            )
+        return Architecture(space, tuple((discretize(alpha) > 0).tolist()), tuple(alpha.tolist()))
+    budget = whole("budget", budget, 1, len(space))
+    ranked_by = (
+        alpha.tolist() if worth is None else [number("worth", x, -ALPHA, ALPHA) for x in worth]
+    )
+    if len(ranked_by) != len(space):
+        raise ConfigError(
+            f"{len(ranked_by)} values to choose {len(space)} edges by; give one for each edge"
+        )
+    # sorting keeps the order of equals
+    best = sorted(range(len(space)), key=lambda i: -ranked_by[i])[:budget]
+    return Architecture(space, tuple(i in best for i in range(len(space))), tuple(alpha.tolist()))
 
 
 def agreement(a: Architecture, b: Architecture) -> dict[str, float]:

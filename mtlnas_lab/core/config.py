@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 
 from .. import __version__
@@ -22,7 +22,7 @@ RELAXED = ("alpha_gates", "weight_gates")
 CHOICES = {"optimizer": ("adam", "sgd"), "precision": ("float32", "bf16", "auto")}
 
 
-FLAGS = ("l1_by_cost", "redraw", "augment")
+FLAGS = ("l1_by_cost", "redraw", "augment", "freeze")
 
 
 WHOLE = {
@@ -31,6 +31,7 @@ WHOLE = {
     "seed": (-(2**63), 2**64 - 2),  # what a generator takes, and one more for the noise
     "warm_up": (0, MOST),
     "evaluate_every": (0, MOST),
+    "edge_budget": (0, MOST),
 }
 
 
@@ -84,16 +85,19 @@ class SearchConfig:
     weight_share: float = 0.5  # share of the images that teaches w; the rest teaches α
     redraw: bool = True  # draw the two halves anew each epoch (released), or keep them
     augment: bool = True  # flip, crop and jitter the images that train
+    # {task: v}: its network sees v · image + (1 − v) · noise; 1 where a task is not named
+    visibility: Mapping[str, Schedule | float] = field(default_factory=dict)
+    freeze: bool = False  # the backbones' stages stay as they are; fusion and heads learn
+    edge_budget: int = 0  # keep so many edges, those with the largest α; 0: those with α > 0
     evaluate_every: int = 0  # steps between evaluations; 0: none
     precision: str = "float32"  # or bf16 (autocast of the networks), or auto: whichever is faster
     # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
     compile: str = ""
 
     def __post_init__(self):
-        for field in fields(self):
-            object.__setattr__(
-                self, field.name, check_setting(field.name, getattr(self, field.name))
-            )
+        for setting in fields(self):
+            checked = check_setting(setting.name, getattr(self, setting.name))
+            object.__setattr__(self, setting.name, checked)
 
     def to_json(self) -> dict:
         """The fields as plain values: what `from_json` reads."""
@@ -102,7 +106,7 @@ class SearchConfig:
     @classmethod
     def from_json(cls, settings: Mapping) -> SearchConfig:
         """The settings of {name: value}. Raises ConfigError, also for a name that is not a setting."""
-        names = [field.name for field in fields(cls)]
+        names = [setting.name for setting in fields(cls)]
         if not isinstance(settings, Mapping):
             raise ConfigError(
                 f"{told(settings)} is not the settings of a search; give {{name: value}}"
@@ -122,6 +126,8 @@ def check_setting(name: str, value: object) -> object:
     if name in RELAXED:
         relaxation(value)
         return value
+    if name == "visibility":
+        return _visibility(value)
     if name in CHOICES:
         return choice(name, value, CHOICES[name])
     if name in FLAGS:
@@ -142,6 +148,27 @@ def check_setting(name: str, value: object) -> object:
     if name == "momentum":
         return number(name, value, most=1.0)
     return number(name, value)
+
+
+def _visibility(value: object) -> dict[str, Schedule]:
+    """{task: Schedule from 0 to 1}. Raises ConfigError."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"visibility = {told(value)}: give {{task: a number from 0 to 1}}, as in {{'segmentation': 0.2}}"
+        )
+    checked = {}
+    for task, share in value.items():
+        if not isinstance(task, str):
+            raise ConfigError(f"visibility: {told(task)} is not the name of a task")
+        schedule = Schedule.from_value(f"visibility of {told(task)}", share)
+        for end in (schedule.start, schedule.end, schedule.after):
+            if end is not None and end > 1:
+                raise ConfigError(
+                    f"visibility of {told(task)} = {end:g} is more than all; give a number from 0 (noise alone) to 1 "
+                    "(the image as it is)"
+                )
+        checked[task] = schedule
+    return checked
 
 
 def _backend(name: object) -> str:

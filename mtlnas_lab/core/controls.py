@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from ..errors import ConfigError, SpaceError
@@ -14,7 +14,7 @@ from .config import RELAXED, SCHEDULES, SearchConfig, check_setting
 from .schedule import Schedule
 from .space import Edge, SearchSpace
 
-KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", *RELAXED, "force")
+KNOBS = (*SCHEDULES, "alpha_lr", "weight_lr", *RELAXED, "force", "visibility")
 
 
 class Controls:
@@ -53,18 +53,28 @@ class Controls:
         for _, checked in waiting:
             if "force" in checked:
                 checked["force"] = without_freed({**self.forced, **checked["force"]})
+            if "visibility" in checked:
+                checked["visibility"] = {**self.visibility, **checked["visibility"]}
             self.knobs.update(checked)
         return [asked for asked, _ in waiting]
 
     def current(self, knob: str, step: int):
         """The value of a knob for the update number `step`, counted from 0."""
         value = self.knobs.get(knob, getattr(self.config, knob))
-        return value(step, self.config.steps) if isinstance(value, Schedule) else value
+        steps = max(1, self.config.steps)  # of a search without steps, the beginning
+        if knob == "visibility":
+            return {task: schedule(step, steps) for task, schedule in value.items()}
+        return value(step, steps) if isinstance(value, Schedule) else value
 
     @property
     def forced(self) -> dict[int, bool]:
         """Edges that are forced, by their index: open (True) or shut (False)."""
         return self.knobs.get("force", {})
+
+    @property
+    def visibility(self) -> dict[str, Schedule]:
+        """How much each task's network sees, of those that do not see all."""
+        return self.knobs.get("visibility", self.config.visibility)
 
     def to_json(self) -> dict:
         """The knobs in effect, with edges by their names: indices mean nothing without the space."""
@@ -89,11 +99,24 @@ def turned(knobs: Mapping, space: SearchSpace | None = None) -> dict:
     for name, value in knobs.items():
         if name == "force":
             checked[name] = _forced(value, space)
+        elif name == "visibility":
+            checked[name] = check_setting(name, value)
+            if space is not None:
+                must_be_tasks(checked[name], space.tasks)
         elif name in KNOBS:
             checked[name] = check_setting(name, value)
         else:
             raise ConfigError(f"a search has no knob {told(name)}; it has {', '.join(KNOBS)}")
     return checked
+
+
+def must_be_tasks(visibility: Mapping, tasks: Sequence[str]) -> None:
+    """Raise ConfigError for the visibility of a task that is not there."""
+    for task in visibility:
+        if task not in tasks:
+            raise ConfigError(
+                f"visibility: there is no task {told(task)}; there is {', '.join(tasks)}"
+            )
 
 
 def without_freed(forced: Mapping[int, bool | None]) -> dict[int, bool]:
@@ -128,4 +151,6 @@ def _to_json(knobs: Mapping) -> dict:
             plain[name] = asdict(value)
         elif name == "force":
             plain[name] = {str(edge): to for edge, to in value.items()}
+        elif name == "visibility":
+            plain[name] = _to_json(value)
     return plain

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from ..data.dataset import ImageDataset
+from ..data.dataset import Batch, ImageDataset
+from ..data.views import Inputs, View, inputs, seen
 from ..errors import ConfigError
 from ..tasks.task import Task
+from ..values import told
 from .architecture import Architecture, derive
 from .relaxation import ArchitectureWeights
 from .space import SearchSpace
@@ -27,6 +29,9 @@ class Lab:
         supernet: has a head for each task, and the space with E candidate edges.
         alphas: α, of length E.
         data: {"train": ImageDataset, "val": …, "test": …}, those that there are.
+        views: {task: View}, what its network sees instead of the image.
+        visibility: {task: v from 0 to 1}, how much it sees of that now: v · image + (1 − v) · noise. A search sets it
+            at each step.
 
     Raises:
         ConfigError: for α of another length than E, and for a task that no network has a head for.
@@ -46,8 +51,12 @@ class Lab:
     supernet: SuperNet
     alphas: ArchitectureWeights
     data: Mapping[str, ImageDataset] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    visibility: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
+        for task, view in self.views.items():
+            self._check_view(task, view)
         if len(self.alphas.alpha) != len(self.space):
             raise ConfigError(
                 f"α has {len(self.alphas.alpha)} entries for {len(self.space)} candidate edges; "
@@ -59,9 +68,38 @@ class Lab:
                 f"no network here has a head for {', '.join(missing)}; those here are for {', '.join(self.space.tasks)}"
             )
 
+    def _check_view(self, task: str, view: View) -> None:
+        if task not in self.tasks:
+            raise ConfigError(
+                f"there is no task {told(task)} to have a view; there is {', '.join(self.tasks)}"
+            )
+        if view.map == task:
+            raise ConfigError(f"{task} cannot see {view}: that is what it has to find")
+        for pack in self.data.values():
+            if view.map and view.map not in pack.tasks:
+                raise ConfigError(
+                    f"{pack.name}: has no {view.map} for {task} to see; it has {', '.join(pack.tasks)}"
+                )
+
     @property
     def space(self) -> SearchSpace:
         return self.supernet.space
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What every batch must bring: the tasks' targets, and the stored maps that views are made of."""
+        maps = [view.map for view in self.views.values() if view.map]
+        return tuple(dict.fromkeys((*self.tasks, *maps)))
+
+    def see(
+        self, image: Tensor, targets: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Inputs:
+        """What the networks see of a batch: the image where all see it, else {task: (B, 3, H, W)}."""
+        return inputs(image, targets, self.views, self.visibility, self.space.tasks, generator)
+
+    def seen(self, batches: Iterable[Batch]) -> Iterator[tuple[Inputs, dict[str, Tensor]]]:
+        """Batches for evaluation, as the networks see them: with the same noise each time."""
+        return seen(batches, self.see, self.device)
 
     @property
     def device(self) -> torch.device:
@@ -74,13 +112,14 @@ class Lab:
         self.data = {name: pack.to(device) for name, pack in self.data.items()}
         return self
 
-    def derive(self) -> Architecture:
-        """The architecture that α stands for now: the edges with α > 0."""
-        return derive(self.space, self.alphas.alpha.cpu())
+    def derive(self, budget: int = 0) -> Architecture:
+        """The architecture that α stands for now: the edges with α > 0, or the `budget` edges with the largest α."""
+        return derive(self.space, self.alphas.alpha.cpu(), budget)
 
     def copy(self) -> Lab:
         """The same data under networks and α of its own."""
-        return Lab(self.tasks, copy.deepcopy(self.supernet), copy.deepcopy(self.alphas), self.data)
+        supernet = copy.deepcopy(self.supernet)
+        return replace(self, supernet=supernet, alphas=copy.deepcopy(self.alphas))
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import loader
 from ..errors import ConfigError
@@ -27,7 +27,7 @@ from .architecture import Architecture
 from .backbone import Dropout
 from .communicator import SINGLE_PROCESS, SingleProcess
 from .config import SearchConfig, versions
-from .controls import Controls
+from .controls import Controls, must_be_tasks
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
 from .relaxation import entropy, entropy_gradient, l1, l1_gradient, relaxation
@@ -88,6 +88,8 @@ class Search:
         self.objective: Tensor | None = None  # of the last α-update, for those who compare
         self.fixed_gates = _fixed(gates, len(lab.space))
         self.controls = Controls(config, lab.space)
+        must_be_tasks(config.visibility, lab.space.tasks)
+        self._must_have_edges()
         if weight_batches is None:
             weight_batches, alpha_batches = self._halves()
         self.weight_batches = communicator.shard(weight_batches)
@@ -104,6 +106,7 @@ class Search:
         self.passes = SeededPasses(lab.supernet, lab.device, config.seed)
 
         self.weight_optimizer = self._weight_optimizer()
+        self.trained = self._trained()
         self.alpha_optimizer = torch.optim.Adam(
             [lab.alphas.alpha],
             config.alpha_lr,
@@ -114,6 +117,7 @@ class Search:
         self.forward = lab.supernet
         if config.compile:
             self.forward = torch.compile(lab.supernet, backend=config.compile)
+        self.cover_eyes()
         # c, what each edge weighs in L1
         self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
 
@@ -121,8 +125,9 @@ class Search:
     def step(self) -> Step:
         """One α-update on one half of the data, then one w-update on the other."""
         started = time.perf_counter()
-        self.lab.supernet.train()
+        self._set_modes()
         self._set_learning_rates()
+        self.cover_eyes()
 
         alpha_gradient = None
         if self.alpha_moves:
@@ -131,7 +136,12 @@ class Search:
 
         report = self._report(losses, labelled, alpha_gradient, started)
         self.step_number += 1
+        self.cover_eyes()  # whoever evaluates now sees what the next step will
         return report
+
+    def cover_eyes(self) -> None:
+        """Let each network see as much as it shall at this moment."""
+        self.lab.visibility = self.current("visibility")
 
     @property
     def alpha_moves(self) -> bool:
@@ -162,10 +172,17 @@ class Search:
         image, targets = next(self.weight_batches)
         self.weight_optimizer.zero_grad()
         losses = self._losses(image, targets, self._weight_gates())
-        self._total(losses).backward()
+        self._total(losses).backward(inputs=self.trained)
         self._average_gradients()
         self.weight_optimizer.step()
         return losses, self.lab.labelled(targets)
+
+    def _set_modes(self) -> None:
+        """Training mode; frozen stages are in evaluation mode, so that their batch norm keeps its statistics."""
+        self.lab.supernet.train()
+        if self.config.freeze:
+            for backbone in self.lab.supernet.backbones.values():
+                backbone.stages.eval()
 
     def _set_learning_rates(self) -> None:
         """α's as it was turned; w's by its group's factor, and falling as (1 − t/steps)^power (the poly schedule)."""
@@ -201,7 +218,7 @@ class Search:
             self.passes.of_step(self.step_number),
             torch.autocast(image.device.type, torch.bfloat16, enabled=bf16),
         ):
-            outputs = self.forward(image, gates)
+            outputs = self.forward(self.lab.see(image, targets, self.noise), gates)
         if bf16:  # losses and metrics are computed in float32
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)
@@ -330,7 +347,7 @@ class Search:
                 image, targets = next(self.weight_batches)
                 targets = {task: target[:size] for task, target in targets.items()}
                 losses = self._losses(image[:size], targets, self._weight_gates())
-                self._total(losses).backward()
+                self._total(losses).backward(inputs=self.trained)
                 return size
             size //= 2
         return 0
@@ -352,7 +369,7 @@ class Search:
         """What the search has found so far: α > 0, forced edges as they are forced."""
         if self.fixed_gates is not None:
             return Architecture(self.lab.space, self.fixed_gates)
-        found = self.lab.derive()
+        found = self.lab.derive(self.config.edge_budget)
         kept = tuple(self.forced.get(i, keep) for i, keep in enumerate(found.kept))
         return replace(found, kept=kept)
 
@@ -365,6 +382,7 @@ class Search:
             alpha_lr, weight_lr: a number.
             alpha_gates, weight_gates: the name of a relaxation.
             force: {edge: True | False | None}; None sets the edge free again.
+            visibility: {task: a number from 0 to 1, or a Schedule}; 0 blindfolds the task's network.
         """
         self.controls.turn(knobs)
 
@@ -407,7 +425,7 @@ class Search:
             )
         config = self.config
         pack = self.lab.data["train"]
-        tasks = tuple(self.lab.tasks)
+        tasks = self.lab.targets
         if self.fixed_gates is not None:
             whole = loader.whole(
                 pack, tasks, config.batch_size, config.seed, augment=config.augment
@@ -423,10 +441,33 @@ class Search:
             augment=config.augment,
         )
 
+    def _must_have_edges(self) -> None:
+        """Raise ConfigError for a budget of more edges than there are."""
+        budget = self.config.edge_budget
+        edges = len(self.lab.space)
+        if self.fixed_gates is None and budget > edges:
+            raise ConfigError(f"edge_budget = {budget}: there are only {edges} candidate edges")
+
+    def _frozen(self) -> set[int]:
+        """The ids of the weights that do not learn."""
+        if not self.config.freeze:
+            return set()
+        backbones = self.lab.supernet.backbones.values()
+        return {id(p) for backbone in backbones for p in backbone.stages.parameters()}
+
+    def _trained(self) -> list[nn.Parameter] | None:
+        """The weights to compute gradients for; None: all of them. A frozen stage needs no gradient, and costs none."""
+        if not self.config.freeze:
+            return None
+        moved = [p for group in self.weight_optimizer.param_groups for p in group["params"]]
+        return [p for p in moved if p.requires_grad]
+
     def _weight_optimizer(self) -> torch.optim.Optimizer:
         config = self.config
         groups = []
-        for name, parameters in self.lab.supernet.parameter_groups().items():
+        frozen = self._frozen()
+        for name, every in self.lab.supernet.parameter_groups().items():
+            parameters = [p for p in every if id(p) not in frozen]
             if parameters:
                 factor = getattr(config, f"{name}_lr_factor", 1.0)
                 groups.append({"params": parameters, "factor": factor})

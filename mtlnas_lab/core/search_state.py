@@ -76,6 +76,7 @@ def restore(search, tensors: Mapping[str, Tensor], meta: Mapping) -> list[str]:
     search.step_number = step
     search.controls.restore(knobs)
     search.passes.begin(step)
+    search.cover_eyes()
     search.between_steps = True
     return notices
 

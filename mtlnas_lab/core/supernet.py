@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import SpaceError
+from ..errors import ConfigError, SpaceError
 from ..in_place import untouched
 from .backbone import Backbone, enough, step
 from .fusion import NDDR, Fusion
@@ -68,26 +68,30 @@ class SuperNet(nn.Module):
         self.fusion = nn.ModuleDict(fusion)
 
     def forward(
-        self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None = None
+        self,
+        image: Tensor | Mapping[str, Tensor],
+        gates: Gates,
+        tap: Callable[[Node, Tensor], None] | None = None,
     ) -> dict[str, Tensor]:
         """Run all backbones side by side; at every node fuse what open edges bring.
 
         Args:
-            image: (B, 3, H, W).
+            image: (B, 3, H, W), which all networks see; or {task: (B, 3, H, W)}, what each of them sees.
             gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
             tap: called with every node and its fused features (B, C, h, w).
 
         Returns:
             {task: output}, (B, outputs, h, w) for a dense task, (B, outputs) for an image task.
         """
-        with enough(image):
-            return self._forward(image, gates, tap)
+        images = each_its_own(image, self.space.tasks)
+        with enough(images[self.space.tasks[0]]):
+            return self._forward(images, gates, tap)
 
     def _forward(
-        self, image: Tensor, gates: Gates, tap: Callable[[Node, Tensor], None] | None
+        self, images: dict[str, Tensor], gates: Gates, tap: Callable[[Node, Tensor], None] | None
     ) -> dict[str, Tensor]:
         features = {}  # of each node, (B, C, h, w), before fusion
-        fused = dict.fromkeys(self.space.tasks, image)  # of each task's latest node, after fusion
+        fused = dict(images)  # of each task's latest node, after fusion
         carry = dict.fromkeys(self.space.tasks, ())
         for nodes in self.space.order:  # shallow to deep
             # all nodes of one position run before any of them fuses: edges between them go both ways
@@ -130,6 +134,19 @@ class SuperNet(nn.Module):
             "last_bias": biases,
             "fusion": list(self.fusion.parameters()),
         }
+
+
+def each_its_own(image: Tensor | Mapping[str, Tensor], tasks: Sequence[str]) -> dict[str, Tensor]:
+    """{task: what its network sees}. Raises ConfigError where a task has nothing to see."""
+    if isinstance(image, Tensor):
+        return dict.fromkeys(tasks, image)
+    missing = [task for task in tasks if task not in image]
+    if missing:
+        raise ConfigError(
+            f"there is no image for {', '.join(missing)}, only for {', '.join(image)}; "
+            "give one for each task, or one image for all"
+        )
+    return {task: image[task] for task in tasks}
 
 
 def _operations(space: SearchSpace, make: FusionMaker) -> dict[str, Fusion]:

@@ -26,6 +26,7 @@ from ..tasks.task import (
     Task,
     make_task,
 )
+from ..values import MOST, whole
 from . import npz
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's RGB
@@ -48,6 +49,8 @@ class ImageDataset:
             uint8, 255 = unlabelled; image classes (N,) int64, -1 = unknown.
         labels: {task: names of its classes}, of tasks that have classes.
         name: What errors call it.
+        strata: (N,) int64, groups of images that are to be spread evenly over the two halves of a search; None: they are
+            drawn as they come.
 
     Example:
         >>> import torch
@@ -65,6 +68,7 @@ class ImageDataset:
     targets: Mapping[str, Tensor]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     name: str = "pack"
+    strata: Tensor | None = None
 
     @classmethod
     def load(
@@ -169,6 +173,57 @@ class ImageDataset:
         """These images alone."""
         return self._each(lambda x: x[index.to(x.device)])
 
+    def with_few_labels(self, counts: Mapping[str, int], seed: int) -> ImageDataset:
+        """The same images, of which only so many keep their label of a task; the others count as unlabelled.
+
+        An image's class is kept equally often for each class, as far as there are images. The images that keep a label
+        are spread evenly over the two halves of a search.
+
+        Args:
+            counts: {task: how many images keep its label}.
+            seed: Draws which.
+
+        Raises:
+            DataError: For a task without labels here, for more images than have one, and for a task of somebody else's
+                class, whose unlabelled value is not known.
+        """
+        targets = dict(self.targets)
+        strata = torch.zeros(len(self), dtype=torch.int64)
+        for task, count in counts.items():
+            self.check({task: make_task(task, self.labels.get(task, 2))})
+            if KINDS[task] not in npz.BUILT_IN:
+                raise DataError(
+                    f"{self.name}: how {task} says “unlabelled” is not known, so no label can go"
+                )
+            kept = self._drawn(task, count, seed)
+            strata = 2 * strata + kept
+            targets[task] = _unlabelled(KINDS[task], targets[task], ~kept)
+        return replace(self, targets=targets, strata=strata)
+
+    def _drawn(self, task: str, count: int, seed: int) -> Tensor:
+        """(N,) bool: `count` images that have a label of the task, of each class equally many where images have one."""
+        labelled = self.labelled(task).cpu()
+        there = labelled.nonzero()[:, 0]
+        count = whole(f"labels of {task}", count, 1, MOST)
+        if count > len(there):
+            raise DataError(f"{self.name}: {len(there)} images have a label of {task}, not {count}")
+        generator = torch.Generator().manual_seed(seed % 2**64)
+        order = there[torch.randperm(len(there), generator=generator)]
+        stored = self.targets[task].cpu()
+        if (
+            stored.ndim == 1
+        ):  # one class an image: first one of each class, then a second one of each, …
+            seen: dict[int, int] = {}
+            rounds = []
+            for image in order.tolist():
+                label = int(stored[image])
+                rounds.append(seen.get(label, 0))
+                seen[label] = rounds[-1] + 1
+            order = order[torch.tensor(rounds).argsort(stable=True)]
+        kept = torch.zeros(len(self), dtype=torch.bool)
+        kept[order[:count]] = True
+        return kept
+
     def to(self, device) -> ImageDataset:
         """The same pack on a device, where its batches are then made."""
         return self._each(lambda x: x.to(device))
@@ -181,6 +236,7 @@ class ImageDataset:
             self,
             images=change(self.images),
             targets={name: change(x) for name, x in self.targets.items()},
+            strata=None if self.strata is None else change(self.strata),
         )
 
 
@@ -193,6 +249,18 @@ def _labels_something(kind: type[Task], stored: Tensor) -> Tensor:
     if kind in npz.BUILT_IN:
         return stored != 0
     return torch.ones_like(stored, dtype=torch.bool)  # its class knows
+
+
+def _unlabelled(kind: type[Task], stored: Tensor, which: Tensor) -> Tensor:
+    """A target in which the images `which` (N,) have no label."""
+    nothing = 0
+    if kind is Edges:
+        nothing = IGNORE
+    elif kind is Classification and not stored.is_floating_point():
+        nothing = UNKNOWN
+    changed = stored.clone()
+    changed[which.to(stored.device)] = nothing
+    return changed
 
 
 def _decode(kind: type[Task], stored: Tensor) -> Tensor:

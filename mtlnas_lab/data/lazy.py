@@ -170,6 +170,12 @@ class LazyImageDataset(ImageDataset):
     def prefetch(self, index: Tensor, tasks: Iterable[str]) -> None:
         self.cache.prefetch(self.index[index.cpu()].tolist(), ("image", *tasks))
 
+    def with_few_labels(self, counts: Mapping[str, int], seed: int) -> ImageDataset:
+        """Raises DataError: which images have a label is known only when all are read."""
+        raise DataError(
+            f"{self.name}: labels can be taken away only from images in memory; make a pack of these files first"
+        )
+
     def subset(self, index: Tensor) -> LazyImageDataset:
         return replace(self, index=self.index[index.cpu()])
 

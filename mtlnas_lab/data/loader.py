@@ -117,13 +117,27 @@ def split(
         def indices(epoch: int) -> Tensor:
             drawing = epoch if redraw else 0
             # Both halves draw the same permutation and take their part of it, so they never overlap.
-            drawn = torch.randperm(len(pack), generator=_generator("split", seed, drawing))[part]
+            permuted = torch.randperm(len(pack), generator=_generator("split", seed, drawing))
+            drawn = _spread(permuted, pack.strata)[part]
             order = torch.randperm(len(drawn), generator=_generator("order", seed, half, epoch))
             return drawn[order]
 
         return Batches(pack, tasks, batch_size, indices, (seed, half), augment, length=length)
 
     return stream("weights", slice(count)), stream("alpha", slice(count, None))
+
+
+def _spread(permuted: Tensor, strata: Tensor | None) -> Tensor:
+    """The images in an order in which every stretch holds its share of each group: of m images the k-th comes at k/m."""
+    if strata is None:
+        return permuted
+    groups = strata.cpu()[permuted]
+    at = torch.empty(len(permuted), dtype=torch.float64)
+    for group in groups.unique():
+        members = groups == group
+        count = int(members.sum())
+        at[members] = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return permuted[at.argsort(stable=True)]
 
 
 def whole(

@@ -19,6 +19,7 @@ from ..cores import default_threads
 from ..data import identity, loader
 from ..data.dataset import ImageDataset
 from ..data.open import agreeing, data_to_score, own_data, samples
+from ..data.views import View
 from ..errors import ConfigError, RunError
 from ..models.pretrained import digest, load_weights
 from ..models.released import read_released
@@ -113,6 +114,11 @@ class Experiment:
     class_weights: Mapping[str, str | tuple[float, ...]] = field(default_factory=dict)
     """What each class of a task counts, as in segmentation=balanced, where rare classes count more (by the inverse of how
     often they are); a file of settings may also give a number for each class."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """What a task's network sees instead of the image, as in segmentation=depth or normals=blurred:0.3: grey, blurred,
+    masked or noisy (and how much that leaves of the image, 0 to 1), or the map depth, depth_colours, normals or edges."""
+    few_labels: Mapping[str, int] = field(default_factory=dict)
+    """How many training images keep their label of a task, as in normals=32; the others count as unlabelled."""
     data_identity: Mapping = field(default_factory=dict)
     """Recorded: which data these are (data/identity.py)."""
 
@@ -121,6 +127,8 @@ class Experiment:
             value = getattr(self, name)
             if not good(value):
                 raise ConfigError(f"{name} = {told(value)}: give {words}")
+        for view in self.views.values():
+            View.from_value(view)
         identity.checked(self.data_identity)
 
     @classmethod
@@ -269,10 +277,29 @@ class Experiment:
         if packs is None:
             packs, _ = self.packs(tell)
         lab = make_lab(self.preset, packs, self._tasks() or None, self.seed, fusion, self.backbone)
+        self._set_views(lab)
+        self._take_labels(lab)
         self._weigh(lab, tell)
         if begin:
             self._put_weights(lab, tell)
         return lab.to(pick_device(self.device))
+
+    def _set_views(self, lab: Lab) -> None:
+        """Let each network see what these settings have for it. Raises ConfigError."""
+        views = {task: View.from_value(view) for task, view in self.views.items()}
+        made = replace(lab, views=views)  # checks them
+        lab.views = made.views
+
+    def _take_labels(self, lab: Lab) -> None:
+        """Leave as many labels to the training images as these settings say. Raises ConfigError, DataError."""
+        for task in self.few_labels:
+            if task not in lab.tasks:
+                raise ConfigError(
+                    f"few_labels: there is no task {told(task)}; this work has {', '.join(lab.tasks)}"
+                )
+        if self.few_labels:
+            few = lab.data["train"].with_few_labels(self.few_labels, self.seed)
+            lab.data = {**lab.data, "train": few}
 
     def _weigh(self, lab: Lab, tell: Callable[[str], None]) -> None:
         """Give the tasks the weights that these settings have for them and their classes."""
@@ -448,10 +475,13 @@ _amounts = _by_name(_amount)
 _classes = _by_name(_weights_of_classes)
 
 
-_seeds = _whole(-(2**63), 2**63 - 1)
-
-
 _checkpoints = _whole(1, 2**53)
+
+
+_counts = _by_name(_checkpoints)
+
+
+_seeds = _whole(-(2**63), 2**63 - 1)
 
 
 _keyframes = _whole(0, 10_000)
@@ -488,5 +518,7 @@ SETTINGS = {  # {field: (whether a value can be one, what can)}
     "fusion_start": (_optional_start, "two numbers, as in (0.9, 0.1), or none"),
     "loss_weights": (_amounts, "{task: a number from 0 up}"),
     "class_weights": (_classes, "{task: balanced, or a number for each class}"),
+    "views": (_files, "{task: view}, as in {'normals': 'blurred:0.3'}"),
+    "few_labels": (_counts, "{task: a whole number of images}"),
     "data_identity": (_mapping, "what a run recorded"),
 }

@@ -13,13 +13,14 @@ import torch
 from ..core.architecture import Architecture, transfer
 from ..core.communicator import SINGLE_PROCESS, SingleProcess
 from ..core.config import SearchConfig
+from ..core.controls import Controls
 from ..core.evaluate import evaluate
 from ..core.events import Event
 from ..core.lab import Lab, pick_device
 from ..core.search import Search
 from ..data import identity, loader
 from ..errors import ConfigError, DataError, RunError
-from ..models.baselines import BASELINES, baseline, without_candidates
+from ..models.baselines import BASELINES, ONE_INPUT, baseline, without_candidates
 from ..one_line import mistake, printable
 from ..runs.recorder import run_recorded
 from ..runs.run import Run
@@ -124,6 +125,9 @@ def prepare(
         experiment = replace(experiment, data_identity={}).sealed()
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
+    unlike = experiment.views or experiment.search.visibility
+    if unlike and "shared_trunk" in (*experiment.baselines, experiment.method):
+        raise ConfigError(ONE_INPUT)
     torch.set_num_threads(experiment.threads)  # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(communicator.device(experiment.device)))
     packs, drawn = here.packs(tell, old=old)
@@ -425,9 +429,19 @@ def reopen(
             f"{folder.path / 'weights.safetensors'} is not of this run, for {problem}; "
             "take the file that belongs to it, or search again"
         )
+    lab.visibility = _visibility_at_end(experiment, folder, lab)
     lab.supernet.load_state_dict({name: weights[f"supernet.{name}"] for name in own})
     lab.alphas.load_state_dict({"alpha": weights["alpha"]})
     return lab, architecture
+
+
+def _visibility_at_end(experiment: Experiment, folder: Run, lab: Lab) -> dict[str, float]:
+    """{task: v} after the last step of a run: as it was set, and as it was turned."""
+    controls = Controls(experiment.search, lab.space)
+    for event in folder.log.turned:
+        controls.turn(event.knobs)
+    controls.apply_turned(SINGLE_PROCESS)
+    return controls.current("visibility", experiment.search.steps)
 
 
 WORTH = 1.15  # bf16 changes the numbers, so it must be clearly faster

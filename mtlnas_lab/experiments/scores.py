@@ -19,17 +19,17 @@ AT_ONCE = 1 << 27  # numbers: of 3,640 images of 96 × 128; normals then take 51
 
 
 def split_batches(lab: Lab, split: str):
-    """All images of a split, in batches of 32; of the test or validation images where it is not there."""
+    """All images of a split as the networks see them, in batches of 32; of the test or validation images where it is not
+    there."""
     pack = lab.data.get(split) or lab.data.get("test") or lab.data["val"]
-    return loader.sequential(pack, tuple(lab.tasks), 32)
+    return lab.seen(loader.sequential(pack, lab.targets, 32))
 
 
 def _training_batches(lab: Lab, count: int):
     """Some training images as they are, to average batch-norm statistics over."""
     pack = lab.data["train"]
-    return loader.sequential(
-        pack.subset(torch.arange(min(len(pack), count * 32))), tuple(lab.tasks), 32
-    )
+    some = pack.subset(torch.arange(min(len(pack), count * 32)))
+    return lab.seen(loader.sequential(some, lab.targets, 32))
 
 
 def scores_now(search: Search) -> dict[str, Scores]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,14 @@ from ..core.fusion import CrossStitch
 from ..core.lab import Lab
 from ..core.relaxation import ArchitectureWeights
 from ..core.space import Node, SearchSpace
-from ..core.supernet import SuperNet
+from ..core.supernet import SuperNet, each_its_own
 from ..errors import ConfigError
 from ..in_place import untouched
 from ..values import MOST, whole
+
+ONE_INPUT = (
+    "a shared trunk sees one image for all tasks; leave it out where tasks see different ones"
+)
 
 
 # --- gate vectors -----------------------------------------------------------------------------------------------------
@@ -108,8 +113,13 @@ class SharedTrunk(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
     def forward(
-        self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
+        self,
+        image: Tensor | Mapping[str, Tensor],
+        gates=(),
+        tap: Callable[[Node, Tensor], None] | None = None,
     ) -> dict[str, Tensor]:
+        if not isinstance(image, Tensor):
+            raise ConfigError(ONE_INPUT)
         with enough(image):
             features, carry = run_stages(self.stages, image)
             return {task: untouched(head, features, *carry) for task, head in self.heads.items()}
@@ -146,13 +156,17 @@ class Sluice(nn.Module):
         self.layers = nn.Parameter(beta)
 
     def forward(
-        self, image: Tensor, gates=(), tap: Callable[[Node, Tensor], None] | None = None
+        self,
+        image: Tensor | Mapping[str, Tensor],
+        gates=(),
+        tap: Callable[[Node, Tensor], None] | None = None,
     ) -> dict[str, Tensor]:
-        with enough(image):
-            return self._forward(image)
+        images = each_its_own(image, tuple(self.backbones))
+        with enough(next(iter(images.values()))):
+            return self._forward(images)
 
-    def _forward(self, image: Tensor) -> dict[str, Tensor]:
-        maps = [image] * len(self.backbones)  # one a task
+    def _forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        maps = list(images.values())  # one a task
         carry = [()] * len(self.backbones)
         kept = []  # maps behind each stage, which the heads choose among
         for number, mix in enumerate(self.mix):
@@ -204,7 +218,8 @@ def _backbones(lab: Lab) -> dict[str, Backbone]:
 
 def _lab(lab: Lab, network: nn.Module) -> Lab:
     network.to(lab.device)
-    return Lab(lab.tasks, network, ArchitectureWeights(len(network.space)).to(lab.device), lab.data)
+    alphas = ArchitectureWeights(len(network.space)).to(lab.device)
+    return replace(lab, supernet=network, alphas=alphas)
 
 
 def sluice(lab: Lab) -> Lab:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -54,14 +54,15 @@ class FoldedNDDR(Fusion):
 
 
 class PrunedNetwork(nn.Module):
-    """The searched network on its own: image (B, 3, H, W) -> {task: output}. No α, no gates, no closed edges."""
+    """The searched network on its own: image (B, 3, H, W), or {task: image}, -> {task: output}. No α, no gates, no closed
+    edges."""
 
     def __init__(self, supernet: SuperNet):
         super().__init__()
         self.supernet = supernet
         self._open = (True,) * len(supernet.space)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self.supernet(image, self._open)
 
 

@@ -263,6 +263,8 @@ WRONG = {
     "fusion_start": ([0.9], [0.9, "x"], 5, [float("nan"), 1], "ab"),
     "loss_weights": ({"depth": -1}, {"depth": float("inf")}, {"depth": "2"}, [1]),
     "class_weights": ({"depth": "even"}, {"depth": [1, -1]}, {"depth": [0, 0]}, "balanced"),
+    "views": ("grey", {"normals": 5}, {"normals": "nowhere"}, {"normals": "blurred:2"}, [1]),
+    "few_labels": (32, {"normals": 0}, {"normals": 1.5}, {"normals": "x"}, [1]),
     "data_identity": ([], "x", {"a": 1}),
     "unheard_of": (1,),
 }
@@ -705,7 +707,10 @@ def test_the_trivial_answer_of_many_images_is_made_of_some_evenly_spread(monkeyp
     data = {
         split: pack.subset(torch.arange(7)) for split, pack in presets.open_data("rooms").items()
     }
-    lab = SimpleNamespace(data=data, tasks=data["train"].make_tasks(["normals"]))
+    tasks = data["train"].make_tasks(["normals"])
+    lab = SimpleNamespace(
+        data=data, tasks=tasks, targets=("normals",), seen=lambda batches: batches
+    )
     monkeypatch.setattr(scores, "_gaps", lambda *_: {})
     monkeypatch.setattr(
         scores,
