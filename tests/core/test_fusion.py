@@ -87,7 +87,9 @@ def test_settings_of_an_own_operation_are_not_lost_without_a_word():
             super().__init__(channels, source_channels)
             self.scale = scale
 
-    with pytest.raises(FusionError, match=r"settings of its own \(scale\); define its method `like`"):
+    with pytest.raises(
+        FusionError, match=r"settings of its own \(scale\); define its method `like`"
+    ):
         Scaled(4, [4], scale=2.0).like(8, [8])
     same = ResidualFusion(4, [4]).like(8, [8, 8])
     assert same.channels == 8 and same.source_channels == (8, 8)
