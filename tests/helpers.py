@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
