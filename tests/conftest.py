@@ -24,6 +24,16 @@ def same_start():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nothing_waits_for_the_disk():
+    """A sync guards against a power failure alone, which no test has: what a killed process wrote is there without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            if hasattr(os, name):
+                patch.setattr(os, name, lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_figure_stays_open():
     yield

@@ -1,7 +1,15 @@
-"""Small labs and batches that several tests need."""
+"""Small labs and batches that several tests need, and the command line without a process of its own."""
+
+import io
+import os
+import threading
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from types import SimpleNamespace
 
 import torch
 
+from mtlnas_lab.cli import main as cli
 from mtlnas_lab.core.fusion import NDDR
 from mtlnas_lab.core.lab import Lab
 from mtlnas_lab.core.relaxation import ArchitectureWeights
@@ -61,3 +69,35 @@ class Stream:
         image, targets = batch(self.first + self.position % 4, dtype=self.dtype)
         self.position += 1
         return image, {task: targets[task] for task in self.tasks}
+
+
+def command(*arguments) -> SimpleNamespace:
+    """What `mtlnas-lab` of these arguments returns and says. It runs here: a process of its own would first import torch,
+    which takes longer than most searches of the tests."""
+    code, said, told = 0, io.StringIO(), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(told):
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        finally:
+            torch.set_num_threads(
+                1
+            )  # as all tests have it; a command takes the cores that there are
+    return SimpleNamespace(returncode=code, stdout=said.getvalue(), stderr=told.getvalue())
+
+
+def signal_at(log, text: bytes, number: int) -> threading.Thread:
+    """Sends this process a signal, as its user or its system would, once a log says `text`."""
+
+    def wait():
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if log.exists() and text in log.read_bytes():
+                os.kill(os.getpid(), number)
+                return
+            time.sleep(0.005)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    return waiting

@@ -241,6 +241,11 @@ def overlap(graphs: Sequence[Sequence]) -> float:
     kept = []
     for graph in graphs:
         kept.append({i for i, keep in enumerate(graph) if keep in (True, "1")})
+    return _mean_jaccard(kept)
+
+
+def _mean_jaccard(kept: Sequence[set[int]]) -> float:
+    """The same for graphs that are given as the numbers of the edges that they keep."""
     return float(np.mean([jaccard(a, b) for a, b in combinations(kept, 2)]))
 
 
@@ -264,7 +269,7 @@ def chance_overlap(
         graphs = []
         for count in kept:
             drawn = rng.choice(candidates, count, replace=False)
-            graphs.append(np.isin(np.arange(candidates), drawn))
-        means.append(overlap(graphs))
+            graphs.append(set(drawn.tolist()))
+        means.append(_mean_jaccard(graphs))
     low, high = np.percentile(means, [2.5, 97.5]).tolist()
     return float(np.mean(means)), low, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,22 +10,28 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..one_line import listed, shown
-from ..tasks.task import Task
+from ..tasks.task import KINDS, Task
 from .dataset import ImageDataset
 from .folders import folder, open_folder
 from .identity import draw, draw_by_number, marks
-from .npz import known_splits, names_key, numbered, split_to_score, splits
+from .npz import KEYS, known_splits, names_key, numbered, split_to_score, splits
 
 
 def samples() -> Path:
     """Where the shipped data lies: `data_samples/` beside the package, or MTLNAS_LAB_SAMPLES."""
-    place = Path(os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parents[2] / "data_samples")
-    if not (place / "rooms.npz").is_file():
+    rooms = _shipped_rooms()
+    if not rooms.is_file():
         raise DataError(
             "the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
             "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder"
         )
-    return place
+    return rooms.parent
+
+
+def _shipped_rooms() -> Path:
+    """Where the shipped rooms should lie; there may be none."""
+    place = os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parents[2] / "data_samples"
+    return Path(place) / "rooms.npz"
 
 
 def open_data(
@@ -82,15 +89,16 @@ def own_data(
     if found:
         packs = open_folder(*found, held_out=held_out, hold=hold, by_content=by_content)
         return packs, True
-    if not splits(path):
-        return _lend(ImageDataset.load(path), hold, held_out, by_content), True
+    named = splits(path)
+    if not named:
+        return _lend(_load(path), hold, held_out, by_content), True
     there = known_splits(path)
     if "train" not in there:
         raise DataError(
-            f"{path}: has no split to train on; it has {listed(splits(path))}, and one must be called train"
+            f"{path}: has no split to train on; it has {listed(named)}, and one must be called train"
         )
-    packs = {split: ImageDataset.load(path, own) for split, own in there.items()}
-    other = [split for split in splits(path) if split not in there.values()]
+    packs = {split: _load(path, own) for split, own in there.items()}
+    other = [split for split in named if split not in there.values()]
     if other:
         tell(f"{path}: its splits {listed(other)} are not used")
     if "val" in packs and "test" not in packs and not scored_elsewhere:
@@ -109,7 +117,29 @@ def data_to_score(name: str | Path) -> ImageDataset:
     found = folder(path)
     if found:
         return open_folder(*found)["test"]
-    return ImageDataset.load(path, split_to_score(path))
+    return _load(path, split_to_score(path))
+
+
+def _load(path: Path, split: str | None = None) -> ImageDataset:
+    """A pack, or one split of it.
+
+    Unpacking the shipped rooms takes a second, and a session opens them again and again. So they are unpacked once, and
+    whoever opens them gets copies that he may change.
+    """
+    if path != _shipped_rooms():
+        return ImageDataset.load(path, split)
+    status = os.stat(path)
+    known = (*KEYS.items(), *KINDS.items())
+    pack = _unpacked(path, split, status.st_mtime_ns, status.st_size, known)
+    images = pack.images.clone()
+    targets = {task: target.clone() for task, target in pack.targets.items()}
+    return replace(pack, images=images, targets=targets, labels=dict(pack.labels))
+
+
+@functools.lru_cache(maxsize=3)  # train, val and test
+def _unpacked(path: Path, split: str | None, changed: int, size: int, known: tuple) -> ImageDataset:
+    """What the file holds. It is read again when its time or size has changed, or when a task was registered."""
+    return ImageDataset.load(path, split)
 
 
 def _place(name: str | Path) -> Path:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import command, signal_at
 
 from mtlnas_lab.cli import main as cli
 from mtlnas_lab.cli import progress, texts
-from mtlnas_lab.cli import search as command
+from mtlnas_lab.cli import search as search_command
 from mtlnas_lab.cli.places import writable, writable_file
 from mtlnas_lab.core.events import Evaluated, Resumed
 from mtlnas_lab.data.rooms import render
@@ -180,7 +181,7 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("text", ["", " ", "1"])
 def test_one_process_may_be_said_in_many_ways(text, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", text)
-    assert command._communicator("cpu").world_size == 1
+    assert search_command._communicator("cpu").world_size == 1
 
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "1.0", "9" * 400, "²"])
@@ -209,7 +210,7 @@ def test_weights_of_losses_and_classes_reach_the_experiment(tmp_path, monkeypatc
     monkeypatch.setattr(
         "mtlnas_lab.experiments.pipeline.run", lambda made, *_, **__: heard.append(made)
     )
-    monkeypatch.setattr(command, "finish", lambda *_: None)
+    monkeypatch.setattr(search_command, "finish", lambda *_: None)
     monkeypatch.setattr("mtlnas_lab.runs.run.Run.open", lambda path: None)
     out = ["--out", tmp_path / "run", "--tasks", "segmentation,normals"]
     assert call("search", *out, "--loss-weights", "normals=20, segmentation=0") == 0
@@ -255,11 +256,11 @@ def test_a_folder_that_is_read_only_is_told_before_the_work(name, finished, monk
 
 def test_searches_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command.time, "strftime", lambda form: "20260101-000000")
+    monkeypatch.setattr(search_command.time, "strftime", lambda form: "20260101-000000")
     made, taken = Experiment(tasks=("../../a", "b")), []
 
     def begin():
-        with command._own_folder(made) as out:
+        with search_command._own_folder(made) as out:
             (out / "kept").touch()
             taken.append(out)
 
@@ -270,7 +271,7 @@ def test_searches_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch)
         thread.join()
     assert len({*taken}) == 8 and {out.parent for out in taken} == {Path("runs")}
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
-    with command._own_folder(made) as out:
+    with search_command._own_folder(made) as out:
         pass
     assert not out.exists() and len(list(Path("runs").iterdir())) == 8
 
@@ -362,14 +363,53 @@ def history(out):
     return steps, log.of(Evaluated), (out / "scores.json").read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_search_that_is_ended_goes_on_as_if_never_stopped(number, pack, tmp_path):
-    out, whole = tmp_path / "run", tmp_path / "whole"
-    search = ["search", "--data", pack, "--steps", 12, "--pretrain-steps", 1]
-    search += ["--baselines", "none", "--threads", 1]
-    assert call(*search, "--out", whole) == 0
+SEARCH = ["search", "--steps", 12, "--pretrain-steps", 1, "--baselines", "none", "--threads", 1]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pack, tmp_path_factory):
+    """(A run that was never stopped, what the command said of it)."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    done = command(*SEARCH, "--data", pack, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out, done.stdout
+
+
+def goes_on_as_if_never_stopped(out, told, uninterrupted):
+    whole, said = uninterrupted
+    assert "Traceback" not in told
+    assert (
+        f"mtlnas-lab search --resume --out {out} goes on with it" in told.strip().splitlines()[-1]
+    )
+    stopped = max(manifest.step for manifest in Run.open(out).checkpoints())
+    assert 3 <= stopped < 12
+    resumed = command("search", "--out", out, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert history(out) == history(whole)
+    assert resumed.stdout.splitlines()[:5] == said.splitlines()[:5]
+    assert [event.from_step for event in Run.open(out).log.of(Resumed)] == [stopped]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_search_that_is_ended_goes_on_as_if_never_stopped(number, pack, tmp_path, uninterrupted):
+    out, late = tmp_path / "run", []
+    before = signal.signal(number, lambda *_: late.append(number))  # else it would end the tests
+    try:
+        waiting = signal_at(out / "events.jsonl", b'"step":3,', number)
+        ended = command(*SEARCH, "--data", pack, "--out", out)
+        waiting.join()
+    finally:
+        signal.signal(number, before)
+    assert late == [], "the search was over before its signal came"
+    assert ended.returncode == 128 + number, ended.stderr
+    goes_on_as_if_never_stopped(out, ended.stderr, uninterrupted)
+
+
+def test_a_process_of_its_own_that_is_ended_goes_on_likewise(pack, tmp_path, uninterrupted):
+    out = tmp_path / "run"
+    arguments = [*SEARCH, "--data", pack, "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mtlnas_lab", *map(str, search), "--out", str(out)],
+        [sys.executable, "-m", "mtlnas_lab", *map(str, arguments)],
         text=True,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -379,13 +419,7 @@ def test_a_search_that_is_ended_goes_on_as_if_never_stopped(number, pack, tmp_pa
     while not (log.exists() and b'"step":3,' in log.read_bytes()):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
-    last = told.strip().splitlines()[-1]
-    assert process.returncode == 128 + number and "Traceback" not in told
-    assert f"mtlnas-lab search --resume --out {out} goes on with it" in last
-    stopped = max(manifest.step for manifest in Run.open(out).checkpoints())
-    assert 3 <= stopped < 12
-    assert call("search", "--resume", "--out", out) == 0
-    assert history(out) == history(whole)
-    assert [event.from_step for event in Run.open(out).log.of(Resumed)] == [stopped]
+    assert process.returncode == 130
+    goes_on_as_if_never_stopped(out, told, uninterrupted)

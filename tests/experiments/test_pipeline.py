@@ -1,17 +1,13 @@
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from helpers import command
 
 from mtlnas_lab import presets
 from mtlnas_lab.cli import main as cli
@@ -450,19 +446,9 @@ def test_a_file_that_is_no_pack_is_one_line(tmp_path):
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
-def call(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "mtlnas_lab", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        **options,
-    )
-
-
 def test_search_evaluate_figure(pack, tmp_path):
     out = tmp_path / "run"
-    done = call(
+    done = command(
         "search",
         "--data",
         pack,
@@ -488,48 +474,18 @@ def test_search_evaluate_figure(pack, tmp_path):
     assert {"summary.md", "fusion_graph.pdf", "fusion_graph.svg", "fusion_graph.png"} <= {
         p.name for p in out.iterdir()
     }
-    again = call("evaluate", out)
+    again = command("evaluate", out)
     assert again.returncode == 0 and again.stdout.splitlines()[:5] == done.stdout.splitlines()[:5]
-    drawn = call("figure", out, "--format", "tikz,svg", "--out", tmp_path / "figures")
+    drawn = command("figure", out, "--format", "tikz,svg", "--out", tmp_path / "figures")
     assert drawn.returncode == 0, drawn.stderr
     assert {"fusion_graph.tex", "fusion_graph.tikz", "fusion_graph.svg"} <= {
         p.name for p in (tmp_path / "figures").iterdir()
     }
 
 
-def test_ctrl_c_leaves_a_run_that_resume_continues(pack, tmp_path):
-    out, arguments = (
-        tmp_path / "run",
-        ["search", "--data", pack, "--steps", 12, "--pretrain-steps", 1, "--baselines", "none"],
-    )
-    whole = call(*arguments, "--out", tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mtlnas_lab", *map(str, arguments), "--out", str(out)],
-        text=True,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    while not (
-        (out / "events.jsonl").exists() and b'"step":3,' in (out / "events.jsonl").read_bytes()
-    ):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and "--resume" in told and "Traceback" not in told
-    resumed = call("search", "--out", out, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert (
-        events(out) == events(tmp_path / "whole")
-        and resumed.stdout.splitlines()[:5] == whole.stdout.splitlines()[:5]
-    )
-
-
 def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
     out = tmp_path / "run"
-    failed = call(
+    failed = command(
         "search",
         "--data",
         pack,
@@ -553,7 +509,7 @@ def test_a_loss_that_is_no_number_stops_with_advice_that_works(pack, tmp_path):
         last,
     )
     assert Run.open(out).log.failed.message in last
-    gone_on = call("search", "--out", out, "--resume", "--weight-lr", "0")
+    gone_on = command("search", "--out", out, "--resume", "--weight-lr", "0")
     assert gone_on.returncode in (0, 2) and "Traceback" not in gone_on.stderr
     assert [t.knobs for t in Run.open(out).log.turned] == [{"weight_lr": 0.0}]
 
@@ -601,16 +557,16 @@ def test_a_run_that_is_there_is_not_overwritten(finished, capsys):
 
 
 def test_help_teaches():
-    helped = call("search", "--help")
+    helped = command("search", "--help")
     assert helped.returncode == 0 and "--entropy-weight" in helped.stdout and "λ" in helped.stdout
-    assert call("--help").stdout.count("search") and "import-nyuv2" in call("data").stdout
+    assert command("--help").stdout.count("search") and "import-nyuv2" in command("data").stdout
 
 
 def test_released_config_and_checkpoint(pack, tmp_path):
     from pathlib import Path
 
     golden = Path(__file__).parents[1] / "golden"
-    done = call(
+    done = command(
         "search",
         "--released-config",
         golden / "mtlnas_vgg16_narrow.yaml",
@@ -639,9 +595,9 @@ def test_released_config_and_checkpoint(pack, tmp_path):
         },
         tmp_path / "released.pth",
     )
-    drawn = call("figure", tmp_path / "released.pth", "--format", "svg", "--out", tmp_path)
+    drawn = command("figure", tmp_path / "released.pth", "--format", "svg", "--out", tmp_path)
     assert drawn.returncode == 0 and (tmp_path / "fusion_graph.svg").exists(), drawn.stderr
-    scored = call("evaluate", tmp_path / "released.pth", "--eval-data", pack)
+    scored = command("evaluate", tmp_path / "released.pth", "--eval-data", pack)
     assert scored.returncode == 0 and "mean_angle" in scored.stdout, scored.stderr
 
 
@@ -665,7 +621,7 @@ def test_a_branch_without_other_knobs_is_the_run_itself(pack, tmp_path):
 
 
 def test_replay_page(finished, tmp_path):
-    done = call("replay", finished, "--html", tmp_path / "run.html")
+    done = command("replay", finished, "--html", tmp_path / "run.html")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "run.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy" in page and len(page) < 2e6

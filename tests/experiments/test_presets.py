@@ -1,4 +1,5 @@
 import math
+import os
 import re
 
 import numpy as np
@@ -331,6 +332,35 @@ def test_errors(pack, tmp_path, monkeypatch):
     monkeypatch.setenv("MTLNAS_LAB_SAMPLES", str(tmp_path))
     with pytest.raises(DataError, match="MTLNAS_LAB_SAMPLES"):
         presets.open_data()
+
+
+def test_the_rooms_are_unpacked_once_and_everybody_has_copies(tmp_path, monkeypatch):
+    first, again = presets.open_data(), presets.open_data()
+    for split, pack in first.items():
+        there = again[split]
+        kept = (
+            there.images.clone(),
+            {task: target.clone() for task, target in there.targets.items()},
+        )
+        labels = dict(there.labels)
+        for array in (pack.images, *pack.targets.values()):
+            array.zero_()
+        pack.labels.clear()
+        assert torch.equal(there.images, kept[0]) and there.labels == labels
+        fresh = presets.open_data()[split]
+        for task, target in kept[1].items():
+            assert torch.equal(there.targets[task], target)
+            assert torch.equal(fresh.targets[task], target)
+        assert torch.equal(fresh.images, kept[0]) and fresh.labels == labels
+        assert fresh.name == pack.name
+    rooms = tmp_path / "rooms.npz"
+    monkeypatch.setenv("MTLNAS_LAB_SAMPLES", str(tmp_path))
+    for seed in (1, 2):  # a file that has changed is read again
+        splits = {name: content(seed=seed) for name in ("train", "val", "test")}
+        np.savez(rooms, **in_splits(**splits))
+        os.utime(rooms, ns=(seed, seed))
+        found = presets.open_data()["train"].images
+        assert torch.equal(found.movedim(1, -1), torch.from_numpy(splits["train"]["image"]))
 
 
 def test_smoke_sizes(monkeypatch):

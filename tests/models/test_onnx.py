@@ -12,9 +12,9 @@ from mtlnas_lab.models.onnx import onnx_difference, to_onnx, to_torch
 from mtlnas_lab.models.pruned import prune
 
 
-def pruned(seed):
+def pruned(seed, tasks=3):
     """A network whose batch-norm statistics fit it, so that its outputs are not all but zero."""
-    lab = small_lab(tasks=3, seed=seed)
+    lab = small_lab(tasks, seed=seed)
     for module in lab.supernet.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None
@@ -28,7 +28,9 @@ def network():
     return pruned(0)
 
 
-def test_a_program_that_needs_no_lab(network, tmp_path):
+@pytest.mark.parametrize("tasks", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_program_that_needs_no_lab(tasks, tmp_path):
+    network = pruned(0, tasks)
     path = to_torch(network, tmp_path / "network.pt2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, while it loads

@@ -178,18 +178,24 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(LINES)))
-def test_no_request_ends_a_search_nor_the_one_that_goes_on(tmp_path, whole, number):
+@pytest.mark.parametrize(
+    "lines",
+    [LINES, *[pytest.param([line], marks=pytest.mark.slow) for line in LINES]],
+    ids=["all", *map(str, range(len(LINES)))],
+)
+def test_no_request_ends_a_search_nor_the_one_that_goes_on(tmp_path, lines):
     path = tmp_path / "run"
+    wrong = b"".join(line + b"\n" for line in lines)
     with folder(path) as run:
-        (path / "controls.jsonl").write_bytes(LINES[number] + b'\n{"alpha_lr": 0.02}\n')
+        (path / "controls.jsonl").write_bytes(wrong + b'{"alpha_lr": 0.02}\n')
         list(islice(record(a_search(), run), 4))
-        assert len(run.notices) == 1 and "\n" not in run.notices[0]
+        assert len(run.notices) == len(lines), run.notices
+        assert not any("\n" in notice for notice in run.notices)
     with folder(path, again=True) as run:
         with open(path / "controls.jsonl", "ab") as out:
-            out.write(LINES[number] + b"\n")
+            out.write(wrong)
         *_, last = record(a_search(), run)
-        assert isinstance(last, Finished) and len(run.notices) == 1
+        assert isinstance(last, Finished) and len(run.notices) == len(lines)
     steps, _, turned = told(path)
     assert [event.knobs for event in turned] == [{"alpha_lr": 0.02}] and len(steps) == STEPS
 

@@ -952,9 +952,16 @@ def quick_campaigns(folder: Path, *names: str) -> None:
 
 @posix
 def test_the_quick_fault_campaigns(tmp_path):
-    """Kills, cuts, flips, races, full disks, hostile files and requests."""
+    """Kills, cuts, flips, races, full disks, hostile files. What is done to a search, tests/runs/test_recorder.py does."""
     storage = ("kills", "cuts", "flips", "spoilt", "saves", "races", "full", "hostile")
-    quick_campaigns(tmp_path, *storage, "limits", "requests", "searches")
+    quick_campaigns(tmp_path, *storage, "limits")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["requests", "searches"])
+def test_the_quick_campaigns_of_searches(name, tmp_path):
+    quick_campaigns(tmp_path, name)
 
 
 @posix

@@ -44,7 +44,7 @@ def narrow(width):
     return replace(STYLES["paper-single"], width=width)
 
 
-@pytest.mark.parametrize("tasks", [2, 3, 5, 9])
+@pytest.mark.parametrize("tasks", [2, 3, 5, pytest.param(9, marks=pytest.mark.slow)])
 def test_kept_cells_are_dark_as_printed(tasks, tmp_path):
     """In the pixels: where all edges are kept there is more ink than where all are dropped."""
     one = space(tasks, names=NINE)

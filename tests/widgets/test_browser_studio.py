@@ -359,8 +359,15 @@ run = Run.open({str(ROOT / "data_samples" / "runs" / "entropy")!r})
 
 @pytest.mark.parametrize(
     "panel, play",
-    [("ReplayScrubber(run)", "Play"), ("studio = SearchStudio(run.log)\nstudio", "Replay")],
-    ids=["the replay of notebook 00", "the studio of notebook 06"],
+    [
+        pytest.param("ReplayScrubber(run)", "Play", id="the replay of notebook 00"),
+        pytest.param(  # the studio's own page beside a cell that draws: quickly in test_jupyter.py
+            "studio = SearchStudio(run.log)\nstudio",
+            "Replay",
+            id="the studio of notebook 06",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, panel, play):
     """Each message of the replay made matplotlib send off the figure that the cell had half drawn."""
