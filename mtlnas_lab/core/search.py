@@ -29,7 +29,7 @@ from .architecture import Architecture
 from .backbone import Dropout
 from .communicator import SINGLE_PROCESS, SingleProcess
 from .config import SearchConfig, versions
-from .controls import Controls, must_be_tasks
+from .controls import Controls, must_be_tasks, must_have_edges
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
 from .relaxation import entropy, entropy_gradient, l1, l1_gradient, relaxation
@@ -91,7 +91,8 @@ class Search:
         self.fixed_gates = _fixed(gates, len(lab.space))
         self.controls = Controls(config, lab.space)
         must_be_tasks(config.visibility, lab.space.tasks)
-        self._must_have_edges()
+        if self.fixed_gates is None:
+            must_have_edges(config.edge_budget, lab.space)
         if weight_batches is None:
             weight_batches, alpha_batches = self._halves()
         self.weight_batches = weight_batches
@@ -183,8 +184,8 @@ class Search:
         """Training mode; frozen stages are in evaluation mode, so that their batch norm keeps its statistics."""
         self.lab.supernet.train()
         if self.config.freeze:
-            for backbone in self.lab.supernet.backbones.values():
-                backbone.stages.eval()
+            for stages in self.lab.supernet.all_stages():
+                stages.eval()
 
     def _set_learning_rates(self) -> None:
         """α's as it was turned; w's by its group's factor, and falling as (1 − t/steps)^power (the poly schedule)."""
@@ -458,19 +459,12 @@ class Search:
             augment=config.augment,
         )
 
-    def _must_have_edges(self) -> None:
-        """Raise ConfigError for a budget of more edges than there are."""
-        budget = self.config.edge_budget
-        edges = len(self.lab.space)
-        if self.fixed_gates is None and budget > edges:
-            raise ConfigError(f"edge_budget = {budget}: there are only {edges} candidate edges")
-
     def _frozen(self) -> set[int]:
         """The ids of the weights that do not learn."""
         if not self.config.freeze:
             return set()
-        backbones = self.lab.supernet.backbones.values()
-        return {id(p) for backbone in backbones for p in backbone.stages.parameters()}
+        stages = self.lab.supernet.all_stages()
+        return {id(parameter) for part in stages for parameter in part.parameters()}
 
     def _trained(self) -> list[nn.Parameter] | None:
         """The weights to compute gradients for; None: all of them. A frozen stage needs no gradient, and costs none."""

@@ -122,6 +122,19 @@ VIEWS: dict[str, tuple[Maker, str | None]] = {
 }
 
 
+WORDS = {  # as the object of a sentence
+    "image": "the image",
+    "grey": "the image in grey",
+    "blurred": "the image blurred",
+    "masked": "the image masked",
+    "noisy": "the image under noise",
+    "depth": "the depth map",
+    "depth_colours": "the depth map in colours",
+    "normals": "the map of normals",
+    "edges": "the map of edges",
+}
+
+
 DIALLED = ("grey", "blurred", "masked", "noisy")  # how much of the image they leave can be said
 
 
@@ -184,6 +197,13 @@ class View:
     def map(self) -> str | None:
         """The stored map that it is made of, the name of a task; None: it is made of the image."""
         return VIEWS[self.name][1]
+
+    @property
+    def words(self) -> str:
+        """What it is, as the object of a sentence."""
+        if self.amount:
+            return f"{WORDS[self.name]} ({self.amount:g} left)"
+        return WORDS[self.name]
 
     def of(self, image: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
         """The view of a batch.
