@@ -6,7 +6,7 @@ PredictionBrowser(browse(lab, no_edges(lab.space), lab.derive()))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor
 from ..core.architecture import Architecture
 from ..core.evaluate import evaluate, evaluating
 from ..core.lab import Lab
-from ..core.supernet import Gates
+from ..core.supernet import Gates, each_its_own
 from ..data.dataset import ImageDataset, picture
 from ..data.loader import sequential
+from ..data.views import Inputs
 from ..errors import ConfigError
 from ..tasks import colormap
 from ..tasks.task import IGNORE, Depth, Edges, Normals, Segmentation, Task
@@ -56,25 +57,28 @@ def look_at(
             f"images {told(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}"
         )
     chosen = pack.subset(torch.tensor(images))
-    shown, targets = chosen.batch(torch.arange(len(chosen)), lab.tasks)
+    image, targets = chosen.batch(torch.arange(len(chosen)), lab.targets)
 
     def look(gates: Sequence[bool]) -> dict:
-        scores = evaluate(lab.supernet, list(gates), lab.tasks, sequential(pack, lab.tasks))
-        outputs = _outputs(lab, list(gates), shown)
+        batches = lab.seen(sequential(pack, lab.targets))
+        scores = evaluate(lab.supernet, list(gates), lab.tasks, batches)
+        seen = _seen(lab, image, targets)
+        outputs = _outputs(lab, list(gates), seen)
         pictures = {}
         for name, task in lab.tasks.items():
             predicted = _same_size(task, outputs[name], targets[name])
             pictures[name] = _tiled(
                 [
-                    list(map(picture, shown)),
+                    list(map(picture, each_its_own(seen, tuple(lab.tasks))[name])),
                     list(map(task.picture, targets[name])),
                     list(map(task.picture, predicted)),
                 ]
             )
+        first = "image" if isinstance(seen, Tensor) else "what its network sees"
         return {
             "scores": scores,
             "pictures": pictures,
-            "caption": f"From top to bottom: image, truth, prediction. Scores are of all {len(pack)} images of {split!r}.",
+            "caption": f"From top to bottom: {first}, truth, prediction. Scores are of all {len(pack)} images of {split!r}.",
         }
 
     return look
@@ -112,12 +116,20 @@ class Predictions(Sequence):
     def __getitem__(self, i: int) -> dict:
         if not 0 <= i < len(self):
             raise IndexError(i)
-        image, targets = self.pack.batch(torch.tensor([i]), self.lab.tasks)
-        outputs = {way: _outputs(lab, gates, image) for way, (lab, gates) in self.ways.items()}
+        maps = [name for lab, _ in self.ways.values() for name in lab.targets]
+        image, targets = self.pack.batch(torch.tensor([i]), dict.fromkeys(maps))
+        seen = {}
+        outputs = {}
+        for way, (lab, gates) in self.ways.items():
+            given = _seen(lab, image, targets, i)
+            outputs[way] = _outputs(lab, gates, given)
+            if not isinstance(given, Tensor):
+                seen[way] = given
         tasks = {}
         for name, task in self.lab.tasks.items():
             of_task = {way: output[name] for way, output in outputs.items()}
-            tasks[name] = dict(self._row(task, targets[name], of_task))
+            row = dict(self._row(task, targets[name], of_task))
+            tasks[name] = _inputs_of(name, seen, len(self.ways)) | row
         return {"title": f"image {i}", "image": picture(image[0]), "tasks": tasks}
 
     def _row(self, task: Task, target: Tensor, outputs: dict[str, Tensor]) -> Iterator:
@@ -140,6 +152,17 @@ class Predictions(Sequence):
                     title = f"error {way}"
                 yield title, error
             before = value
+
+
+def _inputs_of(task: str, seen: dict[str, dict[str, Tensor]], ways: int) -> dict[str, np.ndarray]:
+    """{title: picture} of what a task's network sees, where it is not the image that all see; once for all `ways` where they
+    see the same."""
+    pictures = {f"sees {way}": picture(images[task][0]) for way, images in seen.items()}
+    shown = [*pictures.values()]
+    alike = all(np.array_equal(one, shown[0]) for one in shown)
+    if alike and len(shown) == ways:
+        return {"sees": shown[0]}
+    return pictures
 
 
 def _verdict(metric: str, value: float, before: float | None) -> str:
@@ -211,11 +234,24 @@ def _network(lab: Lab, way: Way) -> tuple[Lab, Gates]:
     return lab, gates
 
 
+def _seen(lab: Lab, image: Tensor, targets: Mapping[str, Tensor], seed: int = 0) -> Inputs:
+    """What the lab's networks see of a batch: the same noise each time for the same seed."""
+    generator = torch.Generator(image.device).manual_seed(seed)
+    return lab.see(image, targets, generator)
+
+
 @torch.no_grad()
-def _outputs(lab: Lab, gates: Gates, image: Tensor) -> dict[str, Tensor]:
+def _outputs(lab: Lab, gates: Gates, seen: Inputs) -> dict[str, Tensor]:
+    """The networks' outputs, on the device of the data."""
+    images = each_its_own(seen, lab.space.tasks)
+    device = images[lab.space.tasks[0]].device
+    if isinstance(seen, Tensor):
+        given = seen.to(lab.device)
+    else:
+        given = {task: image.to(lab.device) for task, image in images.items()}
     with evaluating(lab.supernet):
-        outputs = lab.supernet(image.to(lab.device), gates)
-    return {name: output.to(image.device) for name, output in outputs.items()}
+        outputs = lab.supernet(given, gates)
+    return {name: output.to(device) for name, output in outputs.items()}
 
 
 def _same_size(task: Task, batch: Tensor, target: Tensor) -> Tensor:
