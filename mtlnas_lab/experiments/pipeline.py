@@ -458,7 +458,12 @@ def _folder_of(search: Search, path: Path, experiment: Experiment) -> Run:
         config = {**experiment.to_json(), "search": search.config.to_json()}
         return RunWriter.create(path, config, search.lab.space)
     there = Run.open(path)
-    taught_by = Experiment.from_json(there.config).data_identity
+    before = Experiment.from_json(there.config)
+    if (before.views, before.few_labels) != (experiment.views, experiment.few_labels):
+        raise ConfigError(
+            f"{path}: was trained with other views or labels than these settings have; remove that folder to train anew"
+        )
+    taught_by = before.data_identity
     if taught_by and experiment.data_identity and taught_by != experiment.data_identity:
         raise DataError(
             f"{path}: was trained with other data than {experiment.data} holds now; remove that folder to train "

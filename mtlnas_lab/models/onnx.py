@@ -116,9 +116,14 @@ def to_onnx(
         if isinstance(module, nn.ConstantPad2d) and module.value == 0:
             module.value = 1e-30
     with _written(path, size), _quiet():
+        given = {"args": (example,)}
+        if isinstance(
+            network, ByInput
+        ):  # in a place, a dictionary would be taken for all arguments
+            given = {"args": (), "kwargs": {"images": example}}
         program = torch.onnx.export(
             network,
-            (example,),
+            **given,
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=_names(network),
