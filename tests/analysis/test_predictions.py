@@ -82,6 +82,7 @@ def test_edges_are_weighed_under_what_is_seen(lab, apart):
 
 
 def test_what_reaches_a_covered_network_over_one_edge(lab):
+    lab.supernet.train()
     look = look_into(lab, "normals:3 -> segmentation:3", image=1)
     seeing, blind = look(1.0), look(0.0)
     titles = ["segmentation sees", "segmentation:3, its own", "over the edge from normals:3"]
