@@ -59,7 +59,7 @@ def os_errors_as(
 ) -> Iterator[None]:
     """Makes what the system says of a path an error of our own: "PATH: what is wrong; what to do about it".
 
-    advice: {errno: what to do}; otherwise: what to do about all else; hints: {what to do: setting}. A ValueError is the system's, too: a path with a NUL.
+    advice: {errno: what to do}; otherwise: what to do about all else; hints: {what to do: setting}.
 
     >>> from mtlnas_lab.errors import DataError
     >>> with os_errors_as(DataError, "gone.npz", otherwise="name a file that is there"):
@@ -72,11 +72,20 @@ def os_errors_as(
     except MTLNASError:
         raise
     except (OSError, ValueError) as error:
+        if not _of_the_system(error):
+            raise  # a fault of ours is not the file's
         line = f"{shown(path)}: {getattr(error, 'strerror', None) or error}"
         cure = (advice or {}).get(getattr(error, "errno", None), otherwise)
         if cure:
             line += f"; {cure}"
         raise kind(line, hint=(hints or {}).get(cure, "")) from None
+
+
+def _of_the_system(error: OSError | ValueError) -> bool:
+    """Whether the system said it: an OSError, or a ValueError about a path that no system can have."""
+    if isinstance(error, OSError | UnicodeEncodeError):
+        return True
+    return "null" in str(error)  # embedded null byte, embedded null character
 
 
 LONGEST = 4000  # characters of an error's line

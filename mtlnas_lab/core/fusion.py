@@ -6,6 +6,7 @@ A source that is None is closed and costs nothing; gates None means that every s
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -40,7 +41,16 @@ class Fusion(nn.Module):
         raise NotImplementedError
 
     def like(self, channels: int, source_channels: Sequence[int]) -> Fusion:
-        """An operation of the same kind, with the same kind of start, for another node."""
+        """An operation of the same kind, with the same kind of start, for another node.
+
+        Raises FusionError for an operation that has settings of its own and does not say how they are carried over.
+        """
+        settings = list(inspect.signature(type(self)).parameters)[2:]
+        if settings and type(self).like is Fusion.like:
+            raise FusionError(
+                f"{type(self).__name__} has settings of its own ({', '.join(settings)}); define its method `like`, so "
+                "that another node gets the same"
+            )
         return type(self)(channels, source_channels)
 
     def _kept(self, weight: Tensor, kept: Sequence[bool]) -> Tensor:

@@ -68,7 +68,7 @@ class ImageDataset:
     targets: Mapping[str, Tensor]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     name: str = "pack"
-    strata: Tensor | None = None
+    strata: Tensor | None = field(default=None, kw_only=True)
 
     @classmethod
     def load(

@@ -53,13 +53,11 @@ def test_a_run_made_again_is_the_shipped_one(tmp_path):
         for metric, value in metrics.items()
     }
     assert set(first.index) == set(again)
-    for (
-        key,
-        value,
-    ) in (
-        first.items()
-    ):  # on the machine of the study exactly; elsewhere within what seeds differ by
-        assert (
-            again[key] == pytest.approx(value, rel=1e-5)
-            or abs(again[key] - value) <= 2 * spread[key]
-        ), key
+    # On the machine of the study it is exactly the shipped one. Elsewhere it is as another seed: two seeds differ by
+    # √2 spreads (one standard deviation), and of some twenty scores none may lie beyond three of these.
+    far = {}
+    for key, value in first.items():
+        same = again[key] == pytest.approx(value, rel=1e-5)
+        if not same and abs(again[key] - value) > 3 * 2**0.5 * spread[key]:
+            far[key] = (value, again[key], spread[key])
+    assert not far

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab.core.fusion import NDDR, CrossStitch, ResidualFusion
+from mtlnas_lab.core.fusion import NDDR, CrossStitch, Fusion, ResidualFusion
 from mtlnas_lab.errors import FusionError
 
 KINDS = [NDDR, ResidualFusion, CrossStitch]
@@ -79,3 +79,17 @@ def test_unlike_channels():
     )
     with pytest.raises(FusionError, match="use NDDR or ResidualFusion"):
         CrossStitch(4, [7])
+
+
+def test_settings_of_an_own_operation_are_not_lost_without_a_word():
+    class Scaled(Fusion):
+        def __init__(self, channels, source_channels, scale=1.0):
+            super().__init__(channels, source_channels)
+            self.scale = scale
+
+    with pytest.raises(
+        FusionError, match=r"settings of its own \(scale\); define its method `like`"
+    ):
+        Scaled(4, [4], scale=2.0).like(8, [8])
+    same = ResidualFusion(4, [4]).like(8, [8, 8])
+    assert same.channels == 8 and same.source_channels == (8, 8)

@@ -116,7 +116,8 @@ def test_patient_6_soon_feels_nothing():
 
 # --- the notebook's own runs ------------------------------------------------------------------------------------------
 @pytest.mark.slow
-def test_every_symptom_shows_in_the_notebooks_runs():
+def test_every_symptom_shows_in_the_notebooks_runs(monkeypatch):
+    monkeypatch.delenv("MTLNAS_LAB_FAST", raising=False)  # the symptoms of full runs
     well = bugs.run(bugs.healthy())
     right = bugs.measure(well)
     assert bugs.symptoms(well, well) == bugs.expected("leak"), (
