@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..studio.runner import one_line
 from .base import Explorer, address, checked_picture, page
 
 Look = Callable[[float], Mapping]
+
+LETTERS = 120  # of a line below the still pictures
 
 
 class Blindfold(Explorer):
@@ -84,8 +87,10 @@ class Blindfold(Explorer):
         return "; ".join([self._seen(), *texts])
 
     def figure(self, look):
-        figure = look.figure(0.34 * look.width, layout="constrained")
+        figure = look.figure(0.36 * look.width, layout="constrained")
         figure.suptitle(self._seen())
+        legend = textwrap.fill(self.note, LETTERS)
+        figure.supxlabel(legend, fontsize=look.small, x=0.01, ha="left")
         axes = figure.subplots(1, len(self._tiles), squeeze=False)[0]
         for ax, (title, (array, text)) in zip(axes, self._tiles.items()):
             ax.imshow(array, interpolation="nearest")
