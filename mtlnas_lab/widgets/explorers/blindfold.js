@@ -1,6 +1,5 @@
 // The eyes of one network, covered by a slider: what it sees, and the maps at one of its nodes.
 import {make} from "../studio/dom.js";
-import {short} from "../studio/plan.js";
 import {explorer} from "./page.js";
 
 export default explorer("Blindfold", ["visibility", "task", "pictures", "note"], P => {
@@ -10,7 +9,7 @@ export default explorer("Blindfold", ["visibility", "task", "pictures", "note"],
   line.setAttribute("aria-live", "polite");
   return () => {
     const left = P.get("visibility"), task = P.get("task");
-    const what = left === 1 ? "the image" : left === 0 ? "noise" : `${short(left)} of the image, the rest noise`;
+    const what = left === 1 ? "the image" : left === 0 ? "noise" : `${+left.toFixed(2)} of the image, the rest noise`;
     line.textContent = `${task} sees ${what}.`;
     below.replaceChildren();
     for (const [title, address, text] of P.get("pictures")) {
