@@ -29,6 +29,7 @@ from ..core.architecture import Architecture
 from ..core.evaluate import Scores, evaluate, evaluating
 from ..core.lab import Lab
 from ..data import loader
+from ..data.views import Inputs, images_in
 from ..errors import RunError
 from ..experiments.pipeline import reopen
 from ..models.pruned import operations
@@ -75,10 +76,9 @@ def measure(path: str | Path, device: str = "auto") -> list[dict]:
             f"{path} searched nothing: its edges have no α to compare with; give a run of a search"
         )
     pack = lab.data.get("test") or lab.data["val"]
-    names = tuple(lab.tasks)
 
     def batches() -> Iterable:
-        return loader.sequential(pack, names, BATCH)
+        return lab.seen(loader.sequential(pack, lab.targets, BATCH))
 
     gates = torch.tensor(architecture.kept, dtype=torch.float32, device=lab.device)
     with_all, gradient = loss_and_gradient(lab, gates, batches())
@@ -192,20 +192,21 @@ def loss_and_gradient(lab: Lab, gates: Tensor, batches: Iterable) -> tuple[float
 def _losses(lab: Lab, gates, batches: Iterable) -> Iterable[tuple[Tensor, int]]:
     """(summed loss of its images, number of images) of each batch, in evaluation mode."""
     network = lab.supernet.eval()
-    for image, targets in batches:
-        losses = lab.loss(network(image, gates), targets)
+    for seen, targets in batches:
+        losses = lab.loss(network(seen, gates), targets)
         weighted = sum(lab.tasks[name].weight * loss for name, loss in losses.items())
-        yield len(image) * weighted, len(image)
+        count = images_in(seen)
+        yield count * weighted, count
 
 
 # --- in operations ----------------------------------------------------------------------------------------------------
-def edge_costs(lab: Lab, architecture: Architecture, image: Tensor) -> dict[str, float]:
+def edge_costs(lab: Lab, architecture: Architecture, image: Inputs) -> dict[str, float]:
     """The share of the multiply-adds of a forward pass that goes with each kept edge.
 
     Args:
         lab: Holds the supernet.
         architecture: Which edges are kept.
-        image: (B, 3, H, W); the shares do not depend on B.
+        image: (B, 3, H, W), or {task: what its network sees}; the shares do not depend on B.
 
     Returns:
         {edge: share, 0 to 1}, the edge as `segmentation:2 -> normals:3`.
@@ -235,7 +236,8 @@ def ablate(
     Args:
         lab: Holds the supernet and the tasks.
         architecture: Which edges are kept.
-        batches: Makes the batches (image, targets) anew, each time it is called.
+        batches: Makes the batches (image, targets) anew, each time it is called; `lab.seen` gives them as the networks
+            see them.
         through: Goes through the indices of the kept edges, as a progress bar does.
 
     Returns:

@@ -2,11 +2,13 @@
 
 EdgeToggler(look_at(lab), lab.space, start=lab.derive())
 PredictionBrowser(browse(lab, no_edges(lab.space), lab.derive()))
+Blindfold(look_into(lab, "normals:3 -> segmentation:3"))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,9 +18,11 @@ from torch import Tensor
 from ..core.architecture import Architecture
 from ..core.evaluate import evaluate, evaluating
 from ..core.lab import Lab
-from ..core.supernet import Gates
+from ..core.space import Edge, Node
+from ..core.supernet import Gates, each_its_own
 from ..data.dataset import ImageDataset, picture
 from ..data.loader import sequential
+from ..data.views import Inputs
 from ..errors import ConfigError
 from ..tasks import colormap
 from ..tasks.task import IGNORE, Depth, Edges, Normals, Segmentation, Task
@@ -56,28 +60,141 @@ def look_at(
             f"images {told(images)} are not all in {split!r}; name one or more of 0 to {len(pack) - 1}"
         )
     chosen = pack.subset(torch.tensor(images))
-    shown, targets = chosen.batch(torch.arange(len(chosen)), lab.tasks)
+    image, targets = chosen.batch(torch.arange(len(chosen)), lab.targets)
 
     def look(gates: Sequence[bool]) -> dict:
-        scores = evaluate(lab.supernet, list(gates), lab.tasks, sequential(pack, lab.tasks))
-        outputs = _outputs(lab, list(gates), shown)
+        batches = lab.seen(sequential(pack, lab.targets))
+        scores = evaluate(lab.supernet, list(gates), lab.tasks, batches)
+        seen = _seen(lab, image, targets)
+        outputs = _outputs(lab, list(gates), seen)
         pictures = {}
         for name, task in lab.tasks.items():
             predicted = _same_size(task, outputs[name], targets[name])
             pictures[name] = _tiled(
                 [
-                    list(map(picture, shown)),
+                    list(map(picture, each_its_own(seen, tuple(lab.tasks))[name])),
                     list(map(task.picture, targets[name])),
                     list(map(task.picture, predicted)),
                 ]
             )
+        first = "image" if isinstance(seen, Tensor) else "what its network sees"
         return {
             "scores": scores,
             "pictures": pictures,
-            "caption": f"From top to bottom: image, truth, prediction. Scores are of all {len(pack)} images of {split!r}.",
+            "caption": f"From top to bottom: {first}, truth, prediction. Scores are of all {len(pack)} images of {split!r}.",
         }
 
     return look
+
+
+def look_into(
+    lab: Lab, edge: str | Edge, split: str = "test", image: int = 3
+) -> Callable[[float], dict]:
+    """A function of a visibility that shows what one edge brings to a network whose eyes are so far covered.
+
+    All other edges are shut.
+
+    Args:
+        lab: Its networks are used as they are when the function is called.
+        edge: As in "normals:3 -> segmentation:3"; the network that it enters is the one that is covered.
+        split: Where the image is from.
+        image: Its number.
+
+    Returns:
+        look(visibility), from 0 (noise alone) to 1. It gives {"task": whose eyes are covered, "pictures": {title: ((H, W, 3)
+        uint8, text)}, "caption": text}: what the network sees, and three maps of features at the node that the edge enters.
+
+    Raises:
+        ConfigError: The lab has no such split, or that has no such image.
+        SpaceError: There is no such edge.
+    """
+    number = lab.space.index(edge)
+    edge = lab.space.edges[number]
+    task = edge.target.task
+    pack = _split(lab, split)
+    if not 0 <= whole("an image", image, -MOST) < len(pack):
+        raise ConfigError(f"image {image} is not in {split!r}; name one of 0 to {len(pack) - 1}")
+    shown, targets = pack.batch(torch.tensor([image]), lab.targets)
+    gates = [i == number for i in range(len(lab.space))]
+
+    def look(visibility: float) -> dict:
+        seeing = _maps(lab, edge, gates, shown, targets, 1.0)
+        now = _maps(lab, edge, gates, shown, targets, visibility)
+        pictures = {f"{task} sees": (picture(now.pop("sees")), "")}
+        for title, found in now.items():
+            alike = _correlation(found, seeing[title])
+            drawn = colormap.grey(
+                (found / seeing[title].max().clamp(min=1e-9)).clamp(max=1).numpy()
+            )
+            text = f"{alike:.0%} like the map where it sees all"
+            pictures[title] = (_enlarged(drawn, shown.shape[-2:]), text)
+        return {
+            "task": task,
+            "pictures": pictures,
+            "caption": "Maps: the mean over the channels of |feature|, white as much as the largest where it sees all. "
+            "How like two maps are is their correlation over the pixels.",
+        }
+
+    return look
+
+
+def _maps(
+    lab: Lab,
+    edge: Edge,
+    gates: Sequence[bool],
+    image: Tensor,
+    targets: Mapping[str, Tensor],
+    visibility: float,
+) -> dict[str, Tensor]:
+    """What the network that an edge enters sees (3, H, W), and the strength (h, w) of the features at the edge's ends."""
+    task = edge.target.task
+    covered = replace(lab, visibility={**lab.visibility, task: visibility})
+    seen = each_its_own(_seen(covered, image, targets), lab.space.tasks)
+    features: dict[str, Tensor] = {}
+
+    def keep(title: str) -> Callable:
+        def hook(module, given, output) -> None:
+            own = output if isinstance(output, Tensor) else output[0]
+            features[title] = own.clone()  # what follows may change it in place
+
+        return hook
+
+    def fused(node: Node, output: Tensor) -> None:
+        if node == edge.target:
+            features[f"{node}, fused"] = output
+
+    hooks = []
+    titles = {
+        edge.target: f"{edge.target}, its own",
+        edge.source: f"over the edge from {edge.source}",
+    }
+    for node, title in titles.items():
+        stage = lab.supernet.backbones[node.task].stages[node.stage]
+        hooks.append(stage.register_forward_hook(keep(title)))
+    try:
+        with evaluating(lab.supernet), torch.no_grad():
+            lab.supernet({t: x.to(lab.device) for t, x in seen.items()}, gates, tap=fused)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    maps = {"sees": seen[task][0].cpu()}
+    for title in (*titles.values(), f"{edge.target}, fused"):
+        maps[title] = features[title][0].abs().mean(0).float().cpu()
+    return maps
+
+
+def _correlation(one: Tensor, other: Tensor) -> float:
+    """Of two maps over their pixels, from −1 to 1; 0 where one is the same everywhere."""
+    x = one.flatten() - one.mean()
+    y = other.flatten() - other.mean()
+    return float((x * y).sum() / (x.norm() * y.norm()).clamp(min=1e-12))
+
+
+def _enlarged(pixels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """A small picture (h, w, 3) at the size (H, W): each of its pixels as a block."""
+    rows = np.arange(size[0]) * pixels.shape[0] // size[0]
+    columns = np.arange(size[1]) * pixels.shape[1] // size[1]
+    return np.ascontiguousarray(pixels[rows][:, columns])
 
 
 def browse(lab: Lab, before: Way, after: Way | None = None, split: str = "test") -> Predictions:
@@ -112,12 +229,20 @@ class Predictions(Sequence):
     def __getitem__(self, i: int) -> dict:
         if not 0 <= i < len(self):
             raise IndexError(i)
-        image, targets = self.pack.batch(torch.tensor([i]), self.lab.tasks)
-        outputs = {way: _outputs(lab, gates, image) for way, (lab, gates) in self.ways.items()}
+        maps = [name for lab, _ in self.ways.values() for name in lab.targets]
+        image, targets = self.pack.batch(torch.tensor([i]), dict.fromkeys(maps))
+        seen = {}
+        outputs = {}
+        for way, (lab, gates) in self.ways.items():
+            given = _seen(lab, image, targets, i)
+            outputs[way] = _outputs(lab, gates, given)
+            if not isinstance(given, Tensor):
+                seen[way] = given
         tasks = {}
         for name, task in self.lab.tasks.items():
             of_task = {way: output[name] for way, output in outputs.items()}
-            tasks[name] = dict(self._row(task, targets[name], of_task))
+            row = dict(self._row(task, targets[name], of_task))
+            tasks[name] = _inputs_of(name, seen, len(self.ways)) | row
         return {"title": f"image {i}", "image": picture(image[0]), "tasks": tasks}
 
     def _row(self, task: Task, target: Tensor, outputs: dict[str, Tensor]) -> Iterator:
@@ -140,6 +265,17 @@ class Predictions(Sequence):
                     title = f"error {way}"
                 yield title, error
             before = value
+
+
+def _inputs_of(task: str, seen: dict[str, dict[str, Tensor]], ways: int) -> dict[str, np.ndarray]:
+    """{title: picture} of what a task's network sees, where it is not the image that all see; once for all `ways` where they
+    see the same."""
+    pictures = {f"sees {way}": picture(images[task][0]) for way, images in seen.items()}
+    shown = [*pictures.values()]
+    alike = all(np.array_equal(one, shown[0]) for one in shown)
+    if alike and len(shown) == ways:
+        return {"sees": shown[0]}
+    return pictures
 
 
 def _verdict(metric: str, value: float, before: float | None) -> str:
@@ -211,11 +347,24 @@ def _network(lab: Lab, way: Way) -> tuple[Lab, Gates]:
     return lab, gates
 
 
+def _seen(lab: Lab, image: Tensor, targets: Mapping[str, Tensor], seed: int = 0) -> Inputs:
+    """What the lab's networks see of a batch: the same noise each time for the same seed."""
+    generator = torch.Generator(image.device).manual_seed(seed)
+    return lab.see(image, targets, generator)
+
+
 @torch.no_grad()
-def _outputs(lab: Lab, gates: Gates, image: Tensor) -> dict[str, Tensor]:
+def _outputs(lab: Lab, gates: Gates, seen: Inputs) -> dict[str, Tensor]:
+    """The networks' outputs, on the device of the data."""
+    images = each_its_own(seen, lab.space.tasks)
+    device = images[lab.space.tasks[0]].device
+    if isinstance(seen, Tensor):
+        given = seen.to(lab.device)
+    else:
+        given = {task: image.to(lab.device) for task, image in images.items()}
     with evaluating(lab.supernet):
-        outputs = lab.supernet(image.to(lab.device), gates)
-    return {name: output.to(image.device) for name, output in outputs.items()}
+        outputs = lab.supernet(given, gates)
+    return {name: output.to(device) for name, output in outputs.items()}
 
 
 def _same_size(task: Task, batch: Tensor, target: Tensor) -> Tensor:

@@ -417,8 +417,9 @@ class Study:
     def pretraining_folder(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
-        if cell.settings.get("class_weights"):  # else folders keep the names that they had
-            begins["class_weights"] = cell.settings["class_weights"]
+        for name in ("class_weights", "views", "few_labels"):
+            if cell.settings.get(name):  # else folders keep the names that they had
+                begins[name] = cell.settings[name]
         made = Experiment.from_preset(
             begins["preset"] or "tiny",
             begins["data"] or "rooms",

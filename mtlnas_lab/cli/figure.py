@@ -229,14 +229,14 @@ def explain(
     pack = lab.data[split]
 
     def batches():
-        return sequential(pack, tuple(lab.tasks), 32)
+        return lab.seen(sequential(pack, lab.targets, 32))
 
-    image, _ = next(iter(batches()))
+    image, _ = next(sequential(pack, (), 1))
     with interruptible() as stopped, Progress(stopped) as progress:
         ablations = ablate(
             lab, architecture, batches, lambda edges: progress.through("edges", edges, "edge")
         )
-    costs = edge_costs(lab, architecture, image[:1])
+    costs = edge_costs(lab, architecture, image)
     record = {
         "meaning": "score without the edge minus score with it: shares from 0 to 1, degrees, metres",
         "provenance": provenance(run),

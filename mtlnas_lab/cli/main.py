@@ -103,6 +103,8 @@ def export(
 ) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
+    It has one input, `image`; where networks see different ones, an input for each, which is named.
+
         mtlnas-lab export runs/demo --onnx
         mtlnas-lab export runs/demo --torch --out network.pt2
 
@@ -136,8 +138,13 @@ def export(
         files.append((work.to_torch, writable_file(out or run / "network.pt2")))
     lab, architecture = reopen(run, device="cpu", data=data)
     network = prune(lab.supernet, architecture)
+    inputs = work.inputs_of(lab)
     for write, file in files:
-        print(printable(write(network, file, (height, width))))
+        print(printable(write(network, file, (height, width), inputs)))
+    for name in dict.fromkeys(inputs.values()):
+        readers = [task for task, own in inputs.items() if own == name]
+        if len(readers) < len(inputs) or name != work.IMAGE:
+            print(printable(f"input {name}: what {' and '.join(readers)} sees"))
 
 
 def progress(reset: bool = False) -> None:

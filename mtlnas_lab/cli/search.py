@@ -60,11 +60,14 @@ def flag_of(setting: str) -> str:
 def _text(setting: str, about: str, default: str) -> tuple:
     """A field of the class that tyro makes flags of: it takes a text, which `read_value` reads later."""
     metavar, _ = reader(setting)
+    nargs: int | tuple[int, ...] = 1
+    if KINDS[setting] == "bool":
+        nargs = (0, 1)  # --freeze alone says true
     # Any default passes as an instance, so that NOT_GIVEN can stand where a setting is left to the preset.
     spec = PrimitiveConstructorSpec(
-        nargs=1,
+        nargs=nargs,
         metavar=metavar,
-        instance_from_str=lambda given: given[0],
+        instance_from_str=lambda given: given[0] if given else "true",
         is_instance=lambda given: True,
         str_from_instance=lambda given: [default],
     )
@@ -161,6 +164,8 @@ def search(
         mtlnas-lab search --entropy-weight 0 --out runs/no-entropy   # what if nothing pushed the gates apart?
         mtlnas-lab search --data pack.npz --tasks seg13,normals --eval-data test.npz
         mtlnas-lab search --search.warm-up 50 --search.weight-gates straight_through
+        mtlnas-lab search --visibility segmentation=0                # cover one network's eyes: which edges open?
+        mtlnas-lab search --data pack.npz --tasks seg13,normals --view seg13=depth
         mtlnas-lab search --config runs/no-entropy/config.json --seed 1     # the same again, under another seed
 
     Args:

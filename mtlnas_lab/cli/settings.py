@@ -60,6 +60,10 @@ SHORT = {  # {short name: the settings that it sets}
     "evaluate_every": ("search.evaluate_every",),
     "precision": ("search.precision", "pretrain.precision"),
     "compile": ("search.compile", "pretrain.compile"),
+    "view": ("views",),
+    "visibility": ("search.visibility",),
+    "freeze": ("search.freeze",),
+    "edge_budget": ("search.edge_budget",),
 }
 
 
@@ -72,6 +76,11 @@ ABOUT = {  # {short name: the help of its flag}
     "evaluate_every": "Steps between evaluations on the validation images; otherwise a tenth of the search.",
     "precision": "float32, bf16, or auto: what three steps of each say. Pretraining has it, too.",
     "compile": "A backend of torch.compile, as in inductor: it takes a minute first, and pays after some 1,000 steps.",
+    "view": "The same as `views`, for one task or several.",
+    "visibility": "How much of that a task's network sees in the search, as in segmentation=0.2,normals=1: 0 is noise "
+    "alone, 1 all; or end,start,begin,finish of a schedule. The others see all.",
+    "freeze": "Leave the backbones' stages as pretraining made them; fusion and heads learn.",
+    "edge_budget": "Keep so many edges, those with the largest α; otherwise those with α > 0.",
 }
 
 
@@ -116,9 +125,15 @@ def nearest(name: str, known: Collection[str]) -> str:
 
 def reader(name: str) -> Reader:
     """(how help calls a value of a setting, what reads its text)."""
-    if name in READERS_BY_NAME:
-        return READERS_BY_NAME[name]
+    long = _long(name)
+    if long in READERS_BY_NAME:
+        return READERS_BY_NAME[long]
     return READERS.get(KINDS[name], ("TEXT", str))
+
+
+def _long(name: str) -> str:
+    """The long name of a setting, the first where a short one sets several."""
+    return SHORT.get(name, (name,))[0]
 
 
 def read_value(name: str, text: str, shown: str) -> object:
@@ -134,7 +149,7 @@ def read_value(name: str, text: str, shown: str) -> object:
     except ConfigError:
         raise
     except ValueError as error:
-        if name in READERS_BY_NAME:
+        if _long(name) in READERS_BY_NAME:
             raise ConfigError(f"{shown} {error}") from None
         raise ConfigError(f"{shown}: {error}") from None
 
@@ -254,9 +269,7 @@ def kept_value(experiment: Experiment, name: str) -> object:
         experiment: Of a run folder.
         name: A long name or a short one.
     """
-    if name in SHORT:
-        name = SHORT[name][0]
-    section, _, field = name.rpartition(".")
+    section, _, field = _long(name).rpartition(".")
     if section:
         return getattr(getattr(experiment, section), field)
     return getattr(experiment, field)
@@ -264,9 +277,7 @@ def kept_value(experiment: Experiment, name: str) -> object:
 
 def as_kept(experiment: Experiment, name: str, value: object) -> object:
     """A value as an experiment would keep it, as in Schedule(3.0, 3.0) for 3. Raises ConfigError."""
-    if name in SHORT:
-        name = SHORT[name][0]
-    section, _, field = name.rpartition(".")
+    section, _, field = _long(name).rpartition(".")
     if not section:
         return getattr(replace(experiment, **{field: value}), field)
     config: SearchConfig = getattr(experiment, section)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..values import told
 
@@ -69,6 +71,50 @@ def _schedule(text: str) -> float | dict:
     if len(numbers) == 5:
         schedule["power"] = numbers[4]
     return schedule
+
+
+def _by_task(text: str, read: Callable[[str], object], example: str) -> dict[str, Any]:
+    """{task: what `read` makes of its text} of task=text,task=text; a comma that no task follows is part of a text."""
+    found: dict[str, Any] = {}
+    for part in filter(None, re.split(r",\s*(?=[\w.-]+\s*=)", text)):
+        task, _, said = map(str.strip, part.partition("="))
+        value = None
+        with suppress(ValueError):
+            value = read(said)
+        if value is None or not task or not said or task in found:
+            raise ValueError(f"{part}: give each task once, as in {example}")
+        found[task] = value
+    return found
+
+
+def views_of_tasks(text: str) -> dict[str, str]:
+    """{task: view} of task=view,task=view.
+
+    Example:
+        >>> views_of_tasks("segmentation=depth, normals=blurred:0.3")
+        {'segmentation': 'depth', 'normals': 'blurred:0.3'}
+    """
+    return _by_task(text, str, "segmentation=depth,normals=blurred:0.3")
+
+
+def visibility_of_tasks(text: str) -> dict[str, float | dict]:
+    """{task: number or schedule} of task=number,task=end,start,begin,finish.
+
+    Example:
+        >>> visibility_of_tasks("segmentation=0.2,normals=0,1,0.3,1")
+        {'segmentation': 0.2, 'normals': {'end': 0.0, 'start': 1.0, 'period': (0.3, 1.0)}}
+    """
+    return _by_task(text, _schedule, "segmentation=0.2,normals=1")
+
+
+def counts_of_tasks(text: str) -> dict[str, int]:
+    """{task: images} of task=images,task=images.
+
+    Example:
+        >>> counts_of_tasks("normals=32")
+        {'normals': 32}
+    """
+    return _by_task(text, int, "normals=32,segmentation=8")
 
 
 def files_of_tasks(text: str) -> dict[str, str]:
@@ -144,6 +190,7 @@ READERS = {  # {annotation of a field: its reader}; they raise ValueError
     "tuple[float, float]": ("FLOAT,FLOAT", _two_numbers),
     "tuple[float, float] | None": ("FLOAT,FLOAT", _two_numbers_or_none),
     "Schedule | float": ("FLOAT", _schedule),
+    "Mapping[str, Schedule | float]": ("TASK=FLOAT", visibility_of_tasks),
 }
 
 
@@ -153,4 +200,6 @@ READERS_BY_NAME = {  # of settings whose text says more than their type
     "weights": ("PATH", files_of_tasks),
     "loss_weights": ("TASK=FLOAT", weights_of_losses),
     "class_weights": ("TASK=balanced", weights_of_classes),
+    "views": ("TASK=VIEW", views_of_tasks),
+    "few_labels": ("TASK=INT", counts_of_tasks),
 }

@@ -29,7 +29,7 @@ class SingleProcess:
         return value
 
     def shard(self, batches: Iterator) -> Iterator:
-        """Return this process's part of each batch."""
+        """Return this process's part of each batch (what the networks see, {task: target})."""
         return batches
 
     def folder(self, make: Callable):

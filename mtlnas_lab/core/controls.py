@@ -119,6 +119,12 @@ def must_be_tasks(visibility: Mapping, tasks: Sequence[str]) -> None:
             )
 
 
+def must_have_edges(budget: int, space: SearchSpace) -> None:
+    """Raise ConfigError for an edge budget of more edges than there are."""
+    if budget > len(space):
+        raise ConfigError(f"edge_budget = {budget}: there are only {len(space)} candidate edges")
+
+
 def without_freed(forced: Mapping[int, bool | None]) -> dict[int, bool]:
     """The edges that stay forced: None sets one free."""
     return {i: to for i, to in forced.items() if to is not None}

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from ..data import loader
+from ..data.dataset import Batch
+from ..data.views import Inputs
 from ..errors import ConfigError
 from ..randomness import SeededPasses
 from . import search_state
@@ -27,7 +29,7 @@ from .architecture import Architecture
 from .backbone import Dropout
 from .communicator import SINGLE_PROCESS, SingleProcess
 from .config import SearchConfig, versions
-from .controls import Controls, must_be_tasks
+from .controls import Controls, must_be_tasks, must_have_edges
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
 from .relaxation import entropy, entropy_gradient, l1, l1_gradient, relaxation
@@ -89,13 +91,14 @@ class Search:
         self.fixed_gates = _fixed(gates, len(lab.space))
         self.controls = Controls(config, lab.space)
         must_be_tasks(config.visibility, lab.space.tasks)
-        self._must_have_edges()
+        if self.fixed_gates is None:
+            must_have_edges(config.edge_budget, lab.space)
         if weight_batches is None:
             weight_batches, alpha_batches = self._halves()
-        self.weight_batches = communicator.shard(weight_batches)
-        if alpha_batches is not None:  # nobody asks for them under fixed gates
-            alpha_batches = communicator.shard(alpha_batches)
-        self.alpha_batches = alpha_batches
+        self.weight_batches = weight_batches
+        self.alpha_batches = alpha_batches  # None under fixed gates: nobody asks for them
+        self.seen_by_weights = self._as_seen(weight_batches)
+        self.seen_by_alpha = self._as_seen(alpha_batches)
 
         # gates are drawn on the CPU, so that they are the same for every device
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -153,8 +156,8 @@ class Search:
         alpha = self.lab.alphas.alpha
         entropy_weight = self.current("entropy_weight")
         l1_weight = self.current("l1_weight")
-        image, targets = next(self.alpha_batches)
-        losses = self._losses(image, targets, self._gates("alpha_gates"))
+        seen, targets = next(self.seen_by_alpha)
+        losses = self._losses(seen, targets, self._gates("alpha_gates"))
         total = self._total(losses)
         objective = total + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
         (alpha.grad,) = torch.autograd.grad(objective, [alpha])  # first order: none for w
@@ -169,9 +172,9 @@ class Search:
 
     def _update_weights(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Moves w down the losses. Returns {task: loss} and {task: whether the batch has a label for it}."""
-        image, targets = next(self.weight_batches)
+        seen, targets = next(self.seen_by_weights)
         self.weight_optimizer.zero_grad()
-        losses = self._losses(image, targets, self._weight_gates())
+        losses = self._losses(seen, targets, self._weight_gates())
         self._total(losses).backward(inputs=self.trained)
         self._average_gradients()
         self.weight_optimizer.step()
@@ -181,8 +184,8 @@ class Search:
         """Training mode; frozen stages are in evaluation mode, so that their batch norm keeps its statistics."""
         self.lab.supernet.train()
         if self.config.freeze:
-            for backbone in self.lab.supernet.backbones.values():
-                backbone.stages.eval()
+            for stages in self.lab.supernet.all_stages():
+                stages.eval()
 
     def _set_learning_rates(self) -> None:
         """α's as it was turned; w's by its group's factor, and falling as (1 − t/steps)^power (the poly schedule)."""
@@ -209,16 +212,30 @@ class Search:
             return tuple(self.forced.get(i, True) for i in range(len(self.lab.space)))
         return self._gates("weight_gates").detach()
 
+    def _as_seen(self, batches: Iterator | None) -> Iterator[tuple[Inputs, dict[str, Tensor]]]:
+        """The batches as the networks see them, and of each the part that this process works on.
+
+        Noise is drawn for whole batches: so each process draws the same, and sees other noise than the others.
+        """
+
+        def see(batch: Batch) -> tuple[Inputs, dict[str, Tensor]]:
+            image, targets = batch
+            return self.lab.see(image, targets, self.noise), targets
+
+        if batches is None:
+            batches = iter(())
+        return self.communicator.shard(map(see, batches))
+
     def _losses(
-        self, image: Tensor, targets: Mapping[str, Tensor], gates: Gates
+        self, seen: Inputs, targets: Mapping[str, Tensor], gates: Gates
     ) -> dict[str, Tensor]:
-        """{task: loss} of one forward pass."""
+        """{task: loss} of one forward pass over what the networks see."""
         bf16 = self.config.precision == "bf16"
         with (
             self.passes.of_step(self.step_number),
-            torch.autocast(image.device.type, torch.bfloat16, enabled=bf16),
+            torch.autocast(self.lab.device.type, torch.bfloat16, enabled=bf16),
         ):
-            outputs = self.forward(self.lab.see(image, targets, self.noise), gates)
+            outputs = self.forward(seen, gates)
         if bf16:  # losses and metrics are computed in float32
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)
@@ -346,7 +363,8 @@ class Search:
                 self.weight_optimizer.zero_grad()
                 image, targets = next(self.weight_batches)
                 targets = {task: target[:size] for task, target in targets.items()}
-                losses = self._losses(image[:size], targets, self._weight_gates())
+                seen = self.lab.see(image[:size], targets, self.noise)
+                losses = self._losses(seen, targets, self._weight_gates())
                 self._total(losses).backward(inputs=self.trained)
                 return size
             size //= 2
@@ -441,19 +459,12 @@ class Search:
             augment=config.augment,
         )
 
-    def _must_have_edges(self) -> None:
-        """Raise ConfigError for a budget of more edges than there are."""
-        budget = self.config.edge_budget
-        edges = len(self.lab.space)
-        if self.fixed_gates is None and budget > edges:
-            raise ConfigError(f"edge_budget = {budget}: there are only {edges} candidate edges")
-
     def _frozen(self) -> set[int]:
         """The ids of the weights that do not learn."""
         if not self.config.freeze:
             return set()
-        backbones = self.lab.supernet.backbones.values()
-        return {id(p) for backbone in backbones for p in backbone.stages.parameters()}
+        stages = self.lab.supernet.all_stages()
+        return {id(parameter) for part in stages for parameter in part.parameters()}
 
     def _trained(self) -> list[nn.Parameter] | None:
         """The weights to compute gradients for; None: all of them. A frozen stage needs no gradient, and costs none."""

@@ -122,6 +122,10 @@ class SuperNet(nn.Module):
         given = gates[into[0] : into[-1] + 1] if soft and into else None
         return untouched(self.fusion[str(node)], own, sources, given)
 
+    def all_stages(self) -> list[nn.Module]:
+        """The stages of each backbone: what stays as it is where a search freezes them."""
+        return [backbone.stages for backbone in self.backbones.values()]
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """w by what it belongs to: `backbone`, `fusion`, and weight and bias of every head's last layer."""
         last = [list(backbone.head.modules())[-1] for backbone in self.backbones.values()]

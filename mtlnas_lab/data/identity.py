@@ -126,26 +126,48 @@ def draw_by_number(count: int, names: Sequence[str], share: float) -> dict[str, 
 
 
 # --- what a run records -----------------------------------------------------------------------------------------------
-def identity(packs: Mapping[str, ImageDataset], tasks: Iterable[str], drawn: bool) -> dict:
-    """What a run's config says of its data. `drawn`: the splits were drawn from one pack, not given with it."""
-    tasks = tuple(tasks)  # it is gone through for each split
+def identity(
+    packs: Mapping[str, ImageDataset],
+    tasks: Iterable[str],
+    drawn: bool,
+    maps: Iterable[str] = (),
+) -> dict:
+    """What a run's config says of its data.
+
+    Args:
+        packs: {split: images}.
+        tasks: Those that the run learns.
+        drawn: The splits were drawn from one pack, not given with it.
+        maps: What networks see of the data besides images: targets that need not be among the tasks.
+    """
+    tasks = tuple(tasks)
+    seen = sorted({*maps} - {*tasks})
+    stored = (*tasks, *seen)
     splits = {}
     single = sum(len(pack) for pack in packs.values()) <= LISTED
     for split, pack in packs.items():
-        each = marks(pack, tasks)
+        each = marks(pack, stored)
         if each is None:
             return {}
         splits[split] = {
             "images": len(pack),
             "all": _digest_of(each),
-            "arrays": _arrays(pack, tasks),
+            "arrays": _arrays(pack, stored),
             "each": "",
         }
         if single:
             splits[split]["each"] = "".join(each)
     train = packs["train"]
     classes = {task: _classes(train, task) for task in tasks if task in train.labels}
-    return {"drawn": drawn, "tasks": list(tasks), "classes": classes, "splits": splits}
+    recorded = {"drawn": drawn, "tasks": list(tasks), "classes": classes, "splits": splits}
+    if seen:  # else data are recorded as they always were
+        recorded["maps"] = seen
+    return recorded
+
+
+def _stored_in(recorded: Mapping) -> tuple[str, ...]:
+    """Which targets a run used: its tasks, and the maps that networks see."""
+    return (*recorded["tasks"], *recorded.get("maps", ()))
 
 
 def _digest_of(each: Iterable[str]) -> str:
@@ -175,7 +197,7 @@ def checked(found: object) -> None:
         splits = found["splits"]
         classes = found["classes"]
         good = [isinstance(found["drawn"], bool), {*splits} <= {"train", "val", "test"}, splits]
-        texts = [*found["tasks"], *classes, *classes.values()]
+        texts = [*_stored_in(found), *classes, *classes.values()]
         good += [isinstance(text, str) for text in texts]
         for split in splits.values():
             count = split["images"]
@@ -203,16 +225,16 @@ def restored(
     Images that are gone are told of. Raises DataError for other data: images that came, labels or classes that changed.
     """
     packs = dict(packs)
-    tasks = tuple(recorded["tasks"])
+    used = _stored_in(recorded)
     for split, pack in packs.items():
-        lost = [task for task in tasks if task not in pack.targets]
+        lost = [task for task in used if task not in pack.targets]
         if lost:
             raise _other(pack, f"it has no labels for {', '.join(lost)} in {split}")
     for task, digest in recorded["classes"].items():
         train = packs["train"]
         if task not in train.labels or _classes(train, task) != digest:
             raise _other(train, f"its classes of {task} were others, or in another order")
-    now = {split: marks(pack, tasks) for split, pack in packs.items()}
+    now = {split: marks(pack, used) for split, pack in packs.items()}
     before = recorded["splits"]
     if not _same(now, before):
         return _rearranged(packs, now, recorded, tell)
@@ -306,7 +328,7 @@ def _changed(packs: Mapping[str, ImageDataset], recorded: Mapping) -> str:
     for split, kept in recorded["splits"].items():
         if split not in packs:
             continue
-        for key, digest in _arrays(packs[split], recorded["tasks"]).items():
+        for key, digest in _arrays(packs[split], _stored_in(recorded)).items():
             if kept["arrays"].get(key) != digest and key not in changed:
                 changed.append(key)
     return ", ".join(changed)

@@ -149,7 +149,7 @@ class LazyImageDataset(ImageDataset):
         cache = Cache(read, memory_gb, max(1, workers))
         targets = {key: x[None] for key, x in example.items()}
         images = targets.pop("image")
-        return cls(images, targets, classes, name, cache, torch.arange(count))
+        return cls(images, targets, classes, name, cache=cache, index=torch.arange(count))
 
     def __len__(self) -> int:
         return len(self.index)

@@ -122,6 +122,19 @@ VIEWS: dict[str, tuple[Maker, str | None]] = {
 }
 
 
+WORDS = {  # as the object of a sentence
+    "image": "the image",
+    "grey": "the image in grey",
+    "blurred": "the image blurred",
+    "masked": "the image masked",
+    "noisy": "the image under noise",
+    "depth": "the depth map",
+    "depth_colours": "the depth map in colours",
+    "normals": "the map of normals",
+    "edges": "the map of edges",
+}
+
+
 DIALLED = ("grey", "blurred", "masked", "noisy")  # how much of the image they leave can be said
 
 
@@ -185,6 +198,13 @@ class View:
         """The stored map that it is made of, the name of a task; None: it is made of the image."""
         return VIEWS[self.name][1]
 
+    @property
+    def words(self) -> str:
+        """What it is, as the object of a sentence."""
+        if self.amount:
+            return f"{WORDS[self.name]} ({self.amount:g} left)"
+        return WORDS[self.name]
+
     def of(self, image: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
         """The view of a batch.
 
@@ -237,6 +257,13 @@ def inputs(
         view = views.get(task, plain).of(image, targets, generator)
         seen[task] = blindfolded(view, visibility.get(task, 1.0), generator)
     return seen
+
+
+def images_in(seen: Inputs) -> int:
+    """How many images a batch has, as the networks see it."""
+    if isinstance(seen, Tensor):
+        return len(seen)
+    return len(next(iter(seen.values())))
 
 
 def seen(batches: Iterator[Batch], look: Callable, device, seed: int = 0) -> Iterator[tuple]:

@@ -292,10 +292,15 @@ class Experiment:
 
     def _take_labels(self, lab: Lab) -> None:
         """Leave as many labels to the training images as these settings say. Raises ConfigError, DataError."""
+        seen = {view.map: task for task, view in lab.views.items()}
         for task in self.few_labels:
             if task not in lab.tasks:
                 raise ConfigError(
                     f"few_labels: there is no task {told(task)}; this work has {', '.join(lab.tasks)}"
+                )
+            if task in seen:
+                raise ConfigError(
+                    f"few_labels: {seen[task]} sees {task}, so all of its labels are needed; take labels of another task"
                 )
         if self.few_labels:
             few = lab.data["train"].with_few_labels(self.few_labels, self.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ import torch
 from ..core.architecture import Architecture, transfer
 from ..core.communicator import SINGLE_PROCESS, SingleProcess
 from ..core.config import SearchConfig
-from ..core.controls import Controls
+from ..core.controls import Controls, must_be_tasks, must_have_edges, turned
 from ..core.evaluate import evaluate
-from ..core.events import Event
+from ..core.events import Event, Turned
 from ..core.lab import Lab, pick_device
+from ..core.schedule import Schedule
 from ..core.search import Search
 from ..data import identity, loader
+from ..data.views import View
 from ..errors import ConfigError, DataError, RunError
 from ..models.baselines import BASELINES, ONE_INPUT, baseline, without_candidates
 from ..one_line import mistake, printable
@@ -79,7 +81,7 @@ def run(
     """
     out = Path(out)
     experiment, lab = prepare(
-        experiment, out, resume, pretraining, tell, communicator, data, eval_data, elsewhere
+        experiment, out, resume, pretraining, tell, communicator, data, eval_data, elsewhere, turn
     )
 
     def open_folder() -> RunWriter:
@@ -111,6 +113,7 @@ def prepare(
     data: str | None = None,
     eval_data: str | None = None,
     elsewhere: Mapping | None = None,
+    turn: Mapping | None = None,
 ) -> tuple[Experiment, Lab]:
     """The settings with everything decided that they left open, and the lab as it is before any training.
 
@@ -125,9 +128,7 @@ def prepare(
         experiment = replace(experiment, data_identity={}).sealed()
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
-    unlike = experiment.views or experiment.search.visibility
-    if unlike and "shared_trunk" in (*experiment.baselines, experiment.method):
-        raise ConfigError(ONE_INPUT)
+    _must_see_one_image(experiment, turn or {})
     torch.set_num_threads(experiment.threads)  # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(communicator.device(experiment.device)))
     packs, drawn = here.packs(tell, old=old)
@@ -135,9 +136,10 @@ def prepare(
     if old:
         tell(f"{out}: does not say which data it was made with, so they can't be compared")
     elif not resume:
-        recorded = identity.identity(packs, lab.tasks, drawn)
+        recorded = identity.identity(packs, lab.tasks, drawn, lab.targets)
         experiment = replace(experiment, data_identity=recorded)
     _must_have_batches(experiment, lab)
+    _must_fit(experiment, lab, turn or {})
     lab = communicator.check_in_sync(lab, _the_same_everywhere(experiment))
     if experiment.graph is not None and not resume:
         # what is lost is said, or refused, before any work
@@ -195,7 +197,8 @@ def pretrain(
         experiment = experiment.sealed()
         packs, drawn = experiment.packs()
         lab = experiment.lab(packs=packs)
-        experiment = replace(experiment, data_identity=identity.identity(packs, lab.tasks, drawn))
+        recorded = identity.identity(packs, lab.tasks, drawn, lab.targets)
+        experiment = replace(experiment, data_identity=recorded)
     alone = without_candidates(lab)
     training = Search(alone, experiment.pretrain, communicator=communicator)
     _train(training, Path(path), experiment, listen)
@@ -245,6 +248,8 @@ def baselines(
 ) -> None:
     """Trains each baseline as long as the search, in `baselines/<name>`, and adds its scores to scores.json.
 
+    Each sees what the searched network saw at the end.
+
     Args:
         experiment: The settings, which name the baselines.
         begun: The lab as the search began with it.
@@ -254,13 +259,18 @@ def baselines(
         listen: Hears which baseline it is, which search says it, and each event.
     """
     edges = len(found.architecture())
-    config = replace(experiment.search, evaluate_every=0)
+    # each sees as much as the searched network does that it is compared with
+    visibility = found.controls.visibility
+    config = replace(experiment.search, evaluate_every=0, visibility=visibility)
     for name in experiment.baselines:
+        if visibility and name == "shared_trunk":  # turned since the run was begun
+            folder.notice(ONE_INPUT)
+            continue
         lab, gates = baseline(name, begun, edges, experiment.seed)
         training = Search(lab, config, gates=gates.kept, communicator=found.communicator)
         _train(training, folder.path / "baselines" / name, experiment, partial(listen, name))
         images = split_batches(found.lab, "test")
-        scores[name] = evaluate(lab.supernet, gates.kept, found.lab.tasks, images)
+        scores[name] = evaluate(lab.supernet, gates.kept, lab.tasks, images)
         folder.write_json("scores.json", scores)  # after each: what is done is kept
 
 
@@ -295,13 +305,65 @@ def write(folder: RunWriter, figures: Sequence[str] = ("pdf", "svg", "png")) -> 
 
 
 def outcome(run: Run) -> str:
-    """What a search found, in a line: "12 of 48 edges kept, entropy 0.031 of ln 2 after 500 steps"."""
+    """What a search found, in a line: "12 of 48 edges kept, entropy 0.031 of ln 2 after 500 steps"; and what each network saw,
+    where not all saw the image."""
     found = Architecture.from_json(run.architecture())
     said = f"{len(found)} of {len(found.space)} edges kept"
     if not run.log.steps:
         return said
     last = run.log.steps[-1]
-    return f"{said}, entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps"
+    said = f"{said}, entropy {last.entropy_fraction:.3f} of ln 2 after {last.step} steps"
+    return "; ".join([said, *seen_by_each(run)])
+
+
+def seen_by_each(run: Run) -> list[str]:
+    """What each network saw in the search, a clause each, as in "segmentation saw noise"; none where all saw the image."""
+    experiment = Experiment.from_json(run.config)
+    tasks = run.log.space.tasks
+    clauses = []
+    for task in tasks:
+        view = View.from_value(experiment.views.get(task, "image"))
+        periods = _visibility_over_time(experiment.search, run.log.turned, task)
+        seen = []
+        for first, last, values in periods:
+            when = f" (steps {first} to {last})" if len(periods) > 1 else ""
+            seen.append(f"{_as_seen(view, values)}{when}")
+        clauses.append(f"{task} saw {', then '.join(seen)}")
+    if all(clause == f"{task} saw {View().words}" for task, clause in zip(tasks, clauses)):
+        return []
+    return clauses
+
+
+def _as_seen(view: View, visibility: Collection[float]) -> str:
+    """A view through what was left of it, at least and at most."""
+    least = min(visibility)
+    most = max(visibility)
+    if most == 0:
+        return "noise"
+    if least == 1:
+        return view.words
+    share = f"{least:g}"
+    if least < most:
+        share = f"{least:.2g} to {most:.2g}"
+    return f"{share} of {view.words}, the rest noise"
+
+
+def _visibility_over_time(
+    config: SearchConfig, turns: Sequence[Turned], task: str
+) -> list[tuple[int, int, list[float]]]:
+    """[(first step, last step, v of each)] between the turns of a task's visibility."""
+    changes = {1: config.visibility.get(task, Schedule.constant(1.0))}
+    for event in turns:
+        visibility = turned(event.knobs).get("visibility", {})
+        if task in visibility:
+            changes[event.step] = visibility[task]
+    periods = []
+    ends = [step - 1 for step in changes][1:]
+    for (first, schedule), last in zip(changes.items(), [*ends, config.steps]):
+        values = [schedule(step - 1, config.steps) for step in range(first, last + 1)]
+        if values:
+            periods.append((first, last, values))
+    return periods
 
 
 def summary(run: Run) -> str:
@@ -346,6 +408,22 @@ def _must_have_batches(experiment: Experiment, lab: Lab) -> None:
             loader.whole(pack, lab.tasks, size, config.seed)
 
 
+def _must_see_one_image(experiment: Experiment, turn: Mapping) -> None:
+    """Raise ConfigError for a shared trunk where networks see, or shall see, different images."""
+    apart = experiment.views or experiment.search.visibility or turn.get("visibility")
+    if apart and "shared_trunk" in (*experiment.baselines, experiment.method):
+        raise ConfigError(ONE_INPUT)
+
+
+def _must_fit(experiment: Experiment, lab: Lab, turn: Mapping) -> None:
+    """Raise ConfigError for settings of tasks that are not there and for more edges than there are."""
+    turned(turn, lab.space)
+    for section in (experiment.search, experiment.pretrain):
+        must_be_tasks(section.visibility, lab.space.tasks)
+    if experiment.method == "search" and experiment.graph is None:
+        must_have_edges(experiment.search.edge_budget, lab.space)
+
+
 def _begins(experiment: Experiment, out: Path, pretraining: str | Path | None) -> bool:
     """Whether the weights that the work begins with are still needed: not where a checkpoint holds what became of them."""
     if experiment.baselines and not experiment.pretrain.steps:
@@ -380,7 +458,12 @@ def _folder_of(search: Search, path: Path, experiment: Experiment) -> Run:
         config = {**experiment.to_json(), "search": search.config.to_json()}
         return RunWriter.create(path, config, search.lab.space)
     there = Run.open(path)
-    taught_by = Experiment.from_json(there.config).data_identity
+    before = Experiment.from_json(there.config)
+    if (before.views, before.few_labels) != (experiment.views, experiment.few_labels):
+        raise ConfigError(
+            f"{path}: was trained with other views or labels than these settings have; remove that folder to train anew"
+        )
+    taught_by = before.data_identity
     if taught_by and experiment.data_identity and taught_by != experiment.data_identity:
         raise DataError(
             f"{path}: was trained with other data than {experiment.data} holds now; remove that folder to train "

@@ -124,6 +124,9 @@ class SharedTrunk(nn.Module):
             features, carry = run_stages(self.stages, image)
             return {task: untouched(head, features, *carry) for task, head in self.heads.items()}
 
+    def all_stages(self) -> list[nn.Module]:
+        return [self.stages]
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.parameters())}
 
@@ -191,6 +194,9 @@ class Sluice(nn.Module):
             halves.extend(x.chunk(2, 1))
         mixed = torch.einsum("ij,jbchw->ibchw", mix, torch.stack(halves))
         return [torch.cat((mixed[2 * t], mixed[2 * t + 1]), 1) for t in range(len(maps))]
+
+    def all_stages(self) -> list[nn.Module]:
+        return [backbone.stages for backbone in self.backbones.values()]
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         return {"backbone": list(self.backbones.parameters()), "fusion": [*self.mix, self.layers]}

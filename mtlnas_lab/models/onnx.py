@@ -8,12 +8,14 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..core.lab import Lab
+from ..data.views import View
 from ..errors import ConfigError, RunError
 from ..one_line import os_errors_as
 from ..values import told, whole
@@ -21,23 +23,79 @@ from .pruned import PrunedNetwork
 
 LARGEST = 4096  # pixels of a side that a network is traced with
 
+IMAGE = "image"  # the input that all networks see, unless they see different ones
 
-def to_torch(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 96)) -> Path:
+
+class ByInput(nn.Module):
+    """A network whose tasks see different images: {name of an input: (B, 3, H, W)} -> {task: output}.
+
+    Args:
+        network: Called with {task: image}.
+        inputs: {task: the name of the input that its network sees}; tasks may share one.
+    """
+
+    def __init__(self, network: nn.Module, inputs: Mapping[str, str]):
+        super().__init__()
+        self.network = network
+        self.inputs = dict(inputs)
+
+    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.network({task: images[name] for task, name in self.inputs.items()})
+
+
+def inputs_of(lab: Lab) -> dict[str, str]:
+    """{task: the name of the input that its network sees}: "image", another view, or an input of its own for what is seen
+    through noise.
+
+    Example:
+        >>> from mtlnas_lab import presets
+        >>> lab = presets.tiny()
+        >>> inputs_of(lab)
+        {'segmentation': 'image', 'normals': 'image'}
+        >>> lab.visibility = {"segmentation": 0.0}
+        >>> inputs_of(lab)
+        {'segmentation': 'image_of_segmentation', 'normals': 'image'}
+    """
+    names = {}
+    for task in lab.tasks:
+        name = str(lab.views.get(task, View())).replace(":", "_")
+        if lab.visibility.get(task, 1.0) != 1:
+            name = f"{name}_of_{task}"
+        names[task] = name
+    return names
+
+
+def to_torch(
+    network: PrunedNetwork,
+    path: str | Path,
+    size: tuple[int, int] = (64, 96),
+    inputs: Mapping[str, str] | None = None,
+) -> Path:
     """A file that `torch.export.load(path).module()(image)` runs without this package; any batch and image size that the network takes.
 
-    size: (H, W) of the image that it is traced with.
+    size: (H, W) of the image that it is traced with. inputs: {task: the name of what its network sees}, where they see
+    different ones; it is then called with {name: image}.
     """
     path = _target(path)
-    image, shapes = _example(network, size)
+    network = _by_input(network, inputs).cpu().eval()
+    example, shapes = _example(network, size)
     # On the CPU, so that the file runs where there is no GPU.
-    with _written(path, image), _quiet():
-        program = torch.export.export(network.cpu().eval(), (image,), dynamic_shapes=shapes)
+    with _written(path, size), _quiet():
+        program = torch.export.export(network, (example,), dynamic_shapes=shapes)
         torch.export.save(program, path)
     return path
 
 
-def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (64, 96)) -> Path:
+def to_onnx(
+    network: PrunedNetwork,
+    path: str | Path,
+    size: tuple[int, int] = (64, 96),
+    inputs: Mapping[str, str] | None = None,
+) -> Path:
     """An ONNX file: input `image` (B, 3, H, W) of any batch and size, an output for each task. Needs the extra `export`.
+
+    size: (H, W) of the image that it is traced with. inputs: {task: the name of what its network sees}, where they see
+    different ones; the file then has these inputs.
 
     Raises ConfigError where onnx is not installed, RunError where its outputs are not the network's (1e-4, three sizes).
     """
@@ -49,21 +107,26 @@ def to_onnx(network: PrunedNetwork, path: str | Path, size: tuple[int, int] = (6
             f"{error.name} is not installed; ONNX needs the extra `export`: pip install mtlnas-lab[export]"
         ) from None
     path = _target(path)
-    image, shapes = _example(network, size)
-    height, width = image.shape[-2:]
     tasks = list(network.supernet.space.tasks)
-    network = copy.deepcopy(network).cpu().eval()
+    network = _by_input(copy.deepcopy(network), inputs).cpu().eval()
+    example, shapes = _example(network, size)
+    height, width = size
     for module in network.modules():
         # onnxruntime merges a pad of 0 into the max-pool behind it, where a border counts as -∞.
         if isinstance(module, nn.ConstantPad2d) and module.value == 0:
             module.value = 1e-30
-    with _written(path, image), _quiet():
+    with _written(path, size), _quiet():
+        given = {"args": (example,)}
+        if isinstance(
+            network, ByInput
+        ):  # in a place, a dictionary would be taken for all arguments
+            given = {"args": (), "kwargs": {"images": example}}
         program = torch.onnx.export(
             network,
-            (image,),
+            **given,
             dynamo=True,
             dynamic_shapes=shapes,
-            input_names=["image"],
+            input_names=_names(network),
             output_names=tasks,
             verbose=False,
         )
@@ -94,16 +157,45 @@ def onnx_difference(
     names = [output.name for output in session.get_outputs()]
     worst = 0.0
     generator = torch.Generator().manual_seed(0)
-    for batch, height, width in sizes:
-        image = torch.randn(batch, 3, height, width, generator=generator)
+    for shape in sizes:
+        example = _images(network, shape, generator)
         with torch.no_grad():
-            expected = network(image)
-        outputs = session.run(None, {"image": image.numpy()})
+            expected = network(example)
+        if isinstance(example, Tensor):
+            example = {IMAGE: example}
+        outputs = session.run(None, {name: image.numpy() for name, image in example.items()})
         for name, output in zip(names, outputs):
             difference = (torch.from_numpy(output) - expected[name]).abs().max()
             scale = expected[name].abs().max().clamp(min=1)
             worst = max(worst, float(difference / scale))
     return worst
+
+
+def _by_input(network: nn.Module, inputs: Mapping[str, str] | None) -> nn.Module:
+    """The network, to be called with its inputs by their names where it has more than one."""
+    if inputs is None or {*inputs.values()} == {IMAGE}:
+        return network
+    return ByInput(network, inputs)
+
+
+def _names(network: nn.Module) -> list[str]:
+    """The names of the network's inputs, in the order in which they are handed over."""
+    if isinstance(network, ByInput):
+        return sorted({*network.inputs.values()})
+    return [IMAGE]
+
+
+def _images(
+    network: nn.Module, shape: tuple[int, int, int], generator: torch.Generator
+) -> Tensor | dict[str, Tensor]:
+    """What the network can be called with: an image of noise, shape (B, H, W), for each of its inputs."""
+    batch, height, width = shape
+    images = {}
+    for name in _names(network):
+        images[name] = torch.randn(batch, 3, height, width, generator=generator)
+    if isinstance(network, ByInput):
+        return images
+    return images[IMAGE]
 
 
 def _target(path: str | Path) -> Path:
@@ -130,7 +222,7 @@ def _target(path: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def _written(path: Path, image: Tensor) -> Iterator[None]:
+def _written(path: Path, size: tuple[int, int]) -> Iterator[None]:
     """Says in one line what torch says in many: what it cannot trace, and where it cannot write."""
     try:
         with os_errors_as(RunError, path):
@@ -138,15 +230,15 @@ def _written(path: Path, image: Tensor) -> Iterator[None]:
     except RunError:
         raise
     except Exception as error:
-        size = " × ".join(map(str, image.shape[-2:]))
+        sides = " × ".join(map(str, size))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(
-            f"{told(str(path))}: torch cannot export this network at {size} ({reason[:200]})"
+            f"{told(str(path))}: torch cannot export this network at {sides} ({reason[:200]})"
         ) from None
 
 
-def _example(network: PrunedNetwork, size: tuple[int, int]) -> tuple[Tensor, dict]:
-    """An image that the network takes, and which of its sizes are free. Raises ConfigError where it takes none such."""
+def _example(network: nn.Module, size: tuple[int, int]) -> tuple[Tensor | dict[str, Tensor], dict]:
+    """What the network takes, and which of its sizes are free. Raises ConfigError where it takes none such."""
     try:
         height, width = size
     except (TypeError, ValueError):
@@ -154,10 +246,10 @@ def _example(network: PrunedNetwork, size: tuple[int, int]) -> tuple[Tensor, dic
             f"size = {told(size)}: give height and width in pixels, as in (64, 96)"
         ) from None
     sides = whole("height", height, 1, LARGEST), whole("width", width, 1, LARGEST)
-    image = torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(0))
+    example = _images(network, (2, *sides), torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
-            network.cpu().eval()(image)
+            network(example)
     except ConfigError:
         raise
     except RuntimeError as error:
@@ -165,7 +257,10 @@ def _example(network: PrunedNetwork, size: tuple[int, int]) -> tuple[Tensor, dic
             f"the network takes no images of {sides[0]} × {sides[1]} pixels ({str(error).splitlines()[0][:200]}); "
             "give a larger size"
         ) from None
-    return image, {"image": dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)}
+    free = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+    if isinstance(example, Tensor):
+        return example, {"image": free}
+    return example, {"images": dict.fromkeys(example, free)}
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from ..core.communicator import SingleProcess
 from ..core.events import Checkpoint
 from ..core.lab import Lab
 from ..cores import processes
+from ..data.views import images_in
 from ..errors import ConfigError, MTLNASError, RunError
 
 READ = ("checkpoints", "load_checkpoint")  # what the leader gets, all get
@@ -157,7 +158,7 @@ def _others_are_there():
 
 
 class Part:
-    """Every world-th image of each batch, from `rank` on."""
+    """Every world-th image of each batch, from `rank` on; where networks see different ones, of each of them."""
 
     def __init__(self, batches: Iterator, rank: int, world_size: int):
         self.batches = batches
@@ -168,14 +169,19 @@ class Part:
         return self
 
     def __next__(self):
-        image, targets = next(self.batches)
-        if len(image) % self.world_size:  # each process's mean counts as much as another's
+        seen, targets = next(self.batches)
+        count = images_in(seen)
+        if count % self.world_size:  # each process's mean counts as much as another's
             raise ConfigError(
-                f"a batch of {len(image)} images cannot be shared by {self.world_size} processes; give a batch_size of "
+                f"a batch of {count} images cannot be shared by {self.world_size} processes; give a batch_size of "
                 f"{self.world_size} or a multiple of it"
             )
         mine = slice(self.rank, None, self.world_size)
-        return image[mine], {task: target[mine] for task, target in targets.items()}
+        if isinstance(seen, Tensor):
+            part = seen[mine]
+        else:
+            part = {task: image[mine] for task, image in seen.items()}
+        return part, {task: target[mine] for task, target in targets.items()}
 
     @property
     def position(self):

@@ -7,6 +7,7 @@ small explorers, each for one idea.
 """
 
 from .explorers import (
+    Blindfold,
     EdgeMicroscope,
     EdgeToggler,
     PredictionBrowser,
@@ -20,6 +21,7 @@ from .studio.standalone import replay_html
 from .studio.widget import SearchStudio, show
 
 __all__ = [
+    "Blindfold",
     "EdgeMicroscope",
     "EdgeToggler",
     "FigureStudio",

@@ -32,6 +32,8 @@ TEXTS = {
     "tuple[float, float]": "0.25,0.75",
     "tuple[float, float] | None": "0.25,0.75",
     "Schedule | float": "0.25",
+    "Mapping[str, Schedule | float]": "normals=0.25",
+    "Mapping[str, int]": "normals=32",
 }
 TEXTS_BY_NAME = {
     "optimizer": "sgd",
@@ -48,6 +50,7 @@ TEXTS_BY_NAME = {
     "fusion": "residual",
     "loss_weights": "depth=3",
     "class_weights": "segmentation=balanced",
+    "views": "segmentation=depth,normals=blurred:0.3",
     "graph": str(samples() / "runs" / "entropy"),
 }
 OWN = [f for f in dataclasses.fields(Experiment) if f.name not in settings.SECTIONS]
@@ -188,6 +191,35 @@ def test_short_names_set_what_they_always_set(ask):
     assert made == dataclasses.replace(
         ask("--seed", 3, "--search.steps", 40, "--batch-size", 4, "--entropy-weight", 2), seed=3
     )
+
+
+def test_short_names_of_what_networks_see(ask):
+    made = ask(
+        *("--view", "segmentation=depth,normals=grey", "--few-labels", "normals=32"),
+        *("--visibility", "segmentation=0.2, normals=0,1,0.3,1", "--freeze", "--edge-budget", 8),
+    )
+    assert made.views == {"segmentation": "depth", "normals": "grey"}
+    assert made.few_labels == {"normals": 32}
+    assert made.search.visibility == {
+        "segmentation": Schedule.constant(0.2),
+        "normals": Schedule(0.0, 1.0, (0.3, 1.0)),
+    }
+    assert (made.search.freeze, made.search.edge_budget) == (True, 8)
+    assert not made.pretrain.visibility and not made.pretrain.freeze
+    assert not ask("--freeze", "false", "--search.redraw", "no").search.redraw
+
+
+def test_a_file_says_what_networks_see(ask, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "view: {segmentation: depth}\nfew_labels: {normals: 32}\nfreeze: true\n"
+        "search:\n    visibility: {segmentation: 0.2, normals: {end: 0, start: 1}}\n"
+    )
+    flags = ["--view", "segmentation=depth", "--few-labels", "normals=32", "--freeze"]
+    flags += ["--visibility", "segmentation=0.2,normals=0,1"]
+    assert ask("--config", "mine.yaml") == ask(*flags)
+    kept = ask(*flags)
+    (tmp_path / "config.json").write_text(json.dumps(kept.to_json()))
+    assert ask("--config", "config.json") == kept
 
 
 def test_a_long_name_counts_more_than_a_short_one(ask):
@@ -377,6 +409,17 @@ def test_a_misspelt_flag_is_one_line_with_the_nearest(flag, words, refused):
         (["--keyframes", "-1"], "keyframes = -1"),
         (["--edges", "few"], "--edges: invalid literal"),
         (["--graph", "missing.json"], "missing.json"),
+        (["--visibility", "segmentation"], "--visibility: segmentation: give each task once"),
+        (["--visibility", "a=1,a=0"], "a=0: give each task once, as in segmentation=0.2,normals=1"),
+        (["--visibility", "segmentation=2"], "visibility of 'segmentation' = 2 is more than all"),
+        (["--visibility", "segmentation=-1"], "visibility of 'segmentation' = -1.0 is too small"),
+        (["--pretrain.visibility", "a=dark"], "--pretrain.visibility: a=dark: give each task once"),
+        (["--view", "segmentation"], "--view segmentation: give each task once, as in"),
+        (["--view", "segmentation=nowhere"], "there is no view 'nowhere'; choose one of image"),
+        (["--view", "segmentation=depth:0.5"], "the view depth has no dial"),
+        (["--few-labels", "normals=many"], "--few-labels normals=many: give each task once"),
+        (["--few-labels", "normals=0"], "few_labels = {'normals': 0}"),
+        (["--freeze", "perhaps"], "--freeze: 'perhaps' is neither true nor false"),
     ],
 )
 def test_a_value_that_cannot_be_is_one_line(flags, words, refused):
@@ -414,6 +457,10 @@ def going_on(finished, monkeypatch):
             ["--search.weight-lr", "0.5", "--threads", "2"],
             "turns {'weight_lr': 0.5}, {'threads': 2}",
         ),
+        (["--visibility", "normals=0.5"], "turns {'visibility': {'normals': 0.5}}, {}"),
+        (["--search.visibility", "normals=0"], "turns {'visibility': {'normals': 0.0}}, {}"),
+        (["--view", "normals=grey"], "--view is the folder's own setting, which is not set"),
+        (["--freeze"], "--freeze is the folder's own setting, which is False"),
         (["--search.warm-up", "0", "--pretrain.weight-lr", "2e-3"], "turns {}, {}"),
         (["--search.warm-up", "5"], "--search.warm-up is the folder's own setting, which is 0"),
         (["--pretrain.weight-lr", "1"], "--pretrain.weight-lr is the folder's own"),

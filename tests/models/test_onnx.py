@@ -7,8 +7,9 @@ from helpers import batch, small_lab
 
 from mtlnas_lab import presets
 from mtlnas_lab.core.fusion import ResidualFusion
+from mtlnas_lab.data.views import View
 from mtlnas_lab.errors import ConfigError, RunError
-from mtlnas_lab.models.onnx import onnx_difference, to_onnx, to_torch
+from mtlnas_lab.models.onnx import inputs_of, onnx_difference, to_onnx, to_torch
 from mtlnas_lab.models.pruned import prune
 
 
@@ -50,6 +51,45 @@ def test_onnx_computes_the_same_at_other_sizes(network, tmp_path, capsys):
     assert onnx_difference(path, network, [(5, 48, 80)]) < 1e-4
     assert onnx_difference(path, pruned(1), [(1, 64, 64)]) > 1e-2  # the comparison can fail
     assert capsys.readouterr().out == ""
+
+
+def seen_apart():
+    """A lab whose three networks see three things, two of them by an input of their own name."""
+    lab = small_lab(tasks=3)
+    lab.views = {"normals": View("blurred", 0.5)}
+    lab.visibility = {"segmentation": 0.0}
+    return lab
+
+
+def test_a_program_has_a_named_input_for_each_view(tmp_path):
+    lab = seen_apart()
+    inputs = inputs_of(lab)
+    assert inputs == {
+        "segmentation": "image_of_segmentation",
+        "normals": "blurred_0.5",
+        "depth": "image",
+    }
+    network = prune(lab.supernet, [i % 2 == 0 for i in range(len(lab.space))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.load(to_torch(network, tmp_path / "n.pt2", inputs=inputs)).module()
+    images = {name: torch.randn(3, 3, 96, 72) for name in inputs.values()}
+    by_task = {task: images[name] for task, name in inputs.items()}
+    with torch.no_grad():
+        found = program(images)
+        for task, output in network(by_task).items():
+            torch.testing.assert_close(found[task], output, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_onnx_has_a_named_input_for_each_view(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    lab = seen_apart()
+    network = prune(lab.supernet, [i % 2 == 0 for i in range(len(lab.space))])
+    path = to_onnx(network, tmp_path / "n.onnx", inputs=inputs_of(lab))  # compares the outputs
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert {one.name for one in session.get_inputs()} == {*inputs_of(lab).values()}
+    assert [one.name for one in session.get_outputs()] == [*lab.tasks]
 
 
 @pytest.mark.slow

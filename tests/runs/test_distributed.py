@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import Stream, small_lab
 
+from mtlnas_lab.core.communicator import SingleProcess
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.fusion import ResidualFusion
 from mtlnas_lab.core.search import Search
@@ -23,14 +24,26 @@ from mtlnas_lab.runs.run import Run
 pytest.importorskip("lightning_fabric", reason="the extra `scale` is not installed")
 HERE = Path(__file__).parents[1]  # of the helpers
 CONFIG = SearchConfig(steps=4, alpha_lr=0.05, entropy_weight=1.0)
+BLIND = replace(CONFIG, visibility={"segmentation": 0.5})
 
 
 def lab_of(kind):
-    return small_lab(fusion=ResidualFusion) if kind == "residual" else small_lab()
+    return small_lab() if kind == "nddr" else small_lab(fusion=ResidualFusion)
 
 
-def search_of(lab, **more):
-    return Search(lab, CONFIG, Stream(lab), Stream(lab, first=10), **more)
+def config_of(kind):
+    return BLIND if kind == "blind" else CONFIG
+
+
+def search_of(lab, config=CONFIG, **more):
+    return Search(lab, config, Stream(lab), Stream(lab, first=10), **more)
+
+
+def part_of(seen, i):
+    """Every second image from `i` on, of what the networks see."""
+    if isinstance(seen, torch.Tensor):
+        return seen[i::2]
+    return {task: image[i::2] for task, image in seen.items()}
 
 
 class Halves(Search):
@@ -39,7 +52,7 @@ class Halves(Search):
     def _losses(self, image, targets, gates):
         parts = [
             super(Halves, self)._losses(
-                image[i::2], {t: v[i::2] for t, v in targets.items()}, gates
+                part_of(image, i), {t: v[i::2] for t, v in targets.items()}, gates
             )
             for i in range(2)
         ]
@@ -70,7 +83,7 @@ def torchrun(*arguments, processes=2, **more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["residual", "nddr"])
+@pytest.mark.parametrize("kind", ["residual", "nddr", "blind"])
 def test_two_processes_equal_one(kind, tmp_path):
     process = torchrun(__file__, kind, tmp_path)
     said, _ = process.communicate(timeout=300)
@@ -80,7 +93,7 @@ def test_two_processes_equal_one(kind, tmp_path):
     for name in first:
         assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
     lab = lab_of(kind)
-    one = Halves(lab, CONFIG, Stream(lab), Stream(lab, first=10))
+    one = Halves(lab, config_of(kind), Stream(lab), Stream(lab, first=10))
     events = [one.step() for _ in range(CONFIG.steps)]
     torch.testing.assert_close(first["alpha"], lab.alphas.alpha.detach(), atol=1e-4, rtol=0)
     for name, value in lab.supernet.named_parameters():
@@ -162,6 +175,30 @@ def test_parts_of_a_batch():
             next(Part(iter([(torch.zeros(images, 3, 8, 8), {})]), 0, world))
 
 
+def test_each_process_sees_the_noise_of_its_own_part():
+    """The whole batch's noise, drawn alike in both, of which each takes its part."""
+
+    class Second(SingleProcess):
+        def __init__(self, rank):
+            self.rank = rank
+            self.world_size = 2
+
+        def shard(self, batches):
+            return Part(batches, self.rank, self.world_size)
+
+    whole, _ = next(search_of(small_lab(), BLIND).seen_by_weights)
+    parts = []
+    for rank in range(2):
+        search = search_of(small_lab(), BLIND, communicator=Second(rank))
+        parts.append(next(search.seen_by_weights))
+        assert search.weight_batches.position == 1
+    for rank, (seen, targets) in enumerate(parts):
+        for task in seen:
+            assert torch.equal(seen[task], whole[task][rank::2])
+        assert len(targets["normals"]) == len(seen["normals"]) == 1
+    assert not torch.equal(parts[0][0]["segmentation"], parts[1][0]["segmentation"])
+
+
 def test_gpus_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -201,7 +238,7 @@ def worker(kind, out):
     communicator = FabricCommunicator("cpu")
     torch.set_num_threads(1)
     lab = communicator.check_in_sync(lab_of(kind))
-    search = search_of(lab, communicator=communicator)
+    search = search_of(lab, config_of(kind), communicator=communicator)
     losses = [search.step() for _ in range(CONFIG.steps)] if kind else []
     torch.save(
         {

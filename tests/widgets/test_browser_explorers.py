@@ -218,3 +218,28 @@ def test_without_a_kernel_it_still_computes(browser, tmp_path):
     page.screenshot(path=SHOTS / "explorer-microscope-alone.png")
     page.close()
     assert not wrong
+
+
+def test_eyes_are_covered_by_the_keyboard(notebook):
+    nb = notebook(
+        BEGIN + "def covered(visibility):\n"
+        "    text = f'{visibility:.0%} like the map where it sees all'\n"
+        "    return {'task': 'normals', 'caption': 'Maps: the mean over the channels.', 'pictures': {\n"
+        "        'normals sees': (draw(8, 12), ''), 'normals:1, its own': (draw(8, 12), text),\n"
+        "        'over the edge from segmentation:1': (draw(8, 12), text)}}\n"
+        "eye = Blindfold(covered)\ndisplay(eye)",
+        "",
+    )
+    nb.run_all(until=".mtl-explorer figure img")
+    eye = of(nb, "Blindfold")
+    expect(eye.locator("figure")).to_have_count(3)
+    expect(eye.locator(".mtl-note").first).to_have_text("normals sees the image.")
+    eye.locator(".mtl-of-visibility input").focus()
+    nb.page.keyboard.press("Home")
+    expect(eye.locator(".mtl-note").first).to_have_text("normals sees noise.")
+    expect(eye.locator("figure small").first).to_contain_text("0% like the map")
+    nb.page.keyboard.press("ArrowRight")
+    expect(eye.locator(".mtl-note").first).to_contain_text("0.05 of the image, the rest noise")
+    assert eye.locator("img").nth(1).get_attribute("alt").startswith("normals:1, its own: 5%")
+    assert nb.cell("print(eye.visibility)") == "0.05"
+    shots(nb, {"blindfold": "Blindfold"})

@@ -29,6 +29,7 @@ from mtlnas_lab.experiments.presets import make_lab
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.tasks.task import Depth, Edges, Normals, Segmentation
 from mtlnas_lab.widgets import (
+    Blindfold,
     EdgeMicroscope,
     EdgeToggler,
     PredictionBrowser,
@@ -596,3 +597,51 @@ def test_errors_are_white_where_it_is_wrong():
 def test_a_space_that_cannot_be_is_refused_before_there_is_a_panel():
     with pytest.raises(SpaceError, match="'x' is not a number of channels"):
         SpaceExplorer(backbone="stages below", stages="64 x")
+
+
+# --- the blindfold ----------------------------------------------------------------------------------------------------
+def covered(visibility):
+    if visibility == 0.125:
+        raise ValueError("no such visibility")
+    return {
+        "task": "normals",
+        "pictures": {
+            "normals sees": (picture(round(255 * visibility)), ""),
+            "normals:1, fused": (picture(9), f"{visibility:.0%} like it"),
+        },
+        "caption": "maps",
+    }
+
+
+def test_a_blindfold_is_a_slider():
+    one = Blindfold(covered, visibility=0.5)
+    assert one.task == "normals" and one.note == "maps"
+    before = one.pictures
+    assert [title for title, *_ in before] == ["normals sees", "normals:1, fused"]
+    one.visibility = 0.0
+    assert one.pictures[0] != before[0] and one.pictures[1][2] == "0% like it"
+    assert one.caption() == "normals sees noise; normals:1, fused: 0% like it"
+    one.visibility = 0.125
+    assert one.message == "ValueError: no such visibility" and one.pictures[1][2] == "0% like it"
+    one.visibility = 1.0
+    assert one.message == "" and one.caption().startswith("normals sees the image;")
+    one.visibility = 0.25
+    assert one.caption().startswith("normals sees 0.25 of the image, the rest noise;")
+    assert one.picture()[:4] == b"\x89PNG"
+    with pytest.raises(traitlets.TraitError):
+        one.visibility = 1.5
+
+
+@pytest.mark.parametrize(
+    "look, visibility, words",
+    [
+        (5, 1.0, "look is a int"),
+        (covered, 1.5, "visibility = 1.5"),
+        (lambda v: {"task": "a"}, 1.0, "look gave no pictures"),
+        (lambda v: {"task": "a", "pictures": {"b": picture()}}, 1.0, "look gave no pictures"),
+        (lambda v: {"task": "a", "pictures": {"b": (5, "")}}, 1.0, "a picture of shape"),
+    ],
+)
+def test_a_blindfold_of_something_else(look, visibility, words):
+    with pytest.raises(ConfigError, match=words):
+        Blindfold(look, visibility)

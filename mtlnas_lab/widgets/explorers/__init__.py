@@ -1,5 +1,6 @@
 """Small explorers, each a page for one idea, alone in a cell. What reacts at once is computed in the page."""
 
+from .blindfold import Blindfold
 from .browser import PredictionBrowser
 from .microscope import EdgeMicroscope
 from .relaxed import RelaxationExplorer
@@ -9,6 +10,7 @@ from .sums import concrete, descend, phase, tipping, uniform
 from .toggler import EdgeToggler
 
 __all__ = [
+    "Blindfold",
     "EdgeMicroscope",
     "EdgeToggler",
     "PredictionBrowser",
