@@ -15,8 +15,7 @@ from ..export import make_folder, put, ready
 from ..provenance import provenance
 from ..sources import opened, read_log
 from ..style import MM, FigureStyle, brief, in_range
-from .build import fusion_graph
-from .compare import moments
+from .compare import graphs_along
 from .figure import GraphFigure
 from .shapes import draw
 
@@ -32,11 +31,9 @@ def frames(
     log = read_log(source)
     _check_whole("count", count, 1, 1000)
     _check_whole("pixels", pixels, 50, 4000)
-    for i in moments(log, count):
-        step = log.steps[i]
-        on = int((log.alpha[i] > 0).sum())
+    for step, graph in graphs_along(log, count):
+        on = sum(alpha > 0 for alpha in step.alpha)
         title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
-        graph = fusion_graph(log.space, log.alpha[i])
         scene = GraphFigure(graph, style, title=title, **look).scene()
         stream = io.BytesIO()
         draw(scene).figure.savefig(stream, format="png", dpi=pixels * MM / scene.width)
