@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.architecture import Architecture
+from ..core.events import Resumed
 from ..core.lab import Lab
 from ..core.relaxation import probabilities
 from ..core.search import Search
@@ -91,6 +92,18 @@ def alpha_after(log: EventLog, step: int):
         return log.alpha[steps.index(step)]
     there = f"there are {steps[0]} to {steps[-1]}" if steps else "only a log or a run has steps"
     raise SpaceError(f"there is no step {step!r}; {there}")
+
+
+def until(log: EventLog, step: int) -> EventLog:
+    """A log as it was after a step of the search. Raises SpaceError where there is no such step."""
+    alpha_after(log, step)
+    found = EventLog()
+    for event in log.events:
+        if getattr(event, "step", 0) > step:
+            break
+        if not isinstance(event, Resumed):  # what it leaves behind is not among the events
+            found.append(event)
+    return found
 
 
 def _numbers(alpha: Sequence[float]) -> list[float]:

@@ -77,17 +77,17 @@ def animate(
     comment = json.dumps(provenance(source))
     make_folder(path.parent)
     if path.suffix == ".gif":
-        put(path, _gif(pictures, fps, comment))
+        times = [round(1000 / fps)] * (len(pictures) - 1) + [LAST_MS]
+        # One palette for all, from the middle of the search, or colours would flicker.
+        put(path, gif(pictures, times, comment, pictures[len(pictures) // 2].quantize(128)))
     else:
         _write_mp4(ffmpeg, path, pictures, fps, comment)
     return path
 
 
-def _gif(pictures: list, fps: float, comment: str) -> bytes:
-    # One palette for all, from the middle of the search, or colours would flicker.
-    palette = pictures[len(pictures) // 2].quantize(128)
+def gif(pictures: list, times: list[int], comment: str, palette) -> bytes:
+    """A GIF of Pillow images, each shown for so many ms, in the colours of one image that has a palette."""
     first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
-    times = [round(1000 / fps)] * len(others) + [LAST_MS]
     stream = io.BytesIO()
     first.save(
         stream,
