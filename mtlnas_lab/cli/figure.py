@@ -467,9 +467,8 @@ def _can_draw(log, curve: str) -> bool:
 
 def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object], dict]:
     """({name: source} of those that have a graph, as it was after `step`, where they come from); the others: a line."""
-    from ..core.architecture import derive
     from ..viz import provenance
-    from ..viz.sources import alpha_after, read_source
+    from ..viz.sources import read_source, until
 
     found = {}
     runs = []
@@ -478,8 +477,7 @@ def _readable(paths: Sequence[Path], step: int | None) -> tuple[dict[str, object
             source = _open(path)
             facts = {**provenance(source), "run": name, **_at(step)}
             if step is not None:
-                log = getattr(source, "log", source)
-                source = derive(log.space, alpha_after(log, step).tolist())
+                source = until(getattr(source, "log", source), step)
             read_source(source)
             found[name] = source
             runs.append(facts)

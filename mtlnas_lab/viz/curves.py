@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -24,6 +25,7 @@ from .axes import (
     size_of,
     text_entry,
 )
+from .seeing import percent
 from .sources import evenly, read_log
 from .style import MARKERS, PT, brief, drawable, note, shorten, text_width
 
@@ -70,7 +72,16 @@ def _knob_text(knob: str, value) -> str:
     name = KNOBS.get(knob, knob)
     if isinstance(value, (int, float)):
         return f"{name} = {value:g}"
+    if knob == "visibility" and isinstance(value, Mapping):
+        return ", ".join(_eyes_text(task, share) for task, share in value.items())
     return name
+
+
+def _eyes_text(task: str, share) -> str:
+    """What covering the eyes of a network by so much is called; a schedule has no number."""
+    if isinstance(share, (int, float)):
+        return f"{task} sees {percent(share)}"
+    return f"visibility of {task}"
 
 
 def _array(values) -> np.ndarray:

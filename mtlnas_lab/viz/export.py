@@ -253,7 +253,7 @@ def save_fusion_graph(
     """Write the fusion graph of a source as `out`/fusion_graph.pdf and so on.
 
     Args:
-        source: a Run or its folder, an Architecture, an EventLog, or a SearchSpace.
+        source: a Run or its folder, an Architecture, an EventLog, a SearchSpace, a Search or a Lab.
         out: the folder; it is made where it is not there.
         formats: of 'pdf', 'svg', 'png', 'tikz' (which also writes a .tex that stands alone) and 'html'.
         style: a name of `STYLES`, or a FigureStyle.
@@ -385,8 +385,9 @@ def _by_matplotlib(figure, name: str, note: str, shown: Origin) -> bytes:
     title = _title(shown.spec)
     if title:
         metadata[names["title"]] = clean(title)
-    if shown.notes and "notes" in names:
-        metadata[names["notes"]] = clean("; ".join(shown.notes))
+    said = [*getattr(shown.spec, "seen", ()), *shown.notes]
+    if said and "notes" in names:
+        metadata[names["notes"]] = clean("; ".join(said))
     dpi = origin(figure).dpi or figure.dpi
     width, height = (round(dpi * inches) for inches in figure.get_size_inches())
     if name == "png" and width * height > MOST_PIXELS:

@@ -9,6 +9,7 @@ from importlib import metadata as packages
 
 from ..runs.event_log import EventLog
 from ..runs.run import Run
+from .seeing import sentences, sights
 from .sources import opened
 
 
@@ -16,13 +17,14 @@ def provenance(source=None, step: int | None = None, **more) -> dict:
     """Say where a picture comes from, as far as the source knows it.
 
     Args:
-        source: a Run or its folder, an EventLog, or anything else, of which only versions are known.
+        source: a Run or its folder, an EventLog, a Search or a Lab, or anything else, of which only versions are known.
         step: of the search that is shown; by default its last one.
         **more: further entries, of plain types that JSON can hold.
 
     Returns:
         {name: value}: package, versions, and of a recorded search run (its folder's name), config (the first 16 digits of
-        the SHA-256 of its configuration), seed and step.
+        the SHA-256 of its configuration), seed and step. Where a network does not see the image, or did not: views,
+        visibility (at that step) and seen (in words).
 
     Example:
         >>> found = provenance(None, made_by="figures.py")
@@ -31,6 +33,11 @@ def provenance(source=None, step: int | None = None, **more) -> dict:
     """
     found: dict = {"package": "mtlnas_lab", "versions": dict(_versions())}
     source = opened(source)
+    eyes = sights(source, step)
+    if eyes:
+        found["views"] = {task: sight.view for task, sight in eyes.items()}
+        found["visibility"] = {task: sight.share for task, sight in eyes.items()}
+        found["seen"] = sentences(eyes)
     if isinstance(source, Run):
         found["run"] = source.path.resolve().name
         source = source.log

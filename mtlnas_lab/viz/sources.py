@@ -1,4 +1,4 @@
-"""What pictures are made of: a run, its folder, a log, an architecture or a space."""
+"""What pictures are made of: a run, its folder, a log, a search, a lab, an architecture or a space."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from ..core.architecture import Architecture
+from ..core.events import Resumed
+from ..core.lab import Lab
 from ..core.relaxation import probabilities
+from ..core.search import Search
 from ..core.space import SearchSpace
 from ..errors import RunError, SpaceError
 from ..runs.event_log import EventLog
+from ..runs.recorder import Recorded
 from ..runs.run import Run
 
 
 def read_source(
     source, alpha: Sequence[float] | None = None, step: int | None = None
 ) -> tuple[SearchSpace, tuple | None, tuple | None]:
-    """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or a run's folder.
+    """(space, σ(α) or None, kept or None) of a search space, an architecture, an event log, a run or its folder, a search
+    or a lab.
 
     An edge is kept where α > 0, as `derive` keeps it; σ(α) of a tiny α is ½ and says nothing.
     `step`: as it was after that step of the search, where the source is a log or a run.
@@ -32,6 +37,10 @@ def read_source(
         alpha = alpha_after(source, step)
     if isinstance(source, Run):
         source = _of_run(source, alpha)
+    if isinstance(source, Search):
+        source = source.architecture()
+    if isinstance(source, Lab):
+        source = source.derive()
     if isinstance(source, EventLog):
         if alpha is None and source.alpha.size:
             alpha = source.alpha[-1]
@@ -45,7 +54,7 @@ def read_source(
     if not isinstance(source, SearchSpace):
         raise SpaceError(
             f"a {type(source).__name__} has no fusion graph; give a search space, an architecture, "
-            "an event log, a run or its folder"
+            "an event log, a run or its folder, a search or a lab"
         )
     if alpha is None:
         return source, None, kept
@@ -66,9 +75,11 @@ def _of_run(run: Run, alpha: Sequence[float] | None) -> Architecture | EventLog:
 
 
 def opened(source):
-    """A run for its folder; anything else as it is."""
+    """A run for its folder, a search for one that is recorded; anything else as it is."""
     if isinstance(source, (str, Path)):
         return Run.open(source)
+    if isinstance(source, Recorded):
+        return source.search
     return source
 
 
@@ -81,6 +92,18 @@ def alpha_after(log: EventLog, step: int):
         return log.alpha[steps.index(step)]
     there = f"there are {steps[0]} to {steps[-1]}" if steps else "only a log or a run has steps"
     raise SpaceError(f"there is no step {step!r}; {there}")
+
+
+def until(log: EventLog, step: int) -> EventLog:
+    """A log as it was after a step of the search. Raises SpaceError where there is no such step."""
+    alpha_after(log, step)
+    found = EventLog()
+    for event in log.events:
+        if getattr(event, "step", 0) > step:
+            break
+        if not isinstance(event, Resumed):  # what it leaves behind is not among the events
+            found.append(event)
+    return found
 
 
 def _numbers(alpha: Sequence[float]) -> list[float]:

@@ -15,8 +15,7 @@ from ..export import make_folder, put, ready
 from ..provenance import provenance
 from ..sources import opened, read_log
 from ..style import MM, FigureStyle, brief, in_range
-from .build import fusion_graph
-from .compare import moments
+from .compare import graphs_along
 from .figure import GraphFigure
 from .shapes import draw
 
@@ -32,11 +31,9 @@ def frames(
     log = read_log(source)
     _check_whole("count", count, 1, 1000)
     _check_whole("pixels", pixels, 50, 4000)
-    for i in moments(log, count):
-        step = log.steps[i]
-        on = int((log.alpha[i] > 0).sum())
+    for step, graph in graphs_along(log, count):
+        on = sum(alpha > 0 for alpha in step.alpha)
         title = f"step {step.step},  entropy {step.entropy:.3f} nats,  {on} edges on"
-        graph = fusion_graph(log.space, log.alpha[i])
         scene = GraphFigure(graph, style, title=title, **look).scene()
         stream = io.BytesIO()
         draw(scene).figure.savefig(stream, format="png", dpi=pixels * MM / scene.width)
@@ -80,17 +77,17 @@ def animate(
     comment = json.dumps(provenance(source))
     make_folder(path.parent)
     if path.suffix == ".gif":
-        put(path, _gif(pictures, fps, comment))
+        times = [round(1000 / fps)] * (len(pictures) - 1) + [LAST_MS]
+        # One palette for all, from the middle of the search, or colours would flicker.
+        put(path, gif(pictures, times, comment, pictures[len(pictures) // 2].quantize(128)))
     else:
         _write_mp4(ffmpeg, path, pictures, fps, comment)
     return path
 
 
-def _gif(pictures: list, fps: float, comment: str) -> bytes:
-    # One palette for all, from the middle of the search, or colours would flicker.
-    palette = pictures[len(pictures) // 2].quantize(128)
+def gif(pictures: list, times: list[int], comment: str, palette) -> bytes:
+    """A GIF of Pillow images, each shown for so many ms, in the colours of one image that has a palette."""
     first, *others = (picture.quantize(palette=palette, dither=0) for picture in pictures)
-    times = [round(1000 / fps)] * len(others) + [LAST_MS]
     stream = io.BytesIO()
     first.save(
         stream,

@@ -8,7 +8,8 @@ import networkx as nx
 
 from ...core.space import Edge, Node, SearchSpace
 from ...errors import SpaceError
-from ..sources import read_source
+from ..seeing import mark, sights
+from ..sources import opened, read_source
 
 GROUP_GAP = 0.55  # between two groups of stages, in distances of two stages
 SPLIT = 0.72  # from the features of a stage to its fused features, in the same unit
@@ -24,15 +25,16 @@ def fusion_graph(
     split: bool = False,
     dropped: bool = True,
 ) -> nx.DiGraph:
-    """Make the graph of a search space, an architecture, an event log or a run.
+    """Make the graph of a search space, an architecture, an event log, a run, a search or a lab.
 
     Nodes are named `normals:3` and come lane by lane. Node data: task, stage, lane, group, index, size, channels, kind
     ('stage'), label. Edge data: kind ('backbone' or 'fusion') and, for fusion edges, probability σ(α) and kept. All of
-    plain types, which GraphML, GEXF and JSON carry.
+    plain types, which GraphML, GEXF and JSON carry. Where a network does not see the image, or did not, nodes also
+    have a view and a visibility, and the graph has `seen`, a line for each such network.
 
     Args:
-        source: a SearchSpace, an Architecture, an EventLog, a Run or its folder; a graph is given back as it is.
-            A space alone has candidates: probability 1, all kept.
+        source: a SearchSpace, an Architecture, an EventLog, a Run or its folder, a Search or a Lab; a graph is given
+            back as it is. A space alone has candidates: probability 1, all kept.
         alpha: (E,) logits, one for each candidate edge in the order of `space.edges`; overrides what the source says.
         step: the graph as it was after that step of the search.
         split: splits a node into kind 'features', what a stage puts out and edges read, and 'fused', what goes on to
@@ -60,6 +62,7 @@ def fusion_graph(
     """
     if isinstance(source, nx.DiGraph):
         return source
+    source = opened(source)
     space, probability, kept = read_source(source, alpha, step)
     _check(space, probability)
     weights = "none" if probability is None and kept is None else "alpha"
@@ -73,6 +76,9 @@ def fusion_graph(
     for edge, p, keep in zip(space.edges, probability, kept):
         if keep or dropped:
             graph.add_edge(*ends(edge, split), kind="fusion", probability=float(p), kept=bool(keep))
+    eyes = sights(source, step)
+    if eyes:
+        mark(graph, eyes)
     return graph
 
 

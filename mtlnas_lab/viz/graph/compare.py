@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import networkx as nx
 import numpy as np
 
 from ...core.architecture import Architecture, agreement
+from ...core.events import Step
 from ...core.space import SearchSpace
 from ...errors import SpaceError
+from ..seeing import along, counted, mark, sentences, sights, together, write_seen
 from ..sources import evenly, read_log, read_source
 from ..style import FigureStyle
 from .build import ends, fusion_graph
@@ -74,6 +76,12 @@ def consensus_graph(sources: Sequence, *, split: bool = False) -> nx.DiGraph:
     for name, value in stability(sources).items():
         if np.isfinite(value):  # JSON knows no NaN
             graph.graph[name] = value
+    eyes = [sights(source) for source in sources]
+    if any(eyes):
+        if all(one == eyes[0] for one in eyes):
+            mark(graph, eyes[0])
+        else:
+            write_seen(graph, counted([sentences(one) for one in eyes]))
     return graph
 
 
@@ -87,6 +95,13 @@ def difference_graph(
         where = WHERE[bool(in_first), bool(in_second)]
         graph.edges[ends(edge, split)]["where"] = where
     graph.graph.update(weights="difference", first=names[0], second=names[1])
+    eyes = [sights(source) for source in (first, second)]
+    if any(eyes):
+        if eyes[0] == eyes[1]:
+            mark(graph, eyes[0])
+        else:
+            said = [sentences(one) for one in eyes]
+            write_seen(graph, together(dict(zip(names, said))))
     return graph
 
 
@@ -115,9 +130,20 @@ def filmstrip(
     """The fusion graph along a search: `pictures` moments, evenly spaced from first to last step, in one layout."""
     log = read_log(source)
     graphs = {}
-    for i in moments(log, pictures):
-        graphs[f"step {log.steps[i].step}"] = fusion_graph(log.space, log.alpha[i])
+    for step, graph in graphs_along(log, pictures):
+        graphs[f"step {step.step}"] = graph
     return small_multiples(graphs, columns=columns, style=style, **look)
+
+
+def graphs_along(log, count: int) -> Iterator[tuple[Step, nx.DiGraph]]:
+    """(step, fusion graph after it) of `count` moments; all graphs have eyes at their lanes where one of them has."""
+    places = moments(log, count)
+    steps = [log.steps[i] for i in places]
+    for i, step, eyes in zip(places, steps, along(log, [step.step for step in steps])):
+        graph = fusion_graph(log.space, log.alpha[i])
+        if eyes:
+            mark(graph, eyes)
+        yield step, graph
 
 
 def moments(log, count: int) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import ConfigError, MTLNASError, SpaceError
 from ...storage.jsonl import parse_object
 from ...storage.safe_files import read
+from ..seeing import is_marked, mark, seen, together, write_seen
 from ..style import LONGEST, PT, WIDEST, FigureStyle, brief, in_range, noting
 from ..style import style as style_named
 from .layout import Layout
@@ -127,6 +128,11 @@ class GraphFigure:
         """Whether dropped edges can be seen."""
         return self.dropped == "faint" and self.threshold <= 0.5
 
+    @property
+    def seen(self) -> list[str]:
+        """What the networks see, a sentence each; none where all of them see the image."""
+        return seen(self.graph)
+
     def page(self, width: float | None = None, height: float | None = None) -> Layout:
         """Where everything stands, in mm."""
         return Layout(self, width or self.style.width, height)
@@ -220,6 +226,9 @@ def _check_node(node, data: Mapping) -> None:
             f"node {brief(node)} is number {data['index']} of {data['size']} in its group; "
             "numbers count from 0"
         )
+    if "view" in data and not isinstance(data["view"], str):
+        raise SpaceError(f"node {brief(node)} has view={brief(data['view'])}; give a text")
+    in_range(f"visibility of node {brief(node)} is", data.get("visibility", 1.0), 0, 1)
     if data["kind"] not in ("stage", "features", "fused"):
         raise SpaceError(
             f"node {brief(node)} has kind={brief(data['kind'])}; take stage, features or fused"
@@ -245,6 +254,8 @@ def _check_facts(facts: Mapping) -> None:
         raise SpaceError(
             f"weights={brief(weights)} of this graph; take alpha, frequency, difference or none"
         )
+    if not isinstance(facts.get("seen", ""), str):
+        raise SpaceError(f"seen={brief(facts['seen'])} of this graph is not a text")
     if weights == "difference":
         for name in ("first", "second"):
             if not isinstance(facts.get(name), str):
@@ -316,6 +327,14 @@ class GraphGrid:
         """The style of the first figure, in which all are drawn."""
         return self.figures[0].style
 
+    @property
+    def seen(self) -> list[str]:
+        """What the networks see, with the titles of those that differ from the others."""
+        named = {}
+        for number, figure in enumerate(self.figures, 1):
+            named[figure.title or f"graph {number}"] = figure.seen
+        return together(named)
+
     def scene(self) -> Scene:
         """The picture, as wide as the style; graphs stand in rows from the top, the legend below all of them."""
         with noting() as notes:
@@ -329,10 +348,11 @@ class GraphGrid:
         rows = math.ceil(len(self.figures) / columns)
         wide = width / columns
         plain = {"style": self.style, "legend": False, "colorbar": False}
-        scenes = [replace(figure, **plain).scene(wide) for figure in self.figures]
+        figures = self._marked_alike()
+        scenes = [replace(figure, **plain).scene(wide) for figure in figures]
         high = max(scene.height for scene in scenes)
 
-        first = self.figures[0]
+        first = figures[0]
         pen = Layout(first, width, None).pen
         below = legend_height(first, list(pen.colors), width - 1.8 * em) + 0.3 * em
         items = list(legend(first, pen, em, width - 0.8 * em, below))
@@ -341,6 +361,19 @@ class GraphGrid:
             up = below + (rows - row) * high - scene.height
             items += moved(scene, column * wide, up, f"graph-{i}-")
         return Scene(width, below + rows * high, tuple(items), self.style, self)
+
+    def _marked_alike(self) -> list[GraphFigure]:
+        """The figures, all with eyes where one of them has: one layout. The first has the sentences of all."""
+        if not any(is_marked(figure.graph) for figure in self.figures):
+            return list(self.figures)
+        found = []
+        for figure in self.figures:
+            graph = figure.graph.copy()
+            if not is_marked(graph):
+                mark(graph, {})
+            found.append(replace(figure, graph=graph))
+        write_seen(found[0].graph, self.seen)
+        return found
 
     def to_json(self) -> dict:
         """Plain data, of which `from_json` makes the same grid again."""

@@ -70,7 +70,7 @@ PAGE = """<!DOCTYPE html>
  content="default-src 'none'; style-src '{css}'; script-src '{js}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width">
 <style>{style}</style></head><body>
-{svg}
+{svg}{seen}
 <p id="say" aria-live="polite"></p>
 <label>{caption} at least <input id="level" type="range" min="0" max="1" step="0.01" value="0"> <output id="value">
 </output></label> <label><input id="faint" type="checkbox" checked> show dropped edges</label>
@@ -91,8 +91,12 @@ def to_html(scene: Scene, note: str = "", facts: Mapping | None = None) -> str:
     title = clean(spec.title or "Fusion graph")
     # The browser runs and applies only what has these hashes, whatever a name in the page holds.
     hashes = {"css": _hash(style), "js": _hash(SCRIPT)}
+    told = ""
+    if spec.seen:
+        told = f'\n<p id="seen">{escape(clean("; ".join(spec.seen)))}.</p>'
     return PAGE.format(
         title=escape(title),
+        seen=told,
         style=style,
         script=SCRIPT,
         svg=to_svg(scene, note, title),

@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ConfigError
+from ..seeing import is_marked, words
 from ..style import BOLD, PT, note, shorten, text_width
 from .build import is_split, ladder_layout, weights_of
+from .eye import WIDTH, eye
 from .legend import EdgeStyle, describe, legend, legend_height
 from .routes import Nodes, Point, routes
 from .shapes import Box, Curve, Text
@@ -72,6 +74,10 @@ class Layout:
         self.left = self.names + 1.2 * self.em
         if self.turned:
             self.left = 1.9 * self.em
+        self.eyes = 0.0  # the room for an eye beside each name
+        if is_marked(self.graph):
+            self.eyes = (WIDTH + 0.45) * self.em
+        self.left += self.eyes
         xs = [x for x, _ in places.values()]
         self.columns = max(xs) - min(xs) + 1.5  # in distances of two stages, ¾ of one at each end
         self.unit = (self.width - self.left - 1.2 * self.em) / self.columns
@@ -165,6 +171,8 @@ class Layout:
         yield from (curve for (kept, _), curve in edges if kept)
         yield from self.nodes()
         yield from self.names_of_lanes()
+        if self.eyes:
+            yield from self.eyes_of_lanes()
         if self.spec.title:
             size = self.style.font
             title = shorten(self.spec.title, size, (self.width - self.em) / BOLD)
@@ -277,19 +285,33 @@ class Layout:
     def names_of_lanes(self) -> Iterator[Text]:
         """The names of the tasks before their lanes, small where one of them is too long."""
         ink = self.style.ink
-        room = self.lane / BOLD if self.turned else (self.left - self.em) / BOLD
+        room = self.lane / BOLD if self.turned else (self.left - self.eyes - self.em) / BOLD
         size = self.style.font
         if any(text_width(task, size) > room for task in self.tasks):
             size = self.style.small
         for lane, task in enumerate(self.tasks):
-            y = float(np.median([y for _, y in self._lane(task)]))  # nodes may have been moved
+            y = self._height(task)
             text = shorten(task, size, room)
             name = f"task-{lane}"
             if self.turned:
                 yield Text(1.2 * self.em, y, text, size, ink, "middle", True, 90, name)
             else:
-                x = self.left - 0.5 * self.em
+                x = self.left - self.eyes - 0.5 * self.em
                 yield Text(x, y - RISE * self.em, text, size, ink, "end", True, 0, name)
+
+    def eyes_of_lanes(self) -> Iterator[Curve | Box]:
+        """An eye between the name of each task and its lane: what its network sees."""
+        x = self.left - (0.5 + WIDTH / 2) * self.em
+        firsts = {data["task"]: data for data in reversed(self.data.values())}
+        for lane, task in enumerate(self.tasks):
+            view = firsts[task].get("view", "image")
+            share = firsts[task].get("visibility", 1.0)
+            title = f"{task} sees {words(view, share)}"
+            yield from eye(x, self._height(task), self.style, view, share, f"eye-{lane}", title)
+
+    def _height(self, task: str) -> float:
+        """The height of a lane's name: nodes may have been moved."""
+        return float(np.median([y for _, y in self._lane(task)]))
 
     def edges(self) -> Iterator[tuple[tuple[bool, float], Curve]]:
         """((kept, probability), arrow) of each fusion edge that is drawn."""

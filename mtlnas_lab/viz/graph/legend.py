@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import to_hex
 
+from ..seeing import seen
 from ..style import MOST_ENTRIES, PT, FigureStyle, note, shorten, text_width
 from .build import plain, weights_of
 from .routes import arrow
@@ -121,6 +122,17 @@ def entries(spec, tasks, room: float) -> list[list[tuple[str, dict]]]:
     return rows
 
 
+def sentences(spec) -> list[str]:
+    """What a legend says of what the networks see, a row each; of many the first."""
+    if not spec.legend:
+        return []
+    found = seen(spec.graph)
+    if len(found) > MOST_ENTRIES:
+        rest = len(found) - MOST_ENTRIES
+        note(f"the legend leaves out what {rest} more networks see, for which there is no room")
+    return found[:MOST_ENTRIES]
+
+
 def _sample(spec, room: float) -> float:
     """How long the arrow before an entry is, in sizes of the font."""
     return 2.0 if room > 9 * spec.style.font * PT else 0.9
@@ -140,7 +152,7 @@ def legend_height(spec, tasks, room: float) -> float:
     """mm below the lanes, for a legend `room` mm wide."""
     rows = len(entries(spec, tasks, room))
     scaled = has_scale(spec) and (spec.legend or spec.colorbar)
-    lines = 1.2  # in heights of a small line
+    lines = 1.2 + 1.3 * len(sentences(spec))  # in heights of a small line
     if rows or (scaled and spec.legend):
         lines += 1.3
     lines += 1.3 * max(rows - 1, 0)
@@ -158,6 +170,10 @@ def legend(
     small = spec.style.small * PT
     em = spec.style.font * PT
     y = top - 1.25 * small
+    for sentence in sentences(spec):
+        text = shorten(sentence, spec.style.small, right - left)
+        yield _label(spec.style, left, y, text, spec.style.ink, "start")
+        y -= 1.3 * small
     long = _sample(spec, right - left) * em
     for row in entries(spec, list(pen.colors), right - left):
         x = left

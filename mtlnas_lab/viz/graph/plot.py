@@ -27,7 +27,8 @@ def plot_fusion_graph(
     Width, opacity and colour of an edge grow with σ(α); kept edges are solid, dropped ones dashed and faint, or hidden.
 
     Args:
-        source: a SearchSpace, an Architecture, an EventLog, a Run or its folder, or a graph that `fusion_graph` made.
+        source: a SearchSpace, an Architecture, an EventLog, a Run or its folder, a Search or a Lab, or a graph that
+            `fusion_graph` made.
         ax: axes to fill, at the text sizes of the style; by default the picture is a figure of its own.
         alpha: (E,) logits, one for each candidate edge; overrides what the source says.
         step: the graph as it was after that step of the search.
