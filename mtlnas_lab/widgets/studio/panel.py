@@ -246,7 +246,7 @@ def _share(value: object) -> str:
     """A visibility in per cent; of a schedule, what it comes to."""
     if isinstance(value, Mapping):
         value = value.get("end")
-    return f"{value:.0%}" if is_number(value) else "…"
+    return f"{100 * value:.0f} %" if is_number(value) else "…"
 
 
 # --- what the sliders show --------------------------------------------------------------------------------------------
