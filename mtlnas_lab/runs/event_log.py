@@ -26,7 +26,6 @@ from ..core.schedule import Schedule
 from ..core.space import SearchSpace
 from ..errors import ConfigError, RunError
 
-
 MOST_STEPS = 10**9  # that a file can plan
 
 

@@ -72,6 +72,7 @@ export function eyesOf(bar, send, S, look) {
       put(why, "textContent", reason || "v · image + (1 − v) · noise");
       eyes.forEach((eye, lane) => {
         put(eye.slider, "disabled", Boolean(reason));
+        put(eye.slider, "ariaDescription", reason);
         if (eye.status === S.status || Date.now() - eye.touched < 800) return;
         const v = step < 0 ? now[eye.task] ?? 1 : seenAt(of[eye.task], step);
         if (eye.v !== v) eye.slider.value = eye.v = v;

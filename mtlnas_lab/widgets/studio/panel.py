@@ -166,9 +166,13 @@ def _visibility(log: EventLog) -> dict[str, list]:
     ends = [*(first for first, _ in blindfolds[1:]), steps + 1]
     found: dict[str, list] = {}
     for (first, seen), end in zip(blindfolds, ends):
+        first = max(first, 1)
+        end = max(
+            min(end, steps + 1), first + 1
+        )  # behind what was planned nothing changes by itself
         for task, schedule in list(seen.items())[:TASKS]:
             points = found.setdefault(task, [[1, 1.0]])
-            for step in range(first, max(end, first + 1), stride):
+            for step in range(first, end, stride):
                 _add_point(points, step, round(schedule(step - 1, steps), 3))
     return {task: _thinned(points) for task, points in found.items() if points != [[1, 1.0]]}
 

@@ -391,6 +391,8 @@ export function describe(stage, frame, row, mode, marks = {}, forced = {}) {
   const losses = frame.losses.map((loss, t) => `${(marks.losses || stage.tasks)[t] ?? ""} ${short(loss[row])}`).join(", ");
   const told = gaps((marks.evaluated || []).filter(([step]) => step <= frame.step[row]), stage.tasks).map(one => (
     `${one.task} ${one.name} ${short(one.soft.at(-1))} soft, ${short(one.hard.at(-1))} hard`)).join(", ");
+  const seen = Object.entries(marks.visibility || {}).map(([task, points]) => [task, seenAt(points, frame.step[row])]);
+  const covered = seen.map(([task, v]) => v < 1 ? `, ${task} sees ${Math.round(100 * v)} %` : "").join("");
   return `Search studio, ${mode}, step ${frame.step[row]}: mean entropy ${short(frame.entropy[row])} nats, ${open} of ` +
-    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}, losses ${losses}${told ? `; scores ${told}` : ""}. Arrow keys go through the edges.`;
+    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}${covered}, losses ${losses}${told ? `; scores ${told}` : ""}. Arrow keys go through the edges.`;
 }
