@@ -45,11 +45,13 @@ def pictures(lab: object) -> dict:
         small = image[::stride, ::stride]
         of[task] = found.setdefault(small.tobytes(), len(found))
     height, width, _ = small.shape
+    views = {task: str(lab.views.get(task, View())) for task in of}
+    rgb = [base64.b64encode(one).decode() for one in found]
     return {
         "size": [width, height],
-        "rgb": [base64.b64encode(rgb).decode() for rgb in found],
+        "rgb": rgb,
         "of": of,
-        "views": {task: str(lab.views.get(task, View())) for task in of},
+        "views": views,
         "split": split,
         "mean": MEAN,
         "deviation": STD,

@@ -220,7 +220,7 @@ export function panels(width, tasks, shown = EVERY) {
   }
   const h = Math.max(200, 66 + 82 * (lanes - 1) + 46);
   if (!shown.includes("heat")) {                     // a plain panel: the curves stand beside the graph
-    place.graph = {x: 4, y: top, w: Math.round(width * 0.54), h: Math.max(h, low + axis - legend.graph), legend: legend.graph};
+    place.graph = {x: 4, y: top, w: Math.round(width * 0.5), h: Math.max(h, low + axis - legend.graph), legend: legend.graph};
     const from = place.graph.w + 10, w = (width - from - left - right - (curves.length - 1) * (gap + 8)) / curves.length;
     row(curves, top, w);
     for (const name of curves) Object.assign(place[name], {x: place[name].x + from, h: place.graph.h - axis + legend.graph - 14});

@@ -101,20 +101,21 @@ def _state(log: EventLog, shown: dict, compare: EventLog | None, lab: Lab | None
     other = b""
     if compare:
         other = frame(compare, RECORDED)
+    status = {
+        "mode": "recorded",
+        "step": log.steps[-1].step,
+        "knobs": knobs | {"steps": steps},
+        "message": "",
+        "can": [],
+        "pace": 0,
+    }
     return {
         "stage": shown,
         "marks": marks(log),
         "eyes": pictures(lab),
         "frame": _base64(frame(log, RECORDED)),
         "other": _base64(other),
-        "status": {
-            "mode": "recorded",
-            "step": log.steps[-1].step,
-            "knobs": knobs | {"steps": steps},
-            "message": "",
-            "can": [],
-            "pace": 0,
-        },
+        "status": status,
     }
 
 
