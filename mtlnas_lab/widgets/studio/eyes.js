@@ -4,7 +4,9 @@ import {make, put} from "./dom.js";
 import {telling} from "./knobs.js";
 import {noise, seen, seenAt} from "./plan.js";
 
-const OVER = {recorded: "a recording: what the networks saw stays as it was", finished: "the search is over", failed: "the search has failed"};
+const OVER = {recorded: "a recording: they stay as they were", finished: "the search is over", failed: "the search has failed",
+  reading: "the run is being read"};
+const own = (of, name) => Object.hasOwn(of, name) ? of[name] : undefined;      // a task may be called constructor
 
 export function eyesOf(bar, send, S, look) {
   const said = make("div", "mtl-eyes-said", bar), why = (make("b", "", said, "Eyes"), make("span", "", said));
@@ -50,10 +52,10 @@ export function eyesOf(bar, send, S, look) {
         eyes.forEach(eye => eye.box.remove());
         eyes = tasks.map(one);
       }
-      const rgb = (given.rgb || []).map(decode), of = tasks.map(task => given.of?.[task] ?? -1), [w, h] = given.size || [0, 0];
+      const rgb = (given.rgb || []).map(decode), of = tasks.map(task => own(given.of || {}, task)), [w, h] = given.size || [0, 0];
       pictures = {...given, rgb: of.map(k => rgb[k]), noise: of.map((_, lane) => noise(3 * w * h, lane + 1))};
       eyes.forEach((eye, lane) => {
-        const view = given.views?.[eye.task] || "image", there = Boolean(pictures.rgb[lane]);
+        const view = own(given.views || {}, eye.task) || "image", there = Boolean(pictures.rgb[lane]);
         eye.picture?.remove();
         if (there) {
           eye.picture = Object.assign(make("canvas"), {width: w, height: h, ariaHidden: "true"});
@@ -74,7 +76,7 @@ export function eyesOf(bar, send, S, look) {
         put(eye.slider, "disabled", Boolean(reason));
         put(eye.slider, "ariaDescription", reason);
         if (eye.status === S.status || Date.now() - eye.touched < 800) return;
-        const v = step < 0 ? now[eye.task] ?? 1 : seenAt(of[eye.task], step);
+        const v = step < 0 ? own(now, eye.task) ?? 1 : seenAt(own(of, eye.task), step);
         if (eye.v !== v) eye.slider.value = eye.v = v;
         open(eye, lane);
       });

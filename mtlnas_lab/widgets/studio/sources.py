@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ...core.events import Checkpoint, Event, Recovered, Resumed, Started
@@ -298,7 +298,9 @@ class LiveSource(Source):
         if hasattr(config, "to_json"):
             settings = config.to_json()
         turned = getattr(self.search, "knobs", {})
-        if "visibility" in turned:  # before anybody looked: no event of this log says it
+        if (
+            isinstance(turned, Mapping) and "visibility" in turned
+        ):  # before anybody looked: no event of this log says it
             settings = settings | {"visibility": turned["visibility"]}
         return Started(settings, space.to_json(), {}, "", 0)
 
