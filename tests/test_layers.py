@@ -40,7 +40,7 @@ FOLDERS = {
         "inside": "safetensors",
     },
     "widgets": {
-        "folders": "tasks core runs viz",
+        "folders": "tasks data core runs viz",
         "top": "numpy matplotlib networkx PIL anywidget ipywidgets traitlets",
         "inside": "IPython",
     },

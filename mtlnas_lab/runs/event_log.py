@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
+from functools import lru_cache
 
 import numpy as np
 
+from ..core.config import check_setting
 from ..core.events import (
     Evaluated,
     Event,
@@ -19,8 +22,11 @@ from ..core.events import (
     Step,
     Turned,
 )
+from ..core.schedule import Schedule
 from ..core.space import SearchSpace
-from ..errors import RunError
+from ..errors import ConfigError, RunError
+
+MOST_STEPS = 10**9  # that a file can plan
 
 
 class _View(Sequence):
@@ -356,3 +362,86 @@ class EventLog:
                 "the log does not begin with a 'started' record, so its search space is unknown"
             )
         return SearchSpace.from_json(self.started.space)
+
+    @property
+    def search_settings(self) -> Mapping:
+        """The settings of the search, alone or within those of a whole experiment; {} before the run has started."""
+        if not self.started:
+            return {}
+        config = self.started.config
+        if isinstance(config.get("search"), Mapping):
+            return config["search"]
+        return config
+
+    @property
+    def planned_steps(self) -> int:
+        """How many steps the search is to take, as its settings say; 0 where they do not."""
+        steps = self.search_settings.get("steps")
+        if isinstance(steps, float) and not math.isfinite(steps):
+            return 0
+        if not isinstance(steps, (int, float)):
+            return 0
+        return int(min(max(steps, 0), MOST_STEPS))
+
+    @property
+    def blindfolds(self) -> list[tuple[int, dict[str, Schedule]]]:
+        """[(first step, {task: how much its network sees from there on})], of the settings and of the knobs turned.
+
+        A task that is not named sees all. What a file says that is not a visibility does not count.
+        """
+        seen = _visibility(self.search_settings.get("visibility"))
+        found = [(1, seen)]
+        for event in self.turned:
+            covered = _visibility(event.knobs.get("visibility"))
+            if covered:
+                seen = seen | covered
+                found.append((event.step, seen))
+        return found
+
+    def visibility(self, step: int) -> dict[str, float]:
+        """{task: v}: how much of the image each task's network saw in a step, from 0 (noise alone) to 1.
+
+        A task that is not named saw all. Of a step that is still to come: what it will see if no knob is turned.
+
+        Args:
+            step: Its number, from 1.
+
+        Example:
+            >>> from mtlnas_lab.core.events import Started, Turned
+            >>> config = {"steps": 9, "visibility": {"normals": 0.5}}
+            >>> log = EventLog([Started(config, {}, {}, "cpu", 1)])
+            >>> log.append(Turned(4, {"visibility": {"segmentation": 0.0}}))
+            >>> log.visibility(3)
+            {'normals': 0.5}
+            >>> log.visibility(4)
+            {'normals': 0.5, 'segmentation': 0.0}
+        """
+        seen: dict[str, Schedule] = {}
+        for first, schedules in self.blindfolds:
+            if first <= max(step, 1):
+                seen = schedules
+        steps = max(self.planned_steps, 1)
+        return {task: schedule(max(step, 1) - 1, steps) for task, schedule in seen.items()}
+
+
+def _visibility(value: object) -> dict[str, Schedule]:
+    """{task: Schedule} of what a log says; without what is not one."""
+    found = {}
+    if isinstance(value, Mapping):
+        for task, share in value.items():
+            with suppress(ConfigError):
+                found[task] = _seen(task, share)
+    return found
+
+
+def _seen(task: str, share: object) -> Schedule:
+    """One task's visibility, checked. Raises ConfigError."""
+    if isinstance(share, float) and 0 <= share <= 1:
+        return _constant(share)
+    return check_setting("visibility", {task: share})[task]
+
+
+@lru_cache(1024)
+def _constant(share: float) -> Schedule:
+    """An eye that is dragged comes by the same few values again and again."""
+    return Schedule.constant(share)

@@ -172,6 +172,40 @@ test("panels fit into every width", () => {
   }
 });
 
+test("a plain panel has the graph and two curves, at every width", () => {
+  for (const width of [320, 700, 859, 860, 960, 1290]) for (const tasks of [2, 3, 5]) {
+    const {place, height} = plan.panels(width, tasks, ["graph", "entropy", "losses"]), boxes = Object.values(place);
+    assert.deepEqual(Object.keys(place), ["graph", "entropy", "losses"]);
+    for (const p of boxes) assert.ok(p.x >= 0 && p.x + p.w <= width && p.y + p.h + p.legend <= height && p.w > 40);
+    for (const p of boxes) for (const q of boxes) assert.ok(p === q || p.x + p.w <= q.x || q.x + q.w <= p.x || p.y + p.h < q.y || q.y + q.h < p.y);
+    assert.ok(height < plan.panels(width, tasks).height * 0.8);
+  }
+});
+
+const MEAN = [0.485, 0.456, 0.406], DEVIATION = [0.229, 0.224, 0.225];
+
+test("what a network sees is v · image + (1 − v) · noise", () => {
+  const rgb = Uint8Array.from([200, 100, 0, 10, 20, 30]), drawn = Float32Array.from([1, -1, 0, 0.5, 9, -9]), of = {mean: MEAN, deviation: DEVIATION};
+  assert.deepEqual([...plan.seen(rgb, drawn, 1, of)], [200, 100, 0, 255, 10, 20, 30, 255]);
+  const half = plan.seen(rgb, drawn, 0.5, of), want = (value, c, n) => 0.5 * value + 0.5 * 255 * (MEAN[c] + DEVIATION[c] * n);
+  [[0, 200, 0, 1], [1, 100, 1, -1], [2, 0, 2, 0], [4, 10, 0, 0.5]].forEach(([k, value, c, n]) => assert.ok(Math.abs(half[k] - want(value, c, n)) <= 0.51));
+  assert.deepEqual([half[5], half[6]], [255, 0], "what is brighter than white is white");
+});
+
+test("the noise is unit Gaussian, and the same each time", () => {
+  const some = plan.noise(20000, 3), mean = some.reduce((a, b) => a + b) / some.length, square = some.reduce((a, b) => a + b * b, 0) / some.length;
+  assert.ok(Math.abs(mean) < 0.03 && Math.abs(square - 1) < 0.04 && some.every(Number.isFinite));
+  assert.ok(Math.abs(some.filter(x => Math.abs(x) < 1).length / some.length - 0.683) < 0.02);
+  assert.deepEqual(plan.noise(5, 3), some.slice(0, 5));
+  assert.notDeepEqual(plan.noise(5, 4), some.slice(0, 5));
+});
+
+test("how much is seen in a step is what was turned last", () => {
+  const points = [[1, 1], [10, 0.2], [12, 0]];
+  assert.deepEqual([0, 1, 9, 10, 11, 12, 99].map(step => plan.seenAt(points, step)), [1, 1, 1, 0.2, 0.2, 0, 0]);
+  assert.equal(plan.seenAt(undefined, 5), 1);
+});
+
 test("the gap is what discretising costs, in the direction of each metric", () => {
   const scores = {soft: {a: {miou: 0.2}, b: {mean_angle: 30}}, hard: {a: {miou: 0.1}, b: {mean_angle: 33}}, hard_recalibrated: {}};
   const found = plan.gaps([[10, scores]], ["a", "b"]);

@@ -286,10 +286,103 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     expect(nb.page.locator(".mtl-studio")).to_have_count(1)
 
 
+EYES = """import torch; torch.set_num_threads(1)
+from dataclasses import replace
+from mtlnas_lab import Search, presets
+from mtlnas_lab.widgets import SearchStudio
+lab = presets.tiny(seed=0)
+see, given = lab.see, []
+lab.see = lambda *batch: (given.append(dict(lab.visibility)), see(*batch))[1]
+config = replace(presets.preset("tiny").search, steps=2000, batch_size=2, evaluate_every=0)
+search = Search(lab, config)
+studio = SearchStudio(search, title="Rooms", plain=PLAIN)
+"""
+PIXELS = """() => [...document.querySelectorAll('.mtl-eye canvas')].map(one => (
+  [...one.getContext('2d').getImageData(0, 0, one.width, one.height).data].filter((_, k) => k % 4 < 3)))"""
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["full", "plain"])
+def test_an_eye_is_covered_by_mouse_and_by_keyboard(notebook, plain):
+    """A real search: what its network is given next, what the picture shows at once, what the log and the page keep."""
+    nb = notebook(EYES.replace("PLAIN", str(plain)) + "studio", "")
+    nb.run_all()
+    eye, other = (
+        nb.page.get_by_role("slider", name=f"how much {task}'s network sees")
+        for task in ("segmentation", "normals")
+    )
+    value = nb.page.locator(".mtl-eye output").first
+    expect(value).to_have_text("100 %")
+    picture = (
+        "import json\nfrom mtlnas_lab.data.dataset import picture\nimage, _ = "
+        "lab.data['test'].batch(torch.tensor([0]))\nprint(json.dumps(picture(image[0]).ravel().tolist()))"
+    )
+    whole = json.loads(nb.cell(picture))
+    assert nb.page.evaluate(PIXELS) == [whole, whole]
+    assert nb.page.locator(".mtl-knobs label").count() == (1 if plain else 6)
+    nb.cell("None")  # its output made the page long
+    nb.button("Start").click()
+    nb.wait_step(2)
+
+    eye.scroll_into_view_if_needed()  # by mouse
+    box = eye.bounding_box()
+    nb.page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
+    nb.page.mouse.down()
+    before = nb.page.evaluate(PIXELS)
+    for share in (0.8, 0.6, 0.4, 0.3):
+        nb.page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        faded = nb.page.evaluate(PIXELS)
+        assert (
+            faded[0] != before[0] and faded[1] == before[1] == whole
+        )  # at once, and this eye alone
+        before = faded
+    nb.page.mouse.up()
+    expect(value).to_have_text(re.compile("^(25|30|35) %$"))
+    v = int(value.inner_text().split()[0]) / 100
+    at = nb.step()
+    nb.wait_step(at + 3)
+    expect(value).to_have_text(f"{100 * v:.0f} %")
+    assert json.loads(nb.cell("print(json.dumps(given[-1]))")) == {"segmentation": v}
+    told = "step = len(studio.log.steps)\nprint(studio.log.turned[-1].knobs, studio.log.visibility(step))"
+    assert nb.cell(told) == f"{{'visibility': {{'segmentation': {v}}}}} {{'segmentation': {v}}}"
+    assert f"segmentation sees {100 * v:.0f} %" in nb.cell("studio.view.marks['turned'][-1]")
+
+    eye.focus()  # by keyboard
+    nb.page.keyboard.press("Home")
+    nb.page.keyboard.press("ArrowRight")
+    nb.page.keyboard.press("ArrowRight")
+    expect(value).to_have_text("10 %")
+    assert eye.get_attribute("aria-valuetext") == "10 %"
+    assert nb.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    other.focus()
+    nb.page.keyboard.press("End")
+    nb.page.keyboard.press("PageDown")
+    nb.wait_step(nb.step() + 3)
+    both = json.loads(nb.cell("print(json.dumps(given[-1]))"))
+    assert both["segmentation"] == 0.1 and 0.7 <= both["normals"] < 1
+    nb.shot(f"eyes-{'plain' if plain else 'full'}")
+
+    nb.button("Pause").click()
+    expect(nb.mode()).to_have_text("paused")
+    nb.page.locator(".mtl-scrub").focus()
+    nb.page.keyboard.press("Home")
+    expect(value).to_have_text("100 %")  # as it was at that step
+    assert nb.page.evaluate(PIXELS)[0] == whole
+    nb.page.locator(".mtl-time button:text-is('Latest')").click()
+    expect(value).to_have_text("10 %")
+    nb.page.locator(".mtl-scrub").press("Home")
+    eye.press("Home")  # what is turned there is turned now
+    expect(value).to_have_text("0 %")
+    assert nb.cell("print(studio.view.at)") == "-1"
+    nb.button("Step").click()
+    nb.wait_step(nb.step() + 1)
+    assert json.loads(nb.cell("print(json.dumps(given[-1]))"))["segmentation"] == 0.0
+    nb.button("Stop and keep").click()
+
+
 WIDTHS = (1600, 1400, 1100, 900)  # of the window
 LAID = """() => {
   const root = document.querySelector('.mtl-studio'), top = root.getBoundingClientRect().top;
-  const words = [...root.querySelectorAll('.mtl-top button, .mtl-head span, .mtl-knobs span')].filter(one => one.offsetParent);
+  const words = [...root.querySelectorAll('.mtl-top button, .mtl-head span, .mtl-knobs span, .mtl-eyes span')].filter(one => one.offsetParent);
   return {canvas: Math.round(root.querySelector('.mtl-canvas').getBoundingClientRect().top - top),
     cut: words.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)};
 }"""

@@ -285,20 +285,21 @@ function moved(S) {
 
 // All of it: `g` of the canvas on the page, `b` of one that is as large and keeps the backs.
 export function paint(g, b, S, fresh) {
-  const [width, height, scale] = S.size, there = S.frame ? PANELS : ALWAYS;
+  const [width, height, scale] = S.size, there = panels => Object.entries(panels).filter(([name]) => S.place[name]);
   if (fresh || S.drawn && (!S.frame || same(S.drawn, S.frame) < S.drawn.N - 1)) {
     b.fillStyle = S.paper;
     b.fillRect(0, 0, width, height);
-    for (const [name, panel] of Object.entries(PANELS)) panel.back(b, S, S.place[name]);
+    for (const [name, panel] of there(PANELS)) panel.back(b, S, S.place[name]);
     S.shown = null;
   }
-  if (S.frame) gates.more(b, S, S.place.gates);
+  if (S.frame && S.place.gates) gates.more(b, S, S.place.gates);
   const all = moved(S) || !S.frame, snap = y => Math.round(y * scale) / scale;
-  const clear = (y, w, h) => g.drawImage(b.canvas, 0, y * scale, w * scale, h * scale, 0, y, w, h);
-  const y = all ? 0 : snap(S.place.entropy.y - 22), box = S.place.graph;         // graph and heat map are above
-  clear(y, width, height - y);
-  if (!all) clear(0, snap(box.x + box.w), snap(box.y - 4));
-  for (const [name, panel] of Object.entries(there)) if (all || !ALWAYS[name]) panel.front(g, S, S.place[name]);
+  const clear = (x, y, w, h) => g.drawImage(b.canvas, x * scale, y * scale, w * scale, h * scale, x, y, w, h);
+  const box = S.place.graph, curves = S.place.entropy, right = curves.x > box.x + box.w;
+  const x = all || !right ? 0 : snap(box.x + box.w), y = all || right ? 0 : snap(curves.y - 22);  // graph and heat map are above, or left
+  clear(x, y, width - x, height - y);
+  if (!all) clear(0, 0, snap(box.x + box.w), snap(box.y - 4));
+  for (const [name, panel] of there(S.frame ? PANELS : ALWAYS)) if (all || !ALWAYS[name]) panel.front(g, S, S.place[name]);
   graph.count(g, S, box);
 }
 

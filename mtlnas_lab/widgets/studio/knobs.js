@@ -5,30 +5,37 @@ import {short} from "./plan.js";
 
 const GATES = ["deterministic", "stochastic", "straight_through", "bernoulli", "discretize", "all_open"];
 
-export function knobsOf(bar, send, S) {
+// Sends a value at once, and while it is dragged ten times a second.
+export function telling(send) {
+  let timer = 0, value;
+  const tell = () => {
+    const told = value;
+    send(told);
+    timer = setTimeout(() => { timer = 0; if (value !== told) tell(); }, 100);
+  };
+  return to => { value = to; if (!timer) tell(); };
+}
+
+export function knobsOf(bar, send, S, shown) {
   const log = {to: v => 10 ** v, from: v => Math.log10(Math.max(v, 1e-4))}, same = {to: v => v, from: v => v};
+  const asked = ([knob]) => !shown || shown.includes(knob);
   const sliders = [["entropy_weight", "weight λ", "entropy weight", 0, 20, 0.5, same], ["temperature", "temp. τ", "temperature of stochastic gates", 0, 2, 0.02, same],
-    ["alpha_lr", "α rate", "learning rate of α", -4, 0, 0.05, log], ["l1_weight", "L1", "weight of the mean gate", 0, 10, 0.1, same]].map(([knob, text, long, min, max, step, scale]) => {
+    ["alpha_lr", "α rate", "learning rate of α", -4, 0, 0.05, log], ["l1_weight", "L1", "weight of the mean gate", 0, 10, 0.1, same]].filter(asked).map(([knob, text, long, min, max, step, scale]) => {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), name = make("span", "", box, text), out = make("output", "", box);
-    const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0, timer: 0};
+    const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0};
+    const tell = telling(value => send({do: "turn", knobs: {[knob]: value}}));
     Object.assign(slider, {type: "range", min, max, step});
     slider.oninput = () => {
       [one.touched, one.seen] = [Date.now(), S.status];
       const value = +scale.to(+slider.value).toPrecision(3);
       out.textContent = short(value);
-      one.value = value;
       slider.valued = undefined;
-      if (!one.timer) tell();
-    };
-    const tell = () => {                             // at once, and while it is dragged ten times a second
-      const told = one.value;
-      send({do: "turn", knobs: {[knob]: told}});
-      one.timer = setTimeout(() => { one.timer = 0; if (one.value !== told) tell(); }, 100);
+      tell(value);
     };
     box.title = `${long}; a change counts from the next step on`;
     return one;
   });
-  const choices = [["alpha_gates", "α gates", "gates in the α-update"], ["weight_gates", "w gates", "gates in the w-update"]].map(([knob, text, long]) => {
+  const choices = [["alpha_gates", "α gates", "gates in the α-update"], ["weight_gates", "w gates", "gates in the w-update"]].filter(asked).map(([knob, text, long]) => {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), select = (make("span", "", box, text), make("select", "", box));
     box.title = `${long}; a change counts from the next step on`;
     for (const gate of GATES) make("option", "", select, gate.replace("_", " ")).value = gate;
@@ -39,7 +46,7 @@ export function knobsOf(bar, send, S) {
     };
     return one;
   });
-  return {show(values, frame) {
+  return {show(values) {
     for (const {knob, slider, out, scale, touched, seen} of sliders) {
       if (knob === "entropy_weight" && values.most && +slider.max !== values.most) slider.max = values.most;
       slider.disabled = !(S.status.can || []).includes("turn");

@@ -16,6 +16,9 @@ from ...errors import MTLNASError, SpaceError
 from ...runs.event_log import EventLog
 from .encoding import SLIDERS
 
+# A plain panel is for those who see a search for the first time. The eyes are in both.
+PLAIN = {"panels": ["graph", "entropy", "losses"], "knobs": ["entropy_weight"]}
+
 # What a canvas can draw ten times a second, and a person tell apart.
 TASKS = 16
 STAGES = 1_000
@@ -23,6 +26,7 @@ EDGES = 2_000
 
 GATES = ("soft", "hard", "hard_recalibrated")
 MARKS = 200  # events on the time axis, the latest ones
+POINTS = 400  # values of each task's visibility
 METRICS = 3  # of each task
 PACE = 20  # steps that the seconds a step are the mean of
 LARGEST_WEIGHT = 20.0  # of the slider of λ, unless the search was set to go further
@@ -128,6 +132,7 @@ def marks(log: EventLog) -> dict:
         "evaluated": evaluated,
         "checkpoints": checkpoints[-MARKS:],
         "forced": _forces(log),
+        "visibility": _visibility(log),
         "losses": list(log.loss)[:TASKS],
     }
 
@@ -148,6 +153,45 @@ def _forces(log: EventLog) -> list:
         if len(merged) < EDGES:
             merged |= force
     return [[early[-1][0], merged], *latest]
+
+
+def _visibility(log: EventLog) -> dict[str, list]:
+    """{task: [[from which step on, how much its network sees]]}, of the tasks whose network does not always see all.
+
+    A schedule is followed to the end that was planned, so that a page also knows the steps which come behind its marks.
+    """
+    steps = max(log.planned_steps, 1)
+    stride = max(steps // POINTS, 1)
+    blindfolds = log.blindfolds
+    ends = [*(first for first, _ in blindfolds[1:]), steps + 1]
+    found: dict[str, list] = {}
+    for (first, seen), end in zip(blindfolds, ends):
+        first = max(first, 1)
+        end = max(
+            min(end, steps + 1), first + 1
+        )  # behind what was planned nothing changes by itself
+        for task, schedule in list(seen.items())[:TASKS]:
+            points = found.setdefault(task, [[1, 1.0]])
+            for step in range(first, end, stride):
+                _add_point(points, step, round(schedule(step - 1, steps), 3))
+    return {task: _thinned(points) for task, points in found.items() if points != [[1, 1.0]]}
+
+
+def _add_point(points: list, step: int, value: float) -> None:
+    """The value from this step on, where it is another one."""
+    if points[-1][0] >= step:
+        points[-1] = [points[-1][0], value]
+    elif points[-1][1] != value:
+        points.append([step, value])
+
+
+def _thinned(points: list) -> list:
+    """At most POINTS of them: the last one in each part of the run. A canvas has no pixel for more."""
+    if len(points) <= POINTS:
+        return points
+    last, _ = points[-1]
+    kept = {step * (POINTS - 1) // last: [step, value] for step, value in points}
+    return list(kept.values())
 
 
 def _force(knobs: Mapping) -> dict:
@@ -191,12 +235,22 @@ def short_knobs(knobs: Mapping) -> str:
         if knob == "force" and isinstance(value, Mapping):
             parts += [f"{edge} {FORCED.get(to, to)}" for edge, to in _first(value, 2)]
             continue
+        if knob == "visibility" and isinstance(value, Mapping):
+            parts += [f"{task} sees {_share(share)}" for task, share in _first(value, 2)]
+            continue
         if isinstance(value, Mapping):  # a schedule: what it comes to
             value = value.get("end", "…")
         if is_number(value):
             value = f"{value:.3g}"
         parts.append(f"{SHORT.get(knob, knob)} = {value}")
     return ", ".join(parts)[:120]
+
+
+def _share(value: object) -> str:
+    """A visibility in per cent; of a schedule, what it comes to."""
+    if isinstance(value, Mapping):
+        value = value.get("end")
+    return f"{100 * value:.0f} %" if is_number(value) else "…"
 
 
 # --- what the sliders show --------------------------------------------------------------------------------------------
@@ -208,7 +262,7 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
         now: knobs of the next step, where the search says them.
         asked: knobs turned since, that no step has used yet.
     """
-    config = _search_config(log)
+    config = log.search_settings
     asked = list(asked)
     turned = [event.knobs for event in log.turned]
     last = log.steps[-1] if log.steps else None
@@ -221,24 +275,20 @@ def settings(log: EventLog, now: Mapping = {}, asked: Iterable[Mapping] = ()) ->
     knobs["force"] = _forced_now([*turned, *asked])
     if last is not None:
         knobs |= {name: _finite(getattr(last, name)) for name in SLIDERS}
+    last_step = last.step if last is not None else 0
+    seen = log.visibility(last_step + 1)
     knobs |= now
+    knobs["visibility"] = dict(_first(seen, TASKS)) | knobs.get("visibility", {})
     unused = [
         event.knobs for event in log.turned[-MARKS:] if last is None or event.step > last.step
     ]
     for one in (*unused, *asked):
         knobs |= _gates(one)
         knobs |= {name: float(one[name]) for name in SLIDERS if is_number(one.get(name))}
-    return knobs, _planned(config.get("steps"))
-
-
-def _search_config(log: EventLog) -> Mapping:
-    """The settings of the search, alone or within those of a whole experiment."""
-    if not log.started:
-        return {}
-    config = log.started.config
-    if isinstance(config.get("search"), Mapping):
-        return config["search"]
-    return config
+    for one in asked:
+        covered = _first(one.get("visibility"), TASKS)
+        knobs["visibility"] |= {task: float(share) for task, share in covered if is_number(share)}
+    return knobs, log.planned_steps
 
 
 def _gates(knobs: Mapping) -> dict:
@@ -264,12 +314,6 @@ def _forced_now(knobs: Iterable[Mapping]) -> dict[str, bool]:
         if len(forced) < EDGES:
             forced |= _force(one)
     return {edge: bool(to) for edge, to in forced.items() if to is not None}
-
-
-def _planned(steps: object) -> int:
-    if not is_number(steps):
-        return 0
-    return int(min(max(steps, 0), 1e9))
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

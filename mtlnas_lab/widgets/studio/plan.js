@@ -196,9 +196,10 @@ export function isDark(css) {
 // Panels in a canvas `width` pixels wide: {name: {x, y, w, h}} and the height of it all. Titles stand above the boxes, what
 // colours and widths mean stands `legend` pixels below them. The gap's box also holds one row for each task.
 export const METER = 26;
-export function panels(width, tasks) {
+export const EVERY = ["graph", "heat", "entropy", "gates", "losses", "gap"];
+export function panels(width, tasks, shown = EVERY) {
   const gap = 34, left = 34, right = 14, top = 26, axis = 26, legend = {graph: 30, heat: 30, gap: 14}, place = {};
-  const lanes = Math.max(tasks, 2), low = 100 + METER * lanes;
+  const lanes = Math.max(tasks, 2), low = 100 + METER * lanes, curves = EVERY.slice(2).filter(name => shown.includes(name));
   const row = (names, y, w) => names.forEach((name, i) => {
     place[name] = {x: left + i * (w + gap + 8), y, w, h: low + (name === "gap" ? axis : 0), legend: legend[name] || axis + 14};
   });
@@ -207,19 +208,29 @@ export function panels(width, tasks) {
     let y = top;
     place.graph = {x: 6, y, w: width - 12, h: 110 + 62 * lanes, legend: legend.graph};
     y += place.graph.h + 56 + top;
-    place.heat = {x: left, y, w, h: tasks > 2 ? Math.min(w, 420) : Math.min(w * 0.5, 250), legend: legend.heat};
-    y += place.heat.h + 56 + top;
-    for (const names of [["entropy", "gates"], ["losses", "gap"]]) {
-      row(names, y, (w - gap - 10) / 2);
+    if (shown.includes("heat")) {
+      place.heat = {x: left, y, w, h: tasks > 2 ? Math.min(w, 420) : Math.min(w * 0.5, 250), legend: legend.heat};
+      y += place.heat.h + 56 + top;
+    }
+    for (let i = 0; i < curves.length; i += 2) {
+      row(curves.slice(i, i + 2), y, (w - gap - 10) / 2);
       y += low + axis + 60 + top;
     }
     return {place, height: y - top + 6};
   }
-  const graph = Math.round(width * (tasks > 3 ? 0.56 : 0.615)), h = Math.max(200, 66 + 82 * (lanes - 1) + 46);
+  const h = Math.max(200, 66 + 82 * (lanes - 1) + 46);
+  if (!shown.includes("heat")) {                     // a plain panel: the curves stand beside the graph
+    place.graph = {x: 4, y: top, w: Math.round(width * 0.5), h: Math.max(h, low + axis - legend.graph), legend: legend.graph};
+    const from = place.graph.w + 10, w = (width - from - left - right - (curves.length - 1) * (gap + 8)) / curves.length;
+    row(curves, top, w);
+    for (const name of curves) Object.assign(place[name], {x: place[name].x + from, h: place.graph.h - axis + legend.graph - 14});
+    return {place, height: top + place.graph.h + 80};
+  }
+  const graph = Math.round(width * (tasks > 3 ? 0.56 : 0.615));
   place.graph = {x: 4, y: top, w: graph - 10, h, legend: legend.graph};
   place.heat = {x: graph + left, y: top, w: width - graph - left - right, h, legend: legend.heat};
   const y = top + h + 56 + top;
-  row(["entropy", "gates", "losses", "gap"], y, (width - left - right - 3 * (gap + 8)) / 4);
+  row(curves, y, (width - left - right - 3 * (gap + 8)) / 4);
   return {place, height: y + low + axis + 60};
 }
 
@@ -318,6 +329,32 @@ export function forcedAt(changes, names, at) {
   return Object.fromEntries([...now].filter(([e, to]) => e >= 0 && to !== null));
 }
 
+// --- what a network sees ------------------------------------------------------------------------------------------------
+// How much it saw in a step. points: [[from which step on, how much]]; without any: all.
+export const seenAt = (points = [], step = 0) => (points.findLast(([first]) => first <= step) || points[0] || [1, 1])[1];
+
+// Unit Gaussian noise, the same each time for one seed: from a small generator (mulberry32), by Box and Muller.
+export function noise(count, seed) {
+  let state = seed;
+  const uniform = () => {
+    state = state + 0x6D2B79F5 | 0;
+    let t = Math.imul(state ^ state >>> 15, 1 | state);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({length: count}, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+}
+
+// v · image + (1 − v) · noise as RGBA, of an image as RGB bytes; the noise is unit after normalisation by mean and deviation.
+export function seen(rgb, noise, v, {mean, deviation}) {
+  const all = new Uint8ClampedArray(rgb.length / 3 * 4).fill(255);
+  rgb.forEach((value, k) => {
+    const c = k % 3;
+    all[(k - c) / 3 * 4 + c] = v * value + (1 - v) * 255 * (mean[c] + deviation[c] * noise[k]);
+  });
+  return all;
+}
+
 // How many edges have their σ(α) in each of `bins` equal parts of 0…1.
 export function histogram(values, bins) {
   const counts = new Array(bins).fill(0);
@@ -354,6 +391,8 @@ export function describe(stage, frame, row, mode, marks = {}, forced = {}) {
   const losses = frame.losses.map((loss, t) => `${(marks.losses || stage.tasks)[t] ?? ""} ${short(loss[row])}`).join(", ");
   const told = gaps((marks.evaluated || []).filter(([step]) => step <= frame.step[row]), stage.tasks).map(one => (
     `${one.task} ${one.name} ${short(one.soft.at(-1))} soft, ${short(one.hard.at(-1))} hard`)).join(", ");
+  const seen = Object.entries(marks.visibility || {}).map(([task, points]) => [task, seenAt(points, frame.step[row])]);
+  const covered = seen.map(([task, v]) => v < 1 ? `, ${task} sees ${Math.round(100 * v)} %` : "").join("");
   return `Search studio, ${mode}, step ${frame.step[row]}: mean entropy ${short(frame.entropy[row])} nats, ${open} of ` +
-    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}, losses ${losses}${told ? `; scores ${told}` : ""}. Arrow keys go through the edges.`;
+    `${frame.E} edges open, entropy weight ${short(frame.lambda[row])}${covered}, losses ${losses}${told ? `; scores ${told}` : ""}. Arrow keys go through the edges.`;
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ...core.events import Checkpoint, Event, Recovered, Resumed, Started
@@ -28,6 +28,7 @@ KNOBS = (
     "alpha_lr",
     "alpha_gates",
     "weight_gates",
+    "visibility",
 )
 
 # A long log is read in pieces, so that a page soon shows its beginning.
@@ -43,6 +44,7 @@ class Source:
     """What the three have in common: knobs that a person turns and that show as asked until a step tells of them."""
 
     log: EventLog
+    lab: object = None  # with the data that its networks see, where it is at hand
     ended: Callable[[], object] | None = None  # called when the search ends or is stopped
     _asked: tuple[tuple[int, dict], ...] = ()  # the step at which it was asked, and what
 
@@ -203,6 +205,10 @@ class LiveSource(Source):
         self._lock = threading.Lock()  # events are put into the log of their own search
 
     @property
+    def lab(self) -> object:
+        return getattr(self.search, "lab", None)
+
+    @property
     def alive(self) -> bool:
         return self.runner is not None and self.runner.alive
 
@@ -291,6 +297,11 @@ class LiveSource(Source):
         settings = {}
         if hasattr(config, "to_json"):
             settings = config.to_json()
+        turned = getattr(self.search, "knobs", {})
+        if (
+            isinstance(turned, Mapping) and "visibility" in turned
+        ):  # before anybody looked: no event of this log says it
+            settings = settings | {"visibility": turned["visibility"]}
         return Started(settings, space.to_json(), {}, "", 0)
 
     def knobs(self) -> dict:

@@ -8,10 +8,12 @@ import html
 import json
 import os
 
+from ...core.lab import Lab
 from ...errors import RunError
 from ...runs.event_log import EventLog
 from ...runs.run import Run
 from .encoding import RECORDED, frame
+from .eyes import pictures
 from .panel import marks, settings, space_of, stage, unfit
 from .view import HERE, page_script, page_style
 
@@ -52,7 +54,11 @@ PAGE = """<!DOCTYPE html>
 
 
 def replay_html(
-    source: Run | EventLog | str | os.PathLike, *, title: str = "", compare: EventLog | None = None
+    source: Run | EventLog | str | os.PathLike,
+    *,
+    title: str = "",
+    compare: EventLog | None = None,
+    lab: Lab | None = None,
 ) -> str:
     """The page as text, at most 2 MB.
 
@@ -60,6 +66,7 @@ def replay_html(
         source: a run, its folder, or a log.
         title: of the page; by default the name of the run.
         compare: another run's log, drawn behind.
+        lab: whose test image the eyes show; without one they show numbers alone.
 
     Raises:
         RunError: for a run without steps or without edges.
@@ -79,7 +86,7 @@ def replay_html(
     if not title:
         title = f"Search {run.path.name}" if isinstance(run, Run) else "Recorded search"
 
-    page = _page(title, _state(log, stage(space, title), compare))
+    page = _page(title, _state(log, stage(space, title), compare, lab))
     size = len(page.encode())
     if size > LARGEST:
         raise RunError(
@@ -88,25 +95,27 @@ def replay_html(
     return page
 
 
-def _state(log: EventLog, shown: dict, compare: EventLog | None) -> dict:
+def _state(log: EventLog, shown: dict, compare: EventLog | None, lab: Lab | None) -> dict:
     """What a kernel would have sent to the page."""
     knobs, steps = settings(log)
     other = b""
     if compare:
         other = frame(compare, RECORDED)
+    status = {
+        "mode": "recorded",
+        "step": log.steps[-1].step,
+        "knobs": knobs | {"steps": steps},
+        "message": "",
+        "can": [],
+        "pace": 0,
+    }
     return {
         "stage": shown,
         "marks": marks(log),
+        "eyes": pictures(lab),
         "frame": _base64(frame(log, RECORDED)),
         "other": _base64(other),
-        "status": {
-            "mode": "recorded",
-            "step": log.steps[-1].step,
-            "knobs": knobs | {"steps": steps},
-            "message": "",
-            "can": [],
-            "pace": 0,
-        },
+        "status": status,
     }
 
 

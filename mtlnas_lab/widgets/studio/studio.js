@@ -4,6 +4,7 @@ import {panels, pull, quantile, roundUp, rowOf, same, short, since, taskColour} 
 import {say} from "./pen.js";
 import {paint, sparkle} from "./draw.js";
 import {make, put} from "./dom.js";
+import {eyesOf} from "./eyes.js";
 import {knobsOf} from "./knobs.js";
 
 const BEFORE = new Map();                           // what a person was doing in a view that is made anew, as when the cell gets a picture
@@ -15,6 +16,8 @@ function render({model, el}) {
   const root = make("div", "mtl-studio", el), S = {hover: -1, version: 0, forced: {}, colours: [], marks: {}, stage: {}, status: {}};
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Search studio");
+  const shows = model.get("parts") || {};            // which panels and knobs there are; without a word all
+  root.toggleAttribute("data-plain", Boolean(shows.panels));
   const send = message => { if (S.status.can?.length) model.send(message); };
   // What it is stands left or above, what can be done right or below: how many lines that takes depends on the width alone.
   const top = make("div", "mtl-row mtl-top", root), head = make("div", "mtl-head", top), does = make("div", "mtl-row mtl-does", top);
@@ -29,7 +32,8 @@ function render({model, el}) {
   const buttons = {step: button(does, "Step", () => send({do: "step"})), score: button(does, "Discretise now", () => send({do: "score"})),
     stop: button(does, "Stop and keep", () => send({do: "stop"})), reset: button(does, "Reset", () => send({do: "reset"})),
     close: button(does, "Close", () => send({do: "close"}))};
-  const bar = make("div", "mtl-row mtl-knobs", root), knobs = knobsOf(bar, send, S);
+  const turns = make("div", "mtl-turns", root), bar = make("div", "mtl-row mtl-knobs", turns), knobs = knobsOf(bar, send, S, shows.knobs);
+  const lids = make("div", "mtl-row mtl-eyes", turns), eyes = eyesOf(lids, send, S, at => look(at));
   const canvas = make("canvas", "mtl-canvas", root), g = canvas.getContext("2d", {alpha: false});
   const b = document.createElement("canvas").getContext("2d", {alpha: false});      // the panels' backs
   canvas.tabIndex = 0;
@@ -57,6 +61,7 @@ function render({model, el}) {
   message.setAttribute("role", "status");
 
   // state → S
+  const open = () => eyes.make(S.stage.tasks || [], model.get("eyes") || {});
   const theme = () => {
     const css = getComputedStyle(root), value = name => css.getPropertyValue(name).trim();
     S.font = css.fontFamily;
@@ -67,11 +72,12 @@ function render({model, el}) {
     S.rule = S.dark ? "#ffffff3a" : "#1b1f2733";
     S.warn = S.dark ? "#ef8c6b" : "#c9452f";
     S.colours = (S.stage.tasks || []).map((_, lane) => taskColour(lane, S.dark));
+    eyes.colour(S.colours);
     S.version++;                // what is painted once is painted again
     S.lossColour = t => S.colours[(S.stage.tasks || []).indexOf((S.marks.losses || [])[t])] || S.soft;
   };
   const place = () => {
-    const width = Math.max(320, Math.round(canvas.clientWidth || 960)), all = panels(width, S.stage.tasks?.length || 2);
+    const width = Math.max(320, Math.round(canvas.clientWidth || 960)), all = panels(width, S.stage.tasks?.length || 2, shows.panels);
     const scale = window.devicePixelRatio || 1;
     for (const one of [canvas, b.canvas]) [one.width, one.height] = [width * scale, all.height * scale];
     canvas.style.height = `${all.height}px`;
@@ -80,7 +86,7 @@ function render({model, el}) {
     S.version++;
     if (S.stage.tasks) {
       S.graph = graphPlan(S.stage, S.place.graph);
-      S.heat = heatPlan(S.stage, S.place.heat);
+      if (S.place.heat) S.heat = heatPlan(S.stage, S.place.heat);
       S.heatRows = S.stage.plans.reduce((sum, plan) => sum + plan.length + 1.2, -1.2);
     }
   };
@@ -173,10 +179,13 @@ function render({model, el}) {
       one.hidden = ["score", "reset", "close"].includes(name) ? !can.has(name) : !steered;
       one.disabled = !can.has(name);
     }
+    buttons.score.hidden ||= !S.place.gap;           // what is found shows there alone
     S.steered ||= steered || Object.values(buttons).some(one => !one.hidden);
     does.hidden = !S.steered;                        // once there it stays, so that nothing moves when a search ends
     bar.hidden = !status.mode || status.mode === "recorded";
-    knobs.show(status.knobs || {}, f);
+    knobs.show(status.knobs || {});
+    const at = S.at >= 0 ? f.step[S.row] : f?.latest ? status.step + 1 : -1;       // steps came without a status: as planned
+    eyes.show(status.knobs?.visibility || {}, S.marks, at, can, status.mode);
     put(message, "textContent", status.message || "");
     message.hidden = !message.textContent;
     time.hidden = !f;
@@ -253,7 +262,7 @@ function render({model, el}) {
     const box = canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
     const inside = r => x >= r.x - 4 && x <= r.x + r.w + 4 && y >= r.y - 6 && y <= r.y + r.h + 6;
     if (!S.stage.tasks) return -1;
-    if (inside(S.place.heat)) return cellAt(S.heat, x, y);
+    if (S.place.heat && inside(S.place.heat)) return cellAt(S.heat, x, y);
     if (inside(S.place.graph)) return nearest(S.graph.edges, x, y, 7, e => S.frame ? S.frame.p(S.row, e) : 0.5);
     if (S.frame && S.gatesAt && inside(S.gatesAt.inner)) {
       const {inner, Y} = S.gatesAt, i = rowOf(S.frame, Math.max(0, (x - inner.x) / inner.w * S.end));
@@ -284,8 +293,8 @@ function render({model, el}) {
 
   // changes
   const listeners = {frame: read, tail: follow, other: read, at: null, pinned: null, marks: () => { S.marks = model.get("marks") || {}; S.version++; },
-    status: () => { S.status = since(model.get("status") || {}, S.frame); },
-    stage: () => { S.stage = model.get("stage") || {}; place(); theme(); read(); }};
+    status: () => { S.status = since(model.get("status") || {}, S.frame); }, eyes: () => open(),
+    stage: () => { S.stage = model.get("stage") || {}; open(); place(); theme(); read(); }};
   const off = Object.entries(listeners).map(([name, act]) => {
     const on = () => { act?.(); name === "tail" ? soon() : later(); };
     model.on(`change:${name}`, on);

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ...core.events import Resumed
+from ...core.lab import Lab
 from ...errors import MTLNASError
 from ...runs.event_log import EventLog
 from .encoding import LIVE, RECORDED, TAIL, frame, tail
+from .eyes import pictures
 from .panel import drawable_space, marks, pace, settings, size_of, stage, unfit
 from .runner import LONGEST, one_line
 from .sources import FollowedRun, LiveSource, RecordedRun
@@ -26,6 +28,7 @@ class StudioSync:
         source: where the events come from.
         title: of the page.
         compare: another run, drawn behind.
+        lab: whose images the eyes show, where the source has none.
 
     Attributes:
         branched: from which step the run is a branch; -1: it is not one.
@@ -40,11 +43,13 @@ class StudioSync:
         source: RecordedRun | FollowedRun | LiveSource,
         title: str,
         compare: EventLog | None = None,
+        lab: Lab | None = None,
     ):
         self.view = view
         self.source = source
         self.title = title
         self.compare = compare
+        self.lab = lab
         self.branched = -1
         self.closes = False
         self.answer = ""
@@ -167,6 +172,9 @@ class StudioSync:
         except MTLNASError as error:
             self.refusal = str(error)
         self._send("stage", shown)
+        lab = self.source.lab or self.lab
+        if self._has_changed("eyes", id(lab)):
+            self._send("eyes", pictures(lab))
 
     def _push_marks(self, can: tuple[str, ...]) -> None:
         happened = marks(self.source.log)

@@ -43,6 +43,8 @@ class StudioView(anywidget.AnyWidget):
     other = traitlets.Bytes(b"").tag(sync=True)  # another run's history, drawn behind
     stage = traitlets.Dict().tag(sync=True)  # the space
     marks = traitlets.Dict().tag(sync=True)  # knobs turned, evaluations, checkpoints
+    eyes = traitlets.Dict().tag(sync=True)  # what each network sees of one image (eyes.py)
+    parts = traitlets.Dict().tag(sync=True)  # which panels and knobs there are (panel.py)
     status = traitlets.Dict().tag(sync=True)  # mode, step, knobs, message, what can be done
     key = traitlets.Unicode().tag(sync=True)  # whose page it is, where one page has several
     at = traitlets.Int(-1).tag(sync=True)  # the step that is looked at; -1: the latest

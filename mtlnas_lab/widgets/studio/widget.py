@@ -13,11 +13,12 @@ from ipywidgets import GridBox, Layout
 
 from ...core.architecture import Architecture
 from ...core.controls import KNOBS
+from ...core.lab import Lab
 from ...errors import ConfigError
 from ...runs.event_log import EventLog
 from ..jupyter import deliver_directly, hear_all, live, loop_between_cells, running_cell
 from ..still import SHOW, signed
-from .panel import settings, short_knobs, space_of
+from .panel import PLAIN, settings, short_knobs, space_of
 from .sources import LiveSource, source_of
 from .sync import StudioSync
 from .timer import FrameTimer
@@ -50,6 +51,8 @@ class SearchStudio:
         title: of the panel.
         compare: another run's EventLog, drawn behind this one.
         rate: frames per second, at most.
+        lab: whose test image the eyes show, of a run without data of its own (a recorded one).
+        plain: only the graph, the curves of entropy and losses, λ and the eyes, for a first look.
 
     Raises:
         ConfigError: for a source that a studio cannot show.
@@ -69,7 +72,14 @@ class SearchStudio:
     """
 
     def __init__(
-        self, source, *, title: str = "", compare: EventLog | None = None, rate: float = 10.0
+        self,
+        source,
+        *,
+        title: str = "",
+        compare: EventLog | None = None,
+        rate: float = 10.0,
+        lab: Lab | None = None,
+        plain: bool = False,
     ):
         self._cell = running_cell()
         for earlier in list(_MADE):  # a cell that is run again replaces what it began before
@@ -78,9 +88,9 @@ class SearchStudio:
         self.source = source_of(source, self._cell)
         self.title = title
         self.rate = rate
-        self.view = StudioView()
+        self.view = StudioView(parts=PLAIN if plain else {})
         self.box = GridBox([self.view], layout=Layout(**SIDE_BY_SIDE))
-        self.sync = StudioSync(self.view, self.source, title, compare)
+        self.sync = StudioSync(self.view, self.source, title, compare, lab)
         self._others: list[SearchStudio] = []  # that are shown beside this one
         self._above: SearchStudio | None = None  # of a branch: the studio it is shown in
         self._lock = threading.RLock()
@@ -152,7 +162,9 @@ class SearchStudio:
             title += f", {short_knobs(knobs)}"
         latest = list(_LATEST)
         source = self.source.branch(step, **knobs)
-        made = SearchStudio(source, title=title, compare=self.log, rate=self.rate)
+        made = SearchStudio(
+            source, title=title, compare=self.log, rate=self.rate, plain=bool(self.view.parts)
+        )
         _LATEST[:] = latest  # `show` shows this one, with the branch beside it
         made._above = self
         made.sync.branched = step
