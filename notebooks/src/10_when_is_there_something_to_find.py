@@ -163,7 +163,7 @@ predict("10.begins", "And if it sees a little? Between seeing and blind, the arr
 # 10 and makes each gate decide.
 
 # %%
-CONFIG = SearchConfig(steps=presets.quick(150, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03, augment=False,
+CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03, augment=False,
                       entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)))
 
 
@@ -352,7 +352,7 @@ ax.set(yticklabels=[f"{visibility:g}" for visibility in runs], xlabel="stage →
 middle = into_blind.sum() - 0.5
 ax.axvline(middle, color=OUT, lw=2)
 ax.set_title("into segmentation                                     out of segmentation", fontsize=10)
-figure.suptitle(f"kept by how many of {len(SEEDS)} searches", fontsize=10)
+text = figure.suptitle(f"kept by how many of {len(SEEDS)} searches", fontsize=10)
 
 # %%
 last = [str(edge) for edge in space.edges].index("segmentation:2 -> normals:2")

@@ -55,7 +55,7 @@ def _draw_noise(ax, noise: torch.Tensor, right: torch.Tensor) -> None:
     reach = 4.0
     for values, colour, label in ((right, RIGHT, "right"), (noise, YOURS, "yours")):
         inside = values.flatten().nan_to_num(reach, reach, -reach).clamp(-reach, reach)
-        ax.hist(inside.numpy(), 40, (-reach, reach), color=colour, alpha=0.5, label=label)
+        ax.hist(inside.numpy(), 40, range=(-reach, reach), color=colour, alpha=0.5, label=label)
     ax.set(xlabel="what is seen less v · image, v = 0.25", ylabel="values")
     ax.legend(loc="best", frameon=False)
 
