@@ -170,25 +170,20 @@ def turn(answer, ax):
     bars(ax, right, yours, labels, "share into − share out")
     ax.axhline(0, color="#777777", lw=0.8)
 
-    ways = {
-        "shares, not counts: 5 edges lead into the blind network here and 3 out of it": (
-            lambda into, out: np.sum(into) - np.sum(out)
-        ),
+    counts = _of_all(graphs, targets, lambda into, out: np.sum(into) - np.sum(out))
+    shares_in = _of_all(graphs, targets, lambda into, out: np.mean(into))
+    shares_out = _of_all(graphs, targets, lambda into, out: np.mean(out))
+    ratios = _of_all(graphs, targets, lambda into, out: np.mean(into) / max(np.mean(out), 1e-9))
+    mistakes = {
+        "shares, not counts: 5 edges lead into the blind network here and 3 out of it": counts,
         "divide by how many edges lead in (or out), not by how many there are in all": (
-            lambda into, out: (np.sum(into) - np.sum(out)) / 8
+            np.array(counts) / 8
         ),
-        "the sign: into the blind network minus out of it": (
-            lambda into, out: np.mean(out) - np.mean(into)
-        ),
-        "this is the share into it alone; where everything opens, that says nothing": (
-            lambda into, out: np.mean(into)
-        ),
-        "this is the share out of it alone": lambda into, out: np.mean(out),
-        "this is the ratio; take the difference, which exists where none leads out, too": (
-            lambda into, out: np.mean(into) / max(np.mean(out), 1e-9)
-        ),
+        "the sign: into the blind network minus out of it": -np.array(right),
+        "this is the share into it alone; where everything opens, that says nothing": shares_in,
+        "this is the share out of it alone": shares_out,
+        "this is the ratio; take the difference, which exists where none leads out, too": ratios,
     }
-    mistakes = {said: _of_all(graphs, targets, way) for said, way in ways.items()}
     places = [f"for the graph {label}" for label in labels]
     near_misses(yours, right, mistakes, differ(right, yours, places))
     other = number(answer([True, False, False], ["b", "b", "a"], "a"), "into minus out")
