@@ -259,6 +259,35 @@ def kinds_loop(seg, furniture):
     return [sum(int((picture == n).sum()) >= 20 for n in furniture) for picture in seg]
 
 
+# --- 10 -----------------------------------------------------------------------------------------------------------------
+def coin_drawn(edges, least):
+    """By adding one edge after the other to the distribution of how many are open."""
+    chances = np.ones(1)
+    for _ in range(edges):
+        chances = np.convolve(chances, [0.5, 0.5])
+    return chances[least:].sum()
+
+
+def turned(kept, targets, blind):
+    into = [keep for keep, target in zip(kept, targets) if target == blind]
+    out = [keep for keep, target in zip(kept, targets) if target != blind]
+    return sum(into) / len(into) - sum(out) / len(out)
+
+
+def turned_numpy(kept, targets, blind):
+    kept, into = np.array(kept, float), np.array(targets) == blind
+    return kept[into].mean() - kept[~into].mean()
+
+
+def begins(turns):
+    return [v for v, row in turns.items() if min(row) > max(turns[1.0])]
+
+
+def begins_numpy(turns):
+    control = np.array(turns[1.0])[:, None]
+    return {v for v, row in turns.items() if (np.array(row) > control).all()}
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -441,4 +470,15 @@ ALL = {
         packed,
         lambda p, c, m: {**packed(p, c, m), "seg": np.maximum(c + 1, 0).astype("u1")},
     ],
+    "10.blindfold": [
+        lambda i, v, g: v * i + (1 - v) * torch.randn(i.shape, generator=g),
+        lambda i, v, g: torch.lerp(torch.empty_like(i).normal_(generator=g), i, v),
+        lambda i, v, g: (v * i + torch.normal(0.0, 1.0 - v, i.shape, generator=g)).numpy(),
+    ],
+    "10.coin": [
+        lambda n, k: sum(math.comb(n, open) for open in range(k, n + 1)) / 2**n,
+        coin_drawn,
+    ],
+    "10.turn": [turned, turned_numpy],
+    "10.begins": [begins, begins_numpy],
 }

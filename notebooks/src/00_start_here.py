@@ -14,8 +14,8 @@
 # **Why.** You have two trained networks that look at the same picture: one names what every pixel shows, the other
 # says which way every surface faces. Surely each knows something that would help the other. But *where* should they
 # be joined? MTL-NAS (Gao et al., CVPR 2020, [arXiv 2003.14058](https://arxiv.org/abs/2003.14058)) lets gradient
-# descent decide. This notebook tells the whole story once: you replay a search that was recorded, then you start one.
-# Everything in it can be changed.
+# descent decide. This notebook tells the whole story once: you start a search and **cover one network's eyes** while
+# it runs; then you look closer at one that was recorded. Everything in it can be changed.
 #
 # Run the cells one by one with Shift + Enter. Where a cell asks you to **predict**, commit to a guess before you go
 # on: it is kept, and the next cells tell what really happens.
@@ -26,10 +26,13 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import torch
+from IPython.display import display
 from torch.nn.functional import interpolate
 
-from mtlnas_lab import Run, Search, presets
+from mtlnas_lab import EventLog, Run, Schedule, Search, SearchStudio, presets
+from mtlnas_lab.core.lab import pick_device
 from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.experiments.scores import scores_now
 from mtlnas_lab.viz import plot_fusion_graph, plot_gates, plot_predictions
 
 # %% [markdown]
@@ -54,8 +57,8 @@ plot_predictions(packs["test"].images[[3, 8, 14]] / 255, targets, alone, lab.tas
 # question.
 
 # %% [markdown] tags=["teacher"]
-# **Teacher: 15 minutes for all of it.** Do not explain anything yet: show, let them guess, show. Pictures 3, space 4,
-# replay 4, Start 4. Usual misunderstanding from the first picture: that there is one network with two heads. There
+# **Teacher: 20 minutes for all of it.** Do not explain anything yet: show, let them guess, show. Pictures 3, space 4,
+# Start and the eyes 8, replay 5. Usual misunderstanding from the first picture: that there is one network with two heads. There
 # are two whole networks.
 
 # %% [markdown]
@@ -96,12 +99,115 @@ check("00.count", architectures)
 # Each further edge doubles the number; Python writes powers as `2 ** 3`.
 
 # %% [markdown]
-# ## Replay: a whole search, recorded
+# ## Press Start, and cover its eyes
 #
 # Each edge has one number, **α**. Its **gate** σ(α) = 1 / (1 + e⁻ᵅ) says how much the edge brings: ½ is *undecided*,
 # 1 is *open*, 0 is *closed*. A step of the search moves all α by gradient descent on one half of the pictures, and
 # the networks' own weights **w** on the other half. A third force, the **entropy** term with its weight **λ**
 # (lambda), grows slowly and pushes every gate away from ½. In the end, edges with α > 0 are kept.
+#
+# Now imagine that segmentation goes **blind**: its network gets noise instead of the picture, while normals still sees.
+# What it needs is there, in the other network. Half of the 48 arrows lead *into* segmentation, half *out of* it.
+
+# %%
+predict("00.arrows", "Segmentation's eyes are covered while the search runs. Which arrows will be kept?",
+        ["more of those into segmentation", "more of those out of segmentation", "as many of either"])
+
+# %% [markdown]
+# Press **Start**. Then cover segmentation's eyes: drag its **eye** down to 0, or run
+# `studio.turn(visibility={"segmentation": 0})` in a cell of your own. If you only watch, that happens by itself after a
+# quarter of the steps.
+
+# %%
+STEPS = presets.quick(60, 4)
+COVERED = Schedule(0.0, start=1.0, period=(0.25, 0.25))       # all is seen for a quarter of the steps, then nothing
+
+
+def fresh(segmentation=COVERED):
+    config = replace(presets.preset("tiny").search, steps=STEPS, alpha_lr=0.1, entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)),
+                     visibility={"segmentation": segmentation})
+    return Search(presets.tiny(seed=0).to(pick_device("auto")), config, evaluate=scores_now)
+
+
+studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
+studio
+
+# %% [markdown]
+# *Reading aid: **entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has grown.
+# Below right, the gates' distribution: one hill in the middle splits in two. At the bottom the graph, and beside it the
+# same as a table, rows are sources and columns targets.*
+#
+# **Pause** and **Step** work while it runs. Move λ, and the search follows you from the next step on; the slider below
+# the picture goes back in time and changes nothing. (It is a hurried search: 60 steps, and α moves five times as fast as
+# it should. Where nobody can press a button, it runs by itself and leaves a picture.) After a reload of the page the
+# search goes on, but the cell shows its old picture: `studio.show()` in a new cell brings the panel back; to run the
+# cell again begins a new search.
+#
+# Did the arrows turn? Here is the mean gate of either direction. And for comparison the same search, the same seed,
+# with nobody's eyes covered.
+
+# %%
+into = torch.tensor([edge.target.task == "segmentation" for edge in lab.space.edges])
+logs = {"something missing": studio.log, "nothing missing": EventLog(fresh(segmentation=1.0))}
+logs = {title: log for title, log in logs.items() if log.steps}             # nobody has pressed Start yet?
+figure, axes = plt.subplots(1, len(logs), figsize=(8.5, 2.8), squeeze=False, layout="constrained")
+for ax, (title, log) in zip(axes[0], logs.items()):
+    gates = torch.sigmoid(torch.tensor(log.alpha))
+    ax.plot(gates[:, into].mean(1), color="#b35806", lw=2, label="into segmentation")
+    ax.plot(gates[:, ~into].mean(1), "--", color="#2262ad", lw=2, label="out of segmentation")
+    ax.axhline(0.5, color="#777777", ls=":", label="undecided")
+    ax.set(title=title, xlabel="step", ylabel="mean gate", ylim=(0, 1))
+figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+plt.show()
+
+# %% [markdown]
+# *Reading aid: left segmentation's eyes are covered (after a quarter of the steps, if you only watched), right nobody's.
+# Where both lines go the same way, the search says nothing about directions.*
+
+# %%
+counts = {}
+for title, log in logs.items():
+    kept = torch.tensor(log.steps[-1].alpha) > 0
+    counts[title] = (int(kept[into].sum()), int(kept[~into].sum()))
+    print(f"{title}: of 24 edges each way, {counts[title][0]} into segmentation were kept, {counts[title][1]} out of it")
+
+# %%
+arrived, left = counts.get("something missing", (0, 0))
+said = "more of those into segmentation" if arrived > left else "more of those out of segmentation"
+if arrived == left:
+    said = "as many of either" if studio.log.steps else "press Start above, then run the last cells again"
+reveal("00.arrows", said, f"{arrived} against {left}; with nothing missing {' against '.join(map(str, counts['nothing missing']))}.")
+
+# %% [markdown]
+# The two graphs that were found:
+
+# %%
+for title, log in logs.items():
+    display(plot_fusion_graph(log, style="paper-double", dropped="hide", title=title).figure)
+
+# %% [markdown]
+# *Reading aid: first something missing, then nothing missing; only the edges that were kept.* That is what this search
+# is for: **where information is missing, it looks for the way that information must take.** Where nothing is missing
+# there is nothing to find, and its graph is a matter of chance, however fine it looks: the lab shows that, too
+# (notebooks 07 and 08). In between lies a dial, and [notebook 10](10_when_is_there_something_to_find.ipynb) turns it.
+#
+# Behind the panel there is nothing but a loop. A search is something you can loop over; it tells what happens:
+#
+# ```python
+# for event in fresh():
+#     if isinstance(event, Step):                     # from mtlnas_lab.core.events import Step
+#         print(event.step, event.entropy_fraction, event.loss)
+# ```
+
+# %% [markdown] tags=["teacher"]
+# **8 minutes.** Let them vote by hand before Start. Cover the eyes early once, and once when λ has grown: the gates are
+# locked then, and nothing turns. **Ask:** why are some arrows out of segmentation kept? (Deep in the network it is not
+# blind any more: it carries what came in.) And: is the right picture a result? (It is the control.)
+
+# %% [markdown]
+# ## Replay: a longer search, recorded
+#
+# 500 steps, both networks see, and α moves at its proper pace.
 
 # %%
 predict("00.kept", "All 48 edges begin at ½. How many of them will be kept?", between=(0, 48))
@@ -160,44 +266,9 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # what would be needed.
 
 # %% [markdown]
-# ## Press Start
-#
-# Now one of your own, with real networks, in this notebook. Press **Start**; **Pause** and **Step** work while it
-# runs. Move λ, and the search follows you from the next step on. The slider below the picture goes back in time and
-# changes nothing. (It is a hurried search: 40 steps, and α moves five times as fast as it should. Where nobody can
-# press a button, it runs by itself and leaves a picture.) After a reload of the page the search goes on, but the cell
-# shows its old picture: `studio.show()` in a new cell brings the panel back; to run the cell again begins a new search.
-
-# %%
-from mtlnas_lab.experiments.scores import scores_now
-from mtlnas_lab.core.lab import pick_device
-from mtlnas_lab.widgets import SearchStudio
-
-
-def fresh():
-    config = replace(presets.preset("tiny").search, steps=presets.quick(40, 4), alpha_lr=0.1)
-    return Search(presets.tiny(seed=0).to(pick_device("auto")), config, evaluate=scores_now)
-
-
-studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
-studio
-
-# %% [markdown]
-# *Reading aid: **entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has grown.
-# Below right, the gates' distribution: one hill in the middle splits in two. At the bottom the graph, and beside it the
-# same as a table, rows are sources and columns targets.*
-#
-# Behind the panel there is nothing but a loop. A search is something you can loop over; it tells what happens:
-#
-# ```python
-# for event in fresh():
-#     if isinstance(event, Step):                     # from mtlnas_lab.core.events import Step
-#         print(event.step, event.entropy_fraction, event.loss)
-# ```
-#
 # ## The graph
 #
-# This is what the search is for: a picture you can put into a paper. `mtlnas-lab figure data_samples/runs/entropy
+# What is left of a search is a picture that you can put into a paper. `mtlnas-lab figure data_samples/runs/entropy
 # --format pdf,tikz --out figures` writes the recorded one as PDF and TikZ.
 
 # %%
@@ -211,9 +282,11 @@ plot_fusion_graph(run, style="paper-double", dropped="hide").figure
 # * A search space between networks is a set of candidate edges; here 48.
 # * α is learnt by gradient descent; the entropy term makes the gates decide.
 # * The searched network is used as it is.
+# * Cover one network's eyes, and the search looks for the way information must take. With nothing missing it has
+#   nothing to find.
 #
 # What one run on little rooms does *not* show: that these edges are better than others. For that you need several
-# seeds and a control, a random graph with as many edges.
+# seeds and a control, a random graph with as many edges; for the arrows, the search with nothing missing.
 #
 # ## Where to go
 #
@@ -230,3 +303,4 @@ plot_fusion_graph(run, style="paper-double", dropped="hide").figure
 # | [07](07_derive_and_gap.ipynb) | from gates to a network: what is lost, and what to compare with |
 # | [08](08_fusion_graph.ipynb) | the figure for your paper; would another seed agree? |
 # | [09](09_your_own.ipynb) | your own task, network, data and machine |
+# | [10](10_when_is_there_something_to_find.ipynb) | the dial: when is there something to find? |

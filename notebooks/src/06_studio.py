@@ -250,12 +250,14 @@ reveal("06.leave", f"{away:.2f}" if before else "press Start above, then run thi
 # Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`,
 # `studio.turn(entropy_weight=20)`, `studio.turn(force={"segmentation:3 -> normals:3": True})`, `studio.architecture`.
 # After a reload of the page the cell shows an old picture, or "model not found": `studio.show()` in a new cell brings
-# the panel back. Three things to try there:
+# the panel back. Four things to try there:
 #
 # 1. Pull λ to its right end at the very beginning. How many steps until nothing moves any more? Did the tasks have a
 #    say?
 # 2. *Reset*, set λ to 0 and let it run. Do the gates ever leave the middle?
 # 3. Force one edge open that the search had shut. Who changes their mind?
+# 4. Cover one network's eyes, `studio.turn(visibility={"segmentation": 0})`, before λ has grown, and after. Which way do
+#    the arrows turn, and when not any more? [Notebook 10](10_when_is_there_something_to_find.ipynb) asks that properly.
 #
 # ### Your turn: λ's ramp
 #
@@ -419,7 +421,8 @@ check("06.force", with_forced)
 # * A branch from a checkpoint answers "what if", because everything else stays the same.
 #
 # What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved five times as fast
-# as it should, four images a batch). Whether a search beats a random graph is the question of notebook 07.
+# as it should, four images a batch). Whether a search beats a random graph is the question of notebook 07; when there is
+# anything to find, that of [notebook 10](10_when_is_there_something_to_find.ipynb).
 #
 # `SearchStudio("runs/demo")` follows a run folder while `make demo` writes it in a terminal, or a cluster node does;
 # the sliders reach that search through the folder. `mtlnas_lab.widgets.replay_html("runs/demo")` makes one HTML page of

@@ -536,3 +536,6 @@ print(to_latex(rows[:1]).splitlines()[1])
 #
 # What this does *not* show: that a kept edge is a good edge, or that longer searches agree no better. Four hurried
 # runs on small rooms are a way to learn the tools, not a result.
+#
+# Both networks see the same picture here, so perhaps there was little to find. [Notebook
+# 10](10_when_is_there_something_to_find.ipynb) covers one network's eyes, and asks from where on the graph says something.

@@ -1,6 +1,7 @@
 """What every exercise must do with every kind of answer: right in several ways, and wrong in each way a function can be."""
 
 import copy
+import math
 import random
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ VALUES = {name for name, one in book.load().items() if not one.function}
 ONLY_NUMBERS = {  # nothing that is handed over could be written into
     "00.count", "03.entering", "03.renamed", "03.split", "05.temperature", "05.tipping", "05.ramp",
     "06.ramp", "06.tip", "07.gap", "08.bend", "08.overlap", "06.update", "06.halves",
+    "10.coin",
 }  # fmt: skip
 WAYS = [(name, answer) for name, answers in ALL.items() for answer in answers]
 
@@ -31,7 +33,7 @@ def own_progress(tmp_path, monkeypatch):
 
 
 def test_every_exercise_has_right_answers_in_two_ways():
-    assert set(ALL) | VALUES == set(book.load()) and len(book.load()) == 52
+    assert set(ALL) | VALUES == set(book.load()) and len(book.load()) == 56
     assert all(len(answers) >= 2 for answers in ALL.values())
     assert {"08.column", *(f"bug.{n}" for n in range(1, 7))} == VALUES
 
@@ -345,6 +347,8 @@ TYPICAL = [
     ("08.overlap", lambda a, b, c: a * b / c + 0.2, "share 3.000 on average, yours 3.200"),
     ("08.overlap", lambda a, b, c: a * b, "pairs of edges"),
     ("08.bend", lambda a, b, by: tuple(np.add(a, b) / 2 + by * np.subtract(b, a)), "along the arrow"),
+    ("10.coin", lambda n, k: math.comb(n, k) / 2**n, "exactly so many"),
+    ("10.turn", lambda kept, targets, blind: sum(kept) / len(kept), "for the graph all"),
     ("09.median", lambda b: torch.cat([(o.sigmoid() - t).abs().flatten() for o, t in b]).median(), "(B, B)"),
 ]  # fmt: skip
 
