@@ -1,13 +1,13 @@
-"""Makes what is shipped in `data_samples/` again, beside its rooms: the backbones pretrained on rooms, and two searches.
+"""Makes what is shipped in `data_samples/` again, beside its rooms: the backbones pretrained on rooms, and four searches.
 
 python tools/make_samples/make_samples.py backbones [--out FOLDER] [--steps N] [--seed N]
-python tools/make_samples/make_samples.py runs [--out FOLDER] [--seed N]
+python tools/make_samples/make_samples.py runs [--out FOLDER] [--seed N] [--names NAME …]
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +24,18 @@ from mtlnas_lab.data.dataset import ImageDataset
 from mtlnas_lab.data.rooms import CLASSES, ROOMS, SPLITS, render
 from mtlnas_lab.experiments.config import Experiment
 from mtlnas_lab.experiments.pipeline import run
-from mtlnas_lab.experiments.presets import make_lab, preset
+from mtlnas_lab.experiments.presets import make_lab, preset, with_budget
 from mtlnas_lab.models.baselines import without_candidates
 
 EXTRA = 2400  # rooms for pretraining, which come after the shipped ones
+
+# {a recorded search: what it does otherwise than the preset}; the last two are as in data_samples/studies/blind.yaml
+RUNS = {
+    "entropy": {},
+    "no_entropy": {"entropy_weight": 0.0},
+    "seeing": {"steps": 200, "alpha_lr": 0.03},
+    "blind": {"steps": 200, "alpha_lr": 0.03, "visibility": {"segmentation": 0}},
+}
 
 
 def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path]:
@@ -67,15 +75,17 @@ def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path
         yield out / f"rooms_{task}.safetensors"
 
 
-def make_runs(out: Path, seed: int = 0, listen=lambda *_: None) -> Iterator[Path]:
-    """Record the two shipped searches, with and without the entropy term; what happened, scores and architecture alone."""
-    for name, weight in (("entropy", None), ("no_entropy", 0.0)):
+def make_runs(
+    out: Path, seed: int = 0, names: Iterable[str] = tuple(RUNS), listen=lambda *_: None
+) -> Iterator[Path]:
+    """Record the shipped searches of these names; what happened, scores and architecture alone."""
+    for name in names:
         shutil.rmtree(out / name, ignore_errors=True)
-        made = Experiment.from_preset("tiny", "rooms", seed, entropy_weight=weight)
+        made = Experiment.from_preset("tiny", "rooms", seed)
+        search = with_budget(made.search, **RUNS[name])
+        search = replace(search, evaluate_every=max(1, search.steps // 10))
         run(
-            replace(
-                made, search=replace(made.search, evaluate_every=max(1, made.search.steps // 10))
-            ),
+            replace(made, search=search),
             out / name,
             listen=listen,
             figures=("pdf", "svg"),  # smaller than a PNG, and enough
@@ -93,10 +103,12 @@ def backbones(out: Path = Path("data_samples/backbones"), steps: int = 1500, see
         print(path)
 
 
-def runs(out: Path = Path("data_samples/runs"), seed: int = 0) -> None:
-    """Record the two shipped searches of the rooms again, with the entropy term and without (some minutes each)."""
+def runs(
+    out: Path = Path("data_samples/runs"), seed: int = 0, names: tuple[str, ...] = tuple(RUNS)
+) -> None:
+    """Record the shipped searches of the rooms again: with the entropy term and without, seeing and blind (minutes each)."""
     with interruptible() as stopped, Progress(stopped) as progress:
-        for path in make_runs(out, seed, progress):
+        for path in make_runs(out, seed, names, progress):
             print(path)
 
 
