@@ -9,8 +9,10 @@ import pytest
 from mtlnas_lab.analysis import directions, report
 from mtlnas_lab.analysis.results import SCORES, StudyResults
 from mtlnas_lab.analysis.study import FOLDER, Study
+from mtlnas_lab.core.architecture import Architecture
 from mtlnas_lab.core.space import SearchSpace, plan
 from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.runs.run_writer import RunWriter
 
 ROWS = {
     "single": {"method": "single_task"},
@@ -155,6 +157,39 @@ def test_one_seed_is_shown_and_claims_nothing(found):
     )
     assert [claim.text for claim in one.claims] == []
     assert len(report.tables(one)[0].lines) == 4 and report.pictures(one)
+
+
+def test_a_graph_within_a_budget_keeps_the_edges_with_the_largest_alpha(tmp_path):
+    rows = {
+        "blind": {"visibility": {"segmentation": 0}},
+        "best": {"graph_of": "blind", "edge_budget": 2},
+        "best of none": {"graph_of": "best", "edge_budget": 2},
+    }
+    study = Study("a", "?", rows, (0,), "blind")
+    cells = {cell.row: cell for cell in study.cells()}
+    alpha = tuple(float(i % 7) - 3 for i in range(len(SPACE)))
+    found = Architecture(SPACE, tuple(a > 0 for a in alpha), alpha)
+    given = Architecture(SPACE, found.kept)
+    for row, graph in (("blind", found), ("best", given)):
+        with RunWriter.create(tmp_path / cells[row].folder, {}, SPACE) as run:
+            run.write_json("architecture.json", graph.to_json())
+    kept = study.experiment(cells["best"], tmp_path).graph["kept"]
+    assert kept == [str(SPACE.edges[6]), str(SPACE.edges[13])]  # α = 3
+    with pytest.raises(ConfigError, match="a graph that was not searched has none"):
+        study.experiment(cells["best of none"], tmp_path)
+
+
+def test_a_size_may_draw_fewer_random_graphs():
+    draws = {size: Study.load("blind_nyu", size).cells() for size in ("small", "full")}
+    full = [cell.draw for cell in draws["full"] if cell.draw]
+    assert max(full) == 8 and not [cell for cell in draws["small"] if cell.draw > 2]
+    assert {cell.draw for cell in draws["full"] if cell.row == "both see"} == {0}
+
+
+@pytest.mark.parametrize("size", ["small", "full"])
+def test_the_shipped_study_asks_in_both_directions(size):
+    asked = {dial.task: dial for dial in directions.dials(Study.load("blind_nyu", size))}
+    assert set(asked) == {"seg13", "normals"} and all(dial.seeing for dial in asked.values())
 
 
 def test_other_studies_say_nothing_of_it():
