@@ -18,6 +18,7 @@ from ..errors import RunError
 from ..one_line import mistake, printable
 from ..storage.safe_files import os_errors_as_run_errors
 from ..tasks.task import HIGHER_IS_BETTER
+from . import directions
 from .results import COMPARED, StudyResults
 from .statistics import half_interval
 from .tables import booktabs, markdown_table
@@ -138,6 +139,16 @@ def pictures(results: StudyResults) -> list[tuple[str, object]]:
                 study_plots.plot_worth(results.edges),
             )
         )
+    if len(results.ways):
+        made.insert(
+            0,
+            (
+                "How many of the edges into a network whose eyes are covered are open, and of those out of it, by how much it "
+                "sees. Every dot is a seed; the line is their mean with its 95 % interval; an edge opened by chance is open in "
+                "half of the seeds.",
+                study_plots.plot_ways(results.ways, directions.means(results.ways)),
+            ),
+        )
     for row, figure in consensus(results):
         made.append((f"How often the seeds kept each edge: {row}.", figure))
     return made
@@ -188,6 +199,9 @@ def tables(results: StudyResults) -> list[Table]:
     head = ["row", *(f"{task} {_with_arrow(metric)}".strip() for task, metric in means.columns)]
     lines = [[row, *map(str, values)] for row, values in zip(means.index, means.to_numpy())]
     made = [Table("Scores: mean ± standard deviation over seeds", head, lines)]
+    if len(results.ways):
+        title = "Where the open edges lead: mean over seeds, 95 % interval, each seed"
+        made.insert(0, Table(title, directions.CELLS, directions.cells(results.ways)))
     if results.compared:
         lines = [one.cells for one in results.compared]
         made.append(Table("Comparisons, paired by seed", COMPARED, lines))

@@ -11,7 +11,7 @@ from ..core.space import SearchSpace
 from ..errors import RunError
 from ..runs.run import Run
 from ..storage.jsonl import read_json
-from . import edge_importance
+from . import directions, edge_importance
 from .statistics import (
     Difference,
     chance_overlap,
@@ -331,11 +331,25 @@ class StudyResults:
                 lines.append({"row": row, "seed": seed, **found})
         return pandas.DataFrame(lines)
 
+    @cached_property
+    def ways(self):
+        """directions.ways of the searches that cover a network's eyes (a pandas frame); empty for other studies."""
+        return directions.ways(self.study, self.runs, self.spaces)
+
+    @cached_property
+    def claims(self) -> list[directions.Claim]:
+        """What might be so where a network's eyes are covered: about edges, then about scores; none for other studies."""
+        if not len(self.ways):
+            return []
+        about_edges = directions.about_edges(self.study, self.ways)
+        return about_edges + directions.about_scores(self.study, self.final)
+
     # --- sentences
     @cached_property
     def sentences(self) -> list[str]:
         """What the study says, one plain sentence each."""
         return [
+            *directions.sentences(self.study, self.ways, self.claims),
             *(one.sentence for one in self.compared),
             *self.unlearnt,
             *self._about_comparisons(),

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from ..core.architecture import Architecture, derive
 from ..core.config import SearchConfig
 from ..errors import ConfigError, MTLNASError, RunError
 from ..experiments.config import Experiment
@@ -98,7 +99,8 @@ class Study:
 
         edges_of    a row; a random graph gets as many edges as that kept under the same seed
         draws       how many such graphs are drawn under each seed
-        graph_of    a row whose graph is carried over, under the same seed
+        graph_of    a row whose graph is carried over, under the same seed; with edge_budget: K, the K of its candidates with
+                    the largest α
         edge_worth  true: score each edge of the finished network (edge_importance.py)
         against     the row that it is compared with, otherwise `reference`; null: none
 
@@ -230,7 +232,7 @@ class Study:
 
         Args:
             path: The name of a shipped study, or a YAML file: name, question, reference, base, rows and/or grid, seeds,
-                sizes {name: {seeds, base, rows}}.
+                sizes {name: {seeds, base, rows, draws}}; a size's `draws` is for every row that has draws.
             size: One of the file's sizes.
 
         Raises:
@@ -330,6 +332,8 @@ class Study:
             given["edges"] = len(self._graph(cell, "edges_of", out)["kept"])
         if cell.settings.get("graph_of"):
             given["graph"] = self._graph(cell, "graph_of", out)
+            if cell.settings.get("edge_budget"):
+                given["graph"] = _best(given["graph"], cell.settings["edge_budget"])
         made = Experiment.from_preset(
             given.pop("preset", "tiny"),
             seed=cell.seed,
@@ -455,8 +459,11 @@ def _parsed(data: Mapping, size: str) -> dict:
     # what a size says comes before what the file says of all sizes
     seeds = _part(chosen, "seeds", list, seeds)
     base = {**base, **_part(chosen, "base", dict, {})}
+    rows = {row: rows[row] for row in only}
+    if "draws" in chosen:
+        rows = {row: _with_draws(settings, chosen["draws"]) for row, settings in rows.items()}
     parts = {
-        "rows": {row: rows[row] for row in only},
+        "rows": rows,
         "seeds": tuple(seeds),
         "base": base,
         "notes": tuple(map(_text, notes)),
@@ -479,6 +486,13 @@ def _rows(data: Mapping) -> dict[str, dict]:
         if not isinstance(settings, dict):
             raise _NotAStudy(f"row {row!r} is {settings!r}; it should hold settings")
     return rows
+
+
+def _with_draws(settings: dict, draws: object) -> dict:
+    """The settings of a row, which draws so many graphs where it draws several."""
+    if "draws" in settings:
+        return {**settings, "draws": draws}
+    return settings
 
 
 def _part(data: Mapping, name: str, kind: type, otherwise=None):
@@ -593,6 +607,16 @@ def _grid_row(choice: Sequence[tuple[str, str, object]]) -> tuple[str, dict]:
         if isinstance(neighbour, Mapping):
             settings[setting] = ", ".join({**names, **neighbour}.values())
     return ", ".join(names.values()), settings
+
+
+def _best(graph: Mapping, edges: int) -> dict:
+    """The graph of so many edges, those with the largest α of a searched one. Raises ConfigError."""
+    found = Architecture.from_json(graph)
+    if found.alpha is None:
+        raise ConfigError(
+            "edge_budget chooses edges by their α, and a graph that was not searched has none"
+        )
+    return derive(found.space, found.alpha, edges).to_json()
 
 
 # --- the work of one process ------------------------------------------------------------------------------------------

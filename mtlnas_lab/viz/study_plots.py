@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import wraps
 
 import numpy as np
@@ -181,3 +182,68 @@ def plot_worth(edges):
             ax.set_title(_name(row, 100))
     figure.legend(loc="outside lower center", ncols=7)
     return figure
+
+
+# The two ways of an edge to a covered network: share, label, colour, shape, and how far beside its visibility it is drawn.
+WAYS = (
+    ("into", "edges into the covered network", TASK_COLORS[0], "o", -0.12),
+    ("out", "edges out of it", TASK_COLORS[1], "s", 0.12),
+)
+
+
+@_in_style
+def plot_ways(ways, means):
+    """Shares of open edges into and out of a covered network by how much it sees, a panel for each dial of a study.
+
+    Args:
+        ways: frame: dial, task, visibility, seed, into, out; a line for each search.
+        means: frame: dial, visibility, share, mean, half: the mean of a share over seeds reaches `half` to either side.
+    """
+    names = []
+    for name, part in ways.groupby("dial", sort=False):
+        if part.visibility.nunique() > 1:
+            names.append(name)
+    names = names or list(dict.fromkeys(ways.dial))  # of a study with one visibility each
+    lines = math.ceil(len(names) / 2)
+    columns = min(2, len(names))
+    figure = LOOK.figure(height=20 + 80 * lines, layout="constrained")
+    axes = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    for ax, name in zip(axes, names):
+        _draw_ways(ax, ways[ways.dial == name], means[means.dial == name], ax is axes[0])
+    for ax in axes[len(names) :]:
+        ax.set_axis_off()
+    figure.legend(loc="outside lower center", ncols=5)
+    return figure
+
+
+def _draw_ways(ax, ways, means, labelled: bool) -> None:
+    """One dial: each seed a dot, means joined by a line, from the network that sees to the blind one."""
+    seen = sorted(set(ways.visibility), reverse=True)
+    place = {visibility: x for x, visibility in enumerate(seen)}
+    spread = {seed: 0.08 * x for seed, x in _spread(sorted(set(ways.seed))).items()}
+    for share, label, color, marker, shift in WAYS:
+        x = ways.visibility.map(place) + ways.seed.map(spread) + shift
+        dots = {"s": 26, "marker": marker, "color": color, "edgecolor": LOOK.ink, "linewidth": 0.4}
+        dots["label"] = f"{label}: each seed" if labelled else None
+        ax.scatter(x, ways[share], alpha=0.75, zorder=3, clip_on=False, **dots)
+        mean = means[means.share == share].sort_values("visibility", ascending=False)
+        x = mean.visibility.map(place) + shift
+        line = {"color": color, "lw": 2, "capsize": 4, "zorder": 2}
+        line["label"] = "their mean, 95 % interval" if labelled else None
+        ax.errorbar(x, mean["mean"], yerr=mean.half, **line)
+    chance = "chance" if labelled else None
+    ax.axhline(0.5, color=LOOK.soft, lw=1.2, ls=":", label=chance)
+    task = ways.task.iloc[0]
+    ax.set(xticks=range(len(seen)), xticklabels=[format(value, "g") for value in seen])
+    ax.set(
+        ylim=(-0.03, 1.03), xlabel=_name(f"how much {task} sees (1: the picture, 0: noise)", 110)
+    )
+    ax.set(ylabel="share that is open")
+    ax.set_title(_name(ways.dial.iloc[0], 110))
+
+
+def _spread(seeds) -> dict:
+    """{seed: where from −1 to 1}, so that dots of one height are told apart."""
+    if len(seeds) == 1:
+        return {seeds[0]: 0.0}
+    return dict(zip(seeds, np.linspace(-1, 1, len(seeds))))
