@@ -48,11 +48,14 @@ class FabricCommunicator(SingleProcess):
             kind = "cuda" if torch.cuda.is_available() else "cpu"
         gpus = torch.cuda.device_count()
         if kind == "cuda" and gpus < local:
-            advice = f"give --nproc-per-node {gpus or 1}"  # an option of torchrun
+            advice = f"start {gpus or 1}"
+            hint = f"nproc_per_node={gpus or 1}"  # a setting of torchrun
             if not gpus:
-                advice += " and the device cpu"
+                advice += " on the device cpu"
+                hint += ", device=cpu"
             raise ConfigError(
-                f"torchrun started {local} processes here, but there are {gpus} GPUs; {advice}"
+                f"torchrun started {local} processes here, but there are {gpus} GPUs; {advice}",
+                hint=hint,
             )
         # lightning.fabric and lightning_fabric are one library under two names
         for name in ("lightning.fabric", "lightning_fabric"):
@@ -153,7 +156,8 @@ def _others_are_there():
         yield
     except RuntimeError as error:
         raise RunError(
-            f"another process of this run has gone ({str(error).splitlines()[0][:80]}…); go on with --resume"
+            f"another process of this run has gone ({str(error).splitlines()[0][:80]}…); resume the run",
+            hint="resume",
         ) from None
 
 

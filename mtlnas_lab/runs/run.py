@@ -131,7 +131,7 @@ class Run:
         """A run to look at. Raises RunError where there is none."""
         if not os.path.lexists(Path(path) / "events.jsonl"):
             raise RunError(
-                f"{path} is no run folder, for it has no events.jsonl; pass the --out of a search"
+                f"{path} is no run folder, for it has no events.jsonl; pass the folder that a search wrote"
             )
         return Run(path)
 

@@ -584,17 +584,10 @@ def test_released_config_and_checkpoint(pack, tmp_path):
     assert done.returncode == 0, done.stderr
     config = Run.open(tmp_path / "run").config
     assert config["search"]["optimizer"] == "sgd" and config["fusion_start"] == [1.0, 0.0]
-    file = np.load(golden / "mtlnas_vgg16_narrow.npz")
-    torch.save(
-        {
-            "model_state_dict": {
-                k.removeprefix("state/"): torch.tensor(file[k])
-                for k in file.files
-                if k.startswith("state/")
-            }
-        },
-        tmp_path / "released.pth",
-    )
+    with np.load(golden / "mtlnas_vgg16_narrow.npz") as file:
+        names = [name for name in file.files if name.startswith("state/")]
+        state = {name.removeprefix("state/"): torch.tensor(file[name]) for name in names}
+    torch.save({"model_state_dict": state}, tmp_path / "released.pth")
     drawn = command("figure", tmp_path / "released.pth", "--format", "svg", "--out", tmp_path)
     assert drawn.returncode == 0 and (tmp_path / "fusion_graph.svg").exists(), drawn.stderr
     scored = command("evaluate", tmp_path / "released.pth", "--eval-data", pack)

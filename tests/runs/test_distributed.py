@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import Stream, small_lab
 
+from mtlnas_lab.cli.hints import flags_of_hints
 from mtlnas_lab.core.communicator import SingleProcess
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.fusion import ResidualFusion
@@ -205,9 +206,10 @@ def test_gpus_that_are_not_there(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(
-        ConfigError, match="started 2 processes here, but there are 1 GPUs; give --nproc-per-node 1"
-    ):
+        ConfigError, match="started 2 processes here, but there are 1 GPUs; start 1$"
+    ) as caught:
         FabricCommunicator()
+    assert flags_of_hints(caught.value) == " (--nproc-per-node 1)"
 
 
 def test_ranks_that_disagree_are_refused():
