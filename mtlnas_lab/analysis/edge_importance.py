@@ -28,8 +28,9 @@ from torch import Tensor
 from ..core.architecture import Architecture
 from ..core.evaluate import Scores, evaluate, evaluating
 from ..core.lab import Lab
+from ..core.supernet import images_in
 from ..data import loader
-from ..data.views import Inputs, images_in
+from ..data.views import Inputs
 from ..errors import RunError
 from ..experiments.pipeline import reopen
 from ..models.pruned import operations

@@ -66,13 +66,14 @@ def look_at(
         batches = lab.seen(sequential(pack, lab.targets))
         scores = evaluate(lab.supernet, list(gates), lab.tasks, batches)
         seen = _seen(lab, image, targets)
+        images = each_its_own(seen, tuple(lab.tasks))
         outputs = _outputs(lab, list(gates), seen)
         pictures = {}
         for name, task in lab.tasks.items():
             predicted = _same_size(task, outputs[name], targets[name])
             pictures[name] = _tiled(
                 [
-                    list(map(picture, each_its_own(seen, tuple(lab.tasks))[name])),
+                    list(map(picture, images[name])),
                     list(map(task.picture, targets[name])),
                     list(map(task.picture, predicted)),
                 ]

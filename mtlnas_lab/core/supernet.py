@@ -153,6 +153,13 @@ def each_its_own(image: Tensor | Mapping[str, Tensor], tasks: Sequence[str]) -> 
     return {task: image[task] for task in tasks}
 
 
+def images_in(seen: Tensor | Mapping[str, Tensor]) -> int:
+    """How many images a batch has, as the networks see it."""
+    if isinstance(seen, Tensor):
+        return len(seen)
+    return len(next(iter(seen.values())))
+
+
 def _operations(space: SearchSpace, make: FusionMaker) -> dict[str, Fusion]:
     """{node: operation} for every node that a candidate edge enters."""
     made = {}

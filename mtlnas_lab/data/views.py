@@ -259,13 +259,6 @@ def inputs(
     return seen
 
 
-def images_in(seen: Inputs) -> int:
-    """How many images a batch has, as the networks see it."""
-    if isinstance(seen, Tensor):
-        return len(seen)
-    return len(next(iter(seen.values())))
-
-
 def seen(batches: Iterator[Batch], look: Callable, device, seed: int = 0) -> Iterator[tuple]:
     """Batches for evaluation, as the networks see them: the same noise each time, whoever asks.
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from ..core.communicator import SingleProcess
 from ..core.events import Checkpoint
 from ..core.lab import Lab
+from ..core.supernet import images_in
 from ..cores import processes
-from ..data.views import images_in
 from ..errors import ConfigError, MTLNASError, RunError
 
 READ = ("checkpoints", "load_checkpoint")  # what the leader gets, all get
