@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mtlnas_lab.core.config import SearchConfig
 from mtlnas_lab.core.events import Step
@@ -157,6 +157,16 @@ def _draw_losses(ax, log: EventLog, row: int) -> None:
     ax.legend(loc="center right")
 
 
+def _palette(picture: Image.Image) -> Image.Image:
+    """The picture in 250 colours; those close to the paper's are the paper's, or a frame would be seen around the film."""
+    found = picture.quantize(250)
+    colours = np.array(found.getpalette()).reshape(-1, 3)
+    paper = ImageColor.getrgb(LOOK.paper)
+    colours[np.abs(colours - paper).max(1) < 8] = paper
+    found.putpalette(colours.flatten().tolist())
+    return found
+
+
 def main(run: Path = Path("runs/film"), out: Path = Path("docs/film.gif")) -> None:
     """Search, make the film of it, and say what happened.
 
@@ -174,10 +184,10 @@ def main(run: Path = Path("runs/film"), out: Path = Path("docs/film.gif")) -> No
         print(f"after step {step}: {opened[into].sum()} edges into {COVERED}, ", end="")
         print(f"{opened[~into].sum()} out of it")
     shown = list(pictures(log, lab))
-    covered = shown[SHOWN.index(75)]  # has the colours of the noise and of the room
+    palette = _palette(shown[SHOWN.index(75)])  # with the colours of the noise and of the room
     times = [MS] * (len(shown) - 1) + [LAST_MS]
     facts = json.dumps(provenance(found, made_by="tools/make_film.py"))
-    out.write_bytes(gif(shown, times, facts, covered.quantize(200)))
+    out.write_bytes(gif(shown, times, facts, palette))
     print(f"{out}: {len(shown)} pictures, {out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from .build import plain, weights_of
 from .legend import describe
 from .shapes import Scene
-from .svg_tikz import clean, to_svg
+from .svg_tikz import clean, in_words, to_svg
 
 STYLE = """
 body { font: 15px/1.45 'DejaVu Sans', Verdana, sans-serif; margin: 1.5rem auto; max-width: 70rem; padding: 0 1rem;
@@ -93,14 +93,15 @@ def to_html(scene: Scene, note: str = "", facts: Mapping | None = None) -> str:
     hashes = {"css": _hash(style), "js": _hash(SCRIPT)}
     told = ""
     if spec.seen:
-        told = f'\n<p id="seen">{escape(clean("; ".join(spec.seen)))}.</p>'
+        told = f'\n<p id="seen">{escape(in_words(spec))}.</p>'
+    told_facts = escape(json.dumps(facts or {}, sort_keys=True))
     return PAGE.format(
         title=escape(title),
         seen=told,
         style=style,
         script=SCRIPT,
         svg=to_svg(scene, note, title),
-        facts=escape(json.dumps(facts or {}, sort_keys=True)),
+        facts=told_facts,
         caption=caption,
         data=_data(spec, weights),
         **hashes,

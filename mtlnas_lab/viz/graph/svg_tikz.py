@@ -21,6 +21,11 @@ def clean(text: str) -> str:
     return CONTROL.sub("\ufffd", text)
 
 
+def in_words(spec) -> str:
+    """What the networks of a figure see, as one line."""
+    return clean("; ".join(spec.seen))
+
+
 # --- SVG --------------------------------------------------------------------------------------------------------------
 def to_svg(scene: Scene, note: str = "", title: str = "Fusion graph") -> str:
     """The scene as an SVG file: real text, an id and a <title> for each node and edge, `note` as its metadata, and what the
@@ -30,12 +35,13 @@ def to_svg(scene: Scene, note: str = "", title: str = "Fusion graph") -> str:
     body = "\n".join(_svg(item, scene.height) for item in scene.items)
     description = ""
     if scene.spec is not None and scene.spec.seen:
-        description = f"<desc>{escape(clean('; '.join(scene.spec.seen)))}</desc>\n"
+        description = f"<desc>{escape(in_words(scene.spec))}</desc>\n"
+    paper = f'<rect id="paper" width="{width}" height="{height}" fill="{scene.style.paper}"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" '
         f'viewBox="0 0 {width} {height}" role="img" font-family="\'DejaVu Sans\', Verdana, sans-serif">\n'
         f'<title>{escape(clean(title))}</title>\n{description}<metadata id="mtlnas_lab">{escape(clean(note))}</metadata>\n'
-        f'<rect id="paper" width="{width}" height="{height}" fill="{scene.style.paper}"/>\n{body}\n</svg>\n'
+        f"{paper}\n{body}\n</svg>\n"
     )
 
 
