@@ -201,7 +201,7 @@ const graph = {
       g.lineWidth = 1.5;
       g.strokeStyle = S.paper;
       for (const node of nodes) { g.beginPath(); g.arc(node.x, node.y, plan.r, 0, 7); g.fill(); g.stroke(); }
-      if (plan.r >= 6) nodes.forEach((node, k) => say(g, S, String(k), node.x, node.y + 3, {align: "center", size: 8.5, colour: ink}));
+      if (plan.r >= (nodes.length > 10 ? 7 : 6)) nodes.forEach((node, k) => say(g, S, String(k), node.x, node.y + 3, {align: "center", size: 8.5, colour: ink}));
     });
   },
   // The title's number, painted with every frame.

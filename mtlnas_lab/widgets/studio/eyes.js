@@ -9,12 +9,12 @@ const OVER = {recorded: "a recording: they stay as they were", finished: "the se
 const own = (of, name) => Object.hasOwn(of, name) ? of[name] : undefined;      // a task may be called constructor
 
 export function eyesOf(bar, send, S, look) {
-  const said = make("div", "mtl-eyes-said", bar), why = (make("b", "", said, "Eyes"), make("span", "", said));
+  const said = make("div", "mtl-eyes-said", bar), lanes = make("div", "mtl-lanes", bar), why = (make("b", "", said, "Eyes"), make("span", "", said));
   let eyes = [], pictures = {}, made = "";
 
   // A slider for each task. Those that are there stay: one of them may be in a person's hand.
   const one = (task, lane) => {
-    const box = make("label", "mtl-knob mtl-eye", bar), name = make("span", "", box), out = make("output", "", box);
+    const box = make("label", "mtl-knob mtl-eye", lanes), name = make("span", "", box), out = make("output", "", box);
     const slider = make("input", "", box), eye = {task, box, out, slider, picture: null, touched: 0};
     const tell = telling(v => send({do: "turn", knobs: {visibility: {[task]: v}}}));
     name.append(make("i", ""), `${task} sees`);
