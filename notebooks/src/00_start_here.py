@@ -70,7 +70,7 @@ plot_predictions(packs["test"].images[[3, 8, 14]] / 255, targets, alone, lab.tas
 
 # %%
 print(len(lab.space), "candidate edges")
-plot_fusion_graph(lab.space, style="web-light").figure
+plot_fusion_graph(lab.space, style="paper-double").figure
 
 # %% [markdown]
 # *Reading aid: the upper lane is one network, the lower one the other; the picture enters at the left. Edges stay
@@ -186,10 +186,14 @@ for title, log in logs.items():
     display(plot_fusion_graph(log, style="paper-double", dropped="hide", title=title).figure)
 
 # %% [markdown]
-# *Reading aid: first something missing, then nothing missing; only the edges that were kept.* That is what this search
-# is for: **where information is missing, it looks for the way that information must take.** Where nothing is missing
-# there is nothing to find, and its graph is a matter of chance, however fine it looks: the lab shows that, too
-# (notebooks 07 and 08). In between lies a dial, and [notebook 10](10_when_is_there_something_to_find.ipynb) turns it.
+# *Reading aid: first something missing, then nothing missing; only the edges that were kept, at the size of a page's
+# width.* What is left of a search is such a picture, which you can put into a paper: `mtlnas-lab figure
+# data_samples/runs/entropy --format pdf,tikz --out figures` writes that of a recorded run as PDF and TikZ.
+#
+# This is what a search is for: **where information is missing, it looks for the way that information must take.** Where
+# nothing is missing, this lab's searches have not been ahead of random graphs, however fine their pictures look: the
+# lab shows that, too (notebook 07). In between lies a dial, and [notebook
+# 10](10_when_is_there_something_to_find.ipynb) turns it.
 #
 # Behind the panel there is nothing but a loop. A search is something you can loop over; it tells what happens:
 #
@@ -201,8 +205,8 @@ for title, log in logs.items():
 
 # %% [markdown] tags=["teacher"]
 # **8 minutes.** Let them vote by hand before Start. Cover the eyes early once, and once when λ has grown: the gates are
-# locked then, and nothing turns. **Ask:** why are some arrows out of segmentation kept? (Deep in the network it is not
-# blind any more: it carries what came in.) And: is the right picture a result? (It is the control.)
+# locked then. **Ask:** why are some arrows out of segmentation kept? (Let them guess; notebook 10 tests one such story.)
+# And: is the second picture a result? (It is the control.)
 
 # %% [markdown]
 # ## Replay: a longer search, recorded
@@ -234,7 +238,7 @@ reveal("00.kept", sum(alpha > 0 for alpha in run.log.steps[-1].alpha),
 
 # %%
 free = Run.open(presets.samples() / "runs" / "no_entropy")
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.4), layout="constrained")
 plot_gates(run, ax=axes[0], style="web-light", title="λ grows to 10")
 plot_gates(free, ax=axes[1], style="web-light", title="λ = 0")
 plt.show()
@@ -266,17 +270,6 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # what would be needed.
 
 # %% [markdown]
-# ## The graph
-#
-# What is left of a search is a picture that you can put into a paper. `mtlnas-lab figure data_samples/runs/entropy
-# --format pdf,tikz --out figures` writes the recorded one as PDF and TikZ.
-
-# %%
-plot_fusion_graph(run, style="paper-double", dropped="hide").figure
-
-# %% [markdown]
-# *Reading aid: the edges that were kept, at the size of a page's width.*
-#
 # ## What we know now
 #
 # * A search space between networks is a set of candidate edges; here 48.
