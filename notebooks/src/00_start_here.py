@@ -120,11 +120,12 @@ predict("00.arrows", "Segmentation's eyes are covered while the search runs. Whi
 
 # %%
 STEPS = presets.quick(60, 4)
-COVERED = Schedule(0.0, start=1.0, period=(0.25, 0.25))       # all is seen for a quarter of the steps, then nothing
+COVERED = Schedule(0.0, start=1.0, period=(0.25, 0.25))   # after a quarter of the steps
 
 
 def fresh(segmentation=COVERED):
-    config = replace(presets.preset("tiny").search, steps=STEPS, alpha_lr=0.1, entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)),
+    config = replace(presets.preset("tiny").search, steps=STEPS, alpha_lr=0.1,
+                     entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)),
                      visibility={"segmentation": segmentation})
     return Search(presets.tiny(seed=0).to(pick_device("auto")), config, evaluate=scores_now)
 
@@ -149,7 +150,7 @@ studio
 # %%
 into = torch.tensor([edge.target.task == "segmentation" for edge in lab.space.edges])
 logs = {"something missing": studio.log, "nothing missing": EventLog(fresh(segmentation=1.0))}
-logs = {title: log for title, log in logs.items() if log.steps}             # nobody has pressed Start yet?
+logs = {title: log for title, log in logs.items() if log.steps}     # nobody pressed Start?
 figure, axes = plt.subplots(1, len(logs), figsize=(8.5, 2.8), squeeze=False, layout="constrained")
 for ax, (title, log) in zip(axes[0], logs.items()):
     gates = torch.sigmoid(torch.tensor(log.alpha))
@@ -169,21 +170,22 @@ counts = {}
 for title, log in logs.items():
     kept = torch.tensor(log.steps[-1].alpha) > 0
     counts[title] = (int(kept[into].sum()), int(kept[~into].sum()))
-    print(f"{title}: of 24 edges each way, {counts[title][0]} into segmentation were kept, {counts[title][1]} out of it")
+    print(f"{title}: {counts[title][0]} of 24 edges into segmentation, {counts[title][1]} of 24 out of it")
 
 # %%
 arrived, left = counts.get("something missing", (0, 0))
 said = "more of those into segmentation" if arrived > left else "more of those out of segmentation"
 if arrived == left:
     said = "as many of either" if studio.log.steps else "press Start above, then run the last cells again"
-reveal("00.arrows", said, f"{arrived} against {left}; with nothing missing {' against '.join(map(str, counts['nothing missing']))}.")
+control = " against ".join(map(str, counts["nothing missing"]))
+reveal("00.arrows", said, f"{arrived} against {left}; with nothing missing {control}.")
 
 # %% [markdown]
 # The two graphs that were found:
 
 # %%
 for title, log in logs.items():
-    display(plot_fusion_graph(log, style="paper-double", dropped="hide", title=title).figure)
+    display(plot_fusion_graph(log, style="paper-double", dropped="hide", colorbar=False, title=title).figure)
 
 # %% [markdown]
 # *Reading aid: first something missing, then nothing missing; only the edges that were kept, at the size of a page's
