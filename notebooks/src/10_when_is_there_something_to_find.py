@@ -206,8 +206,8 @@ legend = figure.legend(handles=handles.values(), loc="outside lower center", nco
 # %% [markdown]
 # ## The dial
 #
-# All searches: how many of the 4 edges *into* segmentation were kept, how many of the 4 *out of* it. A coin would keep
-# half of either.
+# All searches: how many of the 4 edges *into* segmentation were kept, how many of the 4 *out of* it. Small marks are
+# searches, large ones their mean. A coin would keep half of either.
 
 # %%
 def plot_shares(rows, xlabel, joined=" "):
@@ -219,7 +219,7 @@ def plot_shares(rows, xlabel, joined=" "):
         for place, row in enumerate(points):
             ax.plot(place + beside, row, mark, color=color, ms=5, alpha=0.6)
         middle = np.arange(len(points)) + 0.12 * (2 * way - 1)
-        ax.plot(middle, points.mean(1), mark, ls=joined, color=color, mfc="none", ms=13, label=f"{name} (large: mean)")
+        ax.plot(middle, points.mean(1), mark, ls=joined, color=color, mfc="none", ms=13, label=name)
     ax.axhline(0.5, color="#777777", ls=":", label="a coin")
     ax.set(xlabel=xlabel, ylabel="share of edges kept", ylim=(-0.05, 1.05), xticks=range(len(rows)), xticklabels=list(rows))
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
