@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Start here: which features should two networks share?
 #
-# *About 2 minutes on two CPU cores, no GPU and no network needed.*
+# *About 3 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** You have two trained networks that look at the same picture: one names what every pixel shows, the other
 # says which way every surface faces. Surely each knows something that would help the other. But *where* should they
