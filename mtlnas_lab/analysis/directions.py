@@ -369,14 +369,14 @@ def sentences(study: Study, ways, claims: list[Claim]) -> list[str]:
 
 
 def _first(dial: Dial, claims: list[Claim]) -> list[str]:
-    """At which visibility edges first lie otherwise than where everything is seen; nothing where that was not asked."""
+    """At which of several visibilities edges first lie otherwise than where everything is seen."""
     asked = {}
     for claim in claims:
         if claim.dial == dial.name and claim.kind == "seeing":
             asked[claim.row] = claim
     tried = [visibility for visibility, row in dial.rows.items() if row in asked]
-    if not tried:
-        return []
+    if len(tried) < 2:
+        return []  # the claim about the one says it
     told = ", ".join(format(visibility, "g") for visibility in tried)
     for visibility in tried:  # from the one that sees most
         if asked[dial.rows[visibility]].corrected <= 0.05:
