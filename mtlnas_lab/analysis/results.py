@@ -348,7 +348,7 @@ class StudyResults:
     @cached_property
     def sentences(self) -> list[str]:
         """What the study says, one plain sentence each."""
-        said = directions.sentences(self.study, self.ways, self.claims)
+        said = directions.sentences(self.study, self.claims)
         said += [one.sentence for one in self.compared]
         return [
             *said,
