@@ -78,7 +78,7 @@ def test_recorded_runs(name, weight):
     assert len(log.evaluated) == 10
 
 
-@pytest.mark.parametrize("name", ["blind"])
+@pytest.mark.parametrize("name", ["blind", "seeing"])
 def test_recorded_runs_with_and_without_covered_eyes(name):
     folder = SAMPLES / "runs" / name
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 1e6
