@@ -172,9 +172,11 @@ def _of_seeds(values) -> str:
     """A mean share, its 95 % interval, and every seed."""
     if not len(values):
         return "–"
+    seeds = " ".join(format(value, ".2f") for value in values)
+    if len(values) == 1:
+        return seeds
     half = half_interval(values)
     between = f"{values.mean() - half:.2f} to {values.mean() + half:.2f}"
-    seeds = " ".join(format(value, ".2f") for value in values)
     return f"{values.mean():.2f} ({between}): {seeds}"
 
 
@@ -350,9 +352,9 @@ def _scored(study: Study, final, ahead: str, behind: str, task: str) -> list[Cla
 
 
 # --- sentences --------------------------------------------------------------------------------------------------------
-def sentences(study: Study, ways, claims: list[Claim]) -> list[str]:
-    """What the shares and the claims say, a sentence each; none for a study that covers nobody's eyes."""
-    if not len(ways):
+def sentences(study: Study, claims: list[Claim]) -> list[str]:
+    """What the claims say, a sentence each; none for a study that covers nobody's eyes, or has one seed."""
+    if not claims:
         return []
     edges = [claim for claim in claims if claim.dial]
     scores = [claim for claim in claims if not claim.dial]
@@ -369,14 +371,14 @@ def sentences(study: Study, ways, claims: list[Claim]) -> list[str]:
 
 
 def _first(dial: Dial, claims: list[Claim]) -> list[str]:
-    """At which visibility edges first lie otherwise than where everything is seen; nothing where that was not asked."""
+    """At which of several visibilities edges first lie otherwise than where everything is seen."""
     asked = {}
     for claim in claims:
         if claim.dial == dial.name and claim.kind == "seeing":
             asked[claim.row] = claim
     tried = [visibility for visibility, row in dial.rows.items() if row in asked]
-    if not tried:
-        return []
+    if len(tried) < 2:
+        return []  # the claim about the one says it
     told = ", ".join(format(visibility, "g") for visibility in tried)
     for visibility in tried:  # from the one that sees most
         if asked[dial.rows[visibility]].corrected <= 0.05:

@@ -348,9 +348,10 @@ class StudyResults:
     @cached_property
     def sentences(self) -> list[str]:
         """What the study says, one plain sentence each."""
+        said = directions.sentences(self.study, self.claims)
+        said += [one.sentence for one in self.compared]
         return [
-            *directions.sentences(self.study, self.ways, self.claims),
-            *(one.sentence for one in self.compared),
+            *said,
             *self.unlearnt,
             *self._about_comparisons(),
             *self._about_gap(),

@@ -212,7 +212,7 @@ def plot_ways(ways, means):
         _draw_ways(ax, ways[ways.dial == name], means[means.dial == name], ax is axes[0])
     for ax in axes[len(names) :]:
         ax.set_axis_off()
-    figure.legend(loc="outside lower center", ncols=5)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -239,7 +239,7 @@ def _draw_ways(ax, ways, means, labelled: bool) -> None:
         ylim=(-0.03, 1.03), xlabel=_name(f"how much {task} sees (1: the picture, 0: noise)", 110)
     )
     ax.set(ylabel="share that is open")
-    ax.set_title(_name(ways.dial.iloc[0], 110))
+    ax.set_title(_name(f"{task} covered: {ways.dial.iloc[0]}", 110))
 
 
 def _spread(seeds) -> dict:

@@ -16,6 +16,7 @@ from mtlnas_lab.data.loader import sequential
 from mtlnas_lab.data.open import data_to_score
 from mtlnas_lab.data.rooms import render
 from mtlnas_lab.errors import ConfigError, DataError, RunError
+from mtlnas_lab.experiments.config import Experiment
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.runs.run import Run
 
@@ -76,6 +77,23 @@ def test_recorded_runs(name, weight):
     assert 0 < sum(a > 0 for a in log.steps[-1].alpha) < 48
     assert set(run.scores()) >= {"soft", "hard", "hard_recalibrated", "trivial", "single_task"}
     assert len(log.evaluated) == 10
+
+
+@pytest.mark.parametrize("name", ["blind", "seeing"])
+def test_recorded_runs_with_and_without_covered_eyes(name):
+    folder = SAMPLES / "runs" / name
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 1e6
+    run = Run.open(folder)
+    log = run.log
+    assert log.finished.step == len(log.steps) == 200 and log.problems == []
+    assert len(log.evaluated) == 10
+    seen = Experiment.from_json(run.config).search.visibility
+    assert {task: v.end for task, v in seen.items()} == {"blind": {"segmentation": 0}}.get(name, {})
+    kept = run.architecture()["kept"]
+    into = [edge for edge in kept if "-> segmentation" in edge]
+    if name == "blind":  # its way in stands open, its way out is shut
+        assert len(into) > 18 and len(kept) - len(into) < 6
+    assert set(run.scores()) >= {"soft", "hard", "hard_recalibrated", "trivial", "single_task"}
 
 
 def test_hard_scores_of_the_recorded_search_beat_the_trivial_answer():
