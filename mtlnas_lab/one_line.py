@@ -85,7 +85,8 @@ def _of_the_system(error: OSError | ValueError) -> bool:
     """Whether the system said it: an OSError, or a ValueError about a path that no system can have."""
     if isinstance(error, OSError | UnicodeEncodeError):
         return True
-    return "null" in str(error)  # embedded null byte, embedded null character
+    said = str(error).lower()
+    return "nul" in said  # a path with a NUL: embedded null byte, embedded null character
 
 
 LONGEST = 4000  # characters of an error's line

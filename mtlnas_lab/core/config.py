@@ -11,7 +11,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..values import MOST, choice, flag, number, pair, told, whole
 from .relaxation import relaxation
-from .schedule import Schedule
+from .schedule import Schedule, visibility_schedules
 
 SCHEDULES = ("entropy_weight", "l1_weight", "temperature")
 
@@ -127,7 +127,7 @@ def check_setting(name: str, value: object) -> object:
         relaxation(value)
         return value
     if name == "visibility":
-        return _visibility(value)
+        return visibility_schedules(value)
     if name in CHOICES:
         return choice(name, value, CHOICES[name])
     if name in FLAGS:
@@ -148,27 +148,6 @@ def check_setting(name: str, value: object) -> object:
     if name == "momentum":
         return number(name, value, most=1.0)
     return number(name, value)
-
-
-def _visibility(value: object) -> dict[str, Schedule]:
-    """{task: Schedule from 0 to 1}. Raises ConfigError."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"visibility = {told(value)}: give {{task: a number from 0 to 1}}, as in {{'segmentation': 0.2}}"
-        )
-    checked = {}
-    for task, share in value.items():
-        if not isinstance(task, str):
-            raise ConfigError(f"visibility: {told(task)} is not the name of a task")
-        schedule = Schedule.from_value(f"visibility of {told(task)}", share)
-        for end in (schedule.start, schedule.end, schedule.after):
-            if end is not None and end > 1:
-                raise ConfigError(
-                    f"visibility of {told(task)} = {end:g} is more than all; give a number from 0 (noise alone) to 1 "
-                    "(the image as it is)"
-                )
-        checked[task] = schedule
-    return checked
 
 
 def _backend(name: object) -> str:

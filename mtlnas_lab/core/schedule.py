@@ -88,3 +88,24 @@ class Schedule:
             return self.end
         done = (step - steps * begin) / (steps * end - steps * begin)
         return self.end - (self.end - self.start) * (1 - done) ** self.power
+
+
+def visibility_schedules(value: object) -> dict[str, Schedule]:
+    """{task: Schedule from 0 to 1}. Raises ConfigError."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"visibility = {told(value)}: give {{task: a number from 0 to 1}}, as in {{'segmentation': 0.2}}"
+        )
+    checked = {}
+    for task, share in value.items():
+        if not isinstance(task, str):
+            raise ConfigError(f"visibility: {told(task)} is not the name of a task")
+        schedule = Schedule.from_value(f"visibility of {told(task)}", share)
+        for end in (schedule.start, schedule.end, schedule.after):
+            if end is not None and end > 1:
+                raise ConfigError(
+                    f"visibility of {told(task)} = {end:g} is more than all; give a number from 0 (noise alone) to 1 "
+                    "(the image as it is)"
+                )
+        checked[task] = schedule
+    return checked

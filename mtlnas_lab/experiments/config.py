@@ -127,8 +127,11 @@ class Experiment:
             value = getattr(self, name)
             if not good(value):
                 raise ConfigError(f"{name} = {told(value)}: give {words}")
-        for view in self.views.values():
-            View.from_value(view)
+        for task, view in self.views.items():
+            try:
+                View.from_value(view)
+            except ConfigError as error:
+                raise ConfigError(f"views of {task}: {error}") from None
         identity.checked(self.data_identity)
 
     @classmethod

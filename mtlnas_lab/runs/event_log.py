@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..core.config import check_setting
 from ..core.events import (
     Evaluated,
     Event,
@@ -22,7 +21,7 @@ from ..core.events import (
     Step,
     Turned,
 )
-from ..core.schedule import Schedule
+from ..core.schedule import Schedule, visibility_schedules
 from ..core.space import SearchSpace
 from ..errors import ConfigError, RunError
 
@@ -438,7 +437,7 @@ def _seen(task: str, share: object) -> Schedule:
     """One task's visibility, checked. Raises ConfigError."""
     if isinstance(share, float) and 0 <= share <= 1:
         return _constant(share)
-    return check_setting("visibility", {task: share})[task]
+    return visibility_schedules({task: share})[task]
 
 
 @lru_cache(1024)
