@@ -1,0 +1,1 @@
+"""NAS-Bench-Fusion: every small fusion graph trained once, so that any search can be judged in milliseconds."""

@@ -1,0 +1,90 @@
+"""Makes the records of a table: every graph under every seed, as many at a time as there are cores."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenExecutor
+
+from ..analysis.study import known, processes, workers
+from ..errors import RunError
+from .condition import Condition
+from .graph import number_of
+from .records import Records
+from .training import Record, train
+
+
+def make(
+    condition: Condition,
+    folder: str | os.PathLike,
+    graphs: Iterable[int] | None = None,
+    seeds: Sequence[int] | None = None,
+    jobs: int = 1,
+    backend: str = "loky",
+) -> Iterator[Record]:
+    """Trains what is missing, keeps each record at once, and yields it. Called again, it goes on.
+
+    All graphs under the first seed come first, so that a table that was stopped covers every graph equally.
+
+    Args:
+        condition: What the table is about.
+        folder: Where the records go.
+        graphs: Their numbers; otherwise all.
+        seeds: Otherwise the condition's.
+        jobs: Trainings at a time, of one thread each; -1 is as many as there are cores.
+        backend: joblib's: loky (processes of this machine), sequential, dask or ray.
+
+    Raises:
+        ConfigError: The number of jobs cannot be, or the backend is not there; before anything is trained.
+        RunError: The folder belongs to other records, or a process was killed.
+    """
+    jobs = processes(jobs)
+    known(backend)
+    with Records(folder, condition) as records:
+        missing = list(_missing(condition, records, graphs, seeds))
+        for record in _trained(condition, missing, jobs, backend):
+            records.add(record)
+            yield record
+
+
+def _missing(
+    condition: Condition,
+    records: Records,
+    graphs: Iterable[int] | None,
+    seeds: Sequence[int] | None,
+) -> Iterator[tuple[int, int]]:
+    """(graph, seed) of what is not there yet."""
+    if graphs is None:
+        graphs = range(condition.graphs)
+    numbers = [number_of(graph, condition.space) for graph in graphs]
+    done = records.done
+    for seed in condition.seeds if seeds is None else seeds:
+        for number in numbers:
+            if (number, seed) not in done:
+                yield number, seed
+
+
+def _trained(
+    condition: Condition, work: Sequence[tuple[int, int]], jobs: int, backend: str
+) -> Iterator[Record]:
+    """The records, as they come."""
+    import joblib
+
+    with (
+        warnings.catch_warnings(),
+        workers(backend, jobs),
+        joblib.parallel_config(backend=backend, n_jobs=jobs),
+    ):
+        # loky puts a fresh process in the place of one that has grown, and says so; nothing is lost by it
+        warnings.filterwarnings(
+            "ignore", "A worker stopped while some jobs were given to the executor"
+        )
+        task = joblib.delayed(train)
+        parallel = joblib.Parallel(return_as="generator_unordered")
+        try:
+            yield from parallel(task(condition, graph, seed) for graph, seed in work)
+        except BrokenExecutor:
+            raise RunError(
+                "a process that trains a graph was killed; what is done is kept, and the same call goes on"
+            ) from None
