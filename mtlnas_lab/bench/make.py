@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenExecutor
+from concurrent.futures import BrokenExecutor
 
 from ..analysis.study import known, processes, workers
 from ..errors import RunError

@@ -6,6 +6,7 @@ failure cut costs that record alone, which the next call makes again.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from ..storage.safe_files import (
     replace,
     take_lock,
 )
-from .condition import Condition
+from .condition import IMAGE_SIZE, IMAGES, WIDTHS, Condition
 from .training import Record
 
 SCHEMA = 1  # of records: another one where their fields mean something else
@@ -90,7 +91,7 @@ class Records:
             replace(path, _json(wanted))
             return
         there = jsonl.read_json(path)
-        for what in ("schema", "condition", "recipe", "versions"):
+        for what in ("schema", "condition", "recipe", "data", "versions"):
             if there.get(what) != jsonl.parse_object(_json(wanted))[what]:
                 raise RunError(
                     f"{self.folder} was made with another {what} ({there.get(what)}); records of one table are made "
@@ -135,6 +136,7 @@ def described(condition: Condition) -> dict:
         "schema": SCHEMA,
         "condition": condition.to_json(),
         "recipe": condition.config(0).to_json(),
+        "data": {"images": IMAGES, "image_size": IMAGE_SIZE, "widths": WIDTHS},
         "space": condition.space.to_json(),
         "versions": versions(),
         "machine": {"machine": platform.machine(), "processor": _processor()},
@@ -152,6 +154,4 @@ def _processor() -> str:
 
 
 def _json(value: Mapping) -> bytes:
-    import json
-
     return json.dumps(jsonl.to_jsonable(value), indent=1).encode()
