@@ -25,6 +25,7 @@ from ..storage.safe_files import (
 from .condition import IMAGE_SIZE, IMAGES, WIDTHS, Condition
 from .training import Record
 
+TOLD_ONLY = ("about", "held_out", "seeds")  # of a condition: they change no record
 SCHEMA = 1  # of records: another one where their fields mean something else
 
 
@@ -91,8 +92,9 @@ class Records:
             replace(path, _json(wanted))
             return
         there = jsonl.read_json(path)
+        wanted = jsonl.parse_object(_json(wanted))
         for what in ("schema", "condition", "recipe", "data", "versions"):
-            if there.get(what) != jsonl.parse_object(_json(wanted))[what]:
+            if _essence(there.get(what)) != _essence(wanted[what]):
                 raise RunError(
                     f"{self.folder} was made with another {what} ({there.get(what)}); records of one table are made "
                     "alike: give another folder"
@@ -151,6 +153,13 @@ def _processor() -> str:
         return platform.processor()
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor()
+
+
+def _essence(described: object) -> object:
+    """A part of a description without what changes no record."""
+    if not isinstance(described, Mapping):
+        return described
+    return {name: value for name, value in described.items() if name not in TOLD_ONLY}
 
 
 def _json(value: Mapping) -> bytes:

@@ -43,11 +43,11 @@ def train(condition: Condition, graph: Graph, seed: int) -> Record:
         SpaceError: The graph belongs to another space.
         ConfigError: A loss is not a finite number any more.
     """
-    started = time.process_time()
     kept = kept_of(graph, condition.space)
     record: Record = {"graph": number_of(graph, condition.space), "seed": seed}
     lab = condition.lab(seed)
     config = condition.config(seed)
+    started = time.process_time()
     config = replace(config, evaluate_every=max(config.steps // POINTS, 1))
     with one_thread():
         for event in Search(lab, config, gates=kept, evaluate=_losses_on_val(kept)):
