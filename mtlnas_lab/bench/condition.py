@@ -251,4 +251,3 @@ def condition(name: str) -> Condition:
     if not isinstance(name, str) or name not in CONDITIONS:
         raise ConfigError(f"there is no condition {name!r}; choose one of {', '.join(CONDITIONS)}")
     return CONDITIONS[name]
-

@@ -88,7 +88,9 @@ class Records:
         path = self.folder / "condition.json"
         if not path.is_file():
             if self._path.is_file():
-                raise RunError(f"{self.folder} holds records without condition.json; give another folder")
+                raise RunError(
+                    f"{self.folder} holds records without condition.json; give another folder"
+                )
             replace(path, _json(wanted))
             return
         there = jsonl.read_json(path)
@@ -126,7 +128,9 @@ def load(path: Path) -> tuple[list[Record], list[str], int, bool]:
 
 def _plain(line: dict) -> Record:
     """A record as it was added. Raises RunError for what is none."""
-    record = {key: jsonl.from_jsonable(value) for key, value in line.items() if key not in ("seq", "crc")}
+    record = {
+        key: jsonl.from_jsonable(value) for key, value in line.items() if key not in ("seq", "crc")
+    }
     if type(record.get("graph")) is not int or type(record.get("seed")) is not int:
         raise RunError("no record of a graph: graph and seed are not whole numbers")
     return record
