@@ -79,7 +79,10 @@ class Condition:
 
     @functools.cached_property
     def space(self) -> SearchSpace:
-        return self.lab(0).space
+        """The search space between the tasks' networks, with E candidate edges."""
+        described = plan(channels_of(self.groups), self.groups)
+        rules = (*paper_rules(), self._allowed)
+        return SearchSpace.build(dict.fromkeys(self.tasks, described), rules)
 
     def config(self, seed: int) -> SearchConfig:
         """How a graph is trained under this seed, which draws the networks' start and the order of the images."""
@@ -92,12 +95,10 @@ class Condition:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             networks = {name: network(task, self.groups) for name, task in tasks.items()}
-            plans = {name: made.plan for name, made in networks.items()}
-            space = SearchSpace.build(plans, (*paper_rules(), self._allowed))
-            supernet = SuperNet(networks, space, FUSIONS[self.fusion])
+            supernet = SuperNet(networks, self.space, FUSIONS[self.fusion])
         supernet.to(memory_format=torch.channels_last)  # convolutions are faster then
         views = {task: View.from_value(view) for task, view in self.views.items()}
-        alphas = ArchitectureWeights(len(space))
+        alphas = ArchitectureWeights(len(self.space))
         return Lab(tasks, supernet, alphas, data, views, dict(self.visibility))
 
     def data(self) -> dict[str, ImageDataset]:
@@ -118,6 +119,11 @@ class Condition:
         return asdict(self)
 
 
+def channels_of(groups: tuple[int, ...]) -> list[int]:
+    """The channels of each stage."""
+    return [width for width, size in zip(WIDTHS, groups) for _ in range(size)]
+
+
 def network(task: Task, groups: tuple[int, ...]) -> Backbone:
     """One task's network: 3×3 convolutions with batch norm and ReLU; each group begins by halving the map.
 
@@ -125,19 +131,19 @@ def network(task: Task, groups: tuple[int, ...]) -> Backbone:
         task: Says how many channels the head puts out, and whether at every pixel.
         groups: How many stages each group has.
     """
-    channels = [width for width, size in zip(WIDTHS, groups) for _ in range(size)]
+    described = plan(channels_of(groups), groups)
     stages = []
     inputs = 3
-    for described in plan(channels, groups):
-        stride = 2 if described.index == 0 else 1
-        stages.append(_stage(inputs, described.channels, stride))
-        inputs = described.channels
+    for stage in described:
+        stride = 2 if stage.index == 0 else 1
+        stages.append(_stage(inputs, stage.channels, stride))
+        inputs = stage.channels
     head = nn.Conv2d(inputs, task.channels, 1)
     if not task.dense:
         head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, task.channels)
         )
-    return Backbone(stages, plan(channels, groups), head)
+    return Backbone(stages, described, head)
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -144,6 +144,7 @@ def described(condition: Condition) -> dict:
         "recipe": condition.config(0).to_json(),
         "data": {"images": IMAGES, "image_size": IMAGE_SIZE, "widths": WIDTHS},
         "space": condition.space.to_json(),
+        "weights": {name: task.weight for name, task in condition.lab(0).tasks.items()},
         "versions": versions(),
         "machine": {"machine": platform.machine(), "processor": _processor()},
     }
