@@ -49,13 +49,18 @@ FOLDERS = {
         "top": "numpy torch",
         "inside": "matplotlib pandas scipy joblib distributed ray jinja2 markupsafe",
     },
+    "bench": {
+        "folders": "tasks storage data core models analysis",
+        "top": "numpy torch",
+        "inside": "pandas scipy joblib",
+    },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",
         "top": "numpy torch",
         "inside": "IPython ipywidgets jupyter_core matplotlib networkx",
     },
     "cli": {
-        "folders": "tasks storage data core models runs experiments viz widgets analysis course",
+        "folders": "tasks storage data core models runs experiments viz widgets analysis bench course",
         "top": "tyro",
         "inside": "torch tqdm jupyter_core",
     },

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from .condition import CONDITIONS, Condition, condition
 from .graph import Graph, architecture_of, bits_of, neighbours_of, number_of
 from .training import BATCH_NORMS, SPLITS, train
 
-if TYPE_CHECKING:
-    import pandas
 
 TOTAL = "total"  # the sum of weight · loss over the tasks: what training minimises
 CHANCE = 1e-12  # differences below it are rounding
@@ -82,9 +79,7 @@ class FusionTable:
         (1, 0.0)
     """
 
-    def __init__(
-        self, condition: Condition, records: pandas.DataFrame, about: Mapping | None = None
-    ):
+    def __init__(self, condition: Condition, records, about: Mapping | None = None):
         self.condition = condition
         self.about = about or {}
         self._records = records.sort_values(["graph", "seed"], ignore_index=True)
@@ -154,7 +149,7 @@ class FusionTable:
             self.seeds
         )
 
-    def frame(self) -> pandas.DataFrame:
+    def frame(self):
         """All records, a row for each graph and seed; a copy."""
         return self._records.copy()
 
@@ -207,21 +202,22 @@ class FusionTable:
             values = rows[column].to_numpy(np.float64)
             mean[task][metric] = float(values.mean())
             spread[task][metric] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        total = sum(self.weights[task] * mean[task]["loss"] for task in self.tasks)
+        first = rows.iloc[0]
+        seeds = tuple(int(seed) for seed in rows["seed"])
         return Answer(
             graph=bits_of(graph, self.space),
             mean=mean,
             spread=spread,
-            seeds=tuple(int(seed) for seed in rows["seed"]),
+            seeds=seeds,
             split=split,
             batch_norm=batch_norm,
-            total=total,
-            parameters=int(rows["parameters"].iloc[0]),
-            operations=int(rows["operations"].iloc[0]),
+            total=sum(self.weights[task] * mean[task]["loss"] for task in self.tasks),
+            parameters=int(first["parameters"]),
+            operations=int(first["operations"]),
             seconds=float(rows["seconds"].mean()),
         )
 
-    def _rows(self, graph: Graph, seed: int | None) -> pandas.DataFrame:
+    def _rows(self, graph: Graph, seed: int | None):
         number = number_of(graph, self.space)
         column = self._records["graph"].to_numpy()
         first, last = np.searchsorted(column, [number, number + 1])
