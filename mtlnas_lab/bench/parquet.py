@@ -15,7 +15,6 @@ from ..storage.safe_files import replace
 from .records import SCHEMA, load
 from .training import Record
 
-
 FILE = "table.parquet"
 PILOT = "pilot.parquet"  # 16 graphs under 8 seeds
 ABOUT = "table.json"  # what they are about, with their checksums

@@ -21,7 +21,6 @@ from .condition import CONDITIONS, Condition, condition
 from .graph import Graph, architecture_of, bits_of, neighbours_of, number_of
 from .training import BATCH_NORMS, SPLITS, train
 
-
 TOTAL = "total"  # the sum of weight · loss over the tasks: what training minimises
 CHANCE = 1e-12  # differences below it are rounding
 
