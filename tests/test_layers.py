@@ -52,7 +52,7 @@ FOLDERS = {
     "bench": {
         "folders": "tasks storage data core models analysis",
         "top": "numpy torch",
-        "inside": "pandas scipy joblib",
+        "inside": "pandas scipy joblib jinja2",
     },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",

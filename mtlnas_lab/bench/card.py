@@ -14,20 +14,6 @@ from .records import described, load
 from .table import TOTAL, FusionTable
 from .training import Record
 
-NOISE = (
-    "On test images, batch norm as trained. *Reliability*: the share of the variance of the graphs' means over the seeds "
-    "that is the graphs'. *Smallest difference*: what the mean over these seeds shows (95 %)."
-)
-COLUMNS = (
-    "`graph` (bit i is edge i), `seed`, `<split>/<batch norm>/<task>/<metric>` with split val or test, batch norm trained or "
-    "recalibrated; `curve/<step>/<task>`: loss on val while it trained; `parameters` and `operations` (multiply-adds an "
-    "image) of the pruned network; `seconds` of processor time."
-)
-LIMITS = (
-    "- Micro networks on small synthetic pictures: what holds here need not hold for large networks on photographs.",
-    "- The best graph is best partly by luck: its lead is at most what the noise floor allows.",
-    "- Another processor or version of torch gives other last digits, which training makes larger.",
-)
 RELIABLE = 0.8  # of a graph's mean over the planned seeds: below it a table ranks noise
 
 
@@ -100,109 +86,26 @@ def pilot_floor(table: FusionTable, pilot, by: str) -> NoiseFloor:
 
 def card(table: FusionTable, pilot=None) -> str:
     """What a table is, as Markdown; each number is computed from its records."""
-    edges = ", ".join(f"`{edge}`" for edge in table.space.edges)
-    digest = table.about[parquet.FILE]["sha256"]
-    lines = [
-        *_head(table),
-        *_held_out(table.condition),
-        "## How it was made",
-        "",
-        *_making(table),
-        "",
-        "## What it can tell apart",
-        "",
-        NOISE,
-        "",
-        *_noise(table),
-        "",
-        *_pilot(table, pilot),
-        "## Columns",
-        "",
-        COLUMNS,
-        "",
-        f"Edges, in their order: {edges}.",
-        "",
-        "## Known limits",
-        "",
-        *LIMITS,
-        "",
-        f"Schema {table.about['schema']}; SHA-256 of {parquet.FILE}: `{digest}`.",
-        "",
-    ]
-    return "\n".join(lines)
+    import jinja2
 
-
-def _head(table: FusionTable) -> list[str]:
-    condition = table.condition
-    seeds = ", ".join(map(str, table.seeds))
-    return [
-        f"# NAS-Bench-Fusion: {condition.name}",
-        "",
-        condition.about,
-        "",
-        f"Every one of the {len(table.graphs)} fusion graphs between the networks of {' and '.join(condition.tasks)}, "
-        f"trained from the start under each of the seeds {seeds}: {len(table.frame())} records.",
-        "",
-    ]
-
-
-def _making(table: FusionTable) -> list[str]:
-    condition = table.condition
-    machine = table.about["machine"]
-    hours = table.frame()["seconds"].sum() / 3600
-    images = ", ".join(f"{count} {split}" for split, count in IMAGES.items())
-    groups = ", ".join(map(str, condition.groups))
-    versions = ", ".join(f"{name} {number}" for name, number in table.about["versions"].items())
-    return [
-        f"- Data: rooms of {IMAGE_SIZE} × {IMAGE_SIZE} pixels, drawn by `data.rooms.render` (seed 0): {images}.",
-        f"- Networks: stages in groups of {groups}, fusion {condition.fusion}; {len(table.space)} candidate edges.",
-        f"- Training: {RECIPE.steps} steps of batch {RECIPE.batch_size}, Adam at {RECIPE.weight_lr:g}, falling as "
-        f"(1 − t/steps)^{RECIPE.lr_power:g}; no augmentation; gates hard and fixed.",
-        "- A seed draws the networks' start and the order of the images, the same for every graph.",
-        f"- Processor time: {hours:.1f} hours on {machine['processor'] or machine['machine']}; {versions}.",
-        f"- Made again: `mtlnas-lab bench make {condition.name}`.",
-    ]
-
-
-def _held_out(condition: Condition) -> list[str]:
-    if not condition.held_out:
-        return []
-    return ["**Held out**: no setting of a search may be chosen by looking at this table.", ""]
-
-
-def _noise(table: FusionTable) -> list[str]:
-    if len(table.seeds) < 2:
-        return ["One seed alone tells nothing of the noise."]
-    lines = [
-        "| score | none | all edges | best | sd between graphs | sd of the rest | F | one training | reliability | smallest "
-        "difference |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for by in scores_of(table):
-        floor = table.noise_floor(by)
-        values = table.values(by)
-        shown = [values[0], values[-1], values.min(), floor.between_graphs, floor.residual]
-        shown += [floor.f, floor.single, floor.reliability, floor.smallest]
-        lines.append(f"| {by} | " + " | ".join(f"{value:.3g}" for value in shown) + " |")
-    return lines
-
-
-def _pilot(table: FusionTable, pilot) -> list[str]:
-    if pilot is None:
-        return []
-    planned = len(table.condition.seeds)
-    lines = [
-        "## Pilot",
-        "",
-        f"{PILOT_GRAPHS} graphs under {len(PILOT_SEEDS)} seeds: reliability of one training, and of the mean over the "
-        f"{planned} seeds planned; {RELIABLE:g} is what a table needs.",
-        "",
-        f"| score | one training | {planned} seeds | reached |",
-        "|---|---|---|---|",
-    ]
-    for by in scores_of(table):
-        floor = pilot_floor(table, pilot, by)
-        reached = floor.reliability_of(planned)
-        said = "yes" if reached >= RELIABLE else "no"
-        lines.append(f"| {by} | {floor.single:.2f} | {reached:.2f} | {said} |")
-    return [*lines, ""]
+    place = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    template = jinja2.Environment(loader=place, trim_blocks=True, lstrip_blocks=True)
+    noise = {}
+    if len(table.seeds) > 1:
+        noise = {by: table.noise_floor(by) for by in scores_of(table)}
+    repeats = {}
+    if pilot is not None:
+        repeats = {by: pilot_floor(table, pilot, by) for by in scores_of(table)}
+    return template.get_template("card.md.j2").render(
+        table=table,
+        condition=table.condition,
+        about=table.about,
+        digest=table.about[parquet.FILE]["sha256"],
+        hours=table.frame()["seconds"].sum() / 3600,
+        images=IMAGES,
+        size=IMAGE_SIZE,
+        recipe=RECIPE,
+        noise=noise,
+        pilot=repeats,
+        enough=RELIABLE,
+    )

@@ -201,20 +201,10 @@ class FusionTable:
             values = rows[column].to_numpy(np.float64)
             mean[task][metric] = float(values.mean())
             spread[task][metric] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-        first = rows.iloc[0]
+        total = sum(self.weights[task] * mean[task]["loss"] for task in self.tasks)
         seeds = tuple(int(seed) for seed in rows["seed"])
-        return Answer(
-            graph=bits_of(graph, self.space),
-            mean=mean,
-            spread=spread,
-            seeds=seeds,
-            split=split,
-            batch_norm=batch_norm,
-            total=sum(self.weights[task] * mean[task]["loss"] for task in self.tasks),
-            parameters=int(first["parameters"]),
-            operations=int(first["operations"]),
-            seconds=float(rows["seconds"].mean()),
-        )
+        bits = bits_of(graph, self.space)
+        return Answer(bits, mean, spread, seeds, split, batch_norm, total, **_costs(rows))
 
     def _rows(self, graph: Graph, seed: int | None):
         number = number_of(graph, self.space)
@@ -471,6 +461,16 @@ class FusionTable:
 
     def __repr__(self) -> str:
         return f"FusionTable({self.name}: {len(self.graphs)} graphs, {_listed(self.seeds)})"
+
+
+def _costs(rows) -> dict[str, float]:
+    """What the graph of these records costs."""
+    first = rows.iloc[0]
+    return {
+        "parameters": int(first["parameters"]),
+        "operations": int(first["operations"]),
+        "seconds": float(rows["seconds"].mean()),
+    }
 
 
 def direction(by: str) -> int:
