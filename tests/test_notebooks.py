@@ -17,6 +17,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
+from mtlnas_lab._compat import torchvision
 from mtlnas_lab.course.checking import load
 from mtlnas_lab.data.open import open_data
 
@@ -142,7 +143,8 @@ OFTEN_IMPORTED = (
     "matplotlib.pyplot",
     "seaborn",
     "torch._dynamo",  # by torch itself, for the first optimizer
-    "mtlnas_lab._compat",
+    "torchmetrics",
+    "matplotlib_inline.backend_inline",
     "mtlnas_lab.widgets",
 )
 
@@ -152,6 +154,7 @@ def in_a_child(source: Path, tmp_path) -> str:
 
     A kernel would first import torch, matplotlib and the lab, which takes longer than many a notebook.
     """
+    torchvision()  # before torchmetrics, which imports it
     for name in OFTEN_IMPORTED:
         importlib.import_module(name)
     open_data()  # the copy has the rooms unpacked, too

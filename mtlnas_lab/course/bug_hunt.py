@@ -144,8 +144,12 @@ def healthy(**settings) -> Search:
 
 def _made(kind: type[Healthy], settings: Mapping) -> Healthy:
     # so large a step of α that its gates decide within 60 of them
-    steps = presets.quick(60, 6)
-    hurried = {"steps": steps, "batch_size": 4, "alpha_lr": 0.1, "evaluate_every": steps // 3}
+    hurried = {
+        "steps": presets.quick(60, 3),
+        "batch_size": 4,
+        "alpha_lr": 0.1,
+        "evaluate_every": presets.quick(20, 3),
+    }
     config = replace(presets.preset("tiny").search, **{**hurried, **settings})
     return kind(presets.tiny(seed=0), config, evaluate=scores)
 

@@ -96,11 +96,12 @@ def _supernet(state: Mapping[str, Tensor], dropout: float) -> SuperNet:
 
 def _found(sketch: SuperNet, state: Mapping[str, Tensor]) -> dict[str, str]:
     """{tensor of ours: its released name}. Raises ValueError where one is missing, of another shape, or mere repetition."""
-    names = {name: released_name(name, sketch.space) for name in sketch.state_dict()}
+    sketched = sketch.state_dict()
+    names = {name: released_name(name, sketch.space) for name in sketched}
     memory = {}  # bytes, by where they lie
     needed = 0
     for name, there in names.items():
-        ours = sketch.state_dict()[name].shape
+        ours = sketched[name].shape
         theirs = state[there].shape
         if [side for side in theirs if side != 1] != [side for side in ours if side != 1]:
             raise ValueError(f"{there} has the shape {tuple(theirs)}, not {tuple(ours)}")

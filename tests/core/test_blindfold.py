@@ -9,7 +9,7 @@ from mtlnas_lab import Schedule, Search, SearchConfig, derive, presets
 from mtlnas_lab.core.events import Turned
 from mtlnas_lab.errors import ConfigError
 
-CONFIG = SearchConfig(steps=6, batch_size=4, alpha_lr=0.05)
+CONFIG = SearchConfig(steps=6, batch_size=2, alpha_lr=0.05)
 
 
 def looked(search, monkeypatch):

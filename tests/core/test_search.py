@@ -2,6 +2,7 @@ import json
 import math
 import random
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +24,19 @@ CONFIG = SearchConfig(steps=4, alpha_lr=0.05)
 def search_of(lab=None, config=CONFIG, **options):
     lab = lab or small_lab()
     return Search(lab, config, Stream(lab, 0), Stream(lab, 100), **options)
+
+
+@cache
+def untouched_search(optimizer="adam"):
+    """One search for all tests of what is refused, for that changes nothing; none of them steps it."""
+    return search_of(config=replace(CONFIG, optimizer=optimizer))
+
+
+@cache
+def state_after_a_step(optimizer="adam"):
+    search = search_of(config=replace(CONFIG, optimizer=optimizer))
+    search.step()
+    return search.state()
 
 
 def without_time(events):
@@ -100,7 +114,7 @@ def test_alpha_grad_is_that_of_the_task_losses_alone():
 
 def test_entropy_collapses_with_lambda_and_not_without():
     def left(weight):
-        search = search_of(config=replace(CONFIG, steps=40, alpha_lr=0.2, entropy_weight=weight))
+        search = search_of(config=replace(CONFIG, steps=20, alpha_lr=0.4, entropy_weight=weight))
         return [e for e in search if isinstance(e, Step)][-1].entropy_fraction
 
     assert left(1000.0) < 0.1 < 0.3 < left(0.0)
@@ -249,7 +263,7 @@ def test_a_loss_that_is_no_number_stops_the_search():
     ],
 )
 def test_a_wrong_turn_changes_nothing(turn, words):
-    search = search_of()
+    search = search_of(config=replace(CONFIG, steps=1))
     with pytest.raises((ConfigError, SpaceError), match=words):
         search.turn(entropy_weight=99.0, **turn) if "entropy_weight" not in turn else search.turn(
             **turn
@@ -373,7 +387,7 @@ WRONG_KNOBS = [
 
 @pytest.mark.parametrize("knobs", WRONG_KNOBS, ids=lambda knobs: repr(knobs)[:40])
 def test_what_cannot_be_turned_is_a_config_error_of_one_line(knobs):
-    search = search_of()
+    search = untouched_search()
     with pytest.raises(ConfigError) as caught:
         search.turn(**knobs)
     assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
@@ -457,11 +471,8 @@ OF_ADAM = [wrong for wrong in WRONG_STATES if "count" in wrong or "half" in wron
     + [("sgd", wrong) for wrong in WRONG_STATES if wrong not in OF_ADAM],
 )
 def test_a_state_with_a_wrong_tensor_is_refused_and_changes_nothing(optimizer, wrong):
-    config = replace(CONFIG, optimizer=optimizer)
-    other = search_of(config=config)
-    other.step()
-    tensors, meta = other.state()
-    search = search_of(config=config)
+    tensors, meta = state_after_a_step(optimizer)
+    search = untouched_search(optimizer)
     before = {name: value.clone() for name, value in search.state()[0].items()}
     with pytest.raises(RunError) as caught:
         search.load_state(WRONG_STATES[wrong](tensors), meta)
@@ -500,10 +511,8 @@ def test_a_state_with_a_wrong_tensor_is_refused_and_changes_nothing(optimizer, w
     ids=lambda wrong: repr(wrong)[:40],
 )
 def test_a_state_with_wrong_notes_is_refused_and_changes_nothing(wrong):
-    other = search_of()
-    other.step()
-    tensors, meta = other.state()
-    search = search_of()
+    tensors, meta = state_after_a_step()
+    search = untouched_search()
     before = search.lab.alphas.alpha.clone()
     for notes in ({**meta, **wrong}, without(meta, next(iter(wrong)))):
         with pytest.raises(RunError, match="this checkpoint"):
