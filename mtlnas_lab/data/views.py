@@ -124,12 +124,12 @@ VIEWS: dict[str, tuple[Maker, str | None]] = {
 
 WORDS = {  # as the object of a sentence
     "image": "the image",
-    "grey": "the image in grey",
-    "blurred": "the image blurred",
-    "masked": "the image masked",
+    "grey": "a grey image",
+    "blurred": "a blurred image",
+    "masked": "parts of the image",
     "noisy": "the image under noise",
-    "depth": "the depth map",
-    "depth_colours": "the depth map in colours",
+    "depth": "depth",
+    "depth_colours": "depth in colours",
     "normals": "the map of normals",
     "edges": "the map of edges",
 }
@@ -202,7 +202,7 @@ class View:
     def words(self) -> str:
         """What it is, as the object of a sentence."""
         if self.amount:
-            return f"{WORDS[self.name]} ({self.amount:g} left)"
+            return f"{WORDS[self.name]} ({100 * self.amount:.3g} % left)"
         return WORDS[self.name]
 
     def of(self, image: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
