@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .._compat import torchvision
 from ..errors import ConfigError
-from ..values import number, told
+from ..values import WORDS, number, told
 from .dataset import MEAN, STD, Batch
 
 Targets = Mapping[str, Tensor]
@@ -119,19 +119,6 @@ VIEWS: dict[str, tuple[Maker, str | None]] = {
     "depth_colours": (_depth_in_colours, "depth"),
     "normals": (_normals, "normals"),
     "edges": (_edges, "edges"),
-}
-
-
-WORDS = {  # as the object of a sentence
-    "image": "the image",
-    "grey": "a grey image",
-    "blurred": "a blurred image",
-    "masked": "parts of the image",
-    "noisy": "the image under noise",
-    "depth": "depth",
-    "depth_colours": "depth in colours",
-    "normals": "the map of normals",
-    "edges": "the map of edges",
 }
 
 

@@ -12,9 +12,9 @@ import networkx as nx
 from ..core.lab import Lab
 from ..core.schedule import visibility_schedules
 from ..core.search import Search
-from ..data.views import WORDS
 from ..runs.event_log import EventLog
 from ..runs.run import Run
+from ..values import WORDS
 from .sources import opened
 
 
