@@ -182,6 +182,11 @@ def dragged():
     return GraphFigure(fusion_graph(recorded()), layout=layout, dropped="hide", color="source")
 
 
+def blind():
+    """A search in which segmentation's network saw noise: a crossed eye beside its lane, and a line below."""
+    return GraphFigure(fusion_graph(recorded("blind")), style="paper-double", dropped="hide")
+
+
 def threshold():
     """Halfway through a search, only what is above ⅔."""
     return GraphFigure(
@@ -279,6 +284,7 @@ SVG = (
     released,
     dark,
     dragged,
+    blind,
     threshold,
     consensus,
     difference,

@@ -82,3 +82,17 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")  # NumPy's, too
+
+
+# What a network with a view sees, as the object of a sentence.
+WORDS = {
+    "image": "the image",
+    "grey": "a grey image",
+    "blurred": "a blurred image",
+    "masked": "parts of the image",
+    "noisy": "the image under noise",
+    "depth": "depth",
+    "depth_colours": "depth in colours",
+    "normals": "the map of normals",
+    "edges": "the map of edges",
+}

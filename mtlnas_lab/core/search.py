@@ -97,8 +97,6 @@ class Search:
             weight_batches, alpha_batches = self._halves()
         self.weight_batches = weight_batches
         self.alpha_batches = alpha_batches  # None under fixed gates: nobody asks for them
-        self.seen_by_weights = self._as_seen(weight_batches)
-        self.seen_by_alpha = self._as_seen(alpha_batches)
 
         # gates are drawn on the CPU, so that they are the same for every device
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -145,6 +143,16 @@ class Search:
     def cover_eyes(self) -> None:
         """Let each network see as much as it shall at this moment."""
         self.lab.visibility = self.current("visibility")
+
+    @property
+    def seen_by_weights(self) -> Iterator[tuple[Inputs, dict[str, Tensor]]]:
+        """`weight_batches`, those of this moment, as the networks see them."""
+        return self._as_seen(self.weight_batches)
+
+    @property
+    def seen_by_alpha(self) -> Iterator[tuple[Inputs, dict[str, Tensor]]]:
+        """`alpha_batches`, those of this moment, as the networks see them."""
+        return self._as_seen(self.alpha_batches)
 
     @property
     def alpha_moves(self) -> bool:
@@ -400,8 +408,12 @@ class Search:
             alpha_lr, weight_lr: a number.
             alpha_gates, weight_gates: the name of a relaxation.
             force: {edge: True | False | None}; None sets the edge free again.
-            visibility: {task: a number from 0 to 1, or a Schedule}; 0 blindfolds the task's network.
+            visibility: {task: a number from 0 to 1, or a Schedule}; 0 blindfolds the task's network. A network that
+                sees one image for all tasks has no such knob.
         """
+        problem = getattr(self.lab.supernet, "sees_one_image", "")
+        if problem and knobs.get("visibility"):
+            raise ConfigError(problem)
         self.controls.turn(knobs)
 
     def current(self, knob: str):

@@ -3,6 +3,8 @@
     log = run(buggy(3))                              # or SearchStudio(lambda: buggy(3)), to press Start yourself
     examine(log, run(healthy()), "Patient 3")
 
+All learn from the image itself: a patient has no views, and to turn `visibility` changes nothing in what it learns from.
+
 Do not read on before you have done notebook `bug_hunt`: what is wrong stands below, a method for each.
 """
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .._compat import torchvision
 from ..errors import ConfigError
-from ..values import number, told
+from ..values import WORDS, number, told
 from .dataset import MEAN, STD, Batch
 
 Targets = Mapping[str, Tensor]
@@ -122,19 +122,6 @@ VIEWS: dict[str, tuple[Maker, str | None]] = {
 }
 
 
-WORDS = {  # as the object of a sentence
-    "image": "the image",
-    "grey": "the image in grey",
-    "blurred": "the image blurred",
-    "masked": "the image masked",
-    "noisy": "the image under noise",
-    "depth": "the depth map",
-    "depth_colours": "the depth map in colours",
-    "normals": "the map of normals",
-    "edges": "the map of edges",
-}
-
-
 DIALLED = ("grey", "blurred", "masked", "noisy")  # how much of the image they leave can be said
 
 
@@ -202,7 +189,7 @@ class View:
     def words(self) -> str:
         """What it is, as the object of a sentence."""
         if self.amount:
-            return f"{WORDS[self.name]} ({self.amount:g} left)"
+            return f"{WORDS[self.name]} ({100 * self.amount:.3g} % left)"
         return WORDS[self.name]
 
     def of(self, image: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:

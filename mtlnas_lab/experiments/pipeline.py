@@ -15,9 +15,9 @@ from ..core.communicator import SINGLE_PROCESS, SingleProcess
 from ..core.config import SearchConfig
 from ..core.controls import Controls, must_be_tasks, must_have_edges, turned
 from ..core.evaluate import evaluate
-from ..core.events import Event, Turned
+from ..core.events import Event
 from ..core.lab import Lab, pick_device
-from ..core.schedule import Schedule
+from ..core.schedule import visibility_schedules
 from ..core.search import Search
 from ..data import identity, loader
 from ..data.views import View
@@ -320,10 +320,12 @@ def seen_by_each(run: Run) -> list[str]:
     """What each network saw in the search, a clause each, as in "segmentation saw noise"; none where all saw the image."""
     experiment = Experiment.from_json(run.config)
     tasks = run.log.space.tasks
+    steps = experiment.search.steps
+    found = run.log.visibility_periods(steps, visibility_schedules)
     clauses = []
     for task in tasks:
         view = View.from_value(experiment.views.get(task, "image"))
-        periods = _visibility_over_time(experiment.search, run.log.turned, task)
+        periods = found.get(task, [(1, steps, [1.0])])
         seen = []
         for first, last, values in periods:
             when = f" (steps {first} to {last})" if len(periods) > 1 else ""
@@ -346,24 +348,6 @@ def _as_seen(view: View, visibility: Collection[float]) -> str:
     if least < most:
         share = f"{least:.2g} to {most:.2g}"
     return f"{share} of {view.words}, the rest noise"
-
-
-def _visibility_over_time(
-    config: SearchConfig, turns: Sequence[Turned], task: str
-) -> list[tuple[int, int, list[float]]]:
-    """[(first step, last step, v of each)] between the turns of a task's visibility."""
-    changes = {1: config.visibility.get(task, Schedule.constant(1.0))}
-    for event in turns:
-        visibility = turned(event.knobs).get("visibility", {})
-        if task in visibility:
-            changes[event.step] = visibility[task]
-    periods = []
-    ends = [step - 1 for step in changes][1:]
-    for (first, schedule), last in zip(changes.items(), [*ends, config.steps]):
-        values = [schedule(step - 1, config.steps) for step in range(first, last + 1)]
-        if values:
-            periods.append((first, last, values))
-    return periods
 
 
 def summary(run: Run) -> str:

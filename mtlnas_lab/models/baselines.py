@@ -106,6 +106,8 @@ def restrict_to(lab: Lab, architecture: Architecture, fusion=None) -> Lab:
 class SharedTrunk(nn.Module):
     """One backbone for all tasks, with a head for each."""
 
+    sees_one_image = ONE_INPUT  # why a search refuses to cover one task's eyes
+
     def __init__(self, trunk: Backbone, heads: Mapping[str, nn.Module]):
         super().__init__()
         self.space = SearchSpace(dict.fromkeys(heads, trunk.plan), ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
@@ -388,14 +388,56 @@ class EventLog:
 
         A task that is not named sees all. What a file says that is not a visibility does not count.
         """
-        seen = _visibility(self.search_settings.get("visibility"))
+        return self._blindfolds(_visibility)
+
+    def _blindfolds(self, read: Callable) -> list[tuple[int, dict[str, Schedule]]]:
+        seen = read(self.search_settings.get("visibility", {}))
         found = [(1, seen)]
         for event in self.turned:
-            covered = _visibility(event.knobs.get("visibility"))
+            covered = read(event.knobs.get("visibility", {}))
             if covered:
                 seen = seen | covered
                 found.append((event.step, seen))
         return found
+
+    def visibility_periods(
+        self, count: int, read: Callable | None = None
+    ) -> dict[str, list[tuple[int, int, list[float]]]]:
+        """{task: [(first step, last step, v of each)]}: between the turns of its eye, of the first `count` steps.
+
+        A task that is not named saw all.
+
+        Args:
+            count: How many steps.
+            read: Makes {task: Schedule} of what the log says of visibility; `core.schedule.visibility_schedules` raises
+                ConfigError for what no search would take. By default that does not count, as in `visibility`.
+
+        Example:
+            >>> from mtlnas_lab.core.events import Started, Turned
+            >>> log = EventLog([Started({"steps": 9}, {}, {}, "cpu", 1)])
+            >>> log.append(Turned(3, {"visibility": {"segmentation": 0.0}}))
+            >>> log.visibility_periods(4)
+            {'segmentation': [(1, 2, [1.0, 1.0]), (3, 4, [0.0, 0.0])]}
+        """
+        changes: dict[str, dict[int, Schedule]] = {}
+        for first, schedules in self._blindfolds(read or _visibility):
+            for task, schedule in schedules.items():
+                own = changes.setdefault(task, {1: _constant(1.0)})
+                if schedule != own[max(own)]:
+                    own[max(first, 1)] = schedule
+        return {task: self._periods(own, count) for task, own in changes.items()}
+
+    def _periods(
+        self, changes: Mapping[int, Schedule], count: int
+    ) -> list[tuple[int, int, list[float]]]:
+        steps = max(self.planned_steps, 1)
+        firsts = sorted(first for first in changes if first <= count)
+        ends = [*(first - 1 for first in firsts[1:]), count]
+        periods = []
+        for first, last in zip(firsts, ends):
+            values = [changes[first](step - 1, steps) for step in range(first, last + 1)]
+            periods.append((first, last, values))
+        return periods
 
     def visibility(self, step: int) -> dict[str, float]:
         """{task: v}: how much of the image each task's network saw in a step, from 0 (noise alone) to 1.

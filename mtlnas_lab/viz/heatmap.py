@@ -170,7 +170,7 @@ def _names(ax, look: FigureStyle, depth: dict, blocks: Blocks, cell: float) -> f
     """The names of the tasks at the blocks. Returns how many mm those above take."""
     if len(depth) == 2:
         _names_of_two(ax, look, depth, blocks, cell)
-        return 1.5 * look.small * PT
+        return 1.2 * look.small * PT + 0.4 * cell
     widths = {task: text_width(task, look.small) for task in depth}
     across = all(widths[task] <= cell * (depth[task] + GAP) for task in depth)
     long = min(max(widths.values()), 0.22 * look.width)
@@ -194,7 +194,7 @@ def _names_of_two(ax, look: FigureStyle, depth: dict, blocks: Blocks, cell: floa
     for task, other in permutations(depth, 2):
         room = cell * (depth[task] + GAP)
         name = f"{other} → {task}"
-        if text_width(name, look.small) > room:
+        if text_width(name, look.small) + look.small * PT > room:  # or the two names would touch
             name = shorten(f"→ {task}", look.small, room)
         middle = blocks.left[task] + depth[task] / 2
         _name(ax, look, middle, ABOVE, name, ha="center", va="bottom")

@@ -9,27 +9,13 @@ from itertools import groupby
 
 import networkx as nx
 
-from ..core.config import check_setting
 from ..core.lab import Lab
-from ..core.schedule import Schedule
+from ..core.schedule import visibility_schedules
 from ..core.search import Search
 from ..runs.event_log import EventLog
 from ..runs.run import Run
-from ..values import whole
+from ..values import WORDS
 from .sources import opened
-
-ALL = Schedule.constant(1.0)
-# What a network with this view sees.
-WORDS = {
-    "image": "the image",
-    "grey": "a grey image",
-    "blurred": "a blurred image",
-    "masked": "parts of the image",
-    "depth": "depth",
-    "depth_colours": "depth in colours",
-    "normals": "normals",
-    "edges": "edges",
-}
 
 
 @dataclass(frozen=True)
@@ -164,25 +150,12 @@ def _mapping(config: Mapping, name: str) -> Mapping:
 
 def _shares(log: EventLog, count: int) -> dict[str, tuple[float, ...]]:
     """{task: how much its network saw in each of the first `count` steps}, of those that did not see all in each."""
-    settings = _mapping(log.started.config, "search") or log.started.config
-    schedules = check_setting("visibility", _mapping(settings, "visibility"))
-    turned: dict[int, dict[str, Schedule]] = {}
-    for event in log.turned:
-        if "visibility" in event.knobs:
-            at = turned.setdefault(event.step, {})
-            at.update(check_setting("visibility", event.knobs["visibility"]))
-    tasks = dict.fromkeys(schedules)
-    for knobs in turned.values():
-        tasks.update(dict.fromkeys(knobs))
-    if not tasks:
-        return {}
-    steps = max(1, whole("steps", settings.get("steps", count)))  # as the search counts them
-    rows: dict[str, list[float]] = {task: [] for task in tasks}
-    for number in range(count):
-        schedules.update(turned.get(number + 1, {}))
-        for task, row in rows.items():
-            row.append(schedules.get(task, ALL)(number, steps))
-    return {task: tuple(row) for task, row in rows.items() if set(row) != {1.0}}
+    rows: dict[str, tuple[float, ...]] = {}
+    for task, periods in log.visibility_periods(count, visibility_schedules).items():
+        row = tuple(v for _, _, values in periods for v in values)
+        if set(row) != {1.0}:
+            rows[task] = row
+    return rows
 
 
 def _sight(view: str, shares: Sequence[float]) -> Sight:

@@ -667,3 +667,15 @@ def test_numbers_of_other_libraries_are_numbers():
     config = SearchConfig(steps=np.int64(3), entropy_weight=np.float32(0.5), weight_lr=1, seed=5.0)
     assert (config.steps, config.seed) == (3, 5) and type(config.steps) is type(config.seed) is int
     assert config.entropy_weight == Schedule(0.5, 0.5) and json.dumps(config.to_json())
+
+
+def test_batches_that_are_given_later_are_what_the_search_sees():
+    search = search_of()
+    image, targets = next(search.weight_batches)
+    search.weight_batches = iter([(image, targets)])
+    search.alpha_batches = iter([(2 * image, targets)])
+    seen, _ = next(search.seen_by_weights)
+    twice, _ = next(search.seen_by_alpha)
+    assert torch.equal(seen, image) and torch.equal(twice, 2 * image)
+    with pytest.raises(StopIteration):
+        search.step()

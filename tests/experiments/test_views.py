@@ -60,7 +60,7 @@ def test_depth_beside_the_image(finished):
     assert lab.views == {"segmentation": View("depth")} and lab.visibility == {"normals": 0.25}
     assert final_scores(lab, architecture)["hard"] == folder.scores()["hard"]
     assert folder.scores()["single_task"]
-    said = "segmentation saw the depth map; normals saw 0.25 of the image, the rest noise"
+    said = "segmentation saw depth; normals saw 0.25 of the image, the rest noise"
     assert outcome(folder).endswith(said)
     assert said in (finished / "summary.md").read_text(encoding="utf-8")
 
@@ -163,6 +163,21 @@ def test_eyes_are_covered_where_a_run_goes_on(pack, tmp_path):
     assert alone.config["search"]["visibility"]["normals"]["end"] == 0
 
 
+def test_a_shared_trunk_goes_on_when_a_viewer_covers_eyes(pack, tmp_path):
+    asked = []
+
+    def ask(name, search, event):
+        if search.step_number == 1 and not asked:
+            asked.append(Run.request(tmp_path / "run", visibility={"normals": 0}))
+
+    heard = []
+    made = small(pack, method="shared_trunk", baselines=(), steps=3)
+    run(made, tmp_path / "run", listen=ask, tell=heard.append)
+    done = Run.open(tmp_path / "run")
+    assert "a request was refused: a shared trunk sees one image" in " ".join(heard)
+    assert done.log.finished.step == 3 and not done.log.turned
+
+
 def test_frozen_stages_of_every_baseline(pack, tmp_path):
     made = small(pack, baselines=("shared_trunk", "sluice", "cross_stitch"))
     run(replace(made, search=replace(made.search, freeze=True)), tmp_path / "run")
@@ -207,7 +222,7 @@ def test_at_the_command_line(pack, tmp_path, capsys):
     flags += ["--threads", "1", "--evaluate-every", "0", "--weights", "random"]
     seen = ["--view", "segmentation=depth", "--visibility", "normals=0", "--freeze"]
     cli.main(["search", "--data", str(pack), "--out", out, *flags, *seen])
-    assert "segmentation saw the depth map; normals saw noise" in capsys.readouterr().out
+    assert "segmentation saw depth; normals saw noise" in capsys.readouterr().out
     cli.main(["evaluate", out, "--device", "cpu"])
     assert "miou" in capsys.readouterr().out
     cli.main(["explain", out, "--device", "cpu"])
