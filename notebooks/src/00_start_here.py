@@ -130,13 +130,14 @@ def fresh(segmentation=COVERED):
     return Search(presets.tiny(seed=0).to(pick_device("auto")), config, evaluate=scores_now)
 
 
-studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
+studio = SearchStudio(fresh, title="Rooms: segmentation + normals", plain=True)
 studio
 
 # %% [markdown]
-# *Reading aid: **entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has grown.
-# Below right, the gates' distribution: one hill in the middle splits in two. At the bottom the graph, and beside it the
-# same as a table, rows are sources and columns targets.*
+# *Reading aid: in the graph, dark and wide arrows are open, faint and dashed ones closed; the eye of each lane says how
+# much its network sees. **Entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has
+# grown. A still picture of the panel shows more: each gate, how their distribution splits in two, and the graph as a
+# table, with sources as rows and targets as columns.*
 #
 # **Pause** and **Step** work while it runs. Move λ, and the search follows you from the next step on; the slider below
 # the picture goes back in time and changes nothing. (It is a hurried search: 60 steps, and α moves five times as fast as
@@ -185,7 +186,8 @@ reveal("00.arrows", said, f"{arrived} against {left}; with nothing missing {cont
 
 # %%
 for title, log in logs.items():
-    display(plot_fusion_graph(log, style="paper-double", dropped="hide", colorbar=False, title=title).figure)
+    graph = plot_fusion_graph(log, style="paper-double", dropped="hide", colorbar=False, title=title)
+    display(graph.figure)
 
 # %% [markdown]
 # *Reading aid: first something missing, then nothing missing; only the edges that were kept, at the size of a page's
@@ -260,7 +262,8 @@ plt.show()
 # %%
 def line(scores):
     seg, normals = scores["segmentation"], scores["normals"]
-    return f"{seg['miou']:.3f} mIoU   {seg['pixel_accuracy']:.3f} accuracy   {normals['mean_angle']:.1f}° mean angle"
+    said = f"{seg['miou']:.3f} mIoU   {seg['pixel_accuracy']:.3f} accuracy"
+    return f"{said}   {normals['mean_angle']:.1f}° mean angle"
 
 for name, recorded in (("with entropy", run), ("without", free)):
     for kind, scores in recorded.scores().items():

@@ -17,8 +17,9 @@
 # one of them is **blind**, and what it needs can come only from its neighbour. If the search is worth its name, it must
 # notice. And at the first end it must find nothing.
 #
-# The **visibility** v says how much a network sees: v · image + (1 − v) · noise. With v = 1 it sees the image, with
-# v = 0 noise alone. That is the **blindfold**.
+# What a network gets to see is its **view**: the image, or a stored map such as depth. Here it is the image for both.
+# The **visibility** v says how much of its view is left: v · image + (1 − v) · noise. With v = 1 the network sees the
+# image, with v = 0 noise alone. That is the **blindfold**.
 
 # %%
 # %matplotlib inline
@@ -30,7 +31,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from mtlnas_lab import NDDR, ImageDataset, Lab, Schedule, Search, SearchConfig, SearchSpace, SearchStudio, SuperNet, presets
+from mtlnas_lab import NDDR, ImageDataset, Lab, Schedule, Search, SearchConfig, SearchSpace, SearchStudio, SuperNet
+from mtlnas_lab import presets
 from mtlnas_lab.core.backbone import Backbone
 from mtlnas_lab.core.relaxation import ArchitectureWeights
 from mtlnas_lab.core.space import plan
@@ -53,7 +55,8 @@ INTO, OUT = "#b35806", "#2262ad"                              # into the blind n
 # Small rooms, drawn now: 32 × 32 pixels. Each row is one room, from seen to blind.
 
 # %%
-train, test = (ImageDataset.from_arrays(render(count, size=32, seed=seed)) for count, seed in ((320, 0), (40, 1)))
+train = ImageDataset.from_arrays(render(320, size=32, seed=0))
+test = ImageDataset.from_arrays(render(40, size=32, seed=1))
 tasks = train.make_tasks(["segmentation", "normals"])
 packs = {"train": train, "test": test}
 DIAL = (1.0, 0.75, 0.5, 0.25, 0.1, 0.0)
@@ -163,8 +166,8 @@ predict("10.begins", "And if it sees a little? Between seeing and blind, the arr
 # 10 and makes each gate decide.
 
 # %%
-CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03, augment=False,
-                      entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)))
+CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03,
+                      augment=False, entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)))
 
 
 def search(visibility, seed, **changes):
@@ -213,7 +216,8 @@ legend = figure.legend(handles=handles.values(), loc="outside lower center", nco
 def plot_shares(rows, xlabel, joined=" "):
     """rows: {label: logs}. Every seed is a small mark, their mean a large one."""
     figure, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
-    for way, (color, mark, name) in enumerate(((INTO, "o", "into segmentation"), (OUT, "s", "out of segmentation"))):
+    ways = ((INTO, "o", "into segmentation"), (OUT, "s", "out of segmentation"))
+    for way, (color, mark, name) in enumerate(ways):
         points = np.array([[shares(log)[way] for log in logs] for logs in rows.values()])
         beside = 0.12 * (2 * way - 1) + 0.05 * (np.arange(points.shape[1]) - 1)
         for place, row in enumerate(points):
@@ -221,16 +225,19 @@ def plot_shares(rows, xlabel, joined=" "):
         middle = np.arange(len(points)) + 0.12 * (2 * way - 1)
         ax.plot(middle, points.mean(1), mark, ls=joined, color=color, mfc="none", ms=13, label=name)
     ax.axhline(0.5, color="#777777", ls=":", label="a coin")
-    ax.set(xlabel=xlabel, ylabel="share of edges kept", ylim=(-0.05, 1.05), xticks=range(len(rows)), xticklabels=list(rows))
+    ax.set(xlabel=xlabel, ylabel="share of edges kept", ylim=(-0.1, 1.1))
+    ax.set(xticks=range(len(rows)), xticklabels=list(rows))
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 
-plot_shares({f"{visibility:g}": logs for visibility, logs in runs.items()}, "visibility of segmentation", "-")
+by_name = {f"{visibility:g}": logs for visibility, logs in runs.items()}
+plot_shares(by_name, "visibility of segmentation", "-")
 
 # %%
 for visibility, logs in runs.items():
     into, out = np.sum([shares(log) for log in logs], axis=0) * 4
-    print(f"visibility {visibility:<5g} kept into segmentation: {into:.0f} of {4 * len(logs)}   out of it: {out:.0f}")
+    count = 4 * len(logs)
+    print(f"visibility {visibility:<5g} kept into segmentation: {into:.0f} of {count}   out of it: {out:.0f}")
 
 # %%
 into, out = np.mean([shares(log) for log in runs[0.0]], axis=0)
@@ -272,7 +279,10 @@ check("10.coin", coin)
 
 # %% tags=["exercise"]
 def turn(kept, targets, blind):
-    """kept: a truth value for each edge; targets: the network each leads to. Share kept into `blind` − share kept out of it."""
+    """Share of edges kept into `blind` − share kept out of it.
+
+    kept: a truth value for each edge; targets: the network that each leads to.
+    """
     # your turn: about 3 lines
     into = [keep for keep, target in zip(kept, targets) if target == blind]
     out = [keep for keep, target in zip(kept, targets) if target != blind]
@@ -290,14 +300,16 @@ check("10.turn", turn)
 # True counts as 1: `sum(into) / len(into)` is a share.
 
 # %%
-turns = {visibility: [float(np.subtract(*shares(log))) for log in logs] for visibility, logs in runs.items()}
+turns = {}
+for visibility, logs in runs.items():
+    turns[visibility] = [float(np.subtract(*shares(log))) for log in logs]
 control = turns[1.0]
 figure, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
 for place, row in enumerate(turns.values()):
     ax.plot(place + 0.05 * np.arange(-1, len(row) - 1), row, "o", color="#333333", ms=5)
 ax.axhspan(min(control), max(control), color="#9aa2b1", alpha=0.3, label="what seeds do at visibility 1")
 ax.axhline(0, color="#777777", ls=":")
-ax.set(xlabel="visibility of segmentation", ylabel="share into − share out", ylim=(-1.05, 1.05))
+ax.set(xlabel="visibility of segmentation", ylabel="share into − share out", ylim=(-1.15, 1.15))
 ax.set(xticks=range(len(turns)), xticklabels=[f"{visibility:g}" for visibility in turns])
 legend = ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
 
@@ -329,9 +341,10 @@ check("10.begins", begins)
 
 # %%
 clear = [visibility for visibility, row in turns.items() if min(row) > max(control)]
+where = ", ".join(f"{visibility:g}" for visibility in clear) or "no visibility"
+seeing, blind = (", ".join(f"{one:+.2f}" for one in turns[visibility]) for visibility in (1.0, 0.0))
 reveal("10.begins", f"{max(clear):g}" if clear else "they do not turn",
-       f"Strictly so at: {', '.join(f'{visibility:g}' for visibility in clear) or 'no visibility'}. The control's turns are "
-       f"{', '.join(f'{one:+.2f}' for one in control)}; blind, they are {', '.join(f'{one:+.2f}' for one in turns[0.0])}.")
+       f"Strictly so at: {where}. The control's turns are {seeing}; blind, they are {blind}.")
 
 # %% [markdown] tags=["teacher"]
 # **10 minutes.** Let somebody defend the coin as yardstick, then show visibility 1. **Misunderstanding:** "at v = ½ half
@@ -346,18 +359,21 @@ often = np.array([np.mean([kept(log) for log in logs], axis=0) for logs in runs.
 figure, ax = plt.subplots(figsize=(8.5, 3.2), layout="constrained")
 ax.imshow(often, cmap="Greys", vmin=0, vmax=1.4, aspect="auto")
 for (row, column), value in np.ndenumerate(often):
-    ax.text(column, row, f"{value * len(SEEDS):.0f}", ha="center", va="center")
+    ink = "white" if value > 0.8 else "black"
+    ax.text(column, row, f"{value * len(SEEDS):.0f}", ha="center", va="center", color=ink)
 names = [f"{edge.source.stage} → {edge.target.stage}" for edge in space.edges]
 ax.set(xticks=range(len(names)), xticklabels=names, yticks=range(len(runs)), ylabel="visibility")
 ax.set(yticklabels=[f"{visibility:g}" for visibility in runs], xlabel="stage → stage")
-middle = into_blind.sum() - 0.5
-ax.axvline(middle, color=OUT, lw=2)
-ax.set_title("into segmentation                                     out of segmentation", fontsize=10)
+ax.axvline(into_blind.sum() - 0.5, color="white", lw=8)
+ax.spines[:].set_visible(False)
+for place, color, name in ((0.25, INTO, "into segmentation"), (0.75, OUT, "out of segmentation")):
+    ax.text(place, 1.03, name, transform=ax.transAxes, ha="center", color=color)
 text = figure.suptitle(f"kept by how many of {len(SEEDS)} searches", fontsize=10)
 
 # %%
 last = [str(edge) for edge in space.edges].index("segmentation:2 -> normals:2")
-print(f"Blind, {space.edges[last]} was kept by {often[-1][last] * len(SEEDS):.0f} of {len(SEEDS)} searches,")
+count = sum(kept(log)[last] for log in runs[0.0])
+print(f"Blind, {space.edges[last]} was kept by {count} of {len(SEEDS)} searches,")
 others = [often[-1][i] for i in range(len(space)) if not into_blind[i] and i != last]
 print(f"the other three edges out of segmentation by {np.mean(others) * len(SEEDS):.1f} on average.")
 
@@ -376,11 +392,13 @@ def cut_off(seed):
 pulls = {}
 for name, logs in (("free", runs[0.0]), ("forced shut", [cut_off(seed) for seed in SEEDS])):
     pulls[name] = np.array([log.steps[len(log.steps) // 2 - 1].alpha[last] for log in logs])
+    each = ", ".join(f"{one:+.2f}" for one in pulls[name])
+    count = sum(kept(log)[last] for log in logs)
     print(f"edges into segmentation {name}: α of {space.edges[last]} before λ speaks:",
-          f"{', '.join(f'{one:+.2f}' for one in pulls[name])}; kept by {sum(kept(log)[last] for log in logs)} of {len(logs)}")
+          f"{each}; kept by {count} of {len(logs)}")
 lost, spread = (pulls["free"] - pulls["forced shut"]).mean(), np.ptp(pulls["free"])
-print(f"Cutting it off takes {lost:+.2f} from α on average, while seeds differ by {spread:.2f}:",
-      "the explanation passes." if lost > spread else "so this does not show that the explanation is right.")
+passes = "the explanation passes." if lost > spread else "so this does not show that the explanation is right."
+print(f"Cutting it off takes {lost:+.2f} from α on average, while seeds differ by {spread:.2f}:", passes)
 
 # %% [markdown]
 # *Reading aid: were the explanation right, α would fall clearly when the edges are forced shut.* A good story about an
@@ -439,7 +457,8 @@ from mtlnas_lab.models.baselines import random_graph
 
 
 def miou(seed, visibility, gates):
-    one = Search(labs[seed].copy(), replace(CONFIG, seed=seed, visibility={"segmentation": visibility}), gates=gates)
+    config = replace(CONFIG, seed=seed, visibility={"segmentation": visibility})
+    one = Search(labs[seed].copy(), config, gates=gates)
     list(one)
     batches = one.lab.seen(sequential(test, one.lab.targets, 40))
     return evaluate(one.lab.supernet, gates, tasks, batches)["segmentation"]["miou"]
@@ -452,6 +471,7 @@ def graphs(seed, log):
 
 
 # %%
+GRAPHS = ("none", "random", "searched", "all")
 worth = {}
 for visibility in (0.0, 1.0):
     for seed in SEEDS:
@@ -460,10 +480,10 @@ for visibility in (0.0, 1.0):
 
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.6), sharey=True, layout="constrained")
 for ax, visibility, title in zip(axes, (0.0, 1.0), ("something missing: v = 0", "nothing missing: v = 1")):
-    for place, name in enumerate(("none", "random", "searched", "all")):
+    for place, name in enumerate(GRAPHS):
         row = worth[visibility, name]
         ax.plot([place] * len(row), row, "o", color=INTO if name == "searched" else "#666666", label=name)
-    ax.set(title=title, xticks=range(4), xticklabels=("none", "random", "searched", "all"), xlim=(-0.5, 3.5))
+    ax.set(title=title, xticks=range(4), xticklabels=GRAPHS, xlim=(-0.5, 3.5))
 text = axes[0].set_ylabel("mIoU of segmentation")
 
 # %%
@@ -482,10 +502,12 @@ for visibility, title in ((0.0, "something missing"), (1.0, "nothing missing")):
 
 # %%
 lift = {v: np.mean(worth[v, "searched"]) - np.mean(worth[v, "none"]) for v in (0.0, 1.0)}
-print(f"Blind, the arrows lead in rather than out: turn {np.mean(turns[0.0]):+.2f} on average, with both seeing {np.mean(control):+.2f}.")
+print(f"Blind, the arrows lead in rather than out: turn {np.mean(turns[0.0]):+.2f} on average,",
+      f"with both seeing {np.mean(control):+.2f}.")
 early = np.mean([np.subtract(*shares(log)) for log in forces["λ = 10 at once"]])
 print(f"Blind, and λ = 10 from the first step on: turn {early:+.2f}.")
-print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} where it is blind, {lift[1.0]:+.3f} where it sees.")
+print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} where it is blind,",
+      f"{lift[1.0]:+.3f} where it sees.")
 
 # %% [markdown]
 # * Where information is missing, the search can find the way that it must take. Where nothing is missing, it cannot
