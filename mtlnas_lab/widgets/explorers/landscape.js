@@ -113,7 +113,7 @@ function cloud(P, svg, scores, g, n, box, front, lit) {
     return [low - more, high + more];
   };
   const {X, Y, line} = axes(svg, box, pad(xs), pad(ys), `${along.name} ↑ against ${across.name} →`, `${across.name} (less is better)`);
-  words(svg, box.x, box.y - 26, "Every graph: the more edges, the larger; steps: the front; cross: what the seeds can tell", {room: box.w});
+  words(svg, box.x, box.y - 26, "larger: more edges; steps: the front; cross: the noise", {room: box.w});
   const stairs = front.flatMap((at, k) => k ? [[xs[at], ys[front[k - 1]]], [xs[at], ys[at]]] : [[xs[at], ys[at]]]);
   const far = Math.max(1, n);
   xs.forEach((x, at) => shape("circle", {cx: X(x), cy: Y(ys[at]), r: 1.6 + 2.8 * bits(at) / far, fill: ramp(0.25 + 0.6 * bits(at) / far, P.dark),
