@@ -193,19 +193,13 @@ def _mark(ax, look, name: str, x: float, y: float, middle: float) -> None:
     ring |= {"markersize": 8.5 * look.line, "markeredgewidth": look.line, "marker": "o"}
     ax.plot([x], [y], zorder=5, **ring)
     right = x <= middle
-    ax.annotate(
-        drawable(name),
-        (x, y),
-        xytext=((0.8 if right else -0.8) * look.small, 0.6 * look.small),
-        textcoords="offset points",
-        ha="left" if right else "right",
-        fontsize=look.small,
-        fontweight="bold",
-        color=look.ink,
-        parse_math=False,
-        zorder=6,
-        bbox={"facecolor": look.paper, "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
-    )
+    place = {"xytext": (-0.8 * look.small, 0.6 * look.small), "ha": "right"}
+    if right:
+        place = {"xytext": (0.8 * look.small, 0.6 * look.small), "ha": "left"}
+    place |= {"textcoords": "offset points", "parse_math": False, "zorder": 6}
+    font = {"fontsize": look.small, "fontweight": "bold", "color": look.ink}
+    behind = {"facecolor": look.paper, "alpha": 0.75, "edgecolor": "none", "pad": 0.6}
+    ax.annotate(drawable(name), (x, y), bbox=behind, **place, **font)
 
 
 # --- ranks ------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@
 
 # %%
 # %matplotlib inline
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -389,10 +390,8 @@ def race(searcher, seed):                                     # [(spent, regret)
             asked.append(int(graph))
         return losses[graph]
 
-    try:
+    with suppress(Spent):
         searcher(ask, np.random.default_rng(seed))
-    except Spent:
-        pass
     chosen = [min(asked[:n], key=lambda graph: losses[graph]) for n in range(1, len(asked) + 1)]
     return [(COST * n, total[graph] - total.min()) for n, graph in enumerate(chosen, 1)]
 

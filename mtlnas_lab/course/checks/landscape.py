@@ -35,28 +35,30 @@ def noise(answer, ax):
     ax.set_xlabel("noise that was put in")
 
     rests = [_rest_of(table) for table in tables]
+    without_graphs = [table - table.mean(1, keepdims=True) for table in tables]
+    without_seeds = [table - table.mean(0) for table in tables]
+    twice = [_spread(rest - table.mean(), table) for rest, table in zip(rests, tables)]
+    one_less = [rest.std(ddof=1) for rest in rests]
     mistakes = {
         "this is how far all the numbers spread, graphs and seeds included: take their means off first": _each(
             tables, np.std
         ),
         "a seed's own effect is still in it, which is the same for every graph: take the seeds' means off, too": _each(
-            tables, lambda table: (table - table.mean(1, keepdims=True)).std()
+            without_graphs, np.std
         ),
         "the graphs' own effects are still in it: take the graphs' means off, too": _each(
-            tables, lambda table: (table - table.mean(0)).std()
+            without_seeds, np.std
         ),
-        "both means are off, so the mean of everything is off twice: add it once": _each(
-            tables, lambda table: _spread(_rest_of(table) - table.mean(), table)
-        ),
+        "both means are off, so the mean of everything is off twice: add it once": twice,
         "this is the variance; its root has the unit of the loss": np.square(right),
+        "this is the mean of all numbers, not a deviation": _each(tables, np.mean),
+    }
+    mistakes |= {
         "divide the sum of squares by (graphs − 1) · (seeds − 1): the means that were taken off fit the noise, too": _each(
             rests, np.std
         ),
-        "this is the mean of all numbers, not a deviation": _each(tables, np.mean),
+        "the deviations are taken with n − 1; here (graphs − 1) · (seeds − 1) are free": one_less,
     }
-    mistakes["the deviations are taken with n − 1; here (graphs − 1) · (seeds − 1) are free"] = (
-        _each(rests, lambda rest: rest.std(ddof=1))
-    )
     places = [f"with noise of {size:g} put in," for size in sizes]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
     return "That is what blurs one training. The mean of n of them is blurred by it over √n, a difference by √2 times that."
@@ -102,18 +104,20 @@ def percentile(answer, ax):
     bars(ax, right, yours, [f"{loss:g}" for loss in losses], "share of the others that it beats")
     ax.set_xlabel("loss of the graph")
 
+    count = len(losses)
+    with_itself = (worse + (equal + 1) / 2) / count
     mistakes = {
         "the other way round: a graph with a small loss beats many": 1 - right,
         "a graph is not one of its others: divide by one less than there are": right
         * others
-        / len(losses),
+        / count,
         "equals count half; yours do not count": worse / others,
         "equals count half; yours count whole": (worse + equal) / others,
-        "equals count half, and the graph itself is not among them": (worse + (equal + 1) / 2)
-        / len(losses),
-        "the graph itself is not among the others": (worse + equal + 1) / len(losses),
-        "this is worse / all: leave the graph itself out, and count equals half": worse
-        / len(losses),
+        "equals count half, and the graph itself is not among them": with_itself,
+        "the graph itself is not among the others": (worse + equal + 1) / count,
+    }
+    mistakes |= {
+        "this is worse / all: leave the graph itself out, and count equals half": worse / count,
         "this is its rank; give the share that it beats": 1 + better,
         "this is how many it beats; divide by how many others there are": worse + equal / 2,
         "a share from 0 to 1, not per cent": 100 * right,
@@ -141,16 +145,19 @@ def front(answer, ax):
     _draw_front(ax, first, second, right, yours)
 
     best_of_each = {int(first.argmin()), int(second.argmin())}
+    weak = _front(first, second, weakly=True)
+    below = (first < first.mean()) & (second < second.mean())
+    beaten = set(range(len(first))) - right
     mistakes = {
         "this is the other end: less of a loss is better": _front(-first, -second),
-        "one that is as good in one loss and worse in the other is beaten, too: ≤ in both, < in one": _front(
-            first, second, weakly=True
-        ),
+        "one that is as good in one loss and worse in the other is beaten, too: ≤ in both, < in one": weak,
         "these are the best of either loss; between them lie graphs that none beats in both": best_of_each,
         "this asks which are better than the mean; a graph is beaten by another graph": set(
-            np.flatnonzero((first < first.mean()) & (second < second.mean())).tolist()
+            np.flatnonzero(below)
         ),
-        "these are the graphs that are beaten: you want the others": set(range(len(first))) - right,
+        "these are the graphs that are beaten: you want the others": beaten,
+    }
+    mistakes |= {
         "one loss is turned round: less is better in both": _front(-first, second),
         "the second loss is turned round: less is better in both": _front(first, -second),
         "a graph does not beat itself: it must be better in one loss": set(),
@@ -231,15 +238,15 @@ def climb(answer, ax):
     curves(ax, places, least, reached, "landscape", "loss at the end")
     ax.set_xticks(places)
 
+    walks = list(zip(landscapes, starts))
+    one_flip = [_best_neighbour(losses, start) for losses, start in walks]
+    hasty = [_first_better(losses, start) for losses, start in walks]
+    upwards = [_descent(-losses, start) for losses, start in walks]
     mistakes = {
-        "it climbs: a smaller loss is better": _ends(landscapes, starts, lambda a: -a),
-        "one flip is not the end: go on from the neighbour, until none is better": [
-            _best_neighbour(losses, start) for losses, start in zip(landscapes, starts)
-        ],
+        "it climbs: a smaller loss is better": upwards,
+        "one flip is not the end: go on from the neighbour, until none is better": one_flip,
         "it never moves: start from `start`, and go where ask says less": starts,
-        "you took the first neighbour that is better; look at all of them, and go to the best": [
-            _first_better(losses, start) for losses, start in zip(landscapes, starts)
-        ],
+        "you took the first neighbour that is better; look at all of them, and go to the best": hasty,
     }
     if any(len(known) == 2**EDGES for known in asked[1:]):
         raise Wrong("you asked for every graph: that is a table, not a search; ask the neighbours")
@@ -274,10 +281,6 @@ def _descent(losses: np.ndarray, graph: int) -> int:
     while (better := _best_neighbour(losses, graph)) != graph:
         graph = better
     return graph
-
-
-def _ends(landscapes: Sequence, starts: Sequence[int], turned: Callable) -> list[int]:
-    return [_descent(turned(losses), start) for losses, start in zip(landscapes, starts)]
 
 
 def _first_better(losses: np.ndarray, graph: int) -> int:

@@ -7,6 +7,7 @@ import traitlets
 
 from ...core.architecture import Architecture
 from ...errors import ConfigError
+from ...viz.axes import numbers
 from ...viz.graph.plot import plot_fusion_graph
 from ...viz.landscape import front_of, plot_front
 from ..studio.panel import stage
@@ -62,12 +63,13 @@ class LandscapeExplorer(Explorer):
         if len(seeds) > 1:
             floors = {name: float(table.noise_floor(name, split).smallest) for name in names}
         self._floors = floors
-        means = [self.losses(name) for name in names]
+        scores = [[name, _rounded(self._values[name]), floors[name]] for name in names]
+        first, second = names[1:3]
         super().__init__(
             stage=stage(self.space),
-            scores=[[name, _rounded(self._values[name]), floors[name]] for name in names],
+            scores=scores,
             seeds=seeds,
-            front=front_of(*means[1:3]),
+            front=front_of(self.losses(first), self.losses(second)),
             split=split,
             graph=self._number(graph),
         )
@@ -127,20 +129,19 @@ class LandscapeExplorer(Explorer):
         text = "no flip of one edge lowers it"
         if changes[best] < 0:
             text = f"the best flip is {self.space.edges[best]} ({changes[best]:+.3g})"
-        open_edges = self.graph.bit_count()
-        return (
-            f"Graph {self.graph} with {open_edges} of {len(self.space)} edges, {', '.join(values)} ({self.split}); rank "
-            f"{self.rank()} of {2 ** len(self.space)} by {self.by}: {text}"
-        )
+        edges = f"{self.graph.bit_count()} of {len(self.space)} edges"
+        return f"Graph {self.graph} with {edges}, {', '.join(values)} ({self.split}); {self._place()}: {text}"
+
+    def _place(self) -> str:
+        return f"rank {self.rank()} of {2 ** len(self.space)} by {self.by}"
 
     def figure(self, look):
         figure = look.figure(0.42 * look.width, layout="constrained")
         left, right = figure.subfigures(1, 2, width_ratios=(1, 1.1))
         figure.canvas.draw()  # the graph is drawn for the size that its axes have
-        title = f"Rank {self.rank()} of {2 ** len(self.space)} by {self.by}"
-        plot_fusion_graph(
-            self.architecture, left.add_axes((0, 0.1, 1, 0.8)), style=STYLE, title=title
-        )
+        title = self._place().capitalize()
+        axes = left.add_axes((0, 0.1, 1, 0.8))
+        plot_fusion_graph(self.architecture, axes, style=STYLE, title=title)
         first, second = list(self._values)[1:3]
         columns = {first: self.losses(first), second: self.losses(second)}
         columns["edges"] = np.array([graph.bit_count() for graph in range(2 ** len(self.space))])
@@ -154,4 +155,4 @@ def _rounded(values: np.ndarray) -> list[list[float]]:
     """Losses as JSON holds them. Raises ConfigError where one is missing."""
     if not np.isfinite(values).all():
         raise ConfigError(f"{int((~np.isfinite(values)).sum())} losses of this table are missing")
-    return [[float(f"{one:.{DIGITS}g}") for one in row] for row in values.tolist()]
+    return [numbers(row, DIGITS) for row in values]
