@@ -64,7 +64,7 @@ predict("11.edges", "How many of the 8 edges has the best graph (by total loss)?
 
 # %%
 predict("11.luck", "Two graphs are drawn by chance. How often can the table's seeds tell which is better?",
-        ["hardly ever", "in about a quarter of the cases", "in about half", "nearly always"])
+        ["hardly ever", "in about a quarter of the cases", "in about half", "in about three quarters", "nearly always"])
 
 # %% [markdown]
 # ## Three records by hand
@@ -90,7 +90,7 @@ def by_hand(graph, seed):
     lab, config = condition.lab(seed), condition.config(seed)
     gates = [bool(graph >> i & 1) for i in range(len(space))]
     batches = whole(lab.data["train"], lab.targets, config.batch_size, seed, augment=False)
-    adam = torch.optim.Adam(lab.supernet.parameters(), config.weight_lr)
+    adam = torch.optim.Adam(lab.supernet.parameters(), config.weight_lr, fused=True)
     lab.supernet.train()
     for step, (image, targets) in zip(range(config.steps), batches):
         adam.param_groups[0]["lr"] = config.weight_lr * (1 - step / config.steps) ** config.lr_power
@@ -111,7 +111,7 @@ with one_thread():                                            # more threads add
 for task, scores in mine.items():
     theirs = records[first][f"test/trained/{task}/loss"]
     print(f"{task}: by hand {scores['loss']:.5f}, library {theirs:.5f}")
-    assert abs(scores["loss"] - theirs) < 0.01 * theirs
+    assert abs(scores["loss"] - theirs) < 1e-3 * theirs
 
 # %%
 off = [abs(record[f"test/trained/{task}/loss"] / table.query(graph, seed=0, split="test").mean[task]["loss"] - 1)
@@ -175,7 +175,7 @@ plot_seeds(frame, score="total loss", floor=floor.smallest, style="web-light").f
 apart = np.abs(total[:, None] - total)[np.triu_indices(256, 1)] > floor.smallest
 share = apart.mean()
 nearest = min((0.05, "hardly ever"), (0.25, "in about a quarter of the cases"), (0.5, "in about half"),
-              (0.95, "nearly always"), key=lambda one: abs(one[0] - share))
+              (0.75, "in about three quarters"), (0.95, "nearly always"), key=lambda one: abs(one[0] - share))
 reveal("11.luck", nearest[1], f"{share:.0%} of all pairs differ by more than {floor.smallest:.3f}, which is what "
        f"{len(table.seeds)} seeds can tell.")
 
