@@ -288,6 +288,72 @@ def begins_numpy(turns):
     return {v for v, row in turns.items() if (np.array(row) > control).all()}
 
 
+def rest(values):
+    off = values - values.mean(1, keepdims=True) - values.mean(0, keepdims=True) + values.mean()
+    graphs, seeds = values.shape
+    return np.sqrt((off**2).sum() / ((graphs - 1) * (seeds - 1)))
+
+
+def rest_loop(values):
+    graphs, seeds = len(values), len(values[0])
+    mean = sum(map(sum, values)) / graphs / seeds
+    of_seed = [sum(row[s] for row in values) / graphs for s in range(seeds)]
+    total = 0.0
+    for row in values:
+        for value, own in zip(row, of_seed):
+            total += (value - sum(row) / seeds - own + mean) ** 2
+    return math.sqrt(total / (graphs - 1) / (seeds - 1))
+
+
+def beaten(losses, graph):
+    others = np.delete(losses, graph)
+    return (others > losses[graph]).mean() + (others == losses[graph]).mean() / 2
+
+
+def beaten_loop(losses, graph):
+    own = losses[graph]
+    points = [(one > own) + 0.5 * (one == own) for g, one in enumerate(losses) if g != graph]
+    return sum(points) / len(points)
+
+
+def front(first, second):
+    pairs = list(zip(first, second))
+    return [
+        g
+        for g, (a, b) in enumerate(pairs)
+        if not any(c <= a and d <= b and (c, d) != (a, b) for c, d in pairs)
+    ]
+
+
+def front_sorted(first, second):
+    found, least = set(), math.inf
+    for g in np.lexsort((second, first)):
+        if second[g] < least:
+            found.add(g)
+            least = second[g]
+    return found
+
+
+def climb(ask, start, edges):
+    while True:
+        best = min((start ^ (1 << e) for e in range(edges)), key=ask)
+        if ask(best) >= ask(start):
+            return start
+        start = best
+
+
+def climb_tensors(ask, start, edges):
+    here, loss = start, ask(start)
+    moved = True
+    while moved:
+        near = [here ^ 2**e for e in range(edges)]
+        losses = torch.tensor([ask(g) for g in near], dtype=torch.float64)
+        moved = bool(losses.min() < loss)
+        if moved:
+            here, loss = near[int(losses.argmin())], losses.min().item()
+    return torch.tensor(here)
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -481,4 +547,8 @@ ALL = {
     ],
     "10.turn": [turned, turned_numpy],
     "10.begins": [begins, begins_numpy],
+    "11.noise": [rest, rest_loop],
+    "11.percentile": [beaten, beaten_loop],
+    "11.front": [front, front_sorted],
+    "11.climb": [climb, climb_tensors],
 }

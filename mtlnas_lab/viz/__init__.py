@@ -15,6 +15,7 @@ from .graph.compare import consensus_graph, difference_graph, filmstrip, small_m
 from .graph.figure import GraphFigure, GraphGrid
 from .graph.plot import plot_fusion_graph
 from .heatmap import overview, plot_heatmap, side_by_side
+from .landscape import plot_effects, plot_front, plot_ranks, plot_regret, plot_seeds
 from .predictions import plot_predictions
 from .provenance import provenance
 from .style import STYLES, FigureStyle, style
@@ -34,14 +35,19 @@ __all__ = [
     "ladder_layout",
     "overview",
     "plot_collapse",
+    "plot_effects",
     "plot_entropy",
+    "plot_front",
     "plot_fusion_graph",
     "plot_gap",
     "plot_gates",
     "plot_heatmap",
     "plot_losses",
     "plot_predictions",
+    "plot_ranks",
+    "plot_regret",
     "plot_scores",
+    "plot_seeds",
     "provenance",
     "refigure",
     "save_figure",

@@ -11,6 +11,7 @@ MOST_STEPS = 5_000_000
 MOST_TASKS = 20_000
 MOST_EDGES = 1_000_000
 DEEPEST = 10_000  # stages of a task
+MOST_MARKED = 200  # points with a name
 
 
 def entropy(data: Mapping) -> None:
@@ -74,6 +75,80 @@ def heatmap(data: Mapping) -> None:
         raise ConfigError("p is not from 0 to 1 everywhere")
     if not all(isinstance(keep, bool) for keep in _list("kept", data["kept"], len(edges))):
         raise ConfigError("kept is not a list of True and False")
+
+
+# --- a table of all graphs --------------------------------------------------------------------------------------------
+def front(data: Mapping) -> None:
+    count = _points(data, ("x", "y", "edges"))
+    _numbers("floor", data["floor"], 2)
+    for place in _list("marked", data["marked"], None, MOST_MARKED):
+        name, row = _list("marked", place, 2)
+        if not isinstance(name, str) or type(row) is not int or not 0 <= row < count:
+            raise ConfigError(f"marked has {brief(place)}; give [name, row]")
+
+
+def ranks(data: Mapping) -> None:
+    _points(data, ("x", "y", "rank"))
+
+
+def effects(data: Mapping) -> None:
+    _texts("score", [data["score"]], 1)
+    edges = _texts("edges", data["edges"], None)
+    _texts("groups", data["groups"], edges)
+    seeds = _texts("seeds", data["seeds"], None)
+    for row in _list("effect", data["effect"], seeds):
+        _full("effect", row, edges)
+    _numbers("half", data["half"], edges)
+
+
+def seeds(data: Mapping) -> None:
+    _texts("score", [data["score"]], 1)
+    count = _texts("seeds", data["seeds"], None)
+    rows = _list("values", data["values"], count)
+    for row in rows:
+        _full("values", row, len(rows[0]))
+    _numbers("floor", data["floor"], 1)
+
+
+def regret(data: Mapping) -> None:
+    _texts("score", [data["score"]], 1)
+    curves = _dict("curves", data["curves"])
+    if not curves:
+        raise ConfigError("there are no curves")
+    for name, searches in curves.items():
+        for seed, points in _dict(name, searches).items():
+            if not _list(f"seed {brief(seed)}", points, None):
+                raise ConfigError(f"seed {brief(seed)} of {brief(name)} has no answer")
+            for point in points:
+                _full("a curve", point, 2)
+        if not searches:
+            raise ConfigError(f"there is no search of {brief(name)}")
+    _numbers("floor", data["floor"], 1)
+
+
+def _points(data: Mapping, names: Sequence[str]) -> int:
+    """How many points there are, each with all of these numbers."""
+    _texts("names", data["names"], 2)
+    count = len(_list(names[0], data[names[0]], None, MOST_EDGES))
+    if not count:
+        raise ConfigError("there are no graphs")
+    for name in names:
+        _full(name, data[name], count)
+    return count
+
+
+def _full(name: str, value, count: int) -> None:
+    _numbers(name, value, count)
+    if None in value:
+        raise ConfigError(f"{name} has a hole")
+
+
+def _texts(name: str, value, count: int | None) -> int:
+    """How many texts that is, at least one."""
+    found = _list(name, value, count, MOST_EDGES)
+    if not found or not all(isinstance(one, str) for one in found):
+        raise ConfigError(f"{name} is {brief(value)}; give a list of texts")
+    return len(found)
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

@@ -302,3 +302,4 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # | [08](08_fusion_graph.ipynb) | the figure for your paper; would another seed agree? |
 # | [09](09_your_own.ipynb) | your own task, network, data and machine |
 # | [10](10_when_is_there_something_to_find.ipynb) | the dial: when is there something to find? |
+# | [11](11_the_landscape.ipynb) | the landscape: what is there to find, and which search finds it? |

@@ -521,3 +521,4 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
 # information (and where the arrows begin to turn depends on what the networks know of noise: ours were trained on clear
 # pictures); that searched edges beat random ones elsewhere. Three seeds and 8 edges are a way to see the mechanism, not a
 # measurement. The arrows of 48 edges, in the lab that this course uses, are in [notebook 00](00_start_here.ipynb).
+# How good a graph is beside *all* others, [notebook 11](11_the_landscape.ipynb) looks up.

@@ -244,3 +244,45 @@ def test_eyes_are_covered_by_the_keyboard(notebook):
     expect(eye.locator("img").nth(1)).to_have_attribute("alt", own)
     assert nb.cell("print(eye.visibility)") == "0.05"
     shots(nb, {"blindfold": "Blindfold"})
+
+
+def test_a_landscape_is_walked_by_keyboard_and_mouse(notebook):
+    nb = notebook(
+        BEGIN + "from widget_fakes import GraphTable\n"
+        "from mtlnas_lab.core.space import SearchSpace, plan\n"
+        "small = SearchSpace.build(dict.fromkeys(('segmentation', 'normals'), plan([8, 8, 16], [2, 1])))\n"
+        "walk = LandscapeExplorer(GraphTable(small), graph=3)\ndisplay(walk)",
+        "",
+    )
+    nb.run_all(until=".mtl-explorer svg[viewBox]")
+    walk = of(nb, "Landscape explorer")
+    svg = walk.locator("svg")
+    expect(svg).to_have_attribute("aria-label", re.compile("^Graph 11000000: 2 of 8 edges"))
+    svg.focus()
+    nb.page.keyboard.press("ArrowRight")
+    expect(walk.locator(".mtl-note").first).to_contain_text("is open; flipped, total changes by")
+    nb.page.keyboard.press("Enter")
+    expect(svg).to_have_attribute("aria-label", re.compile("^Graph 01000000: 1 of 8 edges"))
+    flip = walk.get_by_role("button", name="Open segmentation:2 → normals:2")
+    flip.focus()
+    nb.page.keyboard.press("Enter")
+    again = walk.get_by_role("button", name="Shut segmentation:2 → normals:2")
+    expect(again).to_be_focused()
+    assert nb.cell("print(walk.graph)") == "130"
+    walk.locator(".mtl-of-by select").select_option("normals/loss")
+    for _ in range(12):
+        if walk.get_by_role("button", name="Best neighbour").is_disabled():
+            break
+        walk.get_by_role("button", name="Best neighbour").click()
+        nb.page.wait_for_timeout(250)
+    expect(walk.get_by_role("button", name="Best neighbour")).to_be_disabled()
+    nb.page.mouse.move(5, 5)
+    assert nb.cell("print(walk.by, bool((walk.changes() >= 0).all()))") == "normals/loss True"
+    walk.get_by_role("button", name="No edge").click()
+    expect(svg).to_have_attribute("aria-label", re.compile("^Graph 00000000"))
+    points = svg.locator("circle[opacity]")
+    expect(points).to_have_count(256)
+    box = points.nth(255).bounding_box()  # the graph with all edges
+    nb.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(svg).not_to_have_attribute("aria-label", re.compile("^Graph 00000000"))
+    shots(nb, {"landscape": "Landscape explorer"})

@@ -14,13 +14,13 @@ import torch
 import traitlets
 import viz_fakes
 from helpers import small_lab
-from widget_fakes import wait
+from widget_fakes import GraphTable, wait
 
 from mtlnas_lab.analysis.predictions import browse, error_picture, look_at
 from mtlnas_lab.core import relaxation
 from mtlnas_lab.core.architecture import Architecture
 from mtlnas_lab.core.events import Step
-from mtlnas_lab.core.space import plan
+from mtlnas_lab.core.space import SearchSpace, plan
 from mtlnas_lab.data.dataset import ImageDataset
 from mtlnas_lab.data.open import samples
 from mtlnas_lab.data.rooms import CLASSES, ROOMS, render
@@ -32,6 +32,7 @@ from mtlnas_lab.widgets import (
     Blindfold,
     EdgeMicroscope,
     EdgeToggler,
+    LandscapeExplorer,
     PredictionBrowser,
     RelaxationExplorer,
     ReplayScrubber,
@@ -42,6 +43,7 @@ from mtlnas_lab.widgets.still import BACK
 
 SPACE = viz_fakes.space()
 LOG = viz_fakes.log(SPACE, steps=40)
+SMALL = SearchSpace.build(dict.fromkeys(("segmentation", "normals"), plan([8, 8, 16], [2, 1])))
 
 
 def picture(value=0):
@@ -77,6 +79,7 @@ EVERY = [
     lambda: ReplayScrubber(LOG, at=7),
     lambda: EdgeToggler(look, SPACE),
     lambda: PredictionBrowser(items()),
+    lambda: LandscapeExplorer(GraphTable(SMALL), graph=5),
 ]
 
 
@@ -645,3 +648,64 @@ def test_a_blindfold_is_a_slider():
 def test_a_blindfold_of_something_else(look, visibility, words):
     with pytest.raises(ConfigError, match=words):
         Blindfold(look, visibility)
+
+
+# --- the landscape ----------------------------------------------------------------------------------------------------
+def test_a_walk_through_all_graphs():
+    table = GraphTable(SMALL)
+    one = LandscapeExplorer(table, graph=5)
+    total = table.known["total"].mean(1)
+    assert one.architecture.kept == (True, False, True, *[False] * 5)
+    assert one.rank() == 1 + (total < total[5]).sum()
+    assert np.allclose(one.changes(), [total[5 ^ (1 << e)] - total[5] for e in range(8)])
+    best = SMALL.edges[int(one.changes().argmin())]
+    assert "rank" in one.caption() and f"the best flip is {best}" in one.caption()
+    one.by = "normals/loss"
+    losses = table.known["normals/loss"].mean(1)
+    assert one.rank() == 1 + (losses < losses[5]).sum()
+    one.graph = int(losses.argmin())
+    assert one.rank() == 1 and "no flip of one edge lowers it" in one.caption()
+    assert LandscapeExplorer(table, one.architecture).graph == one.graph
+    for name, value in (("graph", 256), ("graph", -1), ("by", "luck")):
+        with pytest.raises(traitlets.TraitError):
+            setattr(one, name, value)
+
+
+def test_without_a_second_seed_no_noise_is_told():
+    one = LandscapeExplorer(GraphTable(SMALL, seeds=1))
+    assert [floor for *_, floor in one.scores] == [None] * 3 and one.picture()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: LandscapeExplorer(5), "a int is not a table"),
+        (lambda: LandscapeExplorer(GraphTable(SMALL, missing=1)), "has 255 of 256 graphs"),
+        (lambda: LandscapeExplorer(GraphTable(SMALL), graph=256), "a number from 0 to 255"),
+        (lambda: LandscapeExplorer(GraphTable(SMALL), Architecture(SPACE, (True,) * 48)), "is not"),
+    ],
+)
+def test_a_landscape_of_something_else(make, words):
+    with pytest.raises(ConfigError, match=words):
+        make()
+
+
+def test_the_page_ranks_as_the_library(tmp_path):
+    if (node := shutil.which("node")) is None:
+        pytest.skip("there is no node on this machine")
+    one = LandscapeExplorer(GraphTable(SMALL), graph=77)
+    script = one._esm.replace("export default", "const shown =")
+    means = one.losses("total")
+    asked = f"const found = facts({json.dumps(means.tolist())}, 77, 8, 0.02);"
+    page = tmp_path / "page.mjs"
+    page.write_text(f"{script}\n{asked}\nconsole.log(JSON.stringify(found));", encoding="utf-8")
+    found = json.loads(subprocess.run([node, page], capture_output=True, check=True).stdout)
+    assert found["rank"] == one.rank()
+    assert [flip["to"] for flip in found["flips"]] == [77 ^ (1 << e) for e in range(8)]
+    assert np.allclose([flip["change"] for flip in found["flips"]], one.changes())
+    assert found["percentile"] == pytest.approx((means > means[77]).sum() / 255)
+    others = [g for g in range(256) if g.bit_count() == 4 and g != 77]
+    assert found["alike"] == pytest.approx((means[others] > means[77]).mean())
+    for flip in found["flips"]:
+        assert flip["sure"] == (abs(flip["change"]) > 0.02)
+        assert flip["verdict"] == ("better" if flip["change"] < 0 else "worse")

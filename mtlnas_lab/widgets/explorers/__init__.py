@@ -2,6 +2,7 @@
 
 from .blindfold import Blindfold
 from .browser import PredictionBrowser
+from .landscape import LandscapeExplorer
 from .microscope import EdgeMicroscope
 from .relaxed import RelaxationExplorer
 from .scrubber import ReplayScrubber
@@ -13,6 +14,7 @@ __all__ = [
     "Blindfold",
     "EdgeMicroscope",
     "EdgeToggler",
+    "LandscapeExplorer",
     "PredictionBrowser",
     "RelaxationExplorer",
     "ReplayScrubber",
