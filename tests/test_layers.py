@@ -49,6 +49,11 @@ FOLDERS = {
         "top": "numpy torch",
         "inside": "matplotlib pandas scipy joblib distributed ray jinja2 markupsafe",
     },
+    "bench": {
+        "folders": "tasks storage data core models runs experiments viz analysis",
+        "top": "numpy torch",
+        "inside": "pandas scipy joblib",
+    },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",
         "top": "numpy torch",
