@@ -50,9 +50,9 @@ FOLDERS = {
         "inside": "matplotlib pandas scipy joblib distributed ray jinja2 markupsafe",
     },
     "bench": {
-        "folders": "tasks storage data core models runs experiments viz analysis",
+        "folders": "tasks storage data core models analysis",
         "top": "numpy torch",
-        "inside": "pandas scipy joblib",
+        "inside": "pandas scipy joblib jinja2",
     },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",
@@ -60,7 +60,7 @@ FOLDERS = {
         "inside": "IPython ipywidgets jupyter_core matplotlib networkx",
     },
     "cli": {
-        "folders": "tasks storage data core models runs experiments viz widgets analysis course",
+        "folders": "tasks storage data core models runs experiments viz widgets analysis bench course",
         "top": "tyro",
         "inside": "torch tqdm jupyter_core",
     },

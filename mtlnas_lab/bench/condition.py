@@ -174,75 +174,97 @@ def _shuffled(pack: ImageDataset) -> ImageDataset:
 
 
 # --- the conditions ---------------------------------------------------------------------------------------------------
+SEGMENTATION_NORMALS = Condition(
+    name="segmentation-normals",
+    about="Both networks see the image, and every image is labelled for both tasks.",
+    tasks=("segmentation", "normals"),
+    seeds=(0, 1, 2, 3, 4),
+)
+
+DEPTH_NORMALS = Condition(
+    name="depth-normals",
+    about="Another pair, both tasks about shape; all labels. Held out: no setting is chosen on it.",
+    tasks=("depth", "normals"),
+    held_out=True,
+)
+
+SEGMENTATION_ROOM = Condition(
+    name="segmentation-room",
+    about="Pixels against one answer for the whole image (which kind of room); all labels.",
+    tasks=("segmentation", "room"),
+)
+
+SEGMENTATION_NORMALS_FEW = Condition(
+    name="segmentation-normals-few",
+    about="Normals are labelled on 32 of 480 images: what segmentation learns may help them.",
+    tasks=("segmentation", "normals"),
+    few_labels={"normals": 32},
+)
+
+DEPTH_NORMALS_FEW = Condition(
+    name="depth-normals-few",
+    about="Depth is labelled on 32 of 480 images. Held out, as its pair is.",
+    tasks=("depth", "normals"),
+    few_labels={"depth": 32},
+    held_out=True,
+)
+
+SEGMENTATION_NORMALS_RESIDUAL = Condition(
+    name="segmentation-normals-residual",
+    about="The first condition with residual fusion in place of NDDR.",
+    tasks=("segmentation", "normals"),
+    fusion="residual",
+)
+
+BLIND = Condition(
+    name="blind",
+    about="Planted: segmentation's network sees noise, so that edges into it are all it has.",
+    tasks=("segmentation", "normals"),
+    visibility={"segmentation": 0.0},
+)
+
+BLIND_025 = Condition(
+    name="blind-0.25",
+    about="Planted: segmentation's network sees a quarter of the image.",
+    tasks=("segmentation", "normals"),
+    visibility={"segmentation": 0.25},
+)
+
+BLIND_05 = Condition(
+    name="blind-0.5",
+    about="Planted: segmentation's network sees half of the image.",
+    tasks=("segmentation", "normals"),
+    visibility={"segmentation": 0.5},
+)
+
+NOISE_PARTNER = Condition(
+    name="noise-partner",
+    about="Planted: segmentation sees the image, one partner sees the depth, one sees noise; edges into segmentation.",
+    tasks=("segmentation", "normals", "edges"),
+    views={"normals": "depth"},
+    visibility={"edges": 0.0},
+    into=("segmentation",),
+)
+
+SHUFFLED = Condition(
+    name="shuffled",
+    about="Leak test: training labels belong to other images, so that nothing can be learnt from an image.",
+    tasks=("segmentation", "normals"),
+    shuffled=True,
+)
+
 ALL = (
-    Condition(
-        name="segmentation-normals",
-        about="Both networks see the image, and every image is labelled for both tasks.",
-        tasks=("segmentation", "normals"),
-        seeds=(0, 1, 2, 3, 4),
-    ),
-    Condition(
-        name="depth-normals",
-        about="Another pair, both tasks about shape; all labels. Held out: no setting is chosen on it.",
-        tasks=("depth", "normals"),
-        held_out=True,
-    ),
-    Condition(
-        name="segmentation-room",
-        about="Pixels against one answer for the whole image (which kind of room); all labels.",
-        tasks=("segmentation", "room"),
-    ),
-    Condition(
-        name="segmentation-normals-few",
-        about="Normals are labelled on 32 of 480 images: what segmentation learns may help them.",
-        tasks=("segmentation", "normals"),
-        few_labels={"normals": 32},
-    ),
-    Condition(
-        name="depth-normals-few",
-        about="Depth is labelled on 32 of 480 images. Held out, as its pair is.",
-        tasks=("depth", "normals"),
-        few_labels={"depth": 32},
-        held_out=True,
-    ),
-    Condition(
-        name="segmentation-normals-residual",
-        about="The first condition with residual fusion in place of NDDR.",
-        tasks=("segmentation", "normals"),
-        fusion="residual",
-    ),
-    Condition(
-        name="blind",
-        about="Planted: segmentation's network sees noise, so that edges into it are all it has.",
-        tasks=("segmentation", "normals"),
-        visibility={"segmentation": 0.0},
-    ),
-    Condition(
-        name="blind-0.25",
-        about="Planted: segmentation's network sees a quarter of the image.",
-        tasks=("segmentation", "normals"),
-        visibility={"segmentation": 0.25},
-    ),
-    Condition(
-        name="blind-0.5",
-        about="Planted: segmentation's network sees half of the image.",
-        tasks=("segmentation", "normals"),
-        visibility={"segmentation": 0.5},
-    ),
-    Condition(
-        name="noise-partner",
-        about="Planted: segmentation sees the image, one partner sees the depth, one sees noise; edges into segmentation.",
-        tasks=("segmentation", "normals", "edges"),
-        views={"normals": "depth"},
-        visibility={"edges": 0.0},
-        into=("segmentation",),
-    ),
-    Condition(
-        name="shuffled",
-        about="Leak test: training labels belong to other images, so that nothing can be learnt from an image.",
-        tasks=("segmentation", "normals"),
-        shuffled=True,
-    ),
+    SEGMENTATION_NORMALS,
+    DEPTH_NORMALS,
+    SEGMENTATION_ROOM,
+    SEGMENTATION_NORMALS_FEW,
+    DEPTH_NORMALS_FEW,
+    SEGMENTATION_NORMALS_RESIDUAL,
+    BLIND,
+    BLIND_025,
+    BLIND_05,
+    NOISE_PARTNER,
+    SHUFFLED,
 )
 
 CONDITIONS = {each.name: each for each in ALL}

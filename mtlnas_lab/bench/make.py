@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -13,6 +14,15 @@ from .condition import Condition
 from .graph import number_of
 from .records import Records
 from .training import Record, train
+
+PILOT_GRAPHS = 16
+PILOT_SEEDS = tuple(range(8))
+
+
+def pilot_graphs(condition: Condition) -> list[int]:
+    """The graphs that a pilot trains under eight seeds, drawn once for all: does a graph's score repeat at all?"""
+    drawn = random.Random(0).sample(range(condition.graphs), PILOT_GRAPHS)
+    return sorted(drawn)
 
 
 def make(

@@ -42,6 +42,10 @@ class NoiseFloor:
     seeds: int
     graphs: int
 
+    def reliability_of(self, seeds: int) -> float:
+        """The reliability that the mean over another number of seeds would have: from a pilot to a plan."""
+        return _share(self.between_graphs**2, self.residual**2 / seeds)
+
 
 def noise_floor(values: np.ndarray) -> NoiseFloor:
     """The noise floor of scores (graphs, seeds).
@@ -74,15 +78,19 @@ def noise_floor(values: np.ndarray) -> NoiseFloor:
     seed_variance = graphs * of_seed.var(ddof=1)
     between_graphs = max(0.0, (graph_variance - rest_variance) / seeds)
     between_seeds = max(0.0, (seed_variance - rest_variance) / graphs)
-    smallest = stats.t.ppf((1 + SURE) / 2, freedom) * math.sqrt(2 * rest_variance / seeds)
+    of_difference = math.sqrt(2 * rest_variance / seeds)
+    smallest = float(stats.t.ppf((1 + SURE) / 2, freedom)) * of_difference
+    f = math.inf
+    if rest_variance:
+        f = float(graph_variance / rest_variance)
     return NoiseFloor(
         between_graphs=math.sqrt(between_graphs),
         between_seeds=math.sqrt(between_seeds),
         residual=math.sqrt(rest_variance),
         single=_share(between_graphs, rest_variance),
         reliability=_share(between_graphs, rest_variance / seeds),
-        smallest=float(smallest),
-        f=float(graph_variance / rest_variance) if rest_variance else math.inf,
+        smallest=smallest,
+        f=f,
         seeds=seeds,
         graphs=graphs,
     )

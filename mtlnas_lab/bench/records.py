@@ -138,15 +138,17 @@ def _plain(line: dict) -> Record:
 
 def described(condition: Condition) -> dict:
     """What records are about and what made them, as JSON."""
+    weights = {name: task.weight for name, task in condition.lab(0).tasks.items()}
+    machine = {"machine": platform.machine(), "processor": _processor()}
     return {
         "schema": SCHEMA,
         "condition": condition.to_json(),
         "recipe": condition.config(0).to_json(),
         "data": {"images": IMAGES, "image_size": IMAGE_SIZE, "widths": WIDTHS},
         "space": condition.space.to_json(),
-        "weights": {name: task.weight for name, task in condition.lab(0).tasks.items()},
+        "weights": weights,
         "versions": versions(),
-        "machine": {"machine": platform.machine(), "processor": _processor()},
+        "machine": machine,
     }
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,6 @@ from . import parquet
 from .condition import CONDITIONS, Condition, condition
 from .graph import Graph, architecture_of, bits_of, neighbours_of, number_of
 from .training import BATCH_NORMS, SPLITS, train
-
-if TYPE_CHECKING:
-    import pandas
 
 TOTAL = "total"  # the sum of weight · loss over the tasks: what training minimises
 CHANCE = 1e-12  # differences below it are rounding
@@ -82,9 +78,7 @@ class FusionTable:
         (1, 0.0)
     """
 
-    def __init__(
-        self, condition: Condition, records: pandas.DataFrame, about: Mapping | None = None
-    ):
+    def __init__(self, condition: Condition, records, about: Mapping | None = None):
         self.condition = condition
         self.about = about or {}
         self._records = records.sort_values(["graph", "seed"], ignore_index=True)
@@ -154,7 +148,7 @@ class FusionTable:
             self.seeds
         )
 
-    def frame(self) -> pandas.DataFrame:
+    def frame(self):
         """All records, a row for each graph and seed; a copy."""
         return self._records.copy()
 
@@ -208,20 +202,11 @@ class FusionTable:
             mean[task][metric] = float(values.mean())
             spread[task][metric] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
         total = sum(self.weights[task] * mean[task]["loss"] for task in self.tasks)
-        return Answer(
-            graph=bits_of(graph, self.space),
-            mean=mean,
-            spread=spread,
-            seeds=tuple(int(seed) for seed in rows["seed"]),
-            split=split,
-            batch_norm=batch_norm,
-            total=total,
-            parameters=int(rows["parameters"].iloc[0]),
-            operations=int(rows["operations"].iloc[0]),
-            seconds=float(rows["seconds"].mean()),
-        )
+        seeds = tuple(int(seed) for seed in rows["seed"])
+        bits = bits_of(graph, self.space)
+        return Answer(bits, mean, spread, seeds, split, batch_norm, total, **_costs(rows))
 
-    def _rows(self, graph: Graph, seed: int | None) -> pandas.DataFrame:
+    def _rows(self, graph: Graph, seed: int | None):
         number = number_of(graph, self.space)
         column = self._records["graph"].to_numpy()
         first, last = np.searchsorted(column, [number, number + 1])
@@ -476,6 +461,16 @@ class FusionTable:
 
     def __repr__(self) -> str:
         return f"FusionTable({self.name}: {len(self.graphs)} graphs, {_listed(self.seeds)})"
+
+
+def _costs(rows) -> dict[str, float]:
+    """What the graph of these records costs."""
+    first = rows.iloc[0]
+    return {
+        "parameters": int(first["parameters"]),
+        "operations": int(first["operations"]),
+        "seconds": float(rows["seconds"].mean()),
+    }
 
 
 def direction(by: str) -> int:

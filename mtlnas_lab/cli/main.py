@@ -17,6 +17,7 @@ from tyro.conf import Positional
 
 from ..errors import ConfigError
 from ..one_line import USERS, mistake, printable
+from .bench import BENCH
 from .data import DATA
 from .figure import explain, figure
 from .hints import flags_of_hints
@@ -173,6 +174,17 @@ def data() -> None:
     _chosen(["--help"], DATA, "mtlnas-lab data")
 
 
+def bench() -> None:
+    """The table of all small fusion graphs: show, query, make, check.
+
+    mtlnas-lab bench show
+    mtlnas-lab bench query segmentation-normals 01100000
+    """
+    _chosen(["--help"], BENCH, "mtlnas-lab bench")
+
+
+GROUPS = {"data": (data, DATA), "bench": (bench, BENCH)}  # commands of several commands
+
 COMMANDS = {
     "search": search,
     "evaluate": evaluate,
@@ -183,6 +195,7 @@ COMMANDS = {
     "study": study,
     "report": report,
     "data": data,
+    "bench": bench,
     "progress": progress,
     "doctor": doctor,
 }
@@ -193,8 +206,9 @@ def _chosen(arguments: Sequence[str], commands: Mapping[str, Callable], name: st
     """The command that the arguments name, with its settings, still to be called. Raises ConfigError for what it cannot be."""
     first = arguments[0] if arguments else ""
     rest = list(arguments[1:])
-    if first == "data" and commands is COMMANDS and rest:
-        return _chosen(rest, DATA, f"{name} data")
+    if first in GROUPS and commands is COMMANDS and rest:
+        _, inside = GROUPS[first]
+        return _chosen(rest, inside, f"{name} {first}")
     said = io.StringIO()
     asks_for_help = not {"-h", "--help"}.isdisjoint(arguments)
     lines = contextlib.nullcontext() if asks_for_help else _unwrapped()
@@ -225,8 +239,9 @@ def _listed(commands: Mapping[str, Callable], name: str, arguments: Sequence[str
     from tyro.extras import subcommand_cli_from_dict
 
     about = main.__doc__
-    if commands is DATA:
-        about = data.__doc__
+    for group, inside in GROUPS.values():
+        if commands is inside:
+            about = group.__doc__
     named = {key: _first_paragraph(command) for key, command in commands.items()}
     return subcommand_cli_from_dict(named, prog=name, args=list(arguments), description=about)
 

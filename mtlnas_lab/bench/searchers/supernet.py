@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from ...core.events import Failed, Step
 from ...core.evaluate import recalibrated
+from ...core.events import Failed, Step
 from ...core.lab import Lab
 from ...core.search import Search
 from ...data.loader import sequential

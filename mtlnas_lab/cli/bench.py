@@ -1,0 +1,214 @@
+"""`mtlnas-lab bench …`: the table of all small fusion graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from ..errors import ConfigError
+from ..one_line import printable
+from .places import writable
+
+RUNS = Path("runs/bench")
+
+
+def show(table: Positional[str] = "") -> None:
+    """Say which tables there are, or what one of them can tell apart.
+
+        mtlnas-lab bench show
+        mtlnas-lab bench show segmentation-normals
+
+    Args:
+        table: A shipped table's name, or a folder with one; otherwise all that are shipped, a line each.
+    """
+    from ..bench import parquet
+    from ..bench.card import card
+    from ..bench.condition import CONDITIONS
+    from ..bench.table import FusionTable, shipped
+
+    if table:
+        found = FusionTable.open(table)
+        if parquet.FILE not in found.about:  # records that are still being made have no card
+            print(printable(repr(found)))
+            return
+        print(card(found))
+        return
+    there = shipped()
+    for name, condition in CONDITIONS.items():
+        said = f"shipped: {FusionTable.open(name)!r}" if name in there else "not shipped"
+        print(printable(f"{name}: {condition.about} ({said})"))
+
+
+def query(
+    table: Positional[str],
+    graph: Positional[str],
+    seed: int | None = None,
+    split: str = "test",
+    step: int | None = None,
+    batch_norm: str = "trained",
+) -> None:
+    """Look a graph up: scores with their spread between seeds, rank and regret.
+
+        mtlnas-lab bench query segmentation-normals 01100000
+        mtlnas-lab bench query segmentation-normals 6 --seed 0 --split val
+
+    Args:
+        table: A shipped table's name, or a folder with one.
+        graph: Bits, edge 0 first, or a number.
+        seed: One seed; otherwise the mean over all.
+        split: val or test.
+        step: The losses on val at this step of training.
+        batch_norm: trained or recalibrated.
+    """
+    from ..bench.table import FusionTable
+
+    found = FusionTable.open(table)
+    key = graph
+    if graph.isascii() and graph.isdigit() and len(graph) != len(found.space):
+        key = int(graph)
+    if step is not None:
+        split = "val"
+    answer = found.query(key, seed, split, step, batch_norm)
+    for line in _answered(found, answer, step):
+        print(printable(line))
+
+
+def _answered(table, answer, step: int | None) -> Iterator[str]:
+    where = f"{answer.split}, batch norm {answer.batch_norm}"
+    if step is not None:
+        where = f"val, at step {step}"
+    seeds = ", ".join(map(str, answer.seeds))
+    edges = ", ".join(map(str, table.architecture(answer.graph).edges)) or "no edge"
+    yield f"{table.name}, graph {answer.graph} ({where}; mean over {answer.n} seeds: {seeds}): {edges}"
+    for task, scores in answer.mean.items():
+        for metric, mean in scores.items():
+            spread = answer.spread[task][metric]
+            blur = f" ± {spread:.3g}" if answer.n > 1 else ""
+            yield f"  {task} {metric}: {mean:.4g}{blur}"
+    yield f"  total loss: {answer.total:.4g}"
+    if step is None:
+        where = {"split": answer.split, "batch_norm": answer.batch_norm}
+        if answer.n == 1:
+            where["seed"] = answer.seeds[0]
+        rank = table.rank(answer.graph, **where)
+        regret = table.regret(answer.graph, **where)
+        against = table.regret(answer.graph, against="random_same_edges", **where)
+        yield (
+            f"  rank {rank} of {len(table.graphs)} by total loss; {regret:.3g} above the best, {against:+.3g} against the "
+            "mean of graphs with as many edges"
+        )
+    yield f"  {answer.parameters} parameters, {answer.operations} multiply-adds an image, {answer.seconds:.1f} s to train"
+
+
+def make(
+    condition: Positional[str],
+    out: Path | None = None,
+    seeds: str = "",
+    graphs: str = "",
+    pilot: bool = False,
+    jobs: int = 2,
+    backend: str = "loky",
+) -> None:
+    """Train every graph of a condition under every seed; go on with what an earlier call left; write the table.
+
+        mtlnas-lab bench make segmentation-normals --jobs 8
+        mtlnas-lab bench make blind --pilot               # first: 16 graphs under 8 seeds, are they reliable?
+        mtlnas-lab bench make blind --graphs 0,255 --seeds 7
+
+    Args:
+        condition: Its name; `mtlnas-lab bench show` lists them.
+        out: Where the records go; otherwise runs/bench/<condition>.
+        seeds: As in 0,1,2; otherwise the condition's.
+        graphs: Their numbers, as in 0,6,255; otherwise all.
+        pilot: Train 16 graphs under 8 seeds, and say how reliable each score is.
+        jobs: Trainings at a time.
+        backend: joblib's: loky (processes of this machine), dask, ray, sequential.
+    """
+    from tqdm import tqdm
+
+    from ..bench import make as work
+    from ..bench.condition import condition as named
+    from ..bench.records import Records
+
+    about = named(condition)
+    out = writable(out or RUNS / condition)
+    chosen_seeds = _numbers("seeds", seeds) or list(about.seeds)
+    chosen_graphs = _numbers("graphs", graphs) or list(range(about.graphs))
+    if pilot:
+        if seeds or graphs:
+            raise ConfigError("a pilot has its own graphs and seeds; leave the others away")
+        chosen_seeds = list(work.PILOT_SEEDS)
+        chosen_graphs = work.pilot_graphs(about)
+    with Records(out, about) as records:
+        wanted = {(graph, seed) for graph in chosen_graphs for seed in chosen_seeds}
+        missing = len(wanted - records.done)
+        for problem in records.problems:
+            print(printable(f"{out}: {problem}; it is made again"))
+    made = work.make(about, out, chosen_graphs, chosen_seeds, jobs, backend)
+    try:
+        with tqdm(total=missing, unit="graph", desc=condition, dynamic_ncols=True) as bar:
+            for _ in made:
+                bar.update()
+    except KeyboardInterrupt as end:
+        end.add_note("what is done is kept; the same command goes on with it")
+        raise
+    _tell(about, out)
+
+
+def _tell(condition, out: Path) -> None:
+    """The table where it can be written, else how far it is."""
+    from ..bench.card import RELIABLE, pilot_floor, pilot_of, publish, scores_of, whole_seeds
+    from ..bench.parquet import frame_of
+    from ..bench.records import load
+    from ..bench.table import FusionTable
+
+    records, _, _, _ = load(out / "records.jsonl")
+    table = FusionTable.open(out)
+    pilot = pilot_of(condition, records)
+    if pilot:
+        for by in scores_of(table):
+            reached = pilot_floor(table, frame_of(pilot), by).reliability_of(len(condition.seeds))
+            judged = "enough" if reached >= RELIABLE else f"less than {RELIABLE:g}, not enough"
+            print(f"{by}: reliability over {len(condition.seeds)} seeds {reached:.2f} ({judged})")
+    if whole_seeds(condition, records):
+        publish(condition, out, out)
+        print(printable(out / "card.md"))
+    else:
+        print(f"{len(records)} records; no seed has all {condition.graphs} graphs yet")
+
+
+def _numbers(what: str, text: str) -> list[int]:
+    """Whole numbers of "0,1,2". Raises ConfigError."""
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if not (part.isascii() and part.isdigit() and len(part) < 10):
+            raise ConfigError(f"{what} = {part!r}: give whole numbers from 0, as in 0,1,2")
+        found.append(int(part))
+    return list(dict.fromkeys(found))
+
+
+def check(table: Positional[str], records: int = 10, seed: int = 0) -> None:
+    """Train some records again and compare: are the table's numbers those that its code makes here?
+
+        mtlnas-lab bench check segmentation-normals --records 10
+
+    Args:
+        table: A shipped table's name, or a folder with one.
+        records: How many, drawn at random.
+        seed: Draws them.
+    """
+    from ..bench.again import made_again
+    from ..bench.table import FusionTable
+
+    worst = 0.0
+    for done in made_again(FusionTable.open(table), records, seed):
+        worst = max(worst, done.difference)
+        print(
+            f"graph {done.graph} under seed {done.seed}: largest relative difference {done.difference:.2g}"
+        )
+    print(f"{records} records made again; largest relative difference {worst:.2g}")
+
+
+BENCH = {"show": show, "query": query, "make": make, "check": check}
