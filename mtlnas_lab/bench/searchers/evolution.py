@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from ..graph import neighbours_of
 from .problem import Problem, best_so_far
 
-POPULATION = 8  # graphs that live at a time; few, as a budget is some ten to hundred trainings
-SAMPLE = 3  # of them, drawn to choose a parent from
+POPULATION = 5  # graphs that live at a time; few, as a budget is some ten trainings
+SAMPLE = 2  # of them, drawn to choose a parent from
 
 
 def evolution(problem: Problem) -> Iterator[int]:
