@@ -76,8 +76,8 @@ def landscape(table: FusionTable, by: str = TOTAL, split: str = "test") -> Lands
         >>> from mtlnas_lab.bench.table import FusionTable
         >>> table = FusionTable.open("segmentation-normals")
         >>> facts = landscape(table)
-        >>> facts.optima[0] == table.best().kept, len(facts.effects)
-        (False, 8)
+        >>> table.architecture(facts.optima[0]) == table.best(), len(facts.effects)
+        (True, 8)
     """
     wide = -direction(by) * table.by_seed(by, split)  # (2^E, seeds)
     if not wide.shape[1] or not np.isfinite(wide).all():
@@ -107,6 +107,7 @@ def local_optima(losses: np.ndarray) -> tuple[int, ...]:
         losses: (2^E,), by the graph's number.
 
     Example:
+        >>> import numpy as np
         >>> local_optima(np.array([1.0, 2.0, 2.0, 0.5]))  # no edge, or both
         (3, 0)
     """
@@ -118,6 +119,7 @@ def basins(losses: np.ndarray) -> dict[int, float]:
     """{optimum: share of the graphs from which going to the best neighbour, as long as it is better, ends there}.
 
     Example:
+        >>> import numpy as np
         >>> basins(np.array([1.0, 2.0, 2.0, 0.5]))
         {3: 0.75, 0: 0.25}
     """
@@ -152,6 +154,7 @@ def additive(losses: np.ndarray) -> float:
     On the whole cube the edges are uncorrelated, so each explains (effect / 2)², and they add up.
 
     Example:
+        >>> import numpy as np
         >>> additive(np.array([0.0, 1.0, 2.0, 3.0])), additive(np.array([0.0, 1.0, 1.0, 0.0]))
         (1.0, 0.0)
     """

@@ -6,12 +6,13 @@ recover in between. Ours has no α at all: edges that are not decided are open o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from ...core.lab import Lab
 from ...core.search import Search
 from ...errors import ConfigError
 from .problem import Problem
@@ -58,17 +59,17 @@ def perturbation(problem: Problem) -> Iterator[list[bool]]:
         yield with_decided([True] * edges, decided)
 
 
-def loss_without(problem: Problem, lab, edge: int, decided: Mapping[int, bool]) -> float:
+def loss_without(problem: Problem, lab: Lab, edge: int, decided: Mapping[int, bool]) -> float:
     """How much the loss on val rises when an edge is taken away, mean over random graphs of the undecided edges."""
     rises = []
     for _ in range(DRAWS):
         others = with_decided(problem.generator.random(len(lab.space)) < 0.5, decided)
-        open_, shut = list(others), list(others)
-        open_[edge], shut[edge] = True, False
-        rises.append(score(problem, lab, shut) - score(problem, lab, open_))
+        shut = score(problem, lab, with_decided(others, {edge: False}))
+        opened = score(problem, lab, with_decided(others, {edge: True}))
+        rises.append(shut - opened)
     return float(np.mean(rises))
 
 
-def with_decided(gates, decided: Mapping[int, bool]) -> list[bool]:
+def with_decided(gates: Iterable[bool], decided: Mapping[int, bool]) -> list[bool]:
     """Gates, with the decided edges as they were decided."""
     return [decided.get(i, bool(gate)) for i, gate in enumerate(gates)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -55,7 +55,7 @@ def coin_flips(edges: int) -> Callable[[torch.Generator], tuple[bool, ...]]:
 def score(problem: Problem, lab: Lab, graph: Graph) -> float:
     """The total loss of a graph on val with a supernet's weights; its batch norm is averaged anew. Paid as forward passes."""
     problem.pay(cost_of_score(problem))
-    kept: Sequence[bool] = kept_of(graph, lab.space)
+    kept = kept_of(graph, lab.space)
     training = lab.data["train"].subset(torch.arange(AVERAGED))
     with recalibrated(lab.supernet, kept, lab.seen(sequential(training, lab.targets, 32))):
         found = losses(lab, kept, "val")
