@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..analysis.statistics import difference, half_interval, holm
+from ..analysis.statistics import Difference, difference, half_interval, holm
 from ..errors import ConfigError, RunError
 from ..storage import jsonl
 from ..storage.safe_files import open_plain, os_errors_as_run_errors, read, take_lock
@@ -20,9 +19,6 @@ from ..values import told
 from .searchers import SEARCHERS, Searcher, search
 from .table import TOTAL, FusionTable
 from .training import one_thread
-
-if TYPE_CHECKING:
-    import pandas
 
 FILE = "race.jsonl"
 BUDGET = 3000.0  # plain training steps: ten trainings
@@ -187,7 +183,7 @@ def _plain(line: dict) -> Row:
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
-def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL) -> pandas.DataFrame:
+def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL):
     """Every answer of every search, with what the table knows of it: anytime curves, every seed visible.
 
     Args:
@@ -196,7 +192,7 @@ def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL) -> pandas.Da
         by: The score that counts: total, or <task>/<metric>.
 
     Returns:
-        A line for each answer: `searcher`, `seed`, `budget`, `spent` (plain training steps so far), `graph` (its number),
+        A pandas frame, a line for each answer: `searcher`, `seed`, `budget`, `spent` (plain training steps so far), `graph` (its number),
         `regret` (on test, mean over the table's seeds, against its best graph), `percentile` (the share of the other graphs
         that it beats), `percentile_same_edges` (of those with as many edges), `edges`. A search's last line has all that it
         spent.
@@ -231,7 +227,7 @@ def _judged(table: FusionTable, graph: int, by: str) -> dict[str, float]:
     }
 
 
-def answers_at(curves: pandas.DataFrame, cost: float) -> pandas.DataFrame:
+def answers_at(curves, cost: float):
     """What each search answered when it had spent so much: its last line with `spent` ≤ cost; none before its first.
 
     Args:
@@ -242,9 +238,7 @@ def answers_at(curves: pandas.DataFrame, cost: float) -> pandas.DataFrame:
     return there.groupby(["searcher", "seed", "budget"], sort=False).tail(1)
 
 
-def summary(
-    curves: pandas.DataFrame, cost: float | None = None, reference: str = REFERENCE
-) -> pandas.DataFrame:
+def summary(curves, cost: float | None = None, reference: str = REFERENCE):
     """Each searcher at equal cost, and against the reference, paired by seed.
 
     Args:
@@ -253,7 +247,7 @@ def summary(
         reference: The searcher that the others are compared with.
 
     Returns:
-        A line for each searcher that had an answer under every seed by then, in the order of the frame: `seeds`, `cost`
+        A pandas frame, a line for each searcher that had an answer under every seed by then, in the order of the frame: `seeds`, `cost`
         (what it had spent by then, mean), `regret` (mean) with `low` and `high` (95 % interval of the mean, Student's t),
         `percentile`, `percentile_same_edges`, `edges` (means), `better` (how much less regret than the reference, mean over
         the seeds that both have) with `better_low`, `better_high` (95 %), `p` (paired t-test) and `p_holm` (corrected for
@@ -285,7 +279,7 @@ def summary(
 _MEANS = ["regret", "low", "high", "percentile", "percentile_same_edges", "edges"]
 
 
-def _means(answers: pandas.DataFrame) -> dict[str, float]:
+def _means(answers) -> dict[str, float]:
     regret = answers["regret"]
     half = half_interval(regret.tolist())
     means = answers[["percentile", "percentile_same_edges", "edges"]].mean().to_dict()
@@ -299,16 +293,16 @@ def _means(answers: pandas.DataFrame) -> dict[str, float]:
     }
 
 
-def _spent_by(curves: pandas.DataFrame, cost: float) -> pandas.Series:
+def _spent_by(curves, cost: float):
     """What each searcher had spent by then, mean over its searches: one that goes on has spent all of it."""
     ends = curves.groupby(["searcher", "seed"])["spent"].max()
     return ends.clip(upper=cost).groupby("searcher").mean()
 
 
-def _compared(
-    table: pandas.DataFrame, answers: pandas.DataFrame, reference: str
-) -> pandas.DataFrame:
+def _compared(table, answers, reference: str):
     """The summary, with each searcher held against the reference."""
+    import pandas
+
     regrets = answers.pivot(index="seed", columns="searcher", values="regret")
     found = {}
     for name in table.index:
@@ -319,16 +313,23 @@ def _compared(
             # less regret is better, and `difference` says more where the other is better
             found[name] = difference(-pairs[reference], -pairs[name])
     corrected = holm([one.p for one in found.values()])
-    columns = {
-        "better": {name: one.mean for name, one in found.items()},
-        "better_low": {name: one.interval[0] for name, one in found.items()},
-        "better_high": {name: one.interval[1] for name, one in found.items()},
-        "p": {name: one.p for name, one in found.items()},
-        "p_holm": dict(zip(found, corrected)),
+    lines = [_difference(one, p) for one, p in zip(found.values(), corrected)]
+    beside = pandas.DataFrame(lines, index=list(found), columns=_DIFFERENCE)
+    return table.join(beside)
+
+
+_DIFFERENCE = ["better", "better_low", "better_high", "p", "p_holm"]
+
+
+def _difference(one: Difference, corrected: float) -> dict[str, float]:
+    low, high = one.interval
+    return {
+        "better": one.mean,
+        "better_low": low,
+        "better_high": high,
+        "p": one.p,
+        "p_holm": corrected,
     }
-    for column, values in columns.items():
-        table[column] = [values.get(name, float("nan")) for name in table.index]
-    return table
 
 
 def names(searchers: Sequence[str]) -> dict[str, Searcher]:
