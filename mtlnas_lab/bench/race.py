@@ -186,6 +186,10 @@ def _plain(line: dict) -> Row:
 def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL):
     """Every answer of every search, with what the table knows of it: anytime curves, every seed visible.
 
+    Chance has a part in it twice. The best graph owes some of its lead to chance, which makes every regret a little too
+    large: what is below `table.noise_floor().smallest` cannot be told from 0. And a search that trains graphs saw one of the
+    trainings that the mean on test is made of, which makes its own a little too small.
+
     Args:
         table: Finished, or at least with every graph under one seed.
         rows: As `race` yields them.
@@ -236,6 +240,26 @@ def answers_at(curves, cost: float):
     """
     there = curves[curves["spent"] <= cost + 1e-6]
     return there.groupby(["searcher", "seed", "budget"], sort=False).tail(1)
+
+
+def edge_shares(table: FusionTable, curves, cost: float | None = None):
+    """Where searches land: how often each searcher's answer keeps each candidate edge.
+
+    Args:
+        table: Whose space the graphs are of.
+        curves: What `frame` returns.
+        cost: In plain training steps; otherwise the last answers.
+
+    Returns:
+        A pandas frame (searcher × edge) of shares of the searches, edges as text and in their order.
+    """
+    cost = float("inf") if cost is None else cost
+    answers = answers_at(curves, cost)
+    kept = {}
+    for i, edge in enumerate(table.space.edges):
+        kept[str(edge)] = answers["graph"].to_numpy() >> i & 1
+    shares = answers.assign(**kept).groupby("searcher", sort=False)
+    return shares[list(kept)].mean()
 
 
 def summary(curves, cost: float | None = None, reference: str = REFERENCE):

@@ -10,6 +10,7 @@ from mtlnas_lab.bench import race as module
 from mtlnas_lab.bench.race import (
     FILE,
     answers_at,
+    edge_shares,
     frame,
     names,
     race,
@@ -199,6 +200,17 @@ def test_one_seed_has_no_interval(made):
     table = summary(made[made["seed"] == 0])
     assert table.loc["good", "low"] == table.loc["good", "high"]
     assert np.isnan(table.loc["good", "p"])
+
+
+def test_where_searches_land(rough):
+    one, other = curve("a", 0, [(10.0, 1.0), (60.0, 0.0)]), curve("a", 1, [(60.0, 0.0)])
+    one["graph"] = [0b0001, 0b0111]
+    other["graph"] = [0b0101]
+    curves = pandas.concat([one, other, curve("b", 0, [(1.0, 0.0)])], ignore_index=True)
+    shares = edge_shares(rough, curves)
+    assert shares.columns.tolist() == [str(edge) for edge in rough.space.edges]
+    assert shares.loc["a"].tolist() == [1, 0.5, 1, 0] and shares.loc["b"].tolist() == [1, 1, 0, 0]
+    assert edge_shares(rough, curves, cost=20).loc["a"].tolist() == [1, 0, 0, 0]
 
 
 def test_a_whole_race_ranks_what_must_be_ranked(rough, rows):
