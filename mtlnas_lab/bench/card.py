@@ -14,6 +14,7 @@ from .records import described, load
 from .table import TOTAL, FusionTable
 from .training import Record
 
+TEMPLATES = Path(__file__).parent / "templates"
 RELIABLE = 0.8  # of a graph's mean over the planned seeds: below it a table ranks noise
 
 
@@ -86,26 +87,23 @@ def pilot_floor(table: FusionTable, pilot, by: str) -> NoiseFloor:
 
 def card(table: FusionTable, pilot=None) -> str:
     """What a table is, as Markdown; each number is computed from its records."""
-    import jinja2
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    place = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    template = jinja2.Environment(loader=place, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,  # a misspelt name is an error, not an empty place
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     noise = {}
     if len(table.seeds) > 1:
         noise = {by: table.noise_floor(by) for by in scores_of(table)}
     repeats = {}
     if pilot is not None:
         repeats = {by: pilot_floor(table, pilot, by) for by in scores_of(table)}
-    return template.get_template("card.md.j2").render(
-        table=table,
-        condition=table.condition,
-        about=table.about,
-        digest=table.about[parquet.FILE]["sha256"],
-        hours=table.frame()["seconds"].sum() / 3600,
-        images=IMAGES,
-        size=IMAGE_SIZE,
-        recipe=RECIPE,
-        noise=noise,
-        pilot=repeats,
-        enough=RELIABLE,
-    )
+    known = {"table": table, "condition": table.condition, "about": table.about}
+    known |= {"images": IMAGES, "size": IMAGE_SIZE, "recipe": RECIPE, "enough": RELIABLE}
+    known["digest"] = table.about[parquet.FILE]["sha256"]
+    known["hours"] = table.frame()["seconds"].sum() / 3600
+    return environment.get_template("card.md.j2").render(noise=noise, pilot=repeats, **known)

@@ -23,6 +23,7 @@ from ..data.rooms import CLASSES, ROOMS, render
 from ..data.views import View
 from ..errors import ConfigError
 from ..tasks.task import Task
+from . import planted
 
 IMAGE_SIZE = 32  # pixels, height and width
 IMAGES = {"train": 480, "val": 160, "test": 320}  # rooms of one endless series, one after another
@@ -48,6 +49,7 @@ class Condition:
         visibility: {task: v}, its network sees v · image + (1 − v) · noise.
         views: {task: view}, what its network sees instead of the image.
         into: Only edges into these tasks are candidates; all where it is empty.
+        signal: A bit is planted (planted.py), and so much of it is in the partner's features; None: nothing is planted.
         shuffled: Training labels belong to other images: nothing can be learnt from an image (leak test).
         held_out: No setting of a search may be chosen by looking at this table.
         seeds: Each graph is trained once under each.
@@ -68,6 +70,7 @@ class Condition:
     visibility: Mapping[str, float] = field(default_factory=dict)
     views: Mapping[str, str] = field(default_factory=dict)
     into: tuple[str, ...] = ()
+    signal: float | None = None
     shuffled: bool = False
     held_out: bool = False
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -94,7 +97,7 @@ class Condition:
         tasks = data["train"].make_tasks(self.tasks)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            networks = {name: network(task, self.groups) for name, task in tasks.items()}
+            networks = {name: self._network(task) for name, task in tasks.items()}
             supernet = SuperNet(networks, self.space, FUSIONS[self.fusion])
         supernet.to(memory_format=torch.channels_last)  # convolutions are faster then
         views = {task: View.from_value(view) for task, view in self.views.items()}
@@ -104,12 +107,22 @@ class Condition:
     def data(self) -> dict[str, ImageDataset]:
         """{"train", "val", "test"}: rooms, with the labels that this condition leaves."""
         packs = dict(rooms())
+        if self.signal is not None:
+            for place, (split, pack) in enumerate(packs.items()):
+                packs[split] = planted.with_bit(pack, self.signal, seed=place)
         train = packs["train"]
         if self.few_labels:
             train = train.with_few_labels(self.few_labels, LABEL_SEED)
         if self.shuffled:
             train = _shuffled(train)
         return packs | {"train": train}
+
+    def _network(self, task: Task) -> Backbone:
+        if self.signal is None or task.name != planted.PARTNER:
+            return network(task, self.groups)
+        described = plan(channels_of(self.groups), self.groups)
+        strides = [2 ** (stage.group + 1) for stage in described]
+        return planted.partner(described, strides, head_of(task, described[-1].channels))
 
     def _allowed(self, source: Node, target: Node, plans: Mapping[str, Plan]) -> bool:
         """The rule of `into`."""
@@ -138,12 +151,15 @@ def network(task: Task, groups: tuple[int, ...]) -> Backbone:
         stride = 2 if stage.index == 0 else 1
         stages.append(_stage(inputs, stage.channels, stride))
         inputs = stage.channels
-    head = nn.Conv2d(inputs, task.channels, 1)
-    if not task.dense:
-        head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, task.channels)
-        )
-    return Backbone(stages, described, head)
+    return Backbone(stages, described, head_of(task, inputs))
+
+
+def head_of(task: Task, inputs: int) -> nn.Module:
+    """A linear head: at every pixel, or of the mean over the pixels for an answer about the whole image."""
+    if task.dense:
+        return nn.Conv2d(inputs, task.channels, 1)
+    average = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*average, nn.Linear(inputs, task.channels))
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
@@ -246,6 +262,25 @@ NOISE_PARTNER = Condition(
     into=("segmentation",),
 )
 
+BIT = Condition(
+    name="bit",
+    about="Planted: one bit of a label stands in one stage of a frozen partner; one of eight edges brings it.",
+    tasks=(planted.READER, planted.PARTNER),
+    visibility={planted.READER: 0.0},
+    signal=1.0,
+)
+
+BIT_05 = replace(
+    BIT, name="bit-0.5", about="Planted: as bit, but the stage shows the bit only half.", signal=0.5
+)
+
+BIT_0 = replace(
+    BIT,
+    name="bit-0",
+    about="Negative control: as bit, but the stage shows a coin instead.",
+    signal=0.0,
+)
+
 SHUFFLED = Condition(
     name="shuffled",
     about="Leak test: training labels belong to other images, so that nothing can be learnt from an image.",
@@ -264,6 +299,9 @@ ALL = (
     BLIND_025,
     BLIND_05,
     NOISE_PARTNER,
+    BIT,
+    BIT_05,
+    BIT_0,
     SHUFFLED,
 )
 

@@ -46,33 +46,34 @@ def make(
         backend: joblib's: loky (processes of this machine), sequential, dask or ray.
 
     Raises:
-        ConfigError: The number of jobs cannot be, or the backend is not there; before anything is trained.
+        SpaceError: There is no such graph; before anything is trained, as for the next one.
+        ConfigError: The number of jobs cannot be, or the backend is not there.
         RunError: The folder belongs to other records, or a process was killed.
     """
     jobs = processes(jobs)
     known(backend)
+    if graphs is None:
+        graphs = range(condition.graphs)
+    if seeds is None:
+        seeds = condition.seeds
+    numbers = [number_of(graph, condition.space) for graph in graphs]
+    wanted = [(number, seed) for seed in seeds for number in numbers]
+    return _made(condition, folder, wanted, jobs, backend)
+
+
+def _made(
+    condition: Condition,
+    folder: str | os.PathLike,
+    wanted: Sequence[tuple[int, int]],
+    jobs: int,
+    backend: str,
+) -> Iterator[Record]:
     with Records(folder, condition) as records:
-        missing = list(_missing(condition, records, graphs, seeds))
+        done = records.done
+        missing = [each for each in wanted if each not in done]
         for record in _trained(condition, missing, jobs, backend):
             records.add(record)
             yield record
-
-
-def _missing(
-    condition: Condition,
-    records: Records,
-    graphs: Iterable[int] | None,
-    seeds: Sequence[int] | None,
-) -> Iterator[tuple[int, int]]:
-    """(graph, seed) of what is not there yet."""
-    if graphs is None:
-        graphs = range(condition.graphs)
-    numbers = [number_of(graph, condition.space) for graph in graphs]
-    done = records.done
-    for seed in condition.seeds if seeds is None else seeds:
-        for number in numbers:
-            if (number, seed) not in done:
-                yield number, seed
 
 
 def _trained(

@@ -285,7 +285,7 @@ class FusionTable:
     def _all_values(self, by: str, split: str, seed: int | None, batch_norm: str) -> np.ndarray:
         wide = self.by_seed(by, split, batch_norm)
         if seed is None:
-            return np.nanmean(wide, axis=1)
+            return wide.mean(axis=1)
         return wide[:, self._place_of(seed)]
 
     def _place_of(self, seed: int) -> int:

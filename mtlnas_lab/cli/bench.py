@@ -66,7 +66,8 @@ def query(
 
     found = FusionTable.open(table)
     key = graph
-    if graph.isascii() and graph.isdigit() and len(graph) != len(found.space):
+    is_number = graph.isascii() and graph.isdigit() and str(int(graph)) == graph
+    if is_number and len(graph) != len(found.space):  # of that length they are bits
         key = int(graph)
     if step is not None:
         split = "val"
@@ -141,12 +142,12 @@ def make(
             raise ConfigError("a pilot has its own graphs and seeds; leave the others away")
         chosen_seeds = list(work.PILOT_SEEDS)
         chosen_graphs = work.pilot_graphs(about)
+    made = work.make(about, out, chosen_graphs, chosen_seeds, jobs, backend)
     with Records(out, about) as records:
         wanted = {(graph, seed) for graph in chosen_graphs for seed in chosen_seeds}
         missing = len(wanted - records.done)
         for problem in records.problems:
             print(printable(f"{out}: {problem}; it is made again"))
-    made = work.make(about, out, chosen_graphs, chosen_seeds, jobs, backend)
     try:
         with tqdm(total=missing, unit="graph", desc=condition, dynamic_ncols=True) as bar:
             for _ in made:

@@ -1,0 +1,3 @@
+"""The table that all tests of bench ask."""
+
+from bench_fakes import folder, records, short, table  # noqa: F401
