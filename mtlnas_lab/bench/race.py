@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..analysis.statistics import Difference, difference, half_interval, holm
+from ..analysis.study import known, processes
 from ..errors import ConfigError, RunError
 from ..storage import jsonl
 from ..storage.safe_files import open_plain, os_errors_as_run_errors, read, take_lock
 from ..values import told
+from .make import in_parallel
 from .searchers import SEARCHERS, Searcher, search
 from .table import TOTAL, FusionTable
 from .training import one_thread
@@ -36,8 +38,10 @@ def race(
     searchers: Mapping[str, Searcher] = SEARCHERS,
     seeds: Iterable[int] = range(20),
     budget: float = BUDGET,
+    jobs: int = 1,
+    backend: str = "loky",
 ) -> Iterator[Row]:
-    """Runs what is missing, keeps each search at once, and yields all that were asked for. Called again, it goes on.
+    """Yields the searches that are there, then runs the others, keeps each at once, and yields it.
 
     All searchers under the first seed come first, so that a race that was stopped compares all of them.
 
@@ -47,9 +51,11 @@ def race(
         searchers: {name: searcher}, as in `searchers.SEARCHERS`; your own among them.
         seeds: Of the searches.
         budget: Of each search, in plain training steps.
+        jobs: Searches at a time, of one thread each; -1 is as many as there are cores.
+        backend: joblib's: loky (processes of this machine), sequential, dask or ray.
 
     Raises:
-        ConfigError: A searcher cannot work with this budget.
+        ConfigError: A searcher cannot work with this budget, or there are no such jobs or backend.
         RunError: The folder holds a race in another condition, or another process writes there, or the table lacks a
             training that a searcher asks for.
 
@@ -67,14 +73,20 @@ def race(
         >>> summary(frame(table, rows)).index.tolist()
         ['random', 'local_search']
     """
+    jobs = processes(jobs)
+    known(backend)
     with Rows(folder, table.name) as rows:
+        missing = []
         for seed in seeds:
             for name, searcher in searchers.items():
                 row = rows.find(name, seed, budget)
                 if row is None:
-                    row = run(table, name, searcher, seed, budget)
-                    rows.add(row)
-                yield row
+                    missing.append((table, name, searcher, seed, budget))
+                else:
+                    yield row
+        for row in in_parallel(run, missing, jobs, backend):
+            rows.add(row)
+            yield row
 
 
 def run(table: FusionTable, name: str, searcher: Searcher, seed: int, budget: float) -> Row:

@@ -47,6 +47,15 @@ def test_a_race_goes_on_where_it_stopped(rough, tmp_path, monkeypatch):
     assert len(ran) == 24, "another budget is another search"
 
 
+def test_searches_at_a_time_are_the_same_searches(rough, tmp_path, rows):
+    searchers = {"random": ON_THE_TABLE["random"], "evolution": ON_THE_TABLE["evolution"]}
+    twice = list(race(rough, tmp_path / "two", searchers, range(3), 1600, jobs=2))
+    wanted = [row for row in rows if row["searcher"] in searchers and row["seed"] < 3]
+    assert sorted(twice, key=str) == sorted(wanted, key=str)
+    with pytest.raises(ConfigError):
+        next(race(rough, tmp_path / "none", jobs=0))
+
+
 def test_a_line_that_was_cut_costs_one_search(rough, tmp_path, rows):
     path = tmp_path / FILE
     path.write_bytes(path.read_bytes()[:-20])
