@@ -13,7 +13,7 @@ from ..errors import RunError
 from .condition import Condition
 from .graph import number_of
 from .records import Records
-from .training import Record
+from .training import Record, train
 
 PILOT_GRAPHS = 16
 PILOT_SEEDS = tuple(range(8))
