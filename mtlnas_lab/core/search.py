@@ -93,7 +93,7 @@ class Search:
         self.objective: Tensor | None = None  # of the last α-update, for those who compare
         self.fixed_gates = _fixed(gates, len(lab.space))
         self.draw_gates = draw_gates
-        self.searches = self.fixed_gates is None and draw_gates is None
+        self.searches = self.fixed_gates is None and draw_gates is None  # α moves
         self.controls = Controls(config, lab.space)
         must_be_tasks(config.visibility, lab.space.tasks)
         if self.searches:
