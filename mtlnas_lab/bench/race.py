@@ -198,6 +198,8 @@ def _plain(line: dict) -> Row:
 def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL):
     """Every answer of every search, with what the table knows of it: anytime curves, every seed visible.
 
+    A supernet is trained for the whole budget: an early answer of its curve is of a search that was set up to go on.
+
     Chance has a part in it twice. The best graph owes some of its lead to chance, which makes every regret a little too
     large: what is below `table.noise_floor().smallest` cannot be told from 0. And a search that trains graphs saw one of the
     trainings that the mean on test is made of, which makes its own a little too small.
