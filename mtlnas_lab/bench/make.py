@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 
 from ..analysis.study import known, processes, workers
@@ -70,16 +70,24 @@ def _made(
 ) -> Iterator[Record]:
     with Records(folder, condition) as records:
         done = records.done
-        missing = [each for each in wanted if each not in done]
-        for record in _trained(condition, missing, jobs, backend):
+        missing = [(condition, *each) for each in wanted if each not in done]
+        for record in in_parallel(train, missing, jobs, backend):
             records.add(record)
             yield record
 
 
-def _trained(
-    condition: Condition, work: Sequence[tuple[int, int]], jobs: int, backend: str
-) -> Iterator[Record]:
-    """The records, as they come."""
+def in_parallel(function: Callable, calls: Iterable[tuple], jobs: int, backend: str) -> Iterator:
+    """What a function returns for each tuple of arguments, in the order in which they are done.
+
+    Args:
+        function: Takes the arguments of one call; it and they may be sent to another process.
+        calls: The arguments.
+        jobs: Calls at a time.
+        backend: joblib's: loky, sequential, dask or ray.
+
+    Raises:
+        RunError: A process was killed.
+    """
     import joblib
 
     with (
@@ -91,10 +99,10 @@ def _trained(
         warnings.filterwarnings(
             "ignore", "A worker stopped while some jobs were given to the executor"
         )
-        task = joblib.delayed(train)
+        task = joblib.delayed(function)
         parallel = joblib.Parallel(return_as="generator_unordered")
         try:
-            yield from parallel(task(condition, graph, seed) for graph, seed in work)
+            yield from parallel(task(*call) for call in calls)
         except BrokenExecutor:
             raise RunError(
                 "a process that trains a graph was killed; what is done is kept, and the same call goes on"

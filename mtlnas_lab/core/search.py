@@ -54,6 +54,8 @@ class Search:
         evaluate: called with the search every `config.evaluate_every` steps; what it returns becomes the scores of an
             event.
         communicator: the processes that search as one; each works on its part of every batch.
+        draw_gates: called with the gates' generator before every w-update: the E booleans of this one. Nothing is searched
+            either, as in a supernet whose graphs are sampled.
 
     Raises:
         ConfigError: for gates of another length than E, and for a lab without training data where no batches are given.
@@ -80,6 +82,7 @@ class Search:
         gates: Sequence[bool] | None = None,
         evaluate: Callable[[Search], dict] | None = None,
         communicator: SingleProcess = SINGLE_PROCESS,
+        draw_gates: Callable[[torch.Generator], Sequence[bool]] | None = None,
     ):
         self.lab = lab
         self.config = config
@@ -89,14 +92,16 @@ class Search:
         self.between_steps = True  # α and w are of one step, and may be kept
         self.objective: Tensor | None = None  # of the last α-update, for those who compare
         self.fixed_gates = _fixed(gates, len(lab.space))
+        self.draw_gates = draw_gates
+        self.searches = self.fixed_gates is None and draw_gates is None  # α moves
         self.controls = Controls(config, lab.space)
         must_be_tasks(config.visibility, lab.space.tasks)
-        if self.fixed_gates is None:
+        if self.searches:
             must_have_edges(config.edge_budget, lab.space)
         if weight_batches is None:
             weight_batches, alpha_batches = self._halves()
         self.weight_batches = weight_batches
-        self.alpha_batches = alpha_batches  # None under fixed gates: nobody asks for them
+        self.alpha_batches = alpha_batches  # None where nothing is searched: nobody asks for them
 
         # gates are drawn on the CPU, so that they are the same for every device
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -156,8 +161,8 @@ class Search:
 
     @property
     def alpha_moves(self) -> bool:
-        """Whether the next step updates α: not under fixed gates, and not while w warms up."""
-        return self.fixed_gates is None and self.step_number >= self.config.warm_up
+        """Whether the next step updates α: not under given gates, and not while w warms up."""
+        return self.searches and self.step_number >= self.config.warm_up
 
     def _update_alpha(self) -> Tensor:
         """Moves α down the losses and the two penalties. Returns what the tasks alone ask for, ∂L/∂α (E,)."""
@@ -216,6 +221,8 @@ class Search:
     def _weight_gates(self) -> Gates:
         if self.fixed_gates is not None:
             return self.fixed_gates
+        if self.draw_gates is not None:
+            return tuple(self.draw_gates(self.generator))
         if self.step_number < self.config.warm_up:
             return tuple(self.forced.get(i, True) for i in range(len(self.lab.space)))
         return self._gates("weight_gates").detach()
@@ -448,7 +455,7 @@ class Search:
 
     # --- parts --------------------------------------------------------------------------------------------------------
     def _halves(self) -> tuple[Iterator, Iterator | None]:
-        """Batches for w and for α from the lab's training data; under fixed gates all of it is for w."""
+        """Batches for w and for α from the lab's training data; where nothing is searched all of it is for w."""
         if "train" not in self.lab.data:
             raise ConfigError(
                 "this lab has no training data; give weight_batches and alpha_batches, or data={'train': pack}"
@@ -456,7 +463,7 @@ class Search:
         config = self.config
         pack = self.lab.data["train"]
         tasks = self.lab.targets
-        if self.fixed_gates is not None:
+        if not self.searches:
             whole = loader.whole(
                 pack, tasks, config.batch_size, config.seed, augment=config.augment
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from .style import style as style_named
 GAP = 1.5  # between two blocks, in cells
 FATES = {True: "kept", False: "dropped"}
 ABOVE = -0.4  # where names above the blocks begin, in cells
+CURVES = ("entropy", "gates", "losses", "gap")  # of the overview
 MOST_CELLS = 6_000  # of a table that is drawn in bearable time
 
 
@@ -242,10 +244,22 @@ def side_by_side(
     return figure
 
 
-def overview(source, *, style: str | FigureStyle = "web-light", title: str | None = None):
-    """One still picture of a search: entropy, gates, losses, gap, fusion graph and heat map. Returns the figure.
+def overview(
+    source,
+    *,
+    style: str | FigureStyle = "web-light",
+    title: str | None = None,
+    curves: Sequence[str] = CURVES,
+):
+    """One still picture of a search: curves, two in a row, above fusion graph and heat map. Returns the figure.
 
     Where there are no evaluations, the collapse of the gates stands for the gap; a pretraining has losses only.
+
+    Args:
+        source: A run, a log, or a folder.
+        style: A style or its name.
+        title: Above everything.
+        curves: Which of entropy, gates, losses and gap are drawn, in this order.
     """
     look = style_named(style)
     source = opened(source)
@@ -259,25 +273,31 @@ def overview(source, *, style: str | FigureStyle = "web-light", title: str | Non
         return plot_losses(log, style=look, title=title or "Losses").figure
     _must_fit(look, 20, "the overview")
     with noting() as notes, look.context():
-        figure = look.figure(0.9 * look.width, layout="constrained")
+        rows = (len(curves) + 1) // 2
+        share = (0.875 * rows + 1) / (0.875 * 2 + 1)  # of the height that two rows of curves take
+        figure = look.figure(0.9 * share * look.width, layout="constrained")
         remember(figure, provenance=provenance(source))
         pad = 0.4 * look.font / 72
         figure.get_layout_engine().set(w_pad=pad, h_pad=pad, hspace=0.03, wspace=0.02)
         if title:
             shown = drawable(shorten(title, look.font, 0.85 * look.width))
             figure.suptitle(shown, x=0.01, ha="left", fontweight="bold", parse_math=False)
-        above, below = figure.subfigures(2, 1, height_ratios=(1.75, 1))
-        axes = above.subplots(2, 2)
-        plot_entropy(log, ax=axes[0, 0], style=look, title="Entropy")
-        plot_gates(log, ax=axes[0, 1], style=look, title="Gates")
-        plot_losses(log, ax=axes[1, 0], style=look, title="Losses")
-        if log.evaluated:
-            plot_gap(log, ax=axes[1, 1], style=look, title="Gap")
-        else:
-            plot_collapse(log, ax=axes[1, 1], style=look, title="Collapse")
+        above, below = figure.subfigures(2, 1, height_ratios=(0.875 * rows, 1))
+        axes = above.subplots(rows, 2, squeeze=False)
+        for ax, curve in zip(axes.flat, curves):
+            plot, name = _curve(curve, log)
+            plot(log, ax=ax, style=look, title=name)
         for part in (above, below):
             part.set_facecolor(look.paper)
         after = f"Fusion graph after {log.steps[-1].step} steps"
         side_by_side(log, style=look, title=after, figure=below)
     remember(figure, notes=tuple(notes.lines()))
     return figure
+
+
+def _curve(name: str, log) -> tuple[Callable, str]:
+    """What draws a curve of the overview, and its title."""
+    if name == "gap" and not log.evaluated:
+        return plot_collapse, "Collapse"
+    plots = {"entropy": plot_entropy, "gates": plot_gates, "losses": plot_losses, "gap": plot_gap}
+    return plots[name], name.capitalize()

@@ -239,6 +239,31 @@ def test_fixed_gates_train_w_alone():
     assert set(events[0].alpha_grad) == {0.0}
 
 
+def test_drawn_gates_train_w_alone():
+    """Gates that are drawn alike at each step are fixed gates; others come from the search's own generator."""
+    kept = tuple(i % 2 == 0 for i in range(48))
+    fixed, drawn = (small_lab() for _ in range(2))
+    before = drawn.alphas.alpha.clone()
+    first = Search(fixed, CONFIG, Stream(fixed), gates=kept)
+    second = Search(drawn, CONFIG, Stream(drawn), draw_gates=lambda generator: kept)
+    for event, twin in zip(first, second, strict=True):
+        if isinstance(event, Step):
+            assert event.loss == twin.loss and set(twin.alpha_grad) == {0.0}
+    assert not second.alpha_moves and torch.equal(before, drawn.alphas.alpha)
+
+    seen = []
+
+    def coins(generator):
+        seen.append(tuple((torch.rand(48, generator=generator) < 0.5).tolist()))
+        return seen[-1]
+
+    for _ in range(2):
+        lab = small_lab()
+        for _ in Search(lab, CONFIG, Stream(lab), draw_gates=coins):
+            pass
+    assert len(set(seen)) == 4 and seen[:4] == seen[4:]
+
+
 def test_a_loss_that_is_no_number_stops_the_search():
     lab = small_lab()
     stream = Stream(lab)

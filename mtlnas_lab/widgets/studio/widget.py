@@ -330,12 +330,14 @@ class SearchStudio:
     # --- in a notebook ------------------------------------------------------------------------------------------------
     def picture(self) -> bytes | None:
         """One still picture of the search (PNG), for where no widget can live; None before the first step."""
-        from ...viz import overview
+        from ...viz.heatmap import CURVES, overview
 
         if not self.log.steps or self.sync.refusal:
             return None
         log = EventLog(self.log.events)  # the search may go on meanwhile
-        figure = overview(log, style="web-light", title=self.title or None)
+        panels = self.view.parts.get("panels", CURVES)  # a plain studio has a few
+        curves = [name for name in CURVES if name in panels]
+        figure = overview(log, style="web-light", title=self.title or None, curves=curves)
         stream = io.BytesIO()
         figure.savefig(stream, format="png", dpi=PICTURE_DPI)
         return stream.getvalue()

@@ -1,0 +1,67 @@
+"""What searches with a supernet share: training it for some steps, and what a graph scores with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from ...core.evaluate import recalibrated
+from ...core.events import Failed, Step
+from ...core.lab import Lab
+from ...core.search import Search
+from ...data.loader import sequential
+from ...errors import ConfigError
+from ..condition import IMAGES
+from ..graph import Graph, kept_of
+from ..training import losses
+from .problem import Problem
+
+AVERAGED = (
+    160  # training images that batch-norm statistics are averaged over, before a graph is scored
+)
+
+
+def steps_of(search: Search, problem: Problem, steps: int | None = None) -> Iterator[Step]:
+    """Goes on with a search for so many steps, or to its end; each step is paid: 2 where it moves α and w, else 1.
+
+    Raises:
+        ConfigError: A loss is not a finite number any more.
+    """
+    left = search.config.steps if steps is None else steps
+    if not left:
+        return
+    for event in search:
+        if isinstance(event, Failed):
+            raise ConfigError(f"search {problem.seed} failed: {event.message}")
+        if isinstance(event, Step):
+            moved_alpha = search.searches and event.step > search.config.warm_up
+            problem.pay(2 if moved_alpha else 1)
+            yield event
+            left -= 1
+            if not left:
+                return
+
+
+def coin_flips(edges: int) -> Callable[[torch.Generator], tuple[bool, ...]]:
+    """Draws a graph for each step: every edge is open or shut with the same chance."""
+
+    def draw(generator: torch.Generator) -> tuple[bool, ...]:
+        return tuple((torch.rand(edges, generator=generator) < 0.5).tolist())
+
+    return draw
+
+
+def score(problem: Problem, lab: Lab, graph: Graph) -> float:
+    """The total loss of a graph on val with a supernet's weights; its batch norm is averaged anew. Paid as forward passes."""
+    problem.pay(cost_of_score(problem))
+    kept = kept_of(graph, lab.space)
+    training = lab.data["train"].subset(torch.arange(AVERAGED))
+    with recalibrated(lab.supernet, kept, lab.seen(sequential(training, lab.targets, 32))):
+        found = losses(lab, kept, "val")
+    return sum(lab.tasks[task].weight * values["loss"] for task, values in found.items())
+
+
+def cost_of_score(problem: Problem) -> float:
+    """What one `score` costs, in training steps."""
+    return problem.looking_at(AVERAGED + IMAGES["val"])
