@@ -369,7 +369,10 @@ def test_several_processes_do_not_try_what_only_all_could():
     lab = room_for(0, small_lab())
     search = Search(lab, replace(CONFIG, batch_size=8), Eights(lab), Eights(lab))
     search.communicator = SimpleNamespace(
-        world_size=2, all_reduce_mean=lambda tensors: None, broadcast=lambda value: value
+        world_size=2,
+        all_reduce_mean=lambda tensors: None,
+        broadcast=lambda value: value,
+        shard=lambda batches: batches,
     )
     with pytest.raises(ConfigError, match="batch_size = 4 "):
         search.attempt()
