@@ -25,7 +25,6 @@
 # %matplotlib inline
 from dataclasses import replace
 from functools import partial
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch

@@ -315,8 +315,7 @@ def test_discretise_now_also_when_nothing_runs(studio):
     one = studio(FakeSearch(steps=30), rate=100)
     assert "score" not in one.view.status["can"]  # nothing to score yet
     one.start()
-    wait(lambda: one.view.status["mode"] == "finished")
-    assert "score" in one.view.status["can"]
+    wait(lambda: one.view.status["mode"] == "finished" and "score" in one.view.status["can"])
     press(one, do="score")
     wait(lambda: one.view.marks["evaluated"] and one.view.status["mode"] == "finished")
     assert one.view.marks["evaluated"][0][0] == 30

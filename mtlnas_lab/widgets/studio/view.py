@@ -24,7 +24,7 @@ def page_script(path: Path = HERE / "studio.js", seen: set[Path] | None = None) 
     text = path.read_text(encoding="utf-8")
     imported = re.findall(r'^import .* from "(.+)";$', text, re.MULTILINE)
     parts = [page_script(path.parent / name, seen) for name in imported]
-    own = re.sub(r"^import .*\n|^//.*\n|^\s+", "", text, flags=re.MULTILINE)
+    own = re.sub(r"^import .*\n|^\s*//.*\n|^\s+|(?<=[;{,)])\s+//.*$", "", text, flags=re.MULTILINE)
     return "".join([*parts, own])
 
 
