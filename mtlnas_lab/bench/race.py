@@ -14,9 +14,8 @@ from pathlib import Path
 from ..analysis.statistics import Difference, difference, half_interval, holm
 from ..analysis.study import known, processes
 from ..errors import ConfigError, RunError
-from ..storage import jsonl
-from ..storage.safe_files import open_plain, os_errors_as_run_errors, read, take_lock
 from ..values import told
+from .lines import Lines, load
 from .make import in_parallel
 from .searchers import SEARCHERS, Searcher, search
 from .table import TOTAL, FusionTable
@@ -115,24 +114,17 @@ class Rows:
     """
 
     def __init__(self, folder: str | os.PathLike, condition: str):
-        self.path = Path(folder) / FILE
-        with os_errors_as_run_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(self.path.parent / "lock")
-        self._file: int | None = None
-        try:
-            self._file = open_plain(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self.rows, self._seq, whole = _load(self.path)
-            for row in self.rows:
-                if row["condition"] != condition:
-                    raise RunError(
-                        f"{folder} holds a race in {told(row['condition'])}, not in {condition}; give another folder"
-                    )
-            if not whole:  # the end of a line that was cut is nobody's
-                os.write(self._file, b"\n")
-        except BaseException:
-            self.close()
-            raise
+        self._kept = Lines(Path(folder) / FILE, _plain)
+        for row in self.rows:
+            if row["condition"] != condition:
+                self.close()
+                raise RunError(
+                    f"{folder} holds a race in {told(row['condition'])}, not in {condition}; give another folder"
+                )
+
+    @property
+    def rows(self) -> list[Row]:
+        return self._kept.lines
 
     def find(self, searcher: str, seed: int, budget: float) -> Row | None:
         """That search, where it is there."""
@@ -143,27 +135,17 @@ class Rows:
 
     def add(self, row: Row) -> None:
         """Keeps a search: it is on the disk when this returns."""
-        line = jsonl.encode({"seq": self._seq + 1} | row)
-        with os_errors_as_run_errors(self.path):
-            os.write(self._file, line)
-            os.fsync(self._file)
-        self._seq += 1
-        self.rows.append(row)
+        self._kept.add(row)
 
     def close(self) -> None:
         """Gives up the lock."""
-        for descriptor in (self._file, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._file = None
-        self._lock = None
+        self._kept.close()
 
     def __enter__(self) -> Rows:
         return self
 
     def __exit__(self, *error) -> None:
-        if self._lock is not None:
-            self.close()
+        self.close()
 
 
 def read_rows(folder: str | os.PathLike) -> list[Row]:
@@ -175,14 +157,7 @@ def read_rows(folder: str | os.PathLike) -> list[Row]:
     path = Path(folder) / FILE
     if not path.is_file():
         raise ConfigError(f"there is no race in {told(str(folder))}: it has no {FILE}")
-    return _load(path)[0]
-
-
-def _load(path: Path) -> tuple[list[Row], int, bool]:
-    """The good rows of a file, the last number, and whether it ends in a whole line."""
-    reader = jsonl.Reader(_plain)
-    rows = list(reader.feed(read(path, jsonl.LOG)))
-    return rows, reader.seq, not reader.pending
+    return load(path, _plain)[0]
 
 
 def _plain(line: dict) -> Row:

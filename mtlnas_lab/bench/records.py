@@ -15,14 +15,10 @@ from pathlib import Path
 from ..core.config import versions
 from ..errors import RunError
 from ..storage import jsonl
-from ..storage.safe_files import (
-    open_plain,
-    os_errors_as_run_errors,
-    read,
-    replace,
-    take_lock,
-)
+from ..storage.safe_files import replace
+from . import lines
 from .condition import IMAGE_SIZE, IMAGES, WIDTHS, Condition
+from .lines import Lines
 from .training import Record
 
 TOLD_ONLY = ("about", "held_out", "seeds")  # of a condition: they change no record
@@ -51,19 +47,21 @@ class Records:
 
     def __init__(self, folder: str | os.PathLike, condition: Condition):
         self.folder = Path(folder)
-        with os_errors_as_run_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = take_lock(self.folder / "lock")
-        self._file: int | None = None
+        self._kept = Lines(self._path, _plain)
         try:
             self._must_be_of(described(condition))
-            self._file = open_plain(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self.records, self.problems, self._seq, whole = load(self._path)
-            if not whole:  # the end of a line that was cut is nobody's
-                os.write(self._file, b"\n")
         except BaseException:
             self.close()
             raise
+
+    @property
+    def records(self) -> list[Record]:
+        return self._kept.lines
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the lines that are no record."""
+        return self._kept.problems
 
     @property
     def _path(self) -> Path:
@@ -76,12 +74,7 @@ class Records:
 
     def add(self, record: Record) -> None:
         """Keeps a record: it is on the disk when this returns."""
-        line = jsonl.encode({"seq": self._seq + 1} | record)
-        with os_errors_as_run_errors(self._path):
-            os.write(self._file, line)
-            os.fsync(self._file)
-        self._seq += 1
-        self.records.append(record)
+        self._kept.add(record)
 
     def _must_be_of(self, wanted: Mapping) -> None:
         """Raises RunError where the folder's records are about something else."""
@@ -104,26 +97,18 @@ class Records:
 
     def close(self) -> None:
         """Gives up the lock."""
-        for descriptor in (self._file, self._lock):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._file = None
-        self._lock = None
+        self._kept.close()
 
     def __enter__(self) -> Records:
         return self
 
     def __exit__(self, *error) -> None:
-        if self._lock is not None:
-            self.close()
+        self.close()
 
 
 def load(path: Path) -> tuple[list[Record], list[str], int, bool]:
     """The good records of a file; what is wrong with the others; the last number; whether it ends in a whole line."""
-    data = read(path, jsonl.LOG)
-    reader = jsonl.Reader(_plain)
-    records = list(reader.feed(data))
-    return records, reader.problems, reader.seq, not reader.pending
+    return lines.load(path, _plain)
 
 
 def _plain(line: dict) -> Record:
