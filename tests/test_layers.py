@@ -54,13 +54,18 @@ FOLDERS = {
         "top": "numpy torch",
         "inside": "pandas scipy joblib jinja2",
     },
+    "explore": {
+        "folders": "tasks storage data core models runs experiments viz analysis bench",
+        "top": "numpy torch",
+        "inside": "matplotlib networkx pandas scipy joblib jinja2 pymoo",
+    },
     "course": {
         "folders": "storage data core models runs experiments viz widgets",
         "top": "numpy torch",
         "inside": "IPython ipywidgets jupyter_core matplotlib networkx",
     },
     "cli": {
-        "folders": "tasks storage data core models runs experiments viz widgets analysis bench course",
+        "folders": "tasks storage data core models runs experiments viz widgets analysis bench explore course",
         "top": "tyro",
         "inside": "torch tqdm jupyter_core",
     },
