@@ -283,17 +283,13 @@ def _parsed(data: Mapping, chosen: Mapping) -> dict:
     claims = tuple(Claim(**claim) for claim in data.get("claims", ()))
     _must_be_about(claims, arms)
     arms = {arm: arms[arm] for arm in chosen.get("arms", arms)}
-    base = data.get("base") or {}
-    return {
-        "name": data["name"],
-        "explore": data["explore"],
-        "question": " ".join(data["question"].split()),
-        "arms": arms,
-        "claims": tuple(claim for claim in claims if _is_about(claim, arms)),
-        "seeds": tuple(chosen.get("seeds", Exploration.seeds)),
-        "base": {**base, **chosen.get("base", {})},
-        "notes": tuple(data.get("notes") or ()),
-    }
+    claims = tuple(claim for claim in claims if _is_about(claim, arms))
+    parts = {"arms": arms, "claims": claims}
+    parts["base"] = {**(data.get("base") or {}), **chosen.get("base", {})}
+    parts["seeds"] = tuple(chosen.get("seeds", Exploration.seeds))
+    parts["notes"] = tuple(data.get("notes") or ())
+    parts["question"] = " ".join(data["question"].split())
+    return parts | {"name": data["name"], "explore": data["explore"]}
 
 
 def _must_be_about(claims: Iterable[Claim], arms: Mapping) -> None:
