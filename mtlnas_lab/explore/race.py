@@ -35,7 +35,7 @@ def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, floa
     *_, (spent, graph) = search(SEARCHERS[searcher], table, budget, seed)
     return {
         "regret": table.regret(graph),
-        "lead": -table.regret(graph, against="random_same_edges"),
+        "lead": 0.0 - table.regret(graph, against="random_same_edges"),
         "beats": table.percentile(graph, same_edges=True),
         "edges": float(graph.bit_count()),
         "spent": spent,
