@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..errors import ConfigError
+from ..errors import ConfigError, MTLNASError
 from ..one_line import USERS, mistake, printable
 from .bench import BENCH
 from .data import DATA
@@ -74,8 +74,19 @@ def replay(run: Positional[Path], html: Path | None = None) -> None:
 
     found = Run.open(run)
     html = writable_file(html or run / "replay.html")
-    html.write_text(replay_html(found), encoding="utf-8")
+    html.write_text(replay_html(found, lab=_lab_of(run)), encoding="utf-8")
     print(printable(html))
+
+
+def _lab_of(run: Path):
+    """The lab of a run, whose image a page shows; None where the run's data are not there."""
+    from ..experiments import pipeline
+
+    try:
+        lab, _ = pipeline.as_set_up(run, device="cpu", tell=lambda _: None)
+    except (MTLNASError, OSError):
+        return None
+    return lab
 
 
 def doctor() -> None:
