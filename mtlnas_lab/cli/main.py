@@ -18,6 +18,7 @@ from tyro.conf import Positional
 from ..errors import ConfigError, MTLNASError
 from ..one_line import USERS, mistake, printable
 from .bench import BENCH
+from .course import course
 from .data import DATA
 from .figure import explain, figure
 from .hints import flags_of_hints
@@ -207,6 +208,7 @@ COMMANDS = {
     "report": report,
     "data": data,
     "bench": bench,
+    "course": course,
     "progress": progress,
     "doctor": doctor,
 }
