@@ -9,6 +9,7 @@ written.
 from .axes import CurveFigure
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
 from .export import figure_files, refigure, save_figure, save_fusion_graph
+from .fronts import plot_agreement, plot_found
 from .graph.animation import animate
 from .graph.build import fusion_graph, ladder_layout
 from .graph.compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
@@ -34,9 +35,11 @@ __all__ = [
     "fusion_graph",
     "ladder_layout",
     "overview",
+    "plot_agreement",
     "plot_collapse",
     "plot_effects",
     "plot_entropy",
+    "plot_found",
     "plot_front",
     "plot_fusion_graph",
     "plot_gap",
