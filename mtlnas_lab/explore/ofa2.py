@@ -195,13 +195,15 @@ def _algorithm(name: str, population: int):
     """Of pymoo; "ga" is for one objective. Raises ConfigError."""
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.algorithms.moo.sms import SMSEMOA
-    from pymoo.algorithms.moo.spea2 import SPEA2
+    from pymoo.algorithms.moo.spea2 import SPEA2, SPEA2Survival
     from pymoo.algorithms.soo.nonconvex.ga import GA
     from pymoo.operators.crossover.ux import UniformCrossover
     from pymoo.operators.mutation.bitflip import BitflipMutation
     from pymoo.operators.sampling.rnd import BinaryRandomSampling
 
-    known = {"nsga2": NSGA2, "smsemoa": SMSEMOA, "spea2": SPEA2, "ga": GA}
+    # without a survival of its own, a SPEA2 goes on with the scales that the one before it in this process has met
+    spea2 = functools.partial(SPEA2, survival=SPEA2Survival(normalize=True))
+    known = {"nsga2": NSGA2, "smsemoa": SMSEMOA, "spea2": spea2, "ga": GA}
     if name not in known:
         raise ConfigError(f"there is no algorithm {told(name)}; choose of {', '.join(ALGORITHMS)}")
     return known[name](

@@ -8,6 +8,7 @@ written.
 
 from .axes import CurveFigure
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
+from .distances import plot_distances, plot_profile
 from .export import figure_files, refigure, save_figure, save_fusion_graph
 from .fronts import plot_agreement, plot_found
 from .graph.animation import animate
@@ -37,6 +38,7 @@ __all__ = [
     "overview",
     "plot_agreement",
     "plot_collapse",
+    "plot_distances",
     "plot_effects",
     "plot_entropy",
     "plot_found",
@@ -47,6 +49,7 @@ __all__ = [
     "plot_heatmap",
     "plot_losses",
     "plot_predictions",
+    "plot_profile",
     "plot_ranks",
     "plot_regret",
     "plot_scores",

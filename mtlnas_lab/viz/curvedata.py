@@ -104,6 +104,20 @@ def agreement(data: Mapping) -> None:
     _numbers("tau", data["tau"], names - 1)
 
 
+def distances(data: Mapping) -> None:
+    rows = _texts("sources", data["sources"], None)
+    columns = _texts("targets", data["targets"], None)
+    for row in _list("values", data["values"], rows):
+        _full("values", row, columns)
+
+
+def profile(data: Mapping) -> None:
+    names = _texts("names", data["names"], None)
+    rows = _list("values", data["values"], names)
+    for row in rows:
+        _full("values", row, len(rows[0]))
+
+
 def ranks(data: Mapping) -> None:
     _points(data, ("x", "y", "rank"))
 
