@@ -384,6 +384,16 @@ def best_sums_loop(points, weights):
     return found
 
 
+# --- 15 -----------------------------------------------------------------------------------------------------------------
+def squares_loop(gradients):
+    count, weights = gradients.shape
+    return [sum(float(gradients[n, w]) ** 2 for n in range(count)) / count for w in range(weights)]
+
+
+def hellinger(f, g):
+    return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -583,4 +593,13 @@ ALL = {
     "11.climb": [climb, climb_tensors],
     "13.hypervolume": [area, area_strips],
     "13.answers": [best_sums, best_sums_loop],
+    "15.fisher": [
+        lambda g: (g**2).mean(0),
+        squares_loop,
+        lambda g: g.numpy().var(0) + g.numpy().mean(0) ** 2,
+    ],
+    "15.distance": [
+        hellinger,
+        lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
 }

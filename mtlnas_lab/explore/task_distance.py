@@ -226,7 +226,8 @@ def distances(
         images: How many of val the Fisher information is over.
         per_sample: As in `fisher`.
     """
-    measured = functools.partial(_measured, order=2 * start, images=images, per_sample=per_sample)
+    how = {"order": 2 * start, "images": images, "per_sample": per_sample}
+    measured = functools.partial(_measured, **how, head_steps=min(HEAD_STEPS, steps))
     own = {task: _alone(task, start, 2 * start, steps) for task in names}
     again = {task: _alone(task, start, 2 * start + 1, steps) for task in names}
     whole = np.zeros((len(names), len(names)))
@@ -250,15 +251,21 @@ def _alone(task: str, start: int, order: int, steps: int) -> Backbone:
 
 
 @functools.cache
-def _headed(source: Backbone, task: str, order: int) -> Backbone:
-    return with_head_for(source, task, order)
+def _headed(source: Backbone, task: str, order: int, steps: int) -> Backbone:
+    return with_head_for(source, task, order, steps)
 
 
 def _measured(
-    source: Backbone, task: str, order: int, images: int, per_sample: bool, new_head: bool = True
+    source: Backbone,
+    task: str,
+    order: int,
+    images: int,
+    per_sample: bool,
+    head_steps: int,
+    new_head: bool = True,
 ) -> Fisher:
     """The Fisher information of a task's loss on val, in its own network or in another's with a new head."""
-    backbone = _headed(source, task, order) if new_head else source
+    backbone = _headed(source, task, order, head_steps) if new_head else source
     batch, targets = rooms()["val"].batch(torch.arange(images), (task,))
     with one_thread():
         return fisher(backbone, tasks()[task], batch, targets[task], per_sample)
