@@ -36,6 +36,7 @@ from mtlnas_lab.explore import ofa2
 from mtlnas_lab.explore.study import Findings
 from mtlnas_lab.viz import plot_agreement, plot_found, plot_fusion_graph, style
 from mtlnas_lab.viz.study_plots import plot_quantity
+from mtlnas_lab.widgets.jupyter import live
 
 table = FusionTable.open("segmentation-normals")              # 256 graphs, trained from the start
 space, look = table.space, style("web-light")
@@ -115,7 +116,10 @@ picture(len(generations), 0)
 # `point` walks along it, from the least loss of segmentation to the most. Then change algorithm, calls and seed above.
 
 # %%
-sliders = ipywidgets.interact(picture, generation=(1, len(generations)), point=(0, 30), looked_at=ipywidgets.fixed(generations))
+if live():                                                    # somebody is there to move them
+    ipywidgets.interact(picture, generation=(1, len(generations)), point=(0, 30), looked_at=ipywidgets.fixed(generations))
+else:
+    print("In JupyterLab two sliders stand here.")
 
 # %% [markdown]
 # ## How good is a front?
@@ -156,9 +160,10 @@ from pymoo.indicators.hv import HV
 flat = truth.points[:, :2]
 library = HV(ref_point=np.full(2, ofa2.BEYOND))
 for name, graphs in {"true front": truth.front, "found": generations[-1].front}.items():
+    area = library(flat[list(graphs)])
     mine = hypervolume(flat[list(graphs)], np.full(2, ofa2.BEYOND))
-    print(f"{name:10}: yours {mine:.4f}, library {library(flat[list(graphs)]):.4f} (two losses, scaled from 0 to 1)")
-    assert abs(mine - library(flat[list(graphs)])) < 1e-9
+    print(f"{name:10}: library {area:.4f} (two losses, scaled from 0 to 1)")
+    assert mine is ... or abs(mine - area) < 1e-9             # yours, once it is written
 
 # %% [markdown]
 # ## What it replaces: one search for each price
@@ -192,7 +197,7 @@ check("13.answers", answers)
 draw = np.random.default_rng(0)
 for count in (6, 100, 10_000):
     prices = draw.dirichlet(np.ones(3), count)
-    reached = answers(truth.points, prices)
+    reached = set((truth.points @ prices.T).argmin(0).tolist())                     # the best graph for each
     print(f"{count:6} sets of prices: {len(reached):2} graphs of the {len(truth.front)} on the true front")
 
 # %% [markdown]
@@ -238,7 +243,7 @@ reveal("13.random", steps[min(steps, key=lambda share: abs(share - covered["rand
 # steps, none in a quarter, else each edge by a coin (a **sandwich**: the two slices are the ends of what it must be good at).
 
 # %%
-chosen, steps_now = table.condition, presets.quick(500, 10)
+chosen, steps_now = table.condition, presets.quick(400, 10)
 with one_thread():
     lab = ofa2.train_supernet(chosen.lab(0), replace(chosen.config(0), steps=steps_now))
 graphs = range(0, 256, presets.quick(1, 32))                  # all of them, in a full run
