@@ -16,6 +16,7 @@ from .axes import axes_level, legend_above, text_entry
 from .landscape import column_names, finite_columns, name_axes
 from .style import MARKERS, drawable
 
+LEVELS = 10  # shades: few enough to be read off the bar
 DARK = 0.55  # of the ramp; on darker fields the numbers are written in the colour of the paper
 
 
@@ -60,7 +61,8 @@ def plot_distances(data, ax, look, *, title: str | None = None):
     """
     values = np.array(data["values"], float)
     scale = Normalize(min(0.0, values.min()), max(values.max(), 1e-12))
-    ax.imshow(values, cmap=look.ramp, norm=scale, aspect="auto")
+    ramp = look.ramp.resampled(LEVELS)
+    ax.imshow(values, cmap=ramp, norm=scale, aspect="auto")
     for row, source in enumerate(data["sources"]):
         for column, target in enumerate(data["targets"]):
             value = values[row, column]
@@ -75,7 +77,7 @@ def plot_distances(data, ax, look, *, title: str | None = None):
     ax.set_yticks(range(len(data["sources"])), [drawable(name) for name in data["sources"]])
     ax.grid(False)
     ax.tick_params(length=0)
-    bar = ax.figure.colorbar(ScalarMappable(scale, look.ramp), ax=ax, shrink=0.8, aspect=18)
+    bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, shrink=0.8, aspect=18)
     bar.set_label("distance")
     bar.outline.set_visible(False)
     name_axes(ax, look, "target: whose loss it is", "source: whose network")

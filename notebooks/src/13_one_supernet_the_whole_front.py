@@ -9,7 +9,7 @@
 # %% [markdown]
 # # One supernet, the whole front
 #
-# *About 3 minutes on two CPU cores, no GPU and no network needed.*
+# *About 4 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** With two tasks and a price for each multiply-add there is no best graph: there is a **front** (notebook 11). Who
 # wants a graph for a phone, one for a robot and one for a desk searches three times. **OFA²** (Ito & Von Zuben, arXiv
@@ -97,14 +97,14 @@ for one in generations:
 def picture(generation, point, looked_at=generations):
     one = looked_at[generation - 1]
     graph = sorted(one.front, key=lambda graph: known[graph, 0])[point % len(one.front)]
-    figure = look.figure(0.5 * look.width, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
-    ax = left.add_subplot()
-    plot_found(points, found=one.front, truth=truth.front, ax=ax, style=look)
-    ax.plot(*known[graph, :2], "x", color=look.ink, markersize=14, markeredgewidth=2)
-    figure.canvas.draw()                                      # the graph is drawn for the size of its axes
-    edges = f"{graph.bit_count()} edges, {known[graph, 2] / 1e6:.2f} M multiply-adds"
-    plot_fusion_graph(table.architecture(graph), right.add_axes((0, 0.1, 1, 0.8)), style=look, title=f"graph {graph}: {edges}")
+    title = f"graph {graph}: {graph.bit_count()} edges, {known[graph, 2] / 1e6:.2f} M multiply-adds"
+    with look.context():
+        figure = look.figure(0.5 * look.width, layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
+        ax = plot_found(points, found=one.front, truth=truth.front, ax=left.add_subplot(), style=look)
+        ax.plot(*known[graph, :2], "x", color=look.ink, markersize=14, markeredgewidth=2)
+        figure.canvas.draw()                                  # the graph is drawn for the size of its axes
+        plot_fusion_graph(table.architecture(graph), right.add_axes((0, 0.1, 1, 0.8)), style=look, title=title)
     return figure
 
 
@@ -273,7 +273,8 @@ agreement(1).figure
 # %% [markdown]
 # *Reading aid: a dot is a graph; if it ordered the graphs perfectly, a series would rise from left to right without a step
 # down. **Kendall's τ** counts pairs: 1 if all are in the right order, 0 if half of them are, −1 if none is. The height of a
-# series does not matter to a search.*
+# series does not matter to a search. Dots in a row at one height are graphs that differ only in edges which do not reach
+# this task's head: with shared weights they answer alike, trained from the start they do not.*
 
 # %%
 halves = [table.by_seed(f"{task}/loss") for task in table.tasks]
@@ -281,7 +282,7 @@ for task, half in zip(table.tasks, halves):
     print(f"{task}: two trainings of all graphs from the start agree with τ = {kendalltau(*half[:, :2].T).statistic:.2f}.")
 
 # %% [markdown]
-# That is the ceiling: the truth, too, is measured with noise. Now the same search with the supernet's scores; what it
+# The truth is measured with noise, too, so that no score can reach τ = 1. Now the same search with the supernet's scores; what it
 # answers is judged by the truth.
 
 # %%

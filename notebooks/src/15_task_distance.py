@@ -259,18 +259,18 @@ reveal("15.cut", "about as good" if abs(lead) < floor else ("better" if lead > 0
 # ## What we know now
 
 # %%
-rho = study.values("spearman").mean(axis=1)["edges"]
+rho = study.values("spearman").loc["edges"]
 print(f"Networks of one task are {means['same task']:.2f} apart, of two tasks {means['another task']:.2f}, of one task from two starts "
       f"{means['same task, other start']:.2f}.")
-print(f"Over the 8 edges, distance and effect on the target's loss have a rank correlation of {rho:+.2f}; helpful edges between close "
-      "stages would make it positive.")
+print(f"Over the 8 edges, distance and effect on the target's loss have a rank correlation of {rho.min():+.2f} to {rho.max():+.2f}, by "
+      "the start; helpful edges between close stages would make it positive.")
 print("Regret of the cut: " + ", ".join(f"{name} {value:.3f}" for name, value in regret.items()) + ".")
 
 # %% [markdown]
 # * A distance between weights only means something between networks of one start: another start numbers its channels anew.
 # * Square each image's gradient, not the batch's.
-# * That edges between far stages do better here has a plain rival: late stages are the farthest, and late edges help most. Eight edges
-#   cannot part the two. Hold a clever order against a plain one (*latest*) before you believe it.
+# * A mean over all pairs can be consistent while the order of eight edges is not: look at every start before you cut.
+# * Late edges help most here, whatever the tasks. Hold a clever order against such a plain one (*latest*) before you believe it.
 #
 # What this small data can *not* show: whether the distance predicts which *pair* of tasks gains from fusion (that takes a
 # table for each pair, and one is here); what holds for large pretrained networks, which begin alike and stay closer; and
