@@ -9,7 +9,7 @@
 # %% [markdown]
 # # One supernet, the whole front
 #
-# *About 4 minutes on two CPU cores, no GPU and no network needed.*
+# *About 3 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** With two tasks and a price for each multiply-add there is no best graph: there is a **front** (notebook 11). Who
 # wants a graph for a phone, one for a robot and one for a desk searches three times. **OFA²** (Ito & Von Zuben, arXiv
@@ -22,7 +22,6 @@
 # %matplotlib inline
 from dataclasses import replace
 
-import ipywidgets
 import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
@@ -117,7 +116,9 @@ picture(len(generations), 0)
 
 # %%
 if live():                                                    # somebody is there to move them
-    ipywidgets.interact(picture, generation=(1, len(generations)), point=(0, 30), looked_at=ipywidgets.fixed(generations))
+    from ipywidgets import fixed, interact
+
+    interact(picture, generation=(1, len(generations)), point=(0, 30), looked_at=fixed(generations))
 else:
     print("In JupyterLab two sliders stand here.")
 
