@@ -31,7 +31,7 @@ def _distances(source) -> dict:
     return {
         "sources": sources,
         "targets": [str(name) for name in targets],
-        "values": [[float(value) for value in row] for row in values],
+        "values": values.tolist(),
     }
 
 

@@ -24,18 +24,18 @@ def fisher(answer, ax):
     yours = row(answer(gradients.clone()), 5, "the weights")
     bars(ax, right, yours, [f"weight {place}" for place in range(5)], "Fisher information")
 
+    squared_mean = gradients.mean(0).square()
     mistakes = {
-        "this squares the mean gradient, in which images that pull in opposite directions cancel: square first": gradients.mean(
-            0
-        ).square(),
+        "this squares the mean gradient, in which images that pull in opposite directions cancel: square first": squared_mean,
         "these are sums over the images; take the mean": gradients.square().sum(0),
         "this is the mean gradient; square each image's before the mean": gradients.mean(0),
         "these are mean sizes; the Fisher information has squares": gradients.abs().mean(0),
-        "this is the variance over the images, which loses what all of them share": gradients.var(
-            0, correction=0
-        ),
-        "this is the variance over the images; the squares themselves are asked": gradients.var(0),
     }
+    shared = gradients.var(0, correction=0)
+    mistakes["this is the variance over the images, which loses what all of them share"] = shared
+    mistakes["this is the variance over the images; the squares themselves are asked"] = (
+        gradients.var(0)
+    )
     mistakes["this is the root; leave the squares as they are"] = right.sqrt()
     places = [f"for weight {place}" for place in range(5)]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
@@ -65,24 +65,23 @@ def distance(answer, ax):
     bars(ax, right, yours, list(pairs), "distance")
 
     shares = [(f / f.sum(), g / g.sum()) for f, g in values]
+    roots = [np.sqrt(f) - np.sqrt(g) for f, g in values]
+    root_shares = [np.sqrt(f) - np.sqrt(g) for f, g in shares]
     mistakes = {
-        "divide each by its sum first: only proportions count": [
-            float(np.sqrt(np.square(np.sqrt(f) - np.sqrt(g)).sum() / 2)) for f, g in values
-        ],
+        "divide each by its sum first: only proportions count": _halved(roots),
         "this is the square of the distance; take the root": right**2,
         "divide by √2, so that 1 is the largest": right * np.sqrt(2),
         "the factor is 1/√2 outside of the root, or ½ inside it": right / np.sqrt(2),
-        "take the roots of F and G before the difference": [
-            float(np.sqrt(np.square(f - g).sum() / 2)) for f, g in shares
-        ],
-        "these are absolute differences (total variation); the roots of F and G are asked": [
-            float(np.abs(f - g).sum() / 2) for f, g in shares
-        ],
         "this is how much they share; the distance is the other way round": 1 - right**2,
-        "square the differences before you add them": [
-            float(np.abs(np.sqrt(f) - np.sqrt(g)).sum() / np.sqrt(2)) for f, g in shares
-        ],
     }
+    plain = [f - g for f, g in shares]
+    mistakes["take the roots of F and G before the difference"] = _halved(plain)
+    varied = [np.abs(one).sum() / 2 for one in plain]
+    mistakes["these are absolute differences (total variation); the roots of F and G are asked"] = (
+        varied
+    )
+    added = [np.abs(one).sum() / np.sqrt(2) for one in root_shares]
+    mistakes["square the differences before you add them"] = added
     places = [f"for the pair “{name}”" for name in pairs]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-5)
     return "It does not matter which of the two comes first. That d[a, b] and d[b, a] differ comes from the losses that they are of."
@@ -91,3 +90,8 @@ def distance(answer, ax):
 def _hellinger(f: np.ndarray, g: np.ndarray) -> float:
     roots = np.sqrt(f / f.sum()) - np.sqrt(g / g.sum())
     return float(np.sqrt(np.square(roots).sum() / 2))
+
+
+def _halved(differences) -> list[float]:
+    """The root of half the sum of squares, for each array of differences."""
+    return [float(np.sqrt(np.square(one).sum() / 2)) for one in differences]

@@ -28,20 +28,16 @@ def hypervolume(answer, ax):
     yours = numbers(answer, [(points.copy(), reference.copy()) for points in arrays], "an area")
     bars(ax, right, yours, list(sets), "area")
 
+    overlapping = [_rectangles(points, reference) for points in arrays]
+    with_those_beyond = [_area(points, reference, beyond=True) for points in arrays]
+    largest = [_largest(points, reference) for points in arrays]
+    below = [_below(points, reference) for points in arrays]
     mistakes = {
-        "where rectangles overlap, the area counts once": [
-            _rectangles(points, reference) for points in arrays
-        ],
-        "a point beyond the reference beats nothing before it: leave it out": [
-            _area(points, reference, beyond=True) for points in arrays
-        ],
+        "where rectangles overlap, the area counts once": overlapping,
+        "a point beyond the reference beats nothing before it: leave it out": with_those_beyond,
         "this is the area that no point beats; you want the rest": 1 - right,
-        "this is the best single point's rectangle; together they beat more": [
-            _largest(points, reference) for points in arrays
-        ],
-        "this is the area below the steps, measured from 0; measure from the steps to the reference": [
-            _below(points, reference) for points in arrays
-        ],
+        "this is the best single point's rectangle; together they beat more": largest,
+        "this is the area below the steps, measured from 0; measure from the steps to the reference": below,
     }
     mistakes["sort the points first: they come in no order"] = [
         _steps(points.tolist(), reference) for points in arrays
@@ -114,14 +110,12 @@ def answers(answer, ax):
     ax.set(xlabel="first objective", ylabel="second objective")
     ax.legend(loc="best", frameon=False, fontsize=8)
 
+    of_each_price = {int(place) for place in (points @ weights.T).argmin(1)}
+    of_each_objective = {int(place) for place in points.argmin(0)}
     mistakes = {
         "this is the other end: the least sum is the best": _best(-points, weights),
-        "these are numbers of prices, not of graphs: take the best graph of each set of prices": {
-            int(place) for place in (points @ weights.T).argmin(1)
-        },
-        "these are the best of each objective by itself: weigh all three, with each row of weights": {
-            int(place) for place in points.argmin(0)
-        },
+        "these are numbers of prices, not of graphs: take the best graph of each set of prices": of_each_price,
+        "these are the best of each objective by itself: weigh all three, with each row of weights": of_each_objective,
         "this is the front; prices find only a part of it": _front(points),
         "only the first prices are used": _best(points, weights[:1]),
     }
