@@ -214,7 +214,8 @@ plot_effects(order[["effect"]], score="loss of the target", groups=list(order["t
 #
 # ## Proof
 #
-# The shipped study: five starts, each with all of these networks; every claim named before the run.
+# The shipped study: five starts, each with all of these networks. Its claims were named before the run; one control, *latest*,
+# was added after a first look at start 0.
 
 # %%
 study = Findings.shipped("task-distance")
