@@ -354,6 +354,46 @@ def climb_tensors(ask, start, edges):
     return torch.tensor(here)
 
 
+# --- 13 -----------------------------------------------------------------------------------------------------------------
+def area(points, reference):
+    total, height = 0.0, reference[1]
+    for x, y in sorted(map(tuple, points)):
+        if x < reference[0] and y < height:
+            total += (reference[0] - x) * (height - y)
+            height = y
+    return total
+
+
+def area_strips(points, reference):
+    """Between neighbouring first losses, the height is that of the lowest point so far."""
+    points = points[(points < reference).all(1)]
+    cuts = np.append(np.sort(points[:, 0]), reference[0])
+    widths = np.diff(cuts)
+    lowest = [points[points[:, 0] <= x, 1].min() for x in cuts[:-1]]
+    return float((widths * (reference[1] - np.array(lowest))).sum())
+
+
+def best_sums(points, weights):
+    return sorted(set((points @ weights.T).argmin(0).tolist()))
+
+
+def best_sums_loop(points, weights):
+    found = set()
+    for prices in weights:
+        found.add(min(range(len(points)), key=lambda row: float(points[row] @ prices)))
+    return found
+
+
+# --- 15 -----------------------------------------------------------------------------------------------------------------
+def squares_loop(gradients):
+    count, weights = gradients.shape
+    return [sum(float(gradients[n, w]) ** 2 for n in range(count)) / count for w in range(weights)]
+
+
+def hellinger(f, g):
+    return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -551,4 +591,15 @@ ALL = {
     "11.percentile": [beaten, beaten_loop],
     "11.front": [front, front_sorted],
     "11.climb": [climb, climb_tensors],
+    "13.hypervolume": [area, area_strips],
+    "13.answers": [best_sums, best_sums_loop],
+    "15.fisher": [
+        lambda g: (g**2).mean(0),
+        squares_loop,
+        lambda g: g.numpy().var(0) + g.numpy().mean(0) ** 2,
+    ],
+    "15.distance": [
+        hellinger,
+        lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
 }

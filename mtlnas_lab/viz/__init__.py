@@ -8,7 +8,9 @@ written.
 
 from .axes import CurveFigure
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
+from .distances import plot_distances, plot_profile
 from .export import figure_files, refigure, save_figure, save_fusion_graph
+from .fronts import plot_agreement, plot_found
 from .graph.animation import animate
 from .graph.build import fusion_graph, ladder_layout
 from .graph.compare import consensus_graph, difference_graph, filmstrip, small_multiples, stability
@@ -34,9 +36,12 @@ __all__ = [
     "fusion_graph",
     "ladder_layout",
     "overview",
+    "plot_agreement",
     "plot_collapse",
+    "plot_distances",
     "plot_effects",
     "plot_entropy",
+    "plot_found",
     "plot_front",
     "plot_fusion_graph",
     "plot_gap",
@@ -44,6 +49,7 @@ __all__ = [
     "plot_heatmap",
     "plot_losses",
     "plot_predictions",
+    "plot_profile",
     "plot_ranks",
     "plot_regret",
     "plot_scores",

@@ -12,6 +12,7 @@ MOST_TASKS = 20_000
 MOST_EDGES = 1_000_000
 DEEPEST = 10_000  # stages of a task
 MOST_MARKED = 200  # points with a name
+MOST_GRAPHS = 1_000_000
 
 
 def entropy(data: Mapping) -> None:
@@ -85,6 +86,36 @@ def front(data: Mapping) -> None:
         name, row = _list("marked", place, 2)
         if not isinstance(name, str) or type(row) is not int or not 0 <= row < count:
             raise ConfigError(f"marked has {brief(place)}; give [name, row]")
+
+
+def found(data: Mapping) -> None:
+    count = _points(data, ("x", "y", "edges"))
+    for name in ("found", "truth"):
+        for row in _list(name, data[name], None, MOST_GRAPHS):
+            if type(row) is not int or not 0 <= row < count:
+                raise ConfigError(f"{name} has {brief(row)}; give rows from 0 to {count - 1}")
+
+
+def agreement(data: Mapping) -> None:
+    names = _texts("names", data["names"], None)
+    rows = _list("values", data["values"], names)
+    for row in rows:
+        _full("values", row, len(rows[0]))
+    _numbers("tau", data["tau"], names - 1)
+
+
+def distances(data: Mapping) -> None:
+    rows = _texts("sources", data["sources"], None)
+    columns = _texts("targets", data["targets"], None)
+    for row in _list("values", data["values"], rows):
+        _full("values", row, columns)
+
+
+def profile(data: Mapping) -> None:
+    names = _texts("names", data["names"], None)
+    rows = _list("values", data["values"], names)
+    for row in rows:
+        _full("values", row, len(rows[0]))
 
 
 def ranks(data: Mapping) -> None:

@@ -37,7 +37,7 @@ def _column(frame, name: str) -> np.ndarray:
         ) from None
 
 
-def _names(frame, least: int, without: Sequence[str] = ()) -> list[str]:
+def column_names(frame, least: int, without: Sequence[str] = ()) -> list[str]:
     """The columns of a frame, but for those. Raises ConfigError for fewer than `least`."""
     try:
         names = [name for name in list(frame) if name not in without]
@@ -54,11 +54,12 @@ def _finite(values: np.ndarray, what: str) -> np.ndarray:
     return values
 
 
-def _ordered(frame, names: Sequence[str]) -> list[list]:
+def finite_columns(frame, names: Sequence[str]) -> list[list]:
+    """Columns as lists of numbers. Raises ConfigError where one is missing or has a gap."""
     return [numbers(_finite(_column(frame, name), str(name))) for name in names]
 
 
-def _name_axes(ax, look, xlabel: str, ylabel: str) -> None:
+def name_axes(ax, look, xlabel: str, ylabel: str) -> None:
     """On a narrow page the label of the upright axis stands above the legend."""
     ax.set_xlabel(drawable(xlabel), parse_math=False)
     if not is_narrow(ax, look):
@@ -85,9 +86,9 @@ def front_of(x: Sequence[float], y: Sequence[float]) -> list[int]:
 
 
 def _front(source, floor: Mapping | None = None, marked: Mapping | None = None) -> dict:
-    names = _names(source, 2, without=("edges",))[:2]
-    x, y = _ordered(source, names)
-    (edges,) = _ordered(source, ["edges"])
+    names = column_names(source, 2, without=("edges",))[:2]
+    x, y = finite_columns(source, names)
+    (edges,) = finite_columns(source, ["edges"])
     floor = floor or {}
     places = []
     for name, place in (marked or {}).items():
@@ -135,7 +136,7 @@ def plot_front(data, ax, look, *, title: str | None = None):
     x = np.array(data["x"], float)
     y = np.array(data["y"], float)
     edges = np.array(data["edges"], float)
-    handles = _points(ax, look, x, y, edges)
+    handles = draw_graphs(ax, look, x, y, edges, set(edges.tolist()))
     front = front_of(x, y)
     line = {"color": look.task_colors[5], "linewidth": 1.4 * look.line, "zorder": 2}
     label = f"front: {len(front)} graphs that none beats in both"
@@ -144,17 +145,19 @@ def plot_front(data, ax, look, *, title: str | None = None):
     for name, place in data["marked"]:
         _mark(ax, look, name, x[place], y[place], x.mean())
     xlabel, ylabel = (f"{name} (less is better)" for name in data["names"])
-    _name_axes(ax, look, xlabel, ylabel)
+    name_axes(ax, look, xlabel, ylabel)
     return legend_above(ax, look, handles, title, label=ylabel)
 
 
-def _points(ax, look, x, y, edges) -> list[Line2D]:
-    """Dots, by how many edges there are; handles of some of the numbers."""
-    counts = sorted(set(edges.tolist()))
+def draw_graphs(ax, look, x, y, edges, every: set[float]) -> list[Line2D]:
+    """Dots, by how many edges there are, of the numbers that `every` holds; handles of some of the numbers."""
+    counts = sorted(every)
     share = {count: place / max(len(counts) - 1, 1) for place, count in enumerate(counts)}
     handles = []
     for count in counts:
         chosen = edges == count
+        if not chosen.any():
+            continue
         color = to_hex(look.ramp(SHADES[0] + share[count] * (SHADES[1] - SHADES[0])))
         size = look.line * (SIZES[0] + share[count] * (SIZES[1] - SIZES[0]))
         dots = {"color": color, "markersize": size, "markeredgecolor": look.paper}
@@ -204,9 +207,9 @@ def _mark(ax, look, name: str, x: float, y: float, middle: float) -> None:
 
 # --- ranks ------------------------------------------------------------------------------------------------------------
 def _ranks(source) -> dict:
-    names = _names(source, 2, without=("rank",))[:2]
-    x, y = _ordered(source, names)
-    (rank,) = _ordered(source, ["rank"])
+    names = column_names(source, 2, without=("rank",))[:2]
+    x, y = finite_columns(source, names)
+    (rank,) = finite_columns(source, ["rank"])
     return {"names": [str(name) for name in names], "x": x, "y": y, "rank": rank}
 
 
@@ -257,7 +260,7 @@ def plot_ranks(data, ax, look, *, title: str | None = None):
     bar.set_label("rank (1: best)")
     bar.outline.set_visible(False)
     bar.ax.invert_yaxis()
-    _name_axes(ax, look, *data["names"])
+    name_axes(ax, look, *data["names"])
     square = {"marker": "s", "linestyle": "none", "color": look.ramp(0.9)}
     handles = [Line2D([], [], label="a graph, the best of its field first", **square)]
     handles.append(text_entry("number: mean rank of its field"))
@@ -285,7 +288,7 @@ def _rectangle(x: float, y: float, width: float, height: float, color) -> Rectan
 
 # --- edges ------------------------------------------------------------------------------------------------------------
 def _effects(source, score: str, half: Mapping | None = None, groups: Sequence | None = None):
-    seeds = _names(source, 1)
+    seeds = column_names(source, 1)
     edges = [str(edge) for edge in getattr(source, "index", ())]
     if not edges:
         raise ConfigError(
@@ -300,7 +303,7 @@ def _effects(source, score: str, half: Mapping | None = None, groups: Sequence |
         "edges": edges,
         "groups": groups,
         "seeds": [str(seed) for seed in seeds],
-        "effect": _ordered(source, seeds),
+        "effect": finite_columns(source, seeds),
         "half": numbers([half.get(edge, np.nan) for edge in edges]),
     }
 
@@ -366,8 +369,8 @@ def plot_effects(data, ax, look, *, title: str | None = None):
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
 def _seeds(source, score: str, floor: float | None = None) -> dict:
-    names = _names(source, 2)
-    values = np.array(_ordered(source, names))  # (seeds, graphs)
+    names = column_names(source, 2)
+    values = np.array(finite_columns(source, names))  # (seeds, graphs)
     own = values.mean(1, keepdims=True)  # a seed's own effect is the same for every graph
     values = values - own + own.mean()
     order = values.mean(0).argsort(kind="stable")
@@ -426,7 +429,7 @@ def plot_seeds(data, ax, look, *, title: str | None = None):
         handles.append(bar)
     ax.set(xlim=(0, len(place) + 1))
     label = f"{data['score']}, seeds' effects off"
-    _name_axes(ax, look, "graphs, by their mean", label)
+    name_axes(ax, look, "graphs, by their mean", label)
     return legend_above(ax, look, handles, title, label=label)
 
 
@@ -502,7 +505,7 @@ def plot_regret(data, ax, look, *, title: str | None = None):
         handles.append(ax.axhspan(0, floor, label="cannot be told from the best", **band))
     ax.set(xlim=(0, end))
     label = f"regret, {data['score']}" if data["score"] else "regret"
-    _name_axes(ax, look, "spent, plain training steps", label)
+    name_axes(ax, look, "spent, plain training steps", label)
     return legend_above(ax, look, handles, title, label=label)
 
 

@@ -303,3 +303,5 @@ for name, recorded in (("with entropy", run), ("without", free)):
 # | [09](09_your_own.ipynb) | your own task, network, data and machine |
 # | [10](10_when_is_there_something_to_find.ipynb) | the dial: when is there something to find? |
 # | [11](11_the_landscape.ipynb) | the landscape: what is there to find, and which search finds it? |
+# | [13](13_one_supernet_the_whole_front.ipynb) | one supernet: the whole front at once? |
+# | [15](15_task_distance.ipynb) | how far is one task from another, layer by layer? |

@@ -55,11 +55,36 @@ def coin_flips(edges: int) -> Callable[[torch.Generator], tuple[bool, ...]]:
 def score(problem: Problem, lab: Lab, graph: Graph) -> float:
     """The total loss of a graph on val with a supernet's weights; its batch norm is averaged anew. Paid as forward passes."""
     problem.pay(cost_of_score(problem))
+    found = losses_with_shared_weights(lab, graph)
+    return sum(lab.tasks[task].weight * loss for task, loss in found.items())
+
+
+def losses_with_shared_weights(
+    lab: Lab, graph: Graph, split: str = "val", own_batch_norm: bool = True
+) -> dict[str, float]:
+    """{task: loss} of a graph with a supernet's weights, over all images of a split.
+
+    Args:
+        lab: Its supernet was trained under many graphs.
+        graph: As `graph.number_of` takes it.
+        split: A name in the lab's data.
+        own_batch_norm: Batch-norm statistics are averaged anew under this graph; otherwise they stay as training left them,
+            a mixture of those of all graphs that were drawn.
+
+    Raises:
+        SpaceError: The graph belongs to another space.
+    """
     kept = kept_of(graph, lab.space)
-    training = lab.data["train"].subset(torch.arange(AVERAGED))
+    if not own_batch_norm:
+        return _losses_only(losses(lab, kept, split))
+    training = lab.data["train"]
+    training = training.subset(torch.arange(min(AVERAGED, len(training))))
     with recalibrated(lab.supernet, kept, lab.seen(sequential(training, lab.targets, 32))):
-        found = losses(lab, kept, "val")
-    return sum(lab.tasks[task].weight * values["loss"] for task, values in found.items())
+        return _losses_only(losses(lab, kept, split))
+
+
+def _losses_only(found: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {task: values["loss"] for task, values in found.items()}
 
 
 def cost_of_score(problem: Problem) -> float:

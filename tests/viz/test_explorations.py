@@ -1,0 +1,125 @@
+"""Fronts that are found, scores that order graphs, distances between tasks: what is drawn is what the frame says."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mtlnas_lab.errors import ConfigError, DataError
+from mtlnas_lab.viz import (
+    STYLES,
+    plot_agreement,
+    plot_distances,
+    plot_found,
+    plot_profile,
+    refigure,
+    save_figure,
+)
+
+RANDOM = np.random.default_rng(0)
+LOSSES = pd.DataFrame({"a/loss": RANDOM.normal(1, 0.1, 64), "b/loss": RANDOM.normal(2, 0.1, 64)})
+LOSSES["edges"] = [graph.bit_count() for graph in range(64)]
+SCORES = pd.DataFrame(RANDOM.normal(0, 1, (40, 3)), columns=["true", "one", "two"])
+NAMES = ["depth", "normals", "room"]
+MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
+PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
+
+FIGURES = {
+    "found": lambda **look: plot_found(LOSSES, found=[0, 5, 63], truth=[5, 6], **look),
+    "agreement": lambda **look: plot_agreement(SCORES, tau={"one": 0.25}, **look),
+    "distances": lambda **look: plot_distances(MATRIX, **look),
+    "profile": lambda **look: plot_profile(PROFILE, **look),
+}
+every = pytest.mark.parametrize("name", FIGURES)
+
+
+@every
+@pytest.mark.parametrize("style", ["paper-single", "web-dark", "slide"])
+def test_every_figure_has_labels_a_legend_and_its_style(name, style):
+    ax = FIGURES[name](style=style, title="A title")
+    page = ax.figure
+    page.canvas.draw()
+    assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title("left") == "A title"
+    frame, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+    assert legend.y0 >= frame.y1 - 1, "the legend covers no point"
+    box = page.get_tightbbox().transformed(page.dpi_scale_trans)
+    assert page.bbox.x0 - 1 <= box.x0 and box.x1 <= page.bbox.x1 + 1
+    assert np.allclose(page.get_size_inches()[0] * 25.4, STYLES[style].width)
+
+
+@every
+def test_every_file_can_be_drawn_again(name, tmp_path):
+    save_figure(FIGURES[name](style="slide", title="A title"), tmp_path / name, ("svg",))
+    again = refigure(tmp_path / f"{name}.svg")
+    assert again.curve == name and again.style == STYLES["slide"]
+    facts = json.loads((tmp_path / f"{name}.json").read_text())["provenance"]
+    (file,) = save_figure(again, tmp_path / "again" / name, ("svg",), facts)
+    assert file.read_bytes() == (tmp_path / file.name).read_bytes()
+
+
+@every
+@pytest.mark.parametrize("damage", [{}, None, 7, [[]], [None, "a"]])
+def test_a_damaged_file_is_refused(name, damage, tmp_path):
+    save_figure(FIGURES[name](), tmp_path / "one", ("png",))
+    whole = json.loads((tmp_path / "one.json").read_text())["figure"]
+    for key in whole["data"]:
+        figure = {**whole, "data": {**whole["data"], key: damage}}
+        (tmp_path / "x.json").write_text(json.dumps({"figure": figure}))
+        with pytest.raises(DataError, match="no curve that can be drawn"):
+            refigure(tmp_path / "x.json")
+
+
+@every
+def test_hostile_names_are_only_text(name):
+    hostile = "<b>$x_1$</b> & \\frac"
+    ax = {
+        "found": lambda: plot_found(LOSSES.rename(columns={"a/loss": hostile}), title=hostile),
+        "agreement": lambda: plot_agreement(SCORES.rename(columns={"one": hostile})),
+        "distances": lambda: plot_distances(MATRIX.rename(columns={"room": hostile})),
+        "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
+    }[name]()
+    ax.figure.canvas.draw()
+
+
+def test_what_is_found_is_coloured_and_the_truth_is_ringed():
+    ax = FIGURES["found"]()
+    grey, *found, ring = ax.get_lines()
+    assert len(grey.get_xdata()) == 61
+    assert sum(len(line.get_xdata()) for line in found) == 3
+    assert np.allclose(ring.get_xdata(), LOSSES["a/loss"][[5, 6]])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "true front: 2 graphs, 1 of them found" in texts
+    assert not any(
+        "true front" in text.get_text() for text in plot_found(LOSSES).get_legend().get_texts()
+    )
+
+
+def test_every_series_has_its_tau_colour_and_shape():
+    ax = FIGURES["agreement"]()
+    lines = ax.get_lines()
+    assert [line.get_label() for line in lines] == ["one, τ = 0.25", "two"]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 2
+    assert np.allclose(lines[1].get_ydata(), SCORES["two"])
+
+
+def test_the_matrix_is_source_by_target():
+    texts = {text.get_position(): text.get_text() for text in FIGURES["distances"]().texts}
+    assert texts[2, 0] == f"{MATRIX.loc['depth', 'room']:.2f}"
+    assert texts[0, 2] == f"{MATRIX.loc['room', 'depth']:.2f}"
+    assert len(FIGURES["distances"]().get_lines()) == 3, "a frame for each task with itself"
+
+
+@pytest.mark.parametrize(
+    "draw, words",
+    [
+        (lambda: plot_found(LOSSES, found=[64]), "found has row 64; give 0 to 63"),
+        (lambda: plot_found(LOSSES.drop(columns="edges")), "no column 'edges'"),
+        (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
+        (lambda: plot_distances(MATRIX.replace(MATRIX.iloc[0, 0], np.nan)), "has a gap"),
+        (lambda: plot_profile(5), "is not a frame"),
+    ],
+)
+def test_what_is_no_such_frame_is_refused(draw, words):
+    with pytest.raises(ConfigError, match=words):
+        draw()
