@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from ..analysis.study import in_processes, known, processes
+from ..errors import RunError
+from . import parquet
 from .condition import Condition
 from .graph import number_of
-from .records import Records
+from .records import PARTS, Records, described, unlike
 from .training import Record, train
 
 PILOT_GRAPHS = 16
@@ -71,6 +74,39 @@ def _made(
         for record in in_parallel(train, missing, jobs, backend):
             records.add(record)
             yield record
+
+
+def take_over(table: str | os.PathLike, condition: Condition, folder: str | os.PathLike) -> int:
+    """Begins a folder of records with those of a finished table and of its pilot, so that `make` goes on with them.
+
+    Args:
+        table: The folder of the table.
+        condition: What it is about.
+        folder: Where the records go.
+
+    Returns:
+        How many records were taken: those that the folder did not have.
+
+    Raises:
+        RunError: They were made otherwise than this version and this machine would make them.
+    """
+    about, made = parquet.read(Path(table))
+    what = unlike(about, described(condition), (*PARTS, "machine"))
+    if what:
+        raise RunError(
+            f"the records of {table} were made with another {what} ({about.get(what)}) than those of today would be"
+        )
+    taken = 0
+    with Records(folder, condition) as records:
+        done = records.done
+        for frame in (made, parquet.read_pilot(Path(table))):
+            rows = [] if frame is None else frame.to_dict("records")
+            for record in rows:
+                if (record["graph"], record["seed"]) not in done:
+                    records.add(record)
+                    done.add((record["graph"], record["seed"]))
+                    taken += 1
+    return taken
 
 
 def in_parallel(function: Callable, calls: Iterable[tuple], jobs: int, backend: str) -> Iterator:

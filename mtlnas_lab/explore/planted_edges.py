@@ -1,0 +1,110 @@
+"""Which edges does a search open where it is known which ones help?
+
+Two kinds of conditions of the table are planted (bench/condition.py). In `bit` one of eight edges brings a bit that its
+target cannot see; in `blind` one network sees noise, so that the edges into it are all it has. Each has a dial, at whose end
+nothing is planted: there a search must not prefer any edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..bench import planted
+from ..bench.condition import Condition, condition
+from ..bench.graph import kept_of
+from ..bench.searchers import SEARCHERS, search
+from ..bench.table import FusionTable
+from ..errors import ConfigError
+from ..values import choice
+
+BLINDED = "segmentation"  # the task whose network is covered, in the conditions without a bit
+
+
+def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
+    """One search in a planted condition, and how its answer lies to what was planted.
+
+    Args:
+        seed: Of the search.
+        searcher: A name of `bench.searchers.SEARCHERS`; one that trains a supernet of its own.
+        where: The condition's name.
+        budget: In plain training steps.
+
+    Returns:
+        `recall`, the share of the useful edges that are open; `rivals`, that of the other edges into the same network (of all
+        other edges, where every edge into it is useful); `lead`, the first minus the second: which chance makes 0, and so does
+        a search that opens every edge into a network that sees too little; `precision`, the share of the open edges that are
+        useful (0 where none is open); `edges`, how many are open.
+
+    Raises:
+        ConfigError: There is no such searcher or condition, or nothing is planted there.
+    """
+    about = condition(where)
+    choice("searcher", searcher, tuple(SEARCHERS))
+    *_, (_, graph) = search(SEARCHERS[searcher], FusionTable.empty(about), budget, seed)
+    return compared(kept_of(graph, about.space), useful_edges(about), rivals_of(about))
+
+
+def useful_edges(about: Condition) -> list[bool]:
+    """Which candidate edges help by construction, in their order.
+
+    At the end of a dial, where nothing is planted, they are the same edges: none of them is better than the others.
+
+    Raises:
+        ConfigError: Nothing is planted in this condition.
+
+    Example:
+        >>> from mtlnas_lab.bench.condition import condition
+        >>> sum(useful_edges(condition("bit"))), sum(useful_edges(condition("blind")))
+        (1, 4)
+    """
+    edges = [str(edge) for edge in about.space.edges]
+    if about.signal is not None:
+        return [edge == planted.useful_edge() for edge in edges]
+    if BLINDED not in about.tasks or about.into:
+        raise ConfigError(f"nothing is planted in the condition {about.name}")
+    return [edge.target.task == BLINDED for edge in about.space.edges]
+
+
+def rivals_of(about: Condition) -> list[bool]:
+    """Which edges a useful one is held against: the others into the same network, or all others where there are none.
+
+    Example:
+        >>> from mtlnas_lab.bench.condition import condition
+        >>> sum(rivals_of(condition("bit"))), sum(rivals_of(condition("blind")))
+        (3, 4)
+    """
+    useful = useful_edges(about)
+    edges = about.space.edges
+    helped = {edge.target.task for edge, helps in zip(edges, useful) if helps}
+    beside = [edge.target.task in helped and not use for edge, use in zip(edges, useful)]
+    return beside if any(beside) else [not use for use in useful]
+
+
+def compared(
+    kept: Sequence[bool], useful: Sequence[bool], rivals: Sequence[bool]
+) -> dict[str, float]:
+    """How the open edges lie to the useful ones, as `searched` says it.
+
+    Example:
+        >>> compared([True, True, True, False], useful=[True, False, False, False], rivals=[False, True, False, True])
+        {'recall': 1.0, 'rivals': 0.5, 'lead': 0.5, 'precision': 0.3333333333333333, 'edges': 3}
+    """
+    opened = sum(kept)
+    hits = sum(keep and use for keep, use in zip(kept, useful))
+    recall = _share_open(kept, useful)
+    beside = _share_open(kept, rivals)
+    return {
+        "recall": recall,
+        "rivals": beside,
+        "lead": recall - beside,
+        "precision": hits / opened if opened else 0.0,
+        "edges": opened,
+    }
+
+
+def _share_open(kept: Sequence[bool], chosen: Sequence[bool]) -> float:
+    """Of the chosen edges."""
+    return sum(keep and one for keep, one in zip(kept, chosen)) / sum(chosen)
+
+
+ARMS = {"searched": searched}
