@@ -13,6 +13,9 @@ PYTEST := OMP_NUM_THREADS=1 MTLNAS_LAB_FAST=1 $(BIN)/python -m pytest -n $(JOBS)
 # JupyterLab refuses root, who is the only user in many containers, without this.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# What Python compiled and pytest rewrote is kept, whatever the surroundings say: each process would do it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Idle threads sleep: beside a busy browser, threads that spin while they wait slow a search many times over.
 OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
@@ -40,7 +43,6 @@ demo: $(READY)  ## a short search without a browser, into runs/demo (removes the
 test: $(READY)  ## style, examples in docstrings, the tests, every notebook with its answers in its fast mode
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
-	$(PYTEST) --doctest-modules mtlnas_lab
 	$(PYTEST) -m "not slow" $(ARGS) tests
 
 test-slow: $(READY)  ## the tests that take longer, and the notebooks as a student opens them

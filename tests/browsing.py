@@ -85,6 +85,7 @@ def serve(root):
             f"--ServerApp.root_dir={root}",
             "--LabApp.news_url=None",
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--LabApp.expose_app_in_browser=True",
         ],
         env=env,
         stdout=subprocess.DEVNULL,
@@ -107,23 +108,31 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("notebooks")) as there:
-        yield there
-
-
-@pytest.fixture(scope="module")
 def browser():
+    """Not for longer than a module: while it is open, nothing else of this process may wait with asyncio."""
     with chromium() as one:
         yield one
+
+
+VIEWPORT = {"width": 1340, "height": 900}
 
 
 class Notebook:
     """A notebook in the browser, and a person in front of it."""
 
-    def __init__(self, lab, browser, name, *cells):
+    def __init__(self, lab, page, name, *cells):
         root, self.url = lab
         self.path = root / f"{name}.ipynb"
+        self.page = page
+        self.errors = []
+        page.on("pageerror", self._heard)
+        self.write(cells)
+        self.open_here() if page.url.startswith(self.url) else self.open()
+
+    def _heard(self, error):
+        self.errors.append(str(error))
+
+    def write(self, cells):
         spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(
             nbformat.v4.new_notebook(
@@ -131,10 +140,14 @@ class Notebook:
             ),
             self.path,
         )
-        self.page = browser.new_page(viewport={"width": 1340, "height": 900})
-        self.errors = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.open()
+
+    def open_here(self):
+        """In the JupyterLab that the page shows: to load it anew takes longer than most of what a person does there."""
+        self.page.set_viewport_size(VIEWPORT)
+        self.page.mouse.move(0, 0)
+        self.page.evaluate(OPEN, self.path.name)
+        self.page.wait_for_selector(".jp-CodeCell")
+        self.idle()
 
     def open(self, reset="&reset"):
         self.page.goto(f"{self.url}/lab/tree/{self.path.name}?token=test{reset}")
@@ -208,20 +221,51 @@ class Notebook:
         self.page.set_viewport_size(before)
 
     def close(self):
-        self.menu("Kernel", "Shut Down Kernel") if not self.errors else None
-        self.page.close()
+        """The kernel ends, the page stays."""
+        self.page.evaluate(SHUT)
+        self.page.remove_listener("pageerror", self._heard)
+
+
+# The application itself, which JupyterLab hands out when it is asked to (expose_app_in_browser).
+OPEN = """async path => {
+  const opened = await window.jupyterapp.commands.execute('docmanager:open', {path});
+  const session = opened.context.sessionContext;
+  await opened.context.ready;
+  await session.ready;
+  await session.session.kernel.info;
+}"""
+SHUT = """async () => {
+  for (const one of [...window.jupyterapp.shell.widgets('main')]) {
+    await one.context?.sessionContext.shutdown();
+    one.dispose();
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """The page with JupyterLab in it, which tests hand on to each other."""
+    return []
 
 
 @pytest.fixture
-def notebook(lab, browser, request):
+def notebook(lab, browser, pages, request):
+    """notebook(*cells) opens a notebook of these cells with a kernel of its own; one in a test."""
     opened = []
+    failures = request.session.testsfailed
 
     def make(*cells):
-        opened.append(Notebook(lab, browser, f"{request.node.name}-{len(opened)}", *cells))
-        return opened[-1]
+        if not pages:
+            pages.append(browser.new_page(viewport=VIEWPORT))
+        opened.append(Notebook(lab, pages[0], request.node.name, *cells))
+        return opened[0]
 
     yield make
     errors = [error for one in opened for error in one.errors]
-    for one in opened:
-        one.close()
+    if errors or request.session.testsfailed > failures:
+        while pages:
+            pages.pop().close()  # the next test gets one to which nothing has happened
+    else:
+        for one in opened:
+            one.close()
     assert not errors

@@ -18,7 +18,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -380,27 +380,16 @@ class Study:
                     )  # what is missing is said once, before anything runs
         with os_errors_as_run_errors(out):
             out.mkdir(parents=True, exist_ok=True)
-        with (
-            warnings.catch_warnings(),
-            workers(backend, jobs),
-            joblib.parallel_config(backend=backend, n_jobs=jobs),
-        ):
-            # loky puts a fresh process in the place of one that has grown, and says so; no run is lost by it
-            warnings.filterwarnings(
-                "ignore", "A worker stopped while some jobs were given to the executor"
-            )
-            parallel = joblib.Parallel(return_as="generator_unordered")
-            try:
-                self._pretrain_all(parallel, cells, out)
-                # a wave waits for the one before it, whose graphs it takes
-                for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
-                    work = joblib.delayed(run_cell)
-                    yield from parallel([work(self, cell, out, i) for i, cell in enumerate(wave)])
-            except BrokenExecutor:
-                raise RunError(
-                    f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
-                    f"is kept, and the same study goes on: give jobs = {max(1, jobs // 2)}"
-                ) from None
+        killed = (
+            f"a process that ran a part of {self.name} was killed, by the system where memory was short; what is finished "
+            f"is kept, and the same study goes on: give jobs = {max(1, jobs // 2)}"
+        )
+        with in_processes(jobs, backend, killed) as parallel:
+            self._pretrain_all(parallel, cells, out)
+            # a wave waits for the one before it, whose graphs it takes
+            for _, wave in itertools.groupby(cells, key=lambda cell: self._wave(cell.row)):
+                work = joblib.delayed(run_cell)
+                yield from parallel([work(self, cell, out, i) for i, cell in enumerate(wave)])
 
     def _pretrain_all(self, parallel, cells: list[Cell], out: Path) -> None:
         """One pretraining for all cells that would train the same."""
@@ -744,6 +733,41 @@ def known(backend: str) -> None:
         raise ConfigError(
             f"joblib has no backend {backend!r} ({error}); choose loky, threading, sequential, dask or ray"
         ) from None
+
+
+@contextmanager
+def in_processes(jobs: int, backend: str, killed: str) -> Iterator:
+    """A `joblib.Parallel`, for `with`, that gives what is done as it is done.
+
+    Args:
+        jobs: Calls at a time.
+        backend: joblib's: loky, threading, sequential, dask or ray.
+        killed: What the error says of a process that was killed.
+
+    Raises:
+        RunError: A process was killed.
+
+    Example:
+        >>> import joblib
+        >>> with in_processes(2, "sequential", "a process was killed") as parallel:
+        ...     sorted(parallel(joblib.delayed(abs)(number) for number in (-2, 1)))
+        [1, 2]
+    """
+    import joblib
+
+    with (
+        warnings.catch_warnings(),
+        workers(backend, jobs),
+        joblib.parallel_config(backend=backend, n_jobs=jobs),
+    ):
+        # loky puts a fresh process in the place of one that has grown, and says so; nothing is lost by it
+        warnings.filterwarnings(
+            "ignore", "A worker stopped while some jobs were given to the executor"
+        )
+        try:
+            yield joblib.Parallel(return_as="generator_unordered")
+        except BrokenExecutor:
+            raise RunError(killed) from None
 
 
 def workers(backend: str, jobs: int):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-from ..analysis.study import known, processes, workers
+from ..analysis.study import in_processes, known, processes
 from ..errors import RunError
 from . import parquet
 from .condition import Condition
@@ -125,20 +123,9 @@ def in_parallel(function: Callable, calls: Iterable[tuple], jobs: int, backend: 
     """
     import joblib
 
-    with (
-        warnings.catch_warnings(),
-        workers(backend, jobs),
-        joblib.parallel_config(backend=backend, n_jobs=jobs),
-    ):
-        # loky puts a fresh process in the place of one that has grown, and says so; nothing is lost by it
-        warnings.filterwarnings(
-            "ignore", "A worker stopped while some jobs were given to the executor"
-        )
-        task = joblib.delayed(function)
-        parallel = joblib.Parallel(return_as="generator_unordered")
-        try:
-            yield from parallel(task(*call) for call in calls)
-        except BrokenExecutor:
-            raise RunError(
-                "a process that trains a graph was killed; what is done is kept, and the same call goes on"
-            ) from None
+    task = joblib.delayed(function)
+    killed = (
+        "a process that trains a graph was killed; what is done is kept, and the same call goes on"
+    )
+    with in_processes(jobs, backend, killed) as parallel:
+        yield from parallel(task(*call) for call in calls)

@@ -15,7 +15,7 @@ from ..core.space import SearchSpace
 from ..data.open import samples
 from ..errors import ConfigError, RunError
 from ..tasks.metric_names import direction_of
-from ..values import told
+from ..values import choice, told
 from . import parquet
 from .condition import CONDITIONS, Condition, condition
 from .graph import Graph, architecture_of, bits_of, neighbours_of, number_of
@@ -236,8 +236,8 @@ class FusionTable:
 
     def _columns(self, split: str, batch_norm: str) -> dict[str, tuple[str, str]]:
         """{column: (task, metric)}. Raises ConfigError."""
-        _one_of("split", split, SPLITS)
-        _one_of("batch_norm", batch_norm, BATCH_NORMS)
+        choice("split", split, SPLITS)
+        choice("batch_norm", batch_norm, BATCH_NORMS)
         begin = f"{split}/{batch_norm}/"
         named = {}
         for column in self._records.columns:
@@ -401,7 +401,7 @@ class FusionTable:
         Raises:
             ConfigError: There is no such choice.
         """
-        _one_of("against", against, ("best", "random", "random_same_edges"))
+        choice("against", against, ("best", "random", "random_same_edges"))
         number = self._there(graph)
         losses = self._losses(by, split=split, **where)
         if against == "best":
@@ -505,11 +505,6 @@ def condition_of(about: Mapping) -> Condition:
             f"this table is about a condition {told(name)}, which is not known here; there is {', '.join(CONDITIONS)}"
         )
     return condition(name)
-
-
-def _one_of(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ConfigError(f"{what} = {told(value)}: choose one of {', '.join(known)}")
 
 
 def _listed(seeds: Sequence[int]) -> str:

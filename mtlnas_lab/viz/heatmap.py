@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from ..errors import ConfigError, RunError
@@ -115,12 +116,15 @@ def _check_room(look: FigureStyle, tasks: int, block: float) -> None:
 
 
 def _draw_cells(data, ax, look: FigureStyle, blocks: Blocks, cell: float) -> None:
-    """The blocks, their cells, and a dot on each kept one that covers a tenth of it; `cell` mm wide."""
+    """The blocks, their cells, and a dot on each kept one that covers a tenth of it; `cell` mm wide.
+
+    They are added as artists, which measures nothing: the limits are known, and there may be thousands of cells.
+    """
     depth = data["depth"]
     for source, target in permutations(depth, 2):
         corner = (blocks.left[target], blocks.top[source])
         shade = {"facecolor": look.shade, "linewidth": 0}
-        ax.add_patch(Rectangle(corner, depth[target], depth[source], **shade))
+        ax.add_artist(Rectangle(corner, depth[target], depth[source], **shade))
     seam = min(0.5 * look.line, 0.07 * cell / PT)  # pt; of small cells the seams would be all
     dot = min(2.6 * look.line, 0.55 * cell / PT)  # pt; matplotlib draws "." half as wide
     for i, (ends, p, keep) in enumerate(zip(data["edges"], data["p"], data["kept"])):
@@ -131,10 +135,10 @@ def _draw_cells(data, ax, look: FigureStyle, blocks: Blocks, cell: float) -> Non
         patch = Rectangle((x, y), 1, 1, facecolor=color, edgecolor=look.paper, linewidth=seam)
         patch.set_gid(f"cell-{i}")
         patch.set_label(f"{source}:{start} -> {target}:{end}, σ(α) = {p:.3f}, {FATES[keep]}")
-        ax.add_patch(patch)
+        ax.add_artist(patch)
         if keep:
             mark = {"markersize": dot, "markeredgewidth": 0, "color": look.on(to_hex(color))}
-            ax.plot(x + 0.5, y + 0.5, ".", **mark)
+            ax.add_artist(Line2D([x + 0.5], [y + 0.5], linestyle="none", marker=".", **mark))
 
 
 def _draw_axes(ax, look: FigureStyle, depth: dict, blocks: Blocks, cell: float) -> None:

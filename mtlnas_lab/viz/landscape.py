@@ -59,6 +59,17 @@ def finite_columns(frame, names: Sequence[str]) -> list[list]:
     return [numbers(_finite(_column(frame, name), str(name))) for name in names]
 
 
+def _by_two(frame, third: str) -> dict:
+    """The first two columns and a third, which is known by name: what lies at x and y."""
+    names = column_names(frame, 2, without=(third,))[:2]
+    x, y, values = finite_columns(frame, [*names, third])
+    return {"names": [str(name) for name in names], "x": x, "y": y, third: values}
+
+
+def _arrays(data: Mapping, *names: str) -> list[np.ndarray]:
+    return [np.array(data[name], float) for name in names]
+
+
 def name_axes(ax, look, xlabel: str, ylabel: str) -> None:
     """On a narrow page the label of the upright axis stands above the legend."""
     ax.set_xlabel(drawable(xlabel), parse_math=False)
@@ -86,23 +97,18 @@ def front_of(x: Sequence[float], y: Sequence[float]) -> list[int]:
 
 
 def _front(source, floor: Mapping | None = None, marked: Mapping | None = None) -> dict:
-    names = column_names(source, 2, without=("edges",))[:2]
-    x, y = finite_columns(source, names)
-    (edges,) = finite_columns(source, ["edges"])
+    found = _by_two(source, "edges")
+    graphs = len(found["x"])
     floor = floor or {}
     places = []
     for name, place in (marked or {}).items():
-        if type(place) is not int or not 0 <= place < len(x):
-            raise ConfigError(f"marked {brief(name)} is {brief(place)}; give 0 to {len(x) - 1}")
+        if type(place) is not int or not 0 <= place < graphs:
+            raise ConfigError(f"marked {brief(name)} is {brief(place)}; give 0 to {graphs - 1}")
         places.append([str(name), place])
-    return {
-        "names": [str(name) for name in names],
-        "x": x,
-        "y": y,
-        "edges": edges,
-        "floor": numbers([floor.get(name, np.nan) for name in names]),
-        "marked": places,
-    }
+    known = column_names(source, 2, without=("edges",))[:2]
+    found["floor"] = numbers([floor.get(name, np.nan) for name in known])
+    found["marked"] = places
+    return found
 
 
 @axes_level(_front, check.front)
@@ -133,9 +139,7 @@ def plot_front(data, ax, look, *, title: str | None = None):
         >>> ax.get_xlabel(), ax.get_ylabel() or ax.get_legend().get_title().get_text()
         ('depth loss (less is better)', 'edge loss (less is better)')
     """
-    x = np.array(data["x"], float)
-    y = np.array(data["y"], float)
-    edges = np.array(data["edges"], float)
+    x, y, edges = _arrays(data, "x", "y", "edges")
     handles = draw_graphs(ax, look, x, y, edges, set(edges.tolist()))
     front = front_of(x, y)
     line = {"color": look.task_colors[5], "linewidth": 1.4 * look.line, "zorder": 2}
@@ -207,10 +211,7 @@ def _mark(ax, look, name: str, x: float, y: float, middle: float) -> None:
 
 # --- ranks ------------------------------------------------------------------------------------------------------------
 def _ranks(source) -> dict:
-    names = column_names(source, 2, without=("rank",))[:2]
-    x, y = finite_columns(source, names)
-    (rank,) = finite_columns(source, ["rank"])
-    return {"names": [str(name) for name in names], "x": x, "y": y, "rank": rank}
+    return _by_two(source, "rank")
 
 
 @axes_level(_ranks, check.ranks)
@@ -241,9 +242,7 @@ def plot_ranks(data, ax, look, *, title: str | None = None):
         >>> [text.get_text() for text in ax.texts]
         ['4', '1', '3', '2']
     """
-    x = np.array(data["x"], float)
-    y = np.array(data["y"], float)
-    rank = np.array(data["rank"], float)
+    x, y, rank = _arrays(data, "x", "y", "rank")
     fields = sorted(set(zip(x.tolist(), y.tolist())))
     fullest = max(int(((x == i) & (y == j)).sum()) for i, j in fields)
     side = math.ceil(math.sqrt(fullest))

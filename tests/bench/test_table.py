@@ -108,13 +108,13 @@ def test_values_by_seed(table):
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
-        (lambda t: t.query(3, split="train"), "split = 'train': choose one of val, test"),
-        (lambda t: t.query(3, batch_norm="none"), "choose one of trained, recalibrated"),
+        (lambda t: t.query(3, split="train"), "split = 'train' is none of the choices val, test"),
+        (lambda t: t.query(3, batch_norm="none"), "none of the choices trained, recalibrated"),
         (lambda t: t.query(3, step=31), "measured at 30, 60"),
         (lambda t: t.query(3, split="test", step=30), "give split='val'"),
         (lambda t: t.values("loss"), "choose total or one of segmentation/loss"),
         (lambda t: t.values(seed=9), "seeds 0, 1, 2"),
-        (lambda t: t.regret(3, against="me"), "choose one of best, random"),
+        (lambda t: t.regret(3, against="me"), "none of the choices best, random"),
         (lambda t: t.best(edges=9), "there are 0 to 8"),
     ],
 )

@@ -47,7 +47,7 @@ def test_one_seed_and_one_step(folder):
         (["query", "nothing", "3"], "there is no table 'nothing'"),
         (["query", "{}", "999"], "graph 999 is not there"),
         (["query", "{}", "0102"], "'0102' is not a graph"),
-        (["query", "{}", "3", "--split", "train"], "choose one of val, test"),
+        (["query", "{}", "3", "--split", "train"], "none of the choices val, test"),
         (["query", "{}", "3", "--seed", "7"], "was not trained under seed 7"),
         (["show", "nothing"], "there is no table"),
         (["make", "nothing"], "there is no condition 'nothing'"),

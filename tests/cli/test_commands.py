@@ -387,6 +387,7 @@ def history(out):
 
 
 SEARCH = ["search", "--steps", 12, "--pretrain-steps", 1, "--baselines", "none", "--threads", 1]
+SEARCH += ["--evaluate-every", 4]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,10 @@ import torch
 from helpers import batch, small_lab
 
 from mtlnas_lab import presets
-from mtlnas_lab.core.fusion import ResidualFusion
+from mtlnas_lab.core.backbone import Backbone
+from mtlnas_lab.core.fusion import NDDR, ResidualFusion
+from mtlnas_lab.core.space import SearchSpace, plan
+from mtlnas_lab.core.supernet import SuperNet
 from mtlnas_lab.data.views import View
 from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.models.onnx import inputs_of, onnx_difference, to_onnx, to_torch
@@ -61,6 +64,18 @@ def seen_apart():
     return lab
 
 
+def short(tasks):
+    """A pruned network of two stages for each task."""
+    backbones = {}
+    for task in tasks:
+        stages = [torch.nn.Conv2d(inputs, 4, 3, padding=1) for inputs in (3, 4)]
+        head = torch.nn.Conv2d(4, 2, 1)
+        backbones[task] = Backbone(stages, plan([4, 4], [2]), head, signed=True)
+    space = SearchSpace.build({task: one.plan for task, one in backbones.items()})
+    network = SuperNet(backbones, space, NDDR)
+    return prune(network.eval(), [i % 2 == 0 for i in range(len(space))])
+
+
 def test_a_program_has_a_named_input_for_each_view(tmp_path):
     lab = seen_apart()
     inputs = inputs_of(lab)
@@ -69,7 +84,7 @@ def test_a_program_has_a_named_input_for_each_view(tmp_path):
         "normals": "blurred_0.5",
         "depth": "image",
     }
-    network = prune(lab.supernet, [i % 2 == 0 for i in range(len(lab.space))])
+    network = short([*lab.tasks])  # the long ones are traced above
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.load(to_torch(network, tmp_path / "n.pt2", inputs=inputs)).module()

@@ -94,16 +94,27 @@ def test_png_has_the_pixels_of_its_style(files, tmp_path):
         assert picture.width == 1000 and sum(picture.convert("RGB").getpixel((2, 2))) < 120
 
 
-@pytest.mark.parametrize("kind", ["pdf", "svg", "png", "tikz", "tex", "html", "json"])
-def test_every_file_says_where_it_comes_from_and_can_be_drawn_again(kind, tmp_path):
-    two, history = space(), log(space())
-    with RunWriter.create(tmp_path / "a-run", {"seed": 3}, two) as run:
+@pytest.fixture(scope="module")
+def of_a_run(tmp_path_factory):
+    """(a run, its log, the folder of its figure in every format)."""
+    folder, history = tmp_path_factory.mktemp("of-a-run"), log(space())
+    with RunWriter.create(folder / "a-run", {"seed": 3}, space()) as run:
         for event in history.events:
             run.append(event)
-    out = tmp_path / "out"
     save_fusion_graph(
-        tmp_path / "a-run", out, ALL, title="After 60 steps", dropped="hide", style="web-dark"
+        run.path,
+        folder / "out",
+        ALL,
+        title="After 60 steps",
+        dropped="hide",
+        style="web-dark",
     )
+    return run, history, folder / "out"
+
+
+@pytest.mark.parametrize("kind", ["pdf", "svg", "png", "tikz", "tex", "html", "json"])
+def test_every_file_says_where_it_comes_from_and_can_be_drawn_again(kind, of_a_run, tmp_path):
+    run, history, out = of_a_run
     data = (out / f"fusion_graph.{kind}").read_bytes()
     for fact in ('"run": "a-run"', '"seed": 3', '"step": 60', '"torch": "2"'):
         assert fact.encode() in data

@@ -67,7 +67,7 @@ def test_numbers_and_names_of_a_table_keep_apart(tasks, width):
     except ConfigError as error:
         assert "does not fit on" in str(error) and (tasks, width) == (9, 50)
         return
-    ax.figure.canvas.draw()
+    ax.figure.draw_without_rendering()  # all is laid out; no pixel is looked at
     for axis in (ax.xaxis, ax.yaxis):
         boxes = [t.get_window_extent() for t in axis.get_ticklabels() if t.get_text()]
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

@@ -219,11 +219,21 @@ def test_what_is_no_such_table_is_refused(draw, words):
         draw()
 
 
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """{name: what the file beside a figure says of it}."""
+    folder = tmp_path_factory.mktemp("described")
+    found = {}
+    for name, draw in FIGURES.items():
+        save_figure(draw(), folder / name, ("svg",))
+        found[name] = json.loads((folder / f"{name}.json").read_text())["figure"]
+    return found
+
+
 @every
 @pytest.mark.parametrize("damage", [{}, None, 7, [[]], [None, "a"]])
-def test_a_damaged_file_is_refused(name, damage, tmp_path):
-    save_figure(FIGURES[name](), tmp_path / "one", ("png",))
-    whole = json.loads((tmp_path / "one.json").read_text())["figure"]
+def test_a_damaged_file_is_refused(name, damage, described, tmp_path):
+    whole = described[name]
     for key in whole["data"]:
         figure = {**whole, "data": {**whole["data"], key: damage}}
         (tmp_path / "x.json").write_text(json.dumps({"figure": figure}))

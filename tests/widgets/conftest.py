@@ -1,4 +1,4 @@
-"""Studios that a test makes are closed behind it."""
+"""Studios that a test makes are closed behind it; the browser's tests share one JupyterLab."""
 
 import pytest
 
@@ -16,3 +16,12 @@ def studio():
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """(folder, address) of a JupyterLab. Here, for a fixture that modules import begins anew in each."""
+    from browsing import serve
+
+    with serve(tmp_path_factory.mktemp("notebooks")) as there:
+        yield there

@@ -7,7 +7,7 @@ import re
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from browsing import ROOT, browser, expect, in_browser, lab, notebook  # noqa: F401, E402 (fixtures)
+from browsing import ROOT, browser, expect, in_browser, notebook, pages  # noqa: F401, E402 (fixtures)
 
 pytestmark = in_browser
 BEGIN = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})

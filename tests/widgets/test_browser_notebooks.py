@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from browsing import ROOT, Notebook, browser, expect, in_browser, lab  # noqa: F401, E402 (fixtures)
+from browsing import ROOT, Notebook, browser, expect, in_browser, serve  # noqa: F401, E402 (fixtures)
 
 pytestmark = [*in_browser, pytest.mark.slow]
 FOLDER = ROOT / "notebooks"
@@ -21,7 +21,7 @@ SOURCES = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def quickly(tmp_path_factory):
     """Fast sizes, and progress of its own; before the server starts, which hands them on to the kernels."""
     with pytest.MonkeyPatch.context() as patch:
@@ -30,6 +30,12 @@ def quickly(tmp_path_factory):
             "MTLNAS_LAB_PROGRESS", str(tmp_path_factory.mktemp("progress") / "progress.json")
         )
         yield
+
+
+@pytest.fixture(scope="module")
+def lab(quickly, tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("course")) as there:
+        yield there
 
 
 class Course(Notebook):
@@ -44,7 +50,7 @@ class Course(Notebook):
         shutil.copy(FOLDER / self.path.name, self.path)
         self.page = browser.new_page(viewport={"width": 1340, "height": 900})
         self.errors = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._heard)
         self.open()
 
     def at(self, number):
@@ -97,3 +103,4 @@ def test_a_reader_runs_it_and_does_an_exercise(lab, browser, source):  # noqa: F
     nb.shot(f"course-{source.stem}-right", whole=True)
     assert not nb.errors
     nb.close()
+    nb.page.close()

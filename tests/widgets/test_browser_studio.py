@@ -18,9 +18,9 @@ from browsing import (
     expect,
     free_port,
     in_browser,
-    lab,
     nbformat,
     notebook,
+    pages,
     wait_for,
 )
 
@@ -53,7 +53,7 @@ def point_at_an_edge(nb):
 def test_a_person_runs_pauses_steers_and_stops(notebook):
     nb = notebook(
         SEARCH
-        + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.01), title='Rooms')\nstudio",
+        + "studio = SearchStudio(lambda: FakeSearch(steps=4000, pause=0.03), title='Rooms')\nstudio",
         "",
     )
     nb.run_all()
@@ -166,7 +166,7 @@ def test_dark_theme_in_a_large_space_with_hostile_names(notebook):
 
 def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, browser):
     nb = notebook(
-        SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nstudio", ""
+        SEARCH + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.03))\nstudio", ""
     )
     nb.run_all()
     nb.button("Start").click()
@@ -198,7 +198,7 @@ def test_saved_with_its_picture_reloaded_and_seen_in_a_second_tab(notebook, brow
 def test_run_again_interrupted_and_restarted(notebook):
     nb = notebook(
         SEARCH
-        + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.01))\nALL = [*globals().get('ALL', []), studio]\n"
+        + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.03))\nALL = [*globals().get('ALL', []), studio]\n"
         "studio",
         "",
     )
@@ -392,7 +392,7 @@ def test_the_panel_stands_still_and_nothing_is_cut_at_any_width(notebook):
     """A button that came with Start had moved the others to a second line, and all below them down."""
     nb = notebook(
         SEARCH
-        + "studio = SearchStudio(lambda: FakeSearch(steps=100000, pause=0.01, evaluate_every=50), "
+        + "studio = SearchStudio(lambda: FakeSearch(steps=100000, pause=0.03, evaluate_every=50), "
         "title='Rooms: segmentation + normals')\nstudio",
         "",
     )

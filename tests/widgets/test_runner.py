@@ -4,12 +4,14 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from widget_fakes import FakeSearch, wait
 
 from mtlnas_lab.core.events import Evaluated, Finished, Started, Step, Turned
 from mtlnas_lab.widgets.studio import runner as module
+from mtlnas_lab.widgets.studio import timer as clocks
 from mtlnas_lab.widgets.studio.runner import Cell, SearchRunner, stop_all, stop_on_interrupt
 from mtlnas_lab.widgets.studio.timer import FrameTimer
 
@@ -212,14 +214,22 @@ def test_a_frame_that_is_requested_comes_at_once_and_the_next_at_the_rate_from_t
     assert len(frames) == 3
 
 
-def test_frames_that_were_missed_are_not_made_up_for():
+def test_frames_that_were_missed_are_not_made_up_for(monkeypatch):
+    """By a clock that only frames and pauses move: a busy machine could stretch any gap."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(clocks, "time", SimpleNamespace(monotonic=lambda: clock.now))
     frames = []
 
     def slow():
-        frames.append(time.monotonic())
-        time.sleep(0.1 if len(frames) == 1 else 0)
+        frames.append(clock.now)
+        clock.now += 0.1 if len(frames) == 1 else 0
         return 0.02 if len(frames) < 5 else 0
 
-    FrameTimer(slow).start().join(10)
+    def pause(seconds):
+        clock.now += seconds
+
+    timer = FrameTimer(slow)
+    monkeypatch.setattr(timer._requested, "wait", pause)
+    timer.start().join(10)
     gaps = [later - sooner for sooner, later in zip(frames[1:], frames[2:])]
-    assert len(frames) == 5 and min(gaps) > 0.015
+    assert len(frames) == 5 and frames[1] > 0.1 and gaps == pytest.approx([0.02] * 3)
