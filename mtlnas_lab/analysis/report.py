@@ -274,19 +274,36 @@ def page(results: StudyResults, drawn: list[tuple[str, object]]) -> str:
         results: What the study found.
         drawn: (caption, Figure), from `pictures`.
     """
-    from markupsafe import Markup
 
-    # the one thing that is not escaped: the lab's own SVG, in which names are escaped already
-    shown = [(caption, Markup(_svg(figure))) for caption, figure in drawn]
-    return _filled("report.html.j2", results, pictures=shown)
+    return filled("report.html.j2", pictures=as_svg(drawn), **_parts(results))
 
 
 def markdown(results: StudyResults) -> str:
     """report.md: the same, without the pictures."""
-    return _filled("report.md.j2", results)
+    return filled("report.md.j2", **_parts(results))
 
 
-def _filled(template: str, results: StudyResults, **more: object) -> str:
+def _parts(results: StudyResults) -> dict:
+    """What the templates ask for, but for the pictures."""
+    return {
+        "study": results.study,
+        "sentences": results.sentences,
+        "tables": tables(results),
+        "facts": facts(results),
+    }
+
+
+def as_svg(drawn: list[tuple[str, object]]) -> list[tuple[str, object]]:
+    """(caption, SVG) of each (caption, Figure), for a template: the one thing that is not escaped there, for it is the
+    lab's own, in which names are escaped already."""
+    from markupsafe import Markup
+
+    return [(caption, Markup(_svg(figure))) for caption, figure in drawn]
+
+
+def filled(template: str, **parts: object) -> str:
+    """A template of this folder's with its parts: study (with name and question), sentences, tables (`Table`), facts, and
+    for a page pictures (of `as_svg`)."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -297,13 +314,7 @@ def _filled(template: str, results: StudyResults, **more: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["markdown"] = _markdown
-    return environment.get_template(template).render(
-        study=results.study,
-        sentences=results.sentences,
-        tables=tables(results),
-        facts=facts(results),
-        **more,
-    )
+    return environment.get_template(template).render(**parts)
 
 
 def _markdown(table: Table) -> str:

@@ -110,6 +110,17 @@ class FusionTable:
         about, records = parquet.read(folder)
         return cls(condition_of(about), records, about)
 
+    @classmethod
+    def empty(cls, condition: Condition) -> FusionTable:
+        """A table without a record: all that a search with a supernet of its own needs."""
+        import pandas
+
+        table = cls.__new__(cls)
+        table.condition = condition
+        table.about = {}
+        table._records = pandas.DataFrame(columns=["graph", "seed"])
+        return table
+
     # --- what there is ------------------------------------------------------------------------------------------------
     @property
     def name(self) -> str:

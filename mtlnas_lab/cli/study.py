@@ -35,7 +35,11 @@ def study(
     from tqdm import tqdm
 
     from ..analysis.study import Study, known, processes
+    from ..explore.study import Exploration, explores
 
+    if explores(file):
+        _explore(Exploration.load(file, size), out, jobs, backend)
+        return
     made = Study.load(file, size)
     out = out or _usual(made)
     failed = []
@@ -61,6 +65,30 @@ def study(
         )
 
 
+def _explore(study, out: Path | None, jobs: int, backend: str) -> None:
+    """Runs an exploration's study, and writes its report."""
+    from tqdm import tqdm
+
+    out = out or _usual(study)
+    writable(out / "report")
+    rows = study.run(out, jobs, backend)
+    try:
+        total = len(study.arms) * len(study.seeds)
+        for _ in tqdm(rows, total=total, unit="row", desc=study.name, dynamic_ncols=True):
+            pass
+    except KeyboardInterrupt as end:
+        end.add_note("what is done is kept; the same command goes on with it")
+        raise
+    _write_exploration(study, out, out / "report")
+
+
+def _write_exploration(study, out: Path, to: Path) -> None:
+    from ..explore.report import Findings, sentences, write
+
+    findings = Findings.from_folder(study, out)
+    print(*map(printable, write(findings, to)), "", *map(printable, sentences(findings)), sep="\n")
+
+
 def report(
     file: Positional[str], size: str = "small", out: Path | None = None, to: Path | None = None
 ) -> None:
@@ -75,7 +103,13 @@ def report(
         to: Where the report goes; otherwise into `report` there.
     """
     from ..analysis.study import Study
+    from ..explore.study import Exploration, explores
 
+    if explores(file):
+        study = Exploration.load(file, size)
+        out = out or _usual(study)
+        _write_exploration(study, out, writable(to or out / "report"))
+        return
     made = Study.load(file, size)
     out = out or _usual(made)
     _write(made, out, writable(to or out / "report"))

@@ -1,1 +1,1 @@
-"""Explorations: one related paper a file, over the same search spaces, networks, rooms and search as the rest."""
+"""Explorations: the ideas of related papers over one search space and one table, a paper a file."""

@@ -55,9 +55,12 @@ def _row_figure(rows: int):
     return figure, figure.add_subplot()
 
 
-def _finish_rows(figure, ax, names: list[str], xlabel: str, columns: int) -> None:
-    """Names the rows, from top to bottom, marks 0, and puts the legend below."""
+def _mark_zero(ax) -> None:
     ax.axvline(0, color=LOOK.soft, lw=1, ls=":")
+
+
+def _finish_rows(figure, ax, names: list[str], xlabel: str, columns: int) -> None:
+    """Names the rows, from top to bottom, and puts the legend below."""
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.set_xlabel(xlabel)
     ax.tick_params(axis="y", labelsize=LOOK.font)
@@ -70,31 +73,47 @@ def plot_gains(gains, half, reference: str = ""):
     """Δm in % by row (gains: frame, row × seed): each seed a dot of its own colour and shape, the mean with its 95 % interval,
     which reaches `half[row]` to either side."""
     rows = list(gains.index)
-    seeds = gains.shape[1]
     figure, ax = _row_figure(len(rows))
-    offsets = np.linspace(-0.22, 0.22, seeds) if seeds > 1 else [0]
-    rim = {"edgecolor": LOOK.ink, "linewidth": 0.4}
-    for i, (seed, values) in enumerate(gains.items()):
-        label = f"seed {seed}" if i < MOST_NAMED else None
-        y = np.arange(len(rows)) + offsets[i]
-        ax.scatter(values, y, s=34, **_look(i), **rim, label=label, zorder=3)
-    bar = {"color": LOOK.soft, "lw": 5, "alpha": 0.45, "solid_capstyle": "butt", "zorder": 1}
-    line = {"color": LOOK.ink, "lw": 1.6, "zorder": 2}
-    labels: dict = {}
-    for y, row in enumerate(rows):
-        mean = gains.loc[row].dropna().to_numpy().mean()
-        label = _label_once(labels, "95 % interval of the mean")
-        ax.plot([mean - half[row], mean + half[row]], [y, y], **bar, label=label)
-        ax.plot([mean, mean], [y - 0.32, y + 0.32], **line, label=_label_once(labels, "mean"))
+    _dots_of_seeds(ax, gains, half)
     names = []
     for row in rows:
         name = _name(row)
         if row == reference:
             name += " (reference)"
         names.append(name)
+    _mark_zero(ax)
     xlabel = "Δm over single-task networks (%), more is better"
-    _finish_rows(figure, ax, names, xlabel, min(7, seeds + 2))
+    _finish_rows(figure, ax, names, xlabel, min(7, gains.shape[1] + 2))
     return figure
+
+
+@_in_style
+def plot_quantity(values, half, xlabel: str):
+    """A quantity by row (values: frame, row × seed), as `plot_gains` draws Δm."""
+    figure, ax = _row_figure(len(values))
+    _dots_of_seeds(ax, values, half)
+    names = [_name(row) for row in values.index]
+    _finish_rows(figure, ax, names, _name(xlabel, room=120), min(7, values.shape[1] + 2))
+    return figure
+
+
+def _dots_of_seeds(ax, values, half) -> None:
+    """Each seed a dot in its row, and the mean with its interval; a gap is left out."""
+    seeds = values.shape[1]
+    offsets = np.linspace(-0.22, 0.22, seeds) if seeds > 1 else [0]
+    rim = {"edgecolor": LOOK.ink, "linewidth": 0.4}
+    for i, (seed, column) in enumerate(values.items()):
+        label = f"seed {seed}" if i < MOST_NAMED else None
+        y = np.arange(len(values)) + offsets[i]
+        ax.scatter(column, y, s=34, **_look(i), **rim, label=label, zorder=3)
+    bar = {"color": LOOK.soft, "lw": 5, "alpha": 0.45, "solid_capstyle": "butt", "zorder": 1}
+    line = {"color": LOOK.ink, "lw": 1.6, "zorder": 2}
+    labels: dict = {}
+    for y, row in enumerate(values.index):
+        mean = values.loc[row].dropna().to_numpy().mean()
+        label = _label_once(labels, "95 % interval of the mean")
+        ax.plot([mean - half[row], mean + half[row]], [y, y], **bar, label=label)
+        ax.plot([mean, mean], [y - 0.32, y + 0.32], **line, label=_label_once(labels, "mean"))
 
 
 # What cutting the gates leaves: name, label, colour, shape, and how far above or below the middle of its row.
@@ -120,6 +139,7 @@ def plot_cut(gap):
             mean = values.mean()
             ends = [y + shift - 0.13, y + shift + 0.13]
             ax.plot([mean, mean], ends, color=color, lw=2.4, zorder=2)
+    _mark_zero(ax)
     xlabel = "change when the gates are cut (% of the soft score, tasks and metrics averaged)"
     _finish_rows(figure, ax, [_name(row) for row in rows], xlabel, 2)
     return figure
