@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from ..bench.condition import RECIPE, Condition
-from ..bench.training import one_thread
 from ..core.architecture import Architecture
 from ..core.config import SearchConfig
 from ..core.evaluate import evaluating, recalibrated
@@ -201,7 +200,7 @@ class Setting:
     primary: str = "segmentation"
     auxiliaries: Sequence[str] = ("normals",)
     few: int = 0
-    weight: float = 3.0
+    weight: float = 1.0
     view: str = ""
     fusion: str = "residual"
     alpha_lr: float = 0.1
@@ -241,8 +240,12 @@ class Setting:
 def single_task(seed: int, **settings) -> dict[str, float]:
     """The primary network by itself."""
     setting = Setting(**settings)
-    lab = without_candidates(setting.lab(seed))
-    return _trained(lab, setting, Search(lab, setting.config(seed), gates=()))
+    return _by_itself(without_candidates(setting.lab(seed)), setting, seed)
+
+
+def _by_itself(lab: Lab, setting: Setting, seed: int) -> dict[str, float]:
+    found = _trained(lab, setting, Search(lab, setting.config(seed), gates=()))
+    return found | {"training_operations": found["operations"]}
 
 
 def labelled_only(seed: int, **settings) -> dict[str, float]:
@@ -255,7 +258,7 @@ def labelled_only(seed: int, **settings) -> dict[str, float]:
         i for i in range(len(train)) if lab.tasks[setting.primary].labelled(target[i : i + 1])
     ]
     lab.data = {**lab.data, "train": train.subset(torch.tensor(labelled))}
-    return _trained(lab, setting, Search(lab, setting.config(seed), gates=()))
+    return _by_itself(lab, setting, seed)
 
 
 def trunk(seed: int, **settings) -> dict[str, float]:
@@ -295,14 +298,13 @@ def mtl_nas(seed: int, **settings) -> dict[str, float]:
 
 def _trained(lab: Lab, setting: Setting, search: Search, alone: bool = True) -> dict[str, float]:
     """Train or search; then the primary task on test images, by its network alone or by the graph that was found."""
-    with one_thread():
-        for event in search:
-            if isinstance(event, Failed):
-                raise ConfigError(event.message)
-        kept = no_edges(lab.space).kept if alone else lab.derive().kept
-        training = lab.seen(sequential(lab.data["train"], lab.targets, 32))
-        with recalibrated(lab.supernet, kept, training):
-            output = _outputs(lab, kept, setting.split)[setting.primary]
+    for event in search:
+        if isinstance(event, Failed):
+            raise ConfigError(event.message)
+    kept = no_edges(lab.space).kept if alone else lab.derive().kept
+    training = lab.seen(sequential(lab.data["train"], lab.targets, 32))
+    with recalibrated(lab.supernet, kept, training):
+        output = _outputs(lab, kept, setting.split)[setting.primary]
     task = lab.tasks[setting.primary]
     target = _target(lab.data[setting.split], setting.primary)
     meter = task.meter()

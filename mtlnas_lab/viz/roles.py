@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import ConfigError
 from .heatmap import plot_heatmap
-from .style import STYLES, TASK_COLORS, brief, drawable, noting, shorten, warn_of_boxes
+from .style import STYLES, TASK_COLORS, brief, noting, shorten, warn_of_boxes
 
 LOOK = STYLES["web-light"]
 OUT = {"color": TASK_COLORS[0], "marker": "o", "linestyle": "-", "label": "primary → auxiliary"}
@@ -122,49 +122,4 @@ def plot_shutting(gates, differences, limit: float = 1e-3):
     below.axhline(limit, color=LOOK.soft, lw=1.4, ls=":", label=f"counts as the same: {limit:g}")
     below.set(yscale="log", xlabel="step of the search", ylabel="cut loose now:\nchange of output")
     figure.legend(loc="outside upper center", ncols=4)
-    return figure
-
-
-@in_style
-def plot_arms(scores, reference: str, label: str):
-    """A score by arm, a panel for each setting: every seed a dot, its mean a line, that of the reference drawn through.
-
-    Args:
-        scores: frame: setting, arm, seed, value.
-        reference: the arm that the others are compared with.
-        label: of the score, with its unit and which way is better.
-
-    Returns:
-        The matplotlib figure.
-
-    Example:
-        >>> import pandas as pd
-        >>> scores = pd.DataFrame({"setting": "all labels", "arm": ["one", "two"], "seed": 0, "value": [0.1, 0.2]})
-        >>> [axis.get_text() for axis in plot_arms(scores, "one", "mIoU").axes[0].get_yticklabels()]
-        ['one', 'two']
-    """
-    settings = list(dict.fromkeys(scores.setting))
-    arms = list(dict.fromkeys(scores.arm))
-    seeds = sorted(set(scores.seed))
-    spread = dict(zip(seeds, np.linspace(-0.25, 0.25, len(seeds)) if len(seeds) > 1 else [0.0]))
-    height = (16 + 8 * len(arms)) / LOOK.width
-    figure = LOOK.figure(height * LOOK.width, layout="constrained")
-    axes = figure.subplots(1, len(settings), squeeze=False, sharey=True)[0]
-    for ax, setting in zip(axes, settings):
-        part = scores[scores.setting == setting]
-        for place, arm in enumerate(arms):
-            own = part[part.arm == arm]
-            look = OUT if arm == reference else INTO
-            dots = {"color": look["color"], "marker": look["marker"], "edgecolor": LOOK.ink}
-            ax.scatter(
-                own.value, place + own.seed.map(spread), s=26, linewidth=0.4, zorder=3, **dots
-            )
-            ax.plot([own.value.mean()] * 2, [place - 0.36, place + 0.36], color=LOOK.ink, lw=2)
-        mean = part[part.arm == reference].value.mean()
-        ax.axvline(mean, color=LOOK.soft, lw=1.4, ls=":")
-        ax.set(yticks=range(len(arms)), yticklabels=[drawable(arm) for arm in arms])
-        ax.set(ylim=(len(arms) - 0.5, -0.5), xlabel=label)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.grid(axis="y", visible=False)
-        ax.set_title(drawable(setting))
     return figure

@@ -20,15 +20,11 @@ def test_forces():
                 "on all edges",
             ),
             (
-                lambda a, i, h, w: (
-                    h * edge_entropy(a[~i]).sum() + w * a[i].sigmoid().sum()
-                ),
+                lambda a, i, h, w: h * edge_entropy(a[~i]).sum() + w * a[i].sigmoid().sum(),
                 "not a sum",
             ),
             (
-                lambda a, i, h, w: (
-                    (h * edge_entropy(a) * ~i + w * a.sigmoid() * i).mean()
-                ),
+                lambda a, i, h, w: (h * edge_entropy(a) * ~i + w * a.sigmoid() * i).mean(),
                 "divide by all edges",
             ),
             (lambda a, i, h, w: forces(a, i, h, 0) + w * a[i].abs().mean(), "not of |α|"),

@@ -8,7 +8,12 @@ from ...core.relaxation import edge_entropy
 from ..checking import exercise
 from .common import bars, differ, near_misses, numbers
 
-ALPHAS = [[-2.0, 0.5, 1.5, -0.5], [0.0, 0.0, 0.0, 0.0], [3.0, -4.0, 2.0, 1.0], [1.0, 2.0, -1.0, 0.3]]
+ALPHAS = [
+    [-2.0, 0.5, 1.5, -0.5],
+    [0.0, 0.0, 0.0, 0.0],
+    [3.0, -4.0, 2.0, 1.0],
+    [1.0, 2.0, -1.0, 0.3],
+]
 INTO = [[True, True, False, False], [True, False, True, False], [True, False, False, False]]
 INTO.append([False, True, True, True])
 WEIGHTS = [(10.0, 100.0), (2.0, 3.0), (10.0, 1000.0), (5.0, 0.5)]
@@ -34,7 +39,9 @@ def forces(answer, ax):
             lambda alpha, into, h, one: _forces(alpha, ~into, h, one)
         ),
         "both forces act on all edges; use `into` to choose": each(
-            lambda alpha, into, h, one: h * edge_entropy(alpha).mean() + one * alpha.sigmoid().mean()
+            lambda alpha, into, h, one: (
+                h * edge_entropy(alpha).mean() + one * alpha.sigmoid().mean()
+            )
         ),
         "each mean is over the edges of its own direction; yours divide by all edges": each(
             lambda alpha, into, h, one: _summed(alpha, into, h, one) / len(alpha)
@@ -49,9 +56,7 @@ def forces(answer, ax):
         "the weights are missing: entropy_weight and l1_weight": each(
             lambda alpha, into, h, one: _forces(alpha, into, 1.0, 1.0)
         ),
-        "the weights are exchanged": each(
-            lambda alpha, into, h, one: _forces(alpha, into, one, h)
-        ),
+        "the weights are exchanged": each(lambda alpha, into, h, one: _forces(alpha, into, one, h)),
         "only the entropy is there; L1 on edges into the primary network is missing": each(
             lambda alpha, into, h, one: _out(alpha, into, h)
         ),
@@ -73,7 +78,9 @@ def _forces(alpha: torch.Tensor, into: torch.Tensor, entropy_weight: float, l1_w
 
 
 def _summed(alpha: torch.Tensor, into: torch.Tensor, entropy_weight: float, l1_weight: float):
-    return entropy_weight * edge_entropy(alpha[~into]).sum() + l1_weight * alpha[into].sigmoid().sum()
+    return (
+        entropy_weight * edge_entropy(alpha[~into]).sum() + l1_weight * alpha[into].sigmoid().sum()
+    )
 
 
 # --- what is removed ------------------------------------------------------------------------------------------------------
