@@ -354,6 +354,32 @@ def climb_tensors(ask, start, edges):
     return torch.tensor(here)
 
 
+# --- 12 -----------------------------------------------------------------------------------------------------------------
+def forces(alpha, into, entropy_weight, l1_weight):
+    p = torch.sigmoid(alpha)
+    nats = -p * p.log() - (1 - p) * (1 - p).log()
+    return entropy_weight * nats[~into].mean() + l1_weight * p[into].mean()
+
+
+def forces_loop(alpha, into, entropy_weight, l1_weight):
+    out, inward = [], []
+    for a, leads_in in zip(alpha.tolist(), into.tolist()):
+        p = 1 / (1 + math.exp(-a))
+        if leads_in:
+            inward.append(p)
+        else:
+            out.append(-p * math.log(p) - (1 - p) * math.log(1 - p))
+    return entropy_weight * np.mean(out) + l1_weight * np.mean(inward)
+
+
+def change(weight, gates, sources):
+    return (weight @ (gates[:, None] * sources)).abs().max()
+
+
+def change_columns(weight, gates, sources):
+    return np.abs((weight * gates).numpy() @ sources.numpy()).max()
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -551,4 +577,6 @@ ALL = {
     "11.percentile": [beaten, beaten_loop],
     "11.front": [front, front_sorted],
     "11.climb": [climb, climb_tensors],
+    "12.forces": [forces, forces_loop],
+    "12.change": [change, change_columns],
 }

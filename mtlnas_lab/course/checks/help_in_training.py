@@ -87,7 +87,7 @@ def _summed(alpha: torch.Tensor, into: torch.Tensor, entropy_weight: float, l1_w
 @exercise("12.change")
 def change(answer, ax):
     """How much a primary feature changes when its sources are removed."""
-    draw = torch.Generator().manual_seed(12)
+    draw = torch.Generator().manual_seed(25)
     cases = []
     for gates in ([0.5, 0.9], [0.01, 0.001], [0.0, 0.0], [0.2, 0.0]):
         weight = torch.randn(3, 2, generator=draw)
