@@ -380,6 +380,30 @@ def change_columns(weight, gates, sources):
     return np.abs((weight * gates).numpy() @ sources.numpy()).max()
 
 
+# --- 14 -----------------------------------------------------------------------------------------------------------------
+def available(edges, wanted):
+    return [wanted[source] and wanted[target] for source, target in edges]
+
+
+def available_numpy(edges, wanted):
+    return np.array(
+        [{source, target} <= {t for t in wanted if wanted[t]} for source, target in edges]
+    )
+
+
+def penalty(gates, prices, fits, budget, mu):
+    cost = (gates * prices * fits).sum() / (prices * fits).sum()
+    return mu * (cost - budget) ** 2
+
+
+def penalty_loop(gates, prices, fits, budget, mu):
+    spent, possible = 0.0, 0.0
+    for gate, price, fit in zip(gates.tolist(), prices.tolist(), fits.tolist()):
+        spent += gate * price * fit
+        possible += price * fit
+    return mu * (spent / possible - budget) ** 2
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -579,4 +603,6 @@ ALL = {
     "11.climb": [climb, climb_tensors],
     "12.forces": [forces, forces_loop],
     "12.change": [change, change_columns],
+    "14.available": [available, available_numpy],
+    "14.penalty": [penalty, penalty_loop],
 }

@@ -322,6 +322,31 @@ def relative_loss(
     return sum(own[task] / alone[task] for task in asked) / len(asked)
 
 
+def answers(
+    lab: Lab, model: Generator, budgets: Sequence[float], split: str = "val"
+) -> dict[str, list[dict]]:
+    """The generator's graph and its losses for every set of tasks and every budget: what a page needs to answer at once.
+
+    Returns:
+        {tasks wanted, as bits: [{"kept", "cost", "loss", "alone"} for each budget]}; losses are in the order of the tasks.
+    """
+    alone = list(losses(lab, (False,) * len(lab.space), split).values())
+    known: dict[tuple[bool, ...], list[float]] = {}  # many budgets share a graph
+    made: dict[str, list[dict]] = {}
+    for place in range(1, 2 ** len(lab.space.tasks)):
+        bits = format(place, f"0{len(lab.space.tasks)}b")
+        wanted = wanted_of(bits)
+        made[bits] = []
+        for budget in budgets:
+            kept = model.graph(wanted, budget).kept
+            if kept not in known:
+                known[kept] = list(losses(lab, kept, split).values())
+            price = float(spent(torch.tensor(kept).float(), lab.space, wanted))
+            one = {"kept": kept, "cost": price, "loss": known[kept], "alone": alone}
+            made[bits].append(one)
+    return made
+
+
 # --- the arms of the study --------------------------------------------------------------------------------------------
 supernet = functools.lru_cache(maxsize=2)(train_supernet)  # arms under one seed share it
 
