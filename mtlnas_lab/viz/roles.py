@@ -61,7 +61,7 @@ def plot_roles(
         >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
         >>> figure = plot_roles(space, [-3, -3, 2, 2], "a", {"training": 2_000_000, "use": 1_000_000}, 0.02)
         >>> [text.get_text() for text in figure.axes[-1].texts]
-        ['2.00 M', '1.00 M']
+        [' 2.00 M', ' 1.00 M']
     """
     if primary not in space.tasks or not {"training", "use"} <= set(price):
         raise ConfigError(
@@ -78,8 +78,8 @@ def plot_roles(
     hatch = ["", "//"]
     ax.barh(names, millions, color=[TASK_COLORS[2], TASK_COLORS[0]], hatch=hatch, height=0.55)
     for y, value in enumerate(millions):
-        ax.text(value, y, f"{value:.2f} M", va="center", ha="left", fontsize=LOOK.font)
-    ax.set(xlim=(0, 1.35 * max(millions)), ylim=(1.6, -0.6), xlabel="multiply-adds of one image")
+        ax.text(value, y, f" {value:.2f} M", va="center", ha="left", fontsize=LOOK.font)
+    ax.set(xlim=(0, 1.35 * max(millions)), ylim=(1.6, -0.6), xlabel="million multiply-adds of one image")
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.grid(axis="y", visible=False)
     ax.set_title(f"Cut loose now: output ± {difference:.2g}", loc="left", fontsize=LOOK.font)

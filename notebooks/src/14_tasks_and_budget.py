@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Tasks and a budget: a graph at once
 #
-# *About 2 minutes on two CPU cores, no GPU and no network needed.*
+# *About 3 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** A search answers one question: which graph, for these tasks, at this price? A phone may want two of three tasks
 # at a quarter of the price, a car all three at any price, and each question would cost a search. **Elastic Architecture
@@ -234,7 +234,7 @@ reveal("14.random", answer, f"Generator minus random: {about.mean:+.4f} of the l
 error = results.values("budget_error").loc["generator"]
 ratio = results.values("time_ratio").loc["fresh_search"]
 print(f"Budget: off by {error.mean():.2f} of all edges on average; a graph comes {ratio.min():,.0f} to {ratio.max():,.0f} times sooner than a search.")
-means = worth.mean(1).sort_values()
+means = worth.mean(axis=1).sort_values()
 print("Mean loss as a share of that without edges:", ", ".join(f"{arm} {value:.4f}" for arm, value in means.items()) + ".")
 outcomes = pd.Series([v.outcome for v in results.verdicts]).value_counts()
 print("Of", len(results.verdicts), "claims:", ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items()) + ".")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mtlnas_lab.bench.condition import condition
+from mtlnas_lab.data.loader import sequential
 from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.explore import aux_nas
 from mtlnas_lab.explore.aux_nas import (
@@ -189,8 +190,8 @@ def test_arms_begin_with_the_same_primary_network():
 
 def test_few_labels_and_views_reach_the_data():
     lab = Setting(few=32, view="depth").lab(0)
-    targets = lab.data["train"].targets[PRIMARY].split(1)
-    labelled = [bool(lab.tasks[PRIMARY].labelled(one)) for one in targets]
+    batches = sequential(lab.data["train"], (PRIMARY,), 1)
+    labelled = [bool(lab.tasks[PRIMARY].labelled(targets[PRIMARY])) for _, targets in batches]
     assert sum(labelled) == 32 and str(lab.views["normals"]) == "depth"
     assert lab.tasks["normals"].weight == 1.0
     assert condition("segmentation-normals").lab(0).tasks["normals"].weight == 20.0
