@@ -44,6 +44,14 @@ BUDGETS = (0.25, 0.5, 0.75)  # shares of the edges' multiply-adds
 Wanted = Sequence[bool]
 
 
+def wanted_of(bits: str) -> tuple[bool, ...]:
+    """Tasks wanted, of bits such as "101"."""
+    return tuple(bit == "1" for bit in bits)
+
+
+DEPLOYMENTS = [(wanted_of(bits), budget) for bits in SCENARIOS for budget in BUDGETS]
+
+
 # --- deployments ------------------------------------------------------------------------------------------------------
 def available(space: SearchSpace, wanted: Wanted) -> tuple[bool, ...]:
     """Which of the E edges join two tasks that are wanted: the network of another task does not run.
@@ -91,6 +99,11 @@ def spent(gates: Tensor, space: SearchSpace, wanted: Wanted) -> Tensor:
     """The cost of gates (E,) as a share of what all available edges cost; 0 where there is none."""
     price = gates.new_tensor(costs(space)) * gates.new_tensor(available(space, wanted))
     return (price * gates).sum() / price.sum().clamp(min=1e-9)
+
+
+def cost_of(graph: Architecture, wanted: Wanted) -> float:
+    """`spent` of a graph."""
+    return float(spent(torch.tensor(graph.kept).float(), graph.space, wanted))
 
 
 def cut(logits: Tensor, space: SearchSpace, wanted: Wanted, budget: float) -> Architecture:
@@ -341,7 +354,7 @@ def answers(
             kept = model.graph(wanted, budget).kept
             if kept not in known:
                 known[kept] = list(losses(lab, kept, split).values())
-            price = float(spent(torch.tensor(kept).float(), lab.space, wanted))
+            price = cost_of(Architecture(lab.space, kept), wanted)
             one = {"kept": kept, "cost": price, "loss": known[kept], "alone": alone}
             made[bits].append(one)
     return made
@@ -361,24 +374,15 @@ def made_generator(seed: int, steps: int, mu: float = MU) -> tuple[Lab, Generato
     return lab, fit(model, lab, any_deployment(lab.space), PATIENCE * steps, seed, mu)
 
 
-def wanted_of(bits: str) -> tuple[bool, ...]:
-    """Tasks wanted, of bits such as "101"."""
-    return tuple(bit == "1" for bit in bits)
-
-
 def _judged(seed: int, steps: int, rank: Callable) -> dict[str, float]:
     """Mean relative loss over deployments, each rival cut at the cost of the generator's own graph."""
     lab, model = made_generator(seed, steps)
     alone = losses(lab, (False,) * len(lab.space))
     found = []
-    for bits in SCENARIOS:
-        for budget in BUDGETS:
-            wanted = wanted_of(bits)
-            graph = model.graph(wanted, budget)
-            price = float(spent(torch.tensor(graph.kept).float(), lab.space, wanted))
-            logits = rank(lab, model, wanted, budget)
-            rival = cut(logits, lab.space, wanted, price)
-            found.append(relative_loss(lab, rival.kept, wanted, alone))
+    for wanted, budget in DEPLOYMENTS:
+        price = cost_of(model.graph(wanted, budget), wanted)
+        rival = cut(rank(wanted, budget), lab.space, wanted, price)
+        found.append(relative_loss(lab, rival.kept, wanted, alone))
     return {"relative_loss": sum(found) / len(found)}
 
 
@@ -386,18 +390,15 @@ def generated(seed: int, steps: int = RECIPE.steps, mu: float = MU) -> dict[str,
     """The generator's graphs: what they are worth, how far they are from the budget, how long one takes."""
     lab, model = made_generator(seed, steps, mu)
     alone = losses(lab, (False,) * len(lab.space))
-    worth, off, over = [], [], []
-    for bits in SCENARIOS:
-        for budget in BUDGETS:
-            wanted = wanted_of(bits)
-            graph = model.graph(wanted, budget)
-            price = float(spent(torch.tensor(graph.kept).float(), lab.space, wanted))
-            worth.append(relative_loss(lab, graph.kept, wanted, alone))
-            off.append(abs(price - budget))
-            over.append(price - budget)
+    worth = []
+    over = []
+    for wanted, budget in DEPLOYMENTS:
+        graph = model.graph(wanted, budget)
+        worth.append(relative_loss(lab, graph.kept, wanted, alone))
+        over.append(cost_of(graph, wanted) - budget)
     return {
         "relative_loss": sum(worth) / len(worth),
-        "budget_error": sum(off) / len(off),
+        "budget_error": sum(map(abs, over)) / len(over),
         "most_over_budget": max(over),
         "milliseconds": 1000 * _seconds_a_graph(model),
     }
@@ -412,16 +413,16 @@ def _seconds_a_graph(model: Generator, times: int = 50) -> float:
 
 def fresh_search(seed: int, steps: int = RECIPE.steps, each: int = 60) -> dict[str, float]:
     """A search for each deployment, with the same supernet."""
+    lab, model = made_generator(seed, steps)
     seconds = []
 
-    def rank(lab: Lab, model: Generator, wanted: Wanted, budget: float) -> Tensor:
+    def rank(wanted: Wanted, budget: float) -> Tensor:
         started = time.perf_counter()
         alpha = search_one(lab, wanted, budget, each, seed)
         seconds.append(time.perf_counter() - started)
         return alpha
 
     found = _judged(seed, steps, rank)
-    _, model = made_generator(seed, steps)
     mean = sum(seconds) / len(seconds)
     return found | {"milliseconds": 1000 * mean, "time_ratio": mean / _seconds_a_graph(model)}
 
@@ -432,7 +433,7 @@ def nearest_stored(seed: int, steps: int = RECIPE.steps, each: int = 60) -> dict
     everything = (True,) * len(lab.space.tasks)
     stored = {one: search_one(lab, everything, one, each, seed) for one in BUDGETS}
 
-    def rank(lab: Lab, model: Generator, wanted: Wanted, budget: float) -> Tensor:
+    def rank(wanted: Wanted, budget: float) -> Tensor:
         return stored[min(stored, key=lambda one: abs(one - budget))]
 
     return _judged(seed, steps, rank)
@@ -440,9 +441,10 @@ def nearest_stored(seed: int, steps: int = RECIPE.steps, each: int = 60) -> dict
 
 def random_graphs(seed: int, steps: int = RECIPE.steps, draws: int = 3) -> dict[str, float]:
     """Edges in a random order, up to the same cost; the mean over some orders."""
+    lab, _ = made_generator(seed, steps)
     generator = torch.Generator().manual_seed(seed)
 
-    def rank(lab: Lab, model: Generator, wanted: Wanted, budget: float) -> Tensor:
+    def rank(wanted: Wanted, budget: float) -> Tensor:
         return torch.rand(len(lab.space), generator=generator)
 
     found = [_judged(seed, steps, rank)["relative_loss"] for _ in range(draws)]

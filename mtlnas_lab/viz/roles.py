@@ -79,7 +79,11 @@ def plot_roles(
     ax.barh(names, millions, color=[TASK_COLORS[2], TASK_COLORS[0]], hatch=hatch, height=0.55)
     for y, value in enumerate(millions):
         ax.text(value, y, f" {value:.2f} M", va="center", ha="left", fontsize=LOOK.font)
-    ax.set(xlim=(0, 1.35 * max(millions)), ylim=(1.6, -0.6), xlabel="million multiply-adds of one image")
+    ax.set(
+        xlim=(0, 1.35 * max(millions)),
+        ylim=(1.6, -0.6),
+        xlabel="million multiply-adds of one image",
+    )
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.grid(axis="y", visible=False)
     ax.set_title(f"Cut loose now: output ± {difference:.2g}", loc="left", fontsize=LOOK.font)
