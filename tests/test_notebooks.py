@@ -46,6 +46,20 @@ def test_built_is_the_source_and_light(source):
             assert not any(output.output_type == "error" for output in cell.outputs)
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_answers_to_predictions_are_folded(source):
+    """Who opens a notebook must be able to guess before he reads what happened."""
+    built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
+    pages = [
+        output.data["text/html"]
+        for cell in built.cells
+        if cell.cell_type == "code" and re.search(r"^ *reveal\(", cell.source, re.M)
+        for output in cell.outputs
+        if "text/html" in output.get("data", {})
+    ]
+    assert pages and all(page.startswith("<details") for page in pages)
+
+
 @pytest.mark.parametrize("form", ["student", "teacher"])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_code_cells_are_short(source, form):

@@ -28,6 +28,8 @@ from .study import Cell, Study
 # of a line of the table of scores; a score is of one task and one metric, so a run has many lines
 SCORES = ["row", "seed", "draw", "step", "split", "kind", "task", "metric", "value"]
 
+CELL = ["row", "seed", "draw"]  # what names a run
+
 CORRELATED = {  # by the names of edge_importance.PAIRS
     "worth": "α and the loss when a kept edge is removed",
     "points": "α and the score lost when a kept edge is removed",
@@ -200,6 +202,30 @@ class StudyResults:
             ) from None
         spaces = {row: SearchSpace.from_json(space) for row, space in spaces.items()}
         return cls(study, scores, runs, edges, spaces)
+
+    def joined(self, other: StudyResults) -> StudyResults:
+        """These results with the runs of `other` that are not among them: of a study that was run in several folders.
+
+        Args:
+            other: Results of the same study, of other rows, seeds or draws. A run that is there already stays as it is.
+        """
+        import pandas
+
+        known = pandas.MultiIndex.from_frame(self.runs[CELL])
+
+        def together(mine, theirs):
+            if not len(theirs):
+                return mine
+            new = ~pandas.MultiIndex.from_frame(theirs[CELL]).isin(known)
+            return pandas.concat([mine, theirs[new]], ignore_index=True)
+
+        return StudyResults(
+            self.study,
+            together(self.scores, other.scores),
+            together(self.runs, other.runs),
+            together(self.edges, other.edges),
+            {**other.spaces, **self.spaces},
+        )
 
     @property
     def final(self):

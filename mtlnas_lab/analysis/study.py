@@ -26,6 +26,7 @@ import torch
 
 from ..core.architecture import Architecture, derive
 from ..core.config import SearchConfig
+from ..data.open import shipped
 from ..errors import ConfigError, MTLNASError, RunError
 from ..experiments.config import Experiment
 from ..experiments.pipeline import pretrain, run
@@ -35,7 +36,7 @@ from ..storage.safe_files import os_errors_as_run_errors
 from ..storage.yaml_files import read_yaml
 from . import edge_importance
 
-FOLDER = Path(__file__).parents[2] / "data_samples" / "studies"  # of the shipped ones
+FOLDER = shipped("data_samples") / "studies"  # of the shipped ones
 
 SEARCH = {field.name for field in fields(SearchConfig)}
 EXPERIMENT = {field.name for field in fields(Experiment)}
@@ -238,12 +239,12 @@ class Study:
         Raises:
             ConfigError: The file cannot be read, or no run can have what it says.
         """
-        shipped = {file.stem: file for file in FOLDER.glob("*.yaml")}
+        there = {file.stem: file for file in FOLDER.glob("*.yaml")}
         given = str(path)
-        path = shipped.get(given, Path(path))
+        path = there.get(given, Path(path))
         if not os.path.lexists(path):
             raise ConfigError(
-                f"{path} cannot be read (there is no such file); shipped studies are {', '.join(sorted(shipped)) or 'none'}"
+                f"{path} cannot be read (there is no such file); shipped studies are {', '.join(sorted(there)) or 'none'}"
             )
         try:
             data = read_yaml(path, what="study")

@@ -7,12 +7,14 @@ import random
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 from ..analysis.study import known, processes, workers
 from ..errors import RunError
+from . import parquet
 from .condition import Condition
 from .graph import number_of
-from .records import Records
+from .records import PARTS, Records, described, unlike
 from .training import Record, train
 
 PILOT_GRAPHS = 16
@@ -74,6 +76,39 @@ def _made(
         for record in in_parallel(train, missing, jobs, backend):
             records.add(record)
             yield record
+
+
+def take_over(table: str | os.PathLike, condition: Condition, folder: str | os.PathLike) -> int:
+    """Begins a folder of records with those of a finished table and of its pilot, so that `make` goes on with them.
+
+    Args:
+        table: The folder of the table.
+        condition: What it is about.
+        folder: Where the records go.
+
+    Returns:
+        How many records were taken: those that the folder did not have.
+
+    Raises:
+        RunError: They were made otherwise than this version and this machine would make them.
+    """
+    about, made = parquet.read(Path(table))
+    what = unlike(about, described(condition), (*PARTS, "machine"))
+    if what:
+        raise RunError(
+            f"the records of {table} were made with another {what} ({about.get(what)}) than those of today would be"
+        )
+    taken = 0
+    with Records(folder, condition) as records:
+        done = records.done
+        for frame in (made, parquet.read_pilot(Path(table))):
+            rows = [] if frame is None else frame.to_dict("records")
+            for record in rows:
+                if (record["graph"], record["seed"]) not in done:
+                    records.add(record)
+                    done.add((record["graph"], record["seed"]))
+                    taken += 1
+    return taken
 
 
 def in_parallel(function: Callable, calls: Iterable[tuple], jobs: int, backend: str) -> Iterator:

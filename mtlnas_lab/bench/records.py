@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.config import versions
@@ -22,6 +22,7 @@ from .lines import Lines
 from .training import Record
 
 TOLD_ONLY = ("about", "held_out", "seeds")  # of a condition: they change no record
+PARTS = ("schema", "condition", "recipe", "data", "versions")  # in which records of one table agree
 SCHEMA = 1  # of records: another one where their fields mean something else
 
 
@@ -87,13 +88,12 @@ class Records:
             replace(path, _json(wanted))
             return
         there = jsonl.read_json(path)
-        wanted = jsonl.parse_object(_json(wanted))
-        for what in ("schema", "condition", "recipe", "data", "versions"):
-            if _essence(there.get(what)) != _essence(wanted[what]):
-                raise RunError(
-                    f"{self.folder} was made with another {what} ({there.get(what)}); records of one table are made "
-                    "alike: give another folder"
-                )
+        what = unlike(there, wanted, PARTS)
+        if what:
+            raise RunError(
+                f"{self.folder} was made with another {what} ({there.get(what)}); records of one table are made "
+                "alike: give another folder"
+            )
 
     def close(self) -> None:
         """Gives up the lock."""
@@ -104,6 +104,15 @@ class Records:
 
     def __exit__(self, *error) -> None:
         self.close()
+
+
+def unlike(there: Mapping, wanted: Mapping, parts: Sequence[str]) -> str:
+    """The first of these parts in which two descriptions differ so that their records do; "" where there is none."""
+    wanted = jsonl.parse_object(_json(wanted))
+    for part in parts:
+        if _essence(there.get(part)) != _essence(wanted[part]):
+            return part
+    return ""
 
 
 def load(path: Path) -> tuple[list[Record], list[str], int, bool]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..errors import ConfigError
+from ..errors import ConfigError, RunError
 from ..one_line import printable
 from .places import writable
 
@@ -142,6 +142,7 @@ def make(
             raise ConfigError("a pilot has its own graphs and seeds; leave the others away")
         chosen_seeds = list(work.PILOT_SEEDS)
         chosen_graphs = work.pilot_graphs(about)
+    _begin(about, out)
     made = work.make(about, out, chosen_graphs, chosen_seeds, jobs, backend)
     with Records(out, about) as records:
         wanted = {(graph, seed) for graph in chosen_graphs for seed in chosen_seeds}
@@ -156,6 +157,21 @@ def make(
         end.add_note("what is done is kept; the same command goes on with it")
         raise
     _tell(about, out)
+
+
+def _begin(condition, out: Path) -> None:
+    """A new folder begins with the records of the table that is shipped, where they are what would be made here."""
+    from ..bench.make import take_over
+    from ..bench.table import samples, shipped
+
+    if condition.name not in shipped() or (out / "records.jsonl").is_file():
+        return
+    try:
+        taken = take_over(samples() / "bench" / condition.name, condition, out)
+    except RunError as error:
+        print(printable(f"{error}: all are made here"))
+    else:
+        print(f"{taken} records are those of the shipped table")
 
 
 def _tell(condition, out: Path) -> None:

@@ -299,12 +299,14 @@ def _why_not_writable(folder: Path) -> str:
 
 
 def _shipped_data() -> Check:
-    samples = Path(__file__).parents[2] / "data_samples"
-    if not (samples / "rooms.npz").is_file():
+    from ..data.open import ROOMS, shipped
+
+    folder = shipped("data_samples")
+    if not (folder / ROOMS).is_file():
         return Check(
             "shipped data",
             False,
-            "no data_samples/rooms.npz beside the package",
-            "work in a clone of the repository and install it with `-e`; the data is part of it",
+            f"no {ROOMS} in {folder}",
+            "install the lab again: the data is part of it",
         )
-    return Check("shipped data", True, "data_samples/rooms.npz")
+    return Check("shipped data", True, f"{ROOMS} and what else comes with the lab")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from ..errors import ConfigError
+from ..errors import ConfigError, MTLNASError
 from ..one_line import USERS, mistake, printable
 from .bench import BENCH
+from .course import course
 from .data import DATA
 from .figure import explain, figure
 from .hints import flags_of_hints
@@ -74,8 +75,19 @@ def replay(run: Positional[Path], html: Path | None = None) -> None:
 
     found = Run.open(run)
     html = writable_file(html or run / "replay.html")
-    html.write_text(replay_html(found), encoding="utf-8")
+    html.write_text(replay_html(found, lab=_lab_of(run)), encoding="utf-8")
     print(printable(html))
+
+
+def _lab_of(run: Path):
+    """The lab of a run, whose image a page shows; None where the run's data are not there."""
+    from ..experiments import pipeline
+
+    try:
+        lab, _ = pipeline.as_set_up(run, device="cpu", tell=lambda _: None)
+    except (MTLNASError, OSError):
+        return None
+    return lab
 
 
 def doctor() -> None:
@@ -196,6 +208,7 @@ COMMANDS = {
     "report": report,
     "data": data,
     "bench": bench,
+    "course": course,
     "progress": progress,
     "doctor": doctor,
 }

@@ -78,7 +78,7 @@ class Question:
         import ipywidgets
 
         low, high = self.between
-        at = (low + high) / 2
+        at = low  # the middle is the answer too often
         # a question may have had other ends when it was answered
         if isinstance(kept, (int, float)) and low <= kept <= high:
             at = kept
@@ -89,16 +89,32 @@ class Question:
 
 
 class Revealed:
-    """The guess beside what happened."""
+    """The guess beside what happened.
 
-    def __init__(self, text: str):
-        self.text = text
+    Args:
+        guess: As it was committed, None where there is none: a page then folds the answer, for it must not be read before
+            the question.
+        outcome: What happened, and why.
+    """
+
+    def __init__(self, guess: object, outcome: str):
+        self.guess = guess
+        self.outcome = outcome
 
     def __repr__(self) -> str:
-        return self.text
+        return f"{self._said} {self.outcome}"
+
+    @property
+    def _said(self) -> str:
+        return "You made no guess." if self.guess is None else f"You guessed: {self.guess}."
 
     def _repr_html_(self) -> str:
-        return f'<div style="border-left:4px solid #4575b4;padding:4px 12px">{html.escape(self.text)}</div>'
+        frame = 'style="border-left:4px solid #4575b4;padding:4px 12px"'
+        said = html.escape(self._said)
+        outcome = html.escape(self.outcome)
+        if self.guess is None:
+            return f"<details {frame}><summary>{said} What happened?</summary>{outcome}</details>"
+        return f"<div {frame}>{said} {outcome}</div>"
 
 
 def predict(
@@ -142,7 +158,7 @@ def reveal(name: str, outcome: object, because: str = "") -> Revealed:
         because: Why, in a sentence.
 
     Returns:
-        A text, which a notebook shows in a frame.
+        A text, which a notebook shows in a frame; folded, where no guess was made.
 
     Example:
         >>> from mtlnas_lab import reveal
@@ -150,7 +166,4 @@ def reveal(name: str, outcome: object, because: str = "") -> Revealed:
         You made no guess. It is: 24. Chance alone gives half of them.
     """
     kept = progress.read()["guesses"].get(name)
-    guessed = "You made no guess"
-    if kept is not None:
-        guessed = f"You guessed: {kept}"
-    return Revealed(f"{guessed}. It is: {outcome}. {because}".strip())
+    return Revealed(kept, f"It is: {outcome}. {because}".strip())

@@ -16,22 +16,38 @@ from .folders import folder, open_folder
 from .identity import draw, draw_by_number, marks
 from .npz import KEYS, known_splits, names_key, numbered, split_to_score, splits
 
+ROOMS = "rooms.npz"
+
 
 def samples() -> Path:
-    """Where the shipped data lies: `data_samples/` beside the package, or MTLNAS_LAB_SAMPLES."""
-    rooms = _shipped_rooms()
-    if not rooms.is_file():
+    """Where the shipped data lies: the folder that MTLNAS_LAB_SAMPLES names, `data_samples/` of a checkout, or what was
+    installed with the package.
+
+    Raises:
+        DataError: It is in none of them.
+    """
+    folder = shipped("data_samples")
+    if not (folder / ROOMS).is_file():
         raise DataError(
-            "the shipped data is not here: data_samples/rooms.npz lies in the project's folder; install from a "
-            "checkout (pip install -e .) or let MTLNAS_LAB_SAMPLES name the folder"
+            f"the shipped data is not here: {folder} has no {ROOMS}; install the lab again, or let MTLNAS_LAB_SAMPLES name "
+            "the folder"
         )
-    return rooms.parent
+    return folder
 
 
-def _shipped_rooms() -> Path:
-    """Where the shipped rooms should lie; there may be none."""
-    place = os.environ.get("MTLNAS_LAB_SAMPLES") or Path(__file__).parents[2] / "data_samples"
-    return Path(place) / "rooms.npz"
+def shipped(name: str) -> Path:
+    """Where a folder that comes with the lab should lie; it may not be there.
+
+    Args:
+        name: data_samples, notebooks or docs.
+    """
+    given = os.environ.get("MTLNAS_LAB_SAMPLES")
+    if given and name == "data_samples":
+        return Path(given)
+    package = Path(__file__).parents[1]
+    checkout = package.parent / name
+    installed = package / "shipped" / name
+    return installed if installed.is_dir() else checkout
 
 
 def open_data(
@@ -126,7 +142,7 @@ def _load(path: Path, split: str | None = None) -> ImageDataset:
     Unpacking the shipped rooms takes a second, and a session opens them again and again. So they are unpacked once, and
     whoever opens them gets copies that he may change.
     """
-    if path != _shipped_rooms():
+    if path != shipped("data_samples") / ROOMS:
         return ImageDataset.load(path, split)
     status = os.stat(path)
     known = (*KEYS.items(), *KINDS.items())

@@ -473,13 +473,7 @@ def reopen(
     `tell` hears what is unusual about the data.
     """
     folder = Run.open(path)
-    pick_device(device)  # refused before anything else is said
-    experiment, old = _recorded(Path(path), data)
-    experiment = replace(experiment, device=device)
-    if old:
-        tell(f"{path}: does not say which data it was made with, so they can't be compared")
-    packs, _ = experiment.packs(tell, eval_data, old)
-    lab, _ = _method(experiment, experiment.lab(False, tell, packs))
+    lab, experiment = as_set_up(path, eval_data, device, data, tell)
     weights = folder.load_weights()
     architecture = Architecture.from_json(folder.read_json("architecture.json"))
     if architecture.space != lab.space:
@@ -500,6 +494,24 @@ def reopen(
     lab.supernet.load_state_dict({name: weights[f"supernet.{name}"] for name in own})
     lab.alphas.load_state_dict({"alpha": weights["alpha"]})
     return lab, architecture
+
+
+def as_set_up(
+    path: str | Path,
+    eval_data: str | None = None,
+    device: str = "auto",
+    data: str | None = None,
+    tell: Callable[[str], None] = lambda text: print(printable(text), file=sys.stderr),
+) -> tuple[Lab, Experiment]:
+    """A run's lab with its data and views, but untrained networks; and its settings. Arguments as those of `reopen`."""
+    pick_device(device)  # refused before anything else is said
+    experiment, old = _recorded(Path(path), data)
+    experiment = replace(experiment, device=device)
+    if old:
+        tell(f"{path}: does not say which data it was made with, so they can't be compared")
+    packs, _ = experiment.packs(tell, eval_data, old)
+    lab, _ = _method(experiment, experiment.lab(False, tell, packs))
+    return lab, experiment
 
 
 def _visibility_at_end(experiment: Experiment, folder: Run, lab: Lab) -> dict[str, float]:

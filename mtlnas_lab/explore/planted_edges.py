@@ -30,8 +30,9 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
         budget: In plain training steps.
 
     Returns:
-        `recall`, the share of the useful edges that are open; `others`, that of the other edges; `lead`, the first minus the
-        second, which chance makes 0 whatever the number of open edges; `precision`, the share of the open edges that are
+        `recall`, the share of the useful edges that are open; `rivals`, that of the other edges into the same network (of all
+        other edges, where every edge into it is useful); `lead`, the first minus the second: which chance makes 0, and so does
+        a search that opens every edge into a network that sees too little; `precision`, the share of the open edges that are
         useful (0 where none is open); `edges`, how many are open.
 
     Raises:
@@ -39,9 +40,8 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
     """
     about = condition(where)
     choice("searcher", searcher, tuple(SEARCHERS))
-    useful = useful_edges(about)
     *_, (_, graph) = search(SEARCHERS[searcher], FusionTable.empty(about), budget, seed)
-    return compared(kept_of(graph, about.space), useful)
+    return compared(kept_of(graph, about.space), useful_edges(about), rivals_of(about))
 
 
 def useful_edges(about: Condition) -> list[bool]:
@@ -65,24 +65,46 @@ def useful_edges(about: Condition) -> list[bool]:
     return [edge.target.task == BLINDED for edge in about.space.edges]
 
 
-def compared(kept: Sequence[bool], useful: Sequence[bool]) -> dict[str, float]:
+def rivals_of(about: Condition) -> list[bool]:
+    """Which edges a useful one is held against: the others into the same network, or all others where there are none.
+
+    Example:
+        >>> from mtlnas_lab.bench.condition import condition
+        >>> sum(rivals_of(condition("bit"))), sum(rivals_of(condition("blind")))
+        (3, 4)
+    """
+    useful = useful_edges(about)
+    edges = about.space.edges
+    helped = {edge.target.task for edge, helps in zip(edges, useful) if helps}
+    beside = [edge.target.task in helped and not use for edge, use in zip(edges, useful)]
+    return beside if any(beside) else [not use for use in useful]
+
+
+def compared(
+    kept: Sequence[bool], useful: Sequence[bool], rivals: Sequence[bool]
+) -> dict[str, float]:
     """How the open edges lie to the useful ones, as `searched` says it.
 
     Example:
-        >>> compared([True, True, False, False], useful=[True, False, False, False])
-        {'recall': 1.0, 'others': 0.3333333333333333, 'lead': 0.6666666666666667, 'precision': 0.5, 'edges': 2}
+        >>> compared([True, True, True, False], useful=[True, False, False, False], rivals=[False, True, False, True])
+        {'recall': 1.0, 'rivals': 0.5, 'lead': 0.5, 'precision': 0.3333333333333333, 'edges': 3}
     """
-    hits = sum(keep and use for keep, use in zip(kept, useful))
     opened = sum(kept)
-    recall = hits / sum(useful)
-    others = (opened - hits) / (len(useful) - sum(useful))
+    hits = sum(keep and use for keep, use in zip(kept, useful))
+    recall = _share_open(kept, useful)
+    beside = _share_open(kept, rivals)
     return {
         "recall": recall,
-        "others": others,
-        "lead": recall - others,
+        "rivals": beside,
+        "lead": recall - beside,
         "precision": hits / opened if opened else 0.0,
         "edges": opened,
     }
+
+
+def _share_open(kept: Sequence[bool], chosen: Sequence[bool]) -> float:
+    """Of the chosen edges."""
+    return sum(keep and one for keep, one in zip(kept, chosen)) / sum(chosen)
 
 
 ARMS = {"searched": searched}

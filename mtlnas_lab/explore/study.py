@@ -119,11 +119,9 @@ class Verdict:
         if self.difference is None:
             return f"{claim.arm}, asked to be {claim.better} than {claim.limit:g}: {seeds}"
         low, high = self.interval
-        return (
-            f"{claim.arm} minus {claim.against}: {self.mean:+.4g}, 95 % interval {low:+.4g} to {high:+.4g}, "
-            f"{len(self.values)} seeds: {seeds}; corrected p = {self.corrected:.2g}; "
-            f"{self.difference.detectable:.2g} could have been detected"
-        )
+        said = f"{claim.arm} minus {claim.against}: {self.mean:+.4g}, 95 % interval {low:+.4g} to {high:+.4g}, "
+        said += f"{len(self.values)} seeds: {seeds}; corrected p = {self.corrected:.2g}; "
+        return said + f"{self.difference.detectable:.2g} could have been detected"
 
     @property
     def mean(self) -> float:
@@ -198,27 +196,13 @@ class Exploration:
             )
         chosen = sizes[size] or {}
         try:
-            arms = {arm: settings or {} for arm, settings in data["arms"].items()}
-            claims = tuple(Claim(**claim) for claim in data.get("claims", ()))
-            _must_be_about(claims, arms)
-            arms = {arm: arms[arm] for arm in chosen.get("arms", arms)}
-            return cls(
-                name=data["name"],
-                explore=data["explore"],
-                question=" ".join(data["question"].split()),
-                arms=arms,
-                claims=tuple(claim for claim in claims if _is_about(claim, arms)),
-                seeds=tuple(chosen.get("seeds", cls.seeds)),
-                base={**(data.get("base") or {}), **chosen.get("base", {})},
-                notes=tuple(data.get("notes") or ()),
-                size=size,
-                file=given,
-            )
+            parts = _parsed(data, chosen)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{given} is no study of an exploration ({type(error).__name__}: {error}); it needs name, explore, question, "
                 "arms and claims"
             ) from None
+        return cls(**parts, size=size, file=given)
 
     def function(self, arm: str) -> Callable[..., dict[str, float]]:
         """What an arm calls. Raises ConfigError where it is not there."""
@@ -291,6 +275,21 @@ def _shipped(given: str) -> Path:
     if shipped.name == f"{given}.yaml" and shipped.is_file():
         return shipped
     return Path(given)
+
+
+def _parsed(data: Mapping, chosen: Mapping) -> dict:
+    """The arguments of Exploration that a file gives, with what one of its sizes says of them."""
+    arms = {arm: settings or {} for arm, settings in data["arms"].items()}
+    claims = tuple(Claim(**claim) for claim in data.get("claims", ()))
+    _must_be_about(claims, arms)
+    arms = {arm: arms[arm] for arm in chosen.get("arms", arms)}
+    claims = tuple(claim for claim in claims if _is_about(claim, arms))
+    parts = {"arms": arms, "claims": claims}
+    parts["base"] = {**(data.get("base") or {}), **chosen.get("base", {})}
+    parts["seeds"] = tuple(chosen.get("seeds", Exploration.seeds))
+    parts["notes"] = tuple(data.get("notes") or ())
+    parts["question"] = " ".join(data["question"].split())
+    return parts | {"name": data["name"], "explore": data["explore"]}
 
 
 def _must_be_about(claims: Iterable[Claim], arms: Mapping) -> None:

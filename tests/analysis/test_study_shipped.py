@@ -29,6 +29,21 @@ def test_the_tables_say_what_the_report_says(name):
     )
 
 
+@pytest.mark.parametrize("name", ["informative", "blind"])
+def test_a_study_in_two_folders_is_the_same_study(name):
+    whole = StudyResults.read(Study.load(name), FOLDER / f"{name}-small")
+    first = whole.runs.seed.min()
+    halves = []
+    for part in (True, False):
+        tables = [whole.scores, whole.runs, whole.edges]
+        tables = [t[(t.seed == first) == part] if len(t) else t for t in tables]
+        halves.append(StudyResults(whole.study, *tables, whole.spaces))
+    joined = halves[0].joined(halves[1])
+    assert joined.sentences == whole.sentences and len(joined.runs) == len(whole.runs)
+    again = joined.joined(whole)
+    assert len(again.scores) == len(whole.scores), "a run that is there is not taken twice"
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_no_path_of_a_machine_is_shipped(name):
     for path in (FOLDER / f"{name}-small").iterdir():

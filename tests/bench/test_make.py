@@ -9,10 +9,11 @@ from bench_fakes import record
 from mtlnas_lab.bench.again import made_again
 from mtlnas_lab.bench.card import publish
 from mtlnas_lab.bench.condition import condition
-from mtlnas_lab.bench.make import PILOT_GRAPHS, make, pilot_graphs
-from mtlnas_lab.bench.records import Records, load
+from mtlnas_lab.bench.make import PILOT_GRAPHS, make, pilot_graphs, take_over
+from mtlnas_lab.bench.records import PARTS, Records, described, load, unlike
 from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.bench.training import POINTS, train
+from mtlnas_lab.data.open import samples
 from mtlnas_lab.errors import ConfigError, RunError
 
 SEEING = condition("segmentation-normals")
@@ -167,3 +168,23 @@ def test_records_made_again_are_compared(short, tmp_path):
 def test_more_records_than_there_are(table):
     with pytest.raises(ConfigError):
         next(made_again(table, 769))
+
+
+def test_a_table_goes_on_from_its_files(tmp_path):
+    """Its records and its pilot's are taken over; nothing is lost or made twice, and the same files come out."""
+    shipped = samples() / "bench" / SEEING.name
+    same_here = described(SEEING)["machine"] == FusionTable.open(SEEING.name).about["machine"]
+    if not same_here or unlike(FusionTable.open(SEEING.name).about, described(SEEING), PARTS):
+        pytest.skip("the shipped table was made by other versions, or on another kind of machine")
+    assert take_over(shipped, SEEING, tmp_path) == 608  # 256 × 2, and 16 × 6 of the pilot
+    assert take_over(shipped, SEEING, tmp_path) == 0
+    publish(SEEING, tmp_path, tmp_path / "table")
+    for name in ("table.parquet", "pilot.parquet"):
+        assert (tmp_path / "table" / name).read_bytes() == (shipped / name).read_bytes()
+
+
+def test_a_table_that_was_made_otherwise_is_not_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr("mtlnas_lab.bench.records.versions", lambda: {"torch": "0.1"}, raising=True)
+    with pytest.raises(RunError, match="made with another versions"):
+        take_over(samples() / "bench" / SEEING.name, SEEING, tmp_path / "records")
+    assert not (tmp_path / "records").exists()

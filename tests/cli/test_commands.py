@@ -1,6 +1,7 @@
 """The command line in clumsy hands: one line for each mistake, nothing lost, nothing left behind, signals that save."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -20,8 +21,9 @@ from mtlnas_lab.cli import progress, texts
 from mtlnas_lab.cli import search as search_command
 from mtlnas_lab.cli.places import writable, writable_file
 from mtlnas_lab.core.events import Evaluated, Resumed
+from mtlnas_lab.data.open import samples
 from mtlnas_lab.data.rooms import render
-from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.experiments.config import Experiment
 from mtlnas_lab.experiments.pipeline import run as carry_out
 from mtlnas_lab.experiments.scores import table
@@ -252,6 +254,27 @@ def test_a_folder_that_is_read_only_is_told_before_the_work(name, finished, monk
     assert call(name, finished) == 2
     told = capsys.readouterr().err
     assert "cannot be written to" in told and told.count("\n") == 1
+
+
+def test_a_replayed_page_shows_what_networks_saw_where_the_data_are_there(
+    tmp_path, monkeypatch, capsys
+):
+    """A recorded run has no weights; its pictures need none."""
+    page = tmp_path / "blind.html"
+
+    def eyes() -> dict:
+        assert call("replay", samples() / "runs" / "blind", "--html", page) == 0
+        assert capsys.readouterr().err == ""
+        return json.loads(page.read_text("utf-8").split('id="data">')[1].split("</script>")[0])[
+            "eyes"
+        ]
+
+    def moved(*_, **__):
+        raise RunError("its data are not there")
+
+    assert set(eyes()["of"]) == {"segmentation", "normals"}
+    monkeypatch.setattr("mtlnas_lab.experiments.pipeline.as_set_up", moved)
+    assert eyes() == {}
 
 
 def test_searches_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import importlib
 import re
 import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
@@ -222,8 +221,6 @@ def test_full_disk(monkeypatch, tmp_path):
 
 
 def test_no_shipped_data(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        doctor, "__file__", str(Path(tmp_path) / "site-packages" / "mtlnas_lab" / "doctor.py")
-    )
+    monkeypatch.setenv("MTLNAS_LAB_SAMPLES", str(tmp_path))
     check = doctor._shipped_data()
-    assert not check.ok and "clone" in check.advice
+    assert not check.ok and "install the lab again" in check.advice and str(tmp_path) in check.found

@@ -125,10 +125,15 @@ def test_a_guess_is_kept_until_it_is_revealed():
         repr(reveal("99.first", "that", "because.")) == "You guessed: this. It is: that. because."
     )
     assert question.widget().children[1].value == "this"
+    assert (
+        reveal("99.many", 28)._repr_html_().startswith("<details")
+    )  # nobody reads it before he guesses
     number = predict("99.many", "How many?", between=(0, 48)).widget()
+    assert number.children[1].value == 0, "a slider that starts in the middle gives answers away"
     number.children[1].value = 12
     number.children[2].children[0].click()
-    assert "12" in reveal("99.many", 28)._repr_html_()
+    shown = reveal("99.many", 28)._repr_html_()
+    assert "12" in shown and "28" in shown and "details" not in shown
     with pytest.raises(ValueError, match="choices or between"):
         predict("99.none", "?")
 

@@ -5,7 +5,7 @@ import pytest
 from mtlnas_lab.bench.condition import condition
 from mtlnas_lab.bench.planted import useful_edge
 from mtlnas_lab.errors import ConfigError
-from mtlnas_lab.explore.planted_edges import ARMS, compared, searched, useful_edges
+from mtlnas_lab.explore.planted_edges import ARMS, compared, rivals_of, searched, useful_edges
 from mtlnas_lab.explore.study import Exploration
 
 
@@ -22,6 +22,12 @@ def test_the_edges_into_the_covered_network():
     assert targets == {"segmentation"} and sum(useful_edges(about)) == 4
 
 
+def test_an_edge_is_held_against_those_into_the_same_network():
+    about = condition("bit")
+    rivals = [e.target for e, rival in zip(about.space.edges, rivals_of(about)) if rival]
+    assert [target.task for target in rivals] == ["room"] * 3
+
+
 def test_where_nothing_is_planted():
     with pytest.raises(ConfigError, match="nothing is planted in the condition depth-normals"):
         useful_edges(condition("depth-normals"))
@@ -31,18 +37,19 @@ def test_where_nothing_is_planted():
 def test_chance_leads_by_nothing(opened):
     """Mean over all graphs of so many edges: each opens useful edges as often as others."""
     useful = [True, True, False, False, False, True, False, False]
+    rivals = [False, False, True, False, True, False, False, True]
     leads = []
     for graph in range(256):
         kept = [bool(graph >> i & 1) for i in range(8)]
         if sum(kept) == opened:
-            leads.append(compared(kept, useful)["lead"])
+            leads.append(compared(kept, useful, rivals)["lead"])
     assert sum(leads) / len(leads) == pytest.approx(0)
 
 
 def test_baselines_are_judged():
     assert searched(0, "all_edges", "bit", 1) == {
         "recall": 1,
-        "others": 1,
+        "rivals": 1,
         "lead": 0,
         "precision": 1 / 8,
         "edges": 8,

@@ -1,0 +1,37 @@
+"""A search judged by a table: the best graph has no regret, and a graph alone among its equals no lead."""
+
+import pytest
+
+from mtlnas_lab.bench.table import FusionTable
+from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.explore.race import raced
+from mtlnas_lab.explore.study import Exploration
+
+
+def test_a_baseline_has_the_table_s_numbers():
+    table = FusionTable.open("segmentation-normals")
+    none = raced(0, "no_edges", "segmentation-normals", 300)
+    assert none == {"regret": table.regret(0), "lead": 0, "beats": 0.5, "edges": 0, "spent": 0}
+
+
+def test_a_training_that_is_looked_up_is_paid():
+    found = raced(4, "random", "segmentation-normals", 700)
+    assert 600 < found["spent"] <= 700 and 0 <= found["beats"] <= 1
+
+
+def test_no_such_searcher():
+    with pytest.raises(ConfigError, match="searcher = 'fast' is none of the choices guess"):
+        raced(0, "fast", "segmentation-normals", 300)
+
+
+def test_every_search_is_held_against_chance():
+    study = Exploration.load("race")
+    controls = {claim.arm.partition(",")[0] for claim in study.claims if claim.control}
+    assert controls == {
+        "mtlnas",
+        "mtlnas_ramp",
+        "mtlnas_warm_up",
+        "mtlnas_l1",
+        "one_shot",
+        "perturbation",
+    }

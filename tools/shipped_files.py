@@ -1,0 +1,28 @@
+"""What a wheel has besides the package: data, notebooks and the glossary, so that who installs the lab needs no clone.
+
+An editable install has them already, in the checkout that it points to.
+"""
+
+from pathlib import Path
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FOLDERS = ("data_samples",)
+FILES = ("notebooks/*.ipynb", "docs/glossary.md")
+
+
+def shipped_files(root: Path) -> dict[str, str]:
+    """{file of the checkout: where it goes in the wheel}; `mtlnas_lab.data.open.shipped` looks there."""
+    found = []
+    for folder in FOLDERS:
+        found += (path for path in (root / folder).rglob("*") if path.is_file())
+    for pattern in FILES:
+        found += root.glob(pattern)
+    inside = "mtlnas_lab/shipped"
+    return {str(path): f"{inside}/{path.relative_to(root).as_posix()}" for path in sorted(found)}
+
+
+class Shipped(BuildHookInterface):
+    def initialize(self, version: str, build_data: dict) -> None:
+        if version != "editable":
+            build_data["force_include"].update(shipped_files(Path(self.root)))
