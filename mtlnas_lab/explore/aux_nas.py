@@ -216,9 +216,11 @@ class Setting:
             about="",
             tasks=(self.primary, *self.auxiliaries),
             fusion=self.fusion,
-            few_labels={self.primary: self.few} if self.few else {},
-            views=dict.fromkeys(self.auxiliaries, self.view) if self.view else {},
         )
+        if self.few:
+            made = replace(made, few_labels={self.primary: self.few})
+        if self.view:
+            made = replace(made, views=dict.fromkeys(self.auxiliaries, self.view))
         lab = made.lab(seed)
         weighed = {name: replace(lab.tasks[name], weight=self.weight) for name in self.auxiliaries}
         return replace(lab, tasks={**lab.tasks, **weighed})

@@ -34,36 +34,35 @@ def forces(answer, ax):
     def each(way):
         return [float(way(*case)) for case in cases]
 
-    mistakes = {
-        "the directions are exchanged: entropy belongs on edges out of the primary network, L1 on those into it": each(
-            lambda alpha, into, h, one: _forces(alpha, ~into, h, one)
-        ),
-        "both forces act on all edges; use `into` to choose": each(
-            lambda alpha, into, h, one: (
-                h * edge_entropy(alpha).mean() + one * alpha.sigmoid().mean()
-            )
-        ),
-        "each mean is over the edges of its own direction; yours divide by all edges": each(
-            lambda alpha, into, h, one: _summed(alpha, into, h, one) / len(alpha)
-        ),
-        "a mean over the edges of each direction, not a sum": each(_summed),
-        "L1 is the mean of p = σ(α), not of |α|": each(
-            lambda alpha, into, h, one: _out(alpha, into, h) + one * alpha[into].abs().mean()
-        ),
-        "L1 is the mean of p = σ(α), not of α": each(
-            lambda alpha, into, h, one: _out(alpha, into, h) + one * alpha[into].mean()
-        ),
-        "the weights are missing: entropy_weight and l1_weight": each(
-            lambda alpha, into, h, one: _forces(alpha, into, 1.0, 1.0)
-        ),
-        "the weights are exchanged": each(lambda alpha, into, h, one: _forces(alpha, into, one, h)),
-        "only the entropy is there; L1 on edges into the primary network is missing": each(
-            lambda alpha, into, h, one: _out(alpha, into, h)
-        ),
-        "only L1 is there; entropy on edges out of the primary network is missing": each(
-            lambda alpha, into, h, one: one * alpha[into].sigmoid().mean()
-        ),
-    }
+    mistakes = {}
+    mistakes[
+        "the directions are exchanged: entropy belongs on edges out of the primary network, L1 on those into it"
+    ] = each(lambda alpha, into, h, one: _forces(alpha, ~into, h, one))
+    mistakes["both forces act on all edges; use `into` to choose"] = each(
+        lambda alpha, into, h, one: h * edge_entropy(alpha).mean() + one * alpha.sigmoid().mean()
+    )
+    mistakes["each mean is over the edges of its own direction; yours divide by all edges"] = each(
+        lambda alpha, into, h, one: _summed(alpha, into, h, one) / len(alpha)
+    )
+    mistakes["a mean over the edges of each direction, not a sum"] = each(_summed)
+    mistakes["L1 is the mean of p = σ(α), not of |α|"] = each(
+        lambda alpha, into, h, one: _out(alpha, into, h) + one * alpha[into].abs().mean()
+    )
+    mistakes["L1 is the mean of p = σ(α), not of α"] = each(
+        lambda alpha, into, h, one: _out(alpha, into, h) + one * alpha[into].mean()
+    )
+    mistakes["the weights are missing: entropy_weight and l1_weight"] = each(
+        lambda alpha, into, h, one: _forces(alpha, into, 1.0, 1.0)
+    )
+    mistakes["the weights are exchanged"] = each(
+        lambda alpha, into, h, one: _forces(alpha, into, one, h)
+    )
+    mistakes["only the entropy is there; L1 on edges into the primary network is missing"] = each(
+        lambda alpha, into, h, one: _out(alpha, into, h)
+    )
+    mistakes["only L1 is there; entropy on edges out of the primary network is missing"] = each(
+        lambda alpha, into, h, one: one * alpha[into].sigmoid().mean()
+    )
     places = [f"with α = {alpha}, into = {into}," for alpha, into in zip(ALPHAS, INTO)]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-3, rtol=1e-4)
     return "L1 pushes one direction shut, entropy makes the other decide. Without L1 this is MTL-NAS for one direction."
@@ -101,29 +100,28 @@ def change(answer, ax):
     def each(way):
         return [float(way(*case)) for case in cases]
 
-    mistakes = {
-        "the gates are missing: each source counts z times": each(
-            lambda w, z, s: (w @ s).abs().max()
-        ),
-        "this is the largest value, but a change may be negative: take absolute values first": each(
-            lambda w, z, s: _added(w, z, s).max()
-        ),
-        "this is the mean change; the largest one is asked for": each(
-            lambda w, z, s: _added(w, z, s).abs().mean()
-        ),
-        "the weights are missing: W·[z_1 F_1, z_2 F_2]": each(
-            lambda w, z, s: (z[:, None] * s).abs().max()
-        ),
-        "this is the sum of all changes; the largest one is asked for": each(
-            lambda w, z, s: _added(w, z, s).abs().sum()
-        ),
-        "the gates are squared somewhere: each source counts z times": each(
-            lambda w, z, s: _added(w, z * z, s).abs().max()
-        ),
-        "this is the largest gate; multiply the sources by gates and weights": each(
-            lambda w, z, s: z.max()
-        ),
-    }
+    mistakes = {}
+    mistakes["the gates are missing: each source counts z times"] = each(
+        lambda w, z, s: (w @ s).abs().max()
+    )
+    mistakes[
+        "this is the largest value, but a change may be negative: take absolute values first"
+    ] = each(lambda w, z, s: _added(w, z, s).max())
+    mistakes["this is the mean change; the largest one is asked for"] = each(
+        lambda w, z, s: _added(w, z, s).abs().mean()
+    )
+    mistakes["the weights are missing: W·[z_1 F_1, z_2 F_2]"] = each(
+        lambda w, z, s: (z[:, None] * s).abs().max()
+    )
+    mistakes["this is the sum of all changes; the largest one is asked for"] = each(
+        lambda w, z, s: _added(w, z, s).abs().sum()
+    )
+    mistakes["the gates are squared somewhere: each source counts z times"] = each(
+        lambda w, z, s: _added(w, z * z, s).abs().max()
+    )
+    mistakes["this is the largest gate; multiply the sources by gates and weights"] = each(
+        lambda w, z, s: z.max()
+    )
     places = [f"with z = {case[1].tolist()}" for case in cases]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6, rtol=1e-4)
     return "With z = 0 nothing changes at all, and what is small in z is small in the output: that is why L1 may cut for free."

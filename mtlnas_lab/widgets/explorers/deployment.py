@@ -53,7 +53,10 @@ class DeploymentExplorer(Explorer):
         tasks = len(space.tasks)
         if wanted is None:
             wanted = (True,) * tasks
-        missing = [bits for bits in _subsets(tasks) if len(answers.get(bits, ())) != len(budgets)]
+        missing = []
+        for bits in _subsets(tasks):
+            if len(answers.get(bits, ())) != len(budgets):
+                missing.append(bits)
         if missing or not budgets:
             raise ConfigError(
                 f"there is no answer for each of {len(budgets)} budgets where the tasks wanted are {', '.join(missing[:3])}; "
@@ -62,7 +65,7 @@ class DeploymentExplorer(Explorer):
         super().__init__(
             stage=stage(space),
             budgets=[float(one) for one in budgets],
-            answers={bits: [_plain(one, space) for one in rows] for bits, rows in answers.items()},
+            answers=_all_plain(answers, space),
             wanted=[bool(one) for one in wanted],
             budget=float(budget),
         )
@@ -124,6 +127,13 @@ class DeploymentExplorer(Explorer):
 def _subsets(tasks: int) -> list[str]:
     """All sets of tasks but the empty one, as bits."""
     return [format(number, f"0{tasks}b") for number in range(1, 2**tasks)]
+
+
+def _all_plain(answers: Mapping[str, Sequence[Mapping]], space: SearchSpace) -> dict:
+    plain = {}
+    for bits, rows in answers.items():
+        plain[bits] = [_plain(row, space) for row in rows]
+    return plain
 
 
 def _plain(answer: Mapping, space: SearchSpace) -> dict:
