@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mtlnas_lab.analysis.study import FOLDER
 from mtlnas_lab.bench.condition import condition
 from mtlnas_lab.data.loader import sequential
 from mtlnas_lab.errors import ConfigError
@@ -21,7 +22,7 @@ from mtlnas_lab.explore.aux_nas import (
     share,
     star,
 )
-from mtlnas_lab.explore.study import Exploration
+from mtlnas_lab.explore.study import Exploration, Findings
 from mtlnas_lab.models.baselines import no_edges
 from mtlnas_lab.models.onnx import to_onnx
 from mtlnas_lab.models.pruned import prune
@@ -216,3 +217,12 @@ def test_nothing_is_left_of_the_others_in_the_graph(lab):
     shut.alphas.alpha.data.fill_(-1.0)
     alone = shut.derive(primary=PRIMARY)
     assert len(alone.space) == 0 and alone.kept == no_edges(alone.space).kept
+
+
+def test_the_shipped_report_says_what_its_table_says():
+    found = Findings.shipped("aux-nas")
+    report = (FOLDER / "aux-nas-small" / "report.md").read_text(encoding="utf-8")
+    assert [line for line in found.sentences if f"- {line}\n" not in report] == []
+    assert len(found.verdicts) == len(found.study.claims)
+    rows = found.frame[["arm", "seed"]].drop_duplicates()
+    assert len(rows) == len(found.study.arms) * len(found.study.seeds), "every arm, every seed"
