@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Help in training, free at inference
 #
-# *About 4 minutes on two CPU cores, no GPU and no network needed.*
+# *About 3 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** A fusion graph makes networks better by letting them read from each other, and so you pay for all of them
 # whenever you use one. Often only one task is wanted: the **primary** task. Can the other networks help while it is
