@@ -318,6 +318,18 @@ def losses(lab: Lab, kept: Sequence[bool], split: str = "test") -> dict[str, flo
     return {task: float(loss) for task, loss in found.items()}
 
 
+def constant_losses(lab: Lab, split: str = "test") -> dict[str, float]:
+    """{task: loss of the best answer that does not look at the image, learnt on the training images}."""
+    ((_, targets),) = sequential(lab.data["train"], lab.targets, len(lab.data["train"]))
+    ((_, tests),) = sequential(lab.data[split], lab.targets, len(lab.data[split]))
+    found = {}
+    for name, task in lab.tasks.items():
+        constant = task.constant(targets[name])
+        answer = constant.expand(len(tests[name]), *constant.shape[1:])
+        found[name] = float(task.loss(answer, tests[name]))
+    return found
+
+
 def relative_loss(
     lab: Lab, kept: Sequence[bool], wanted: Wanted, alone: dict[str, float], split: str = "test"
 ) -> float:
@@ -455,13 +467,7 @@ def task_missing(seed: int, steps: int = RECIPE.steps, keep: float = KEEP) -> di
     """One task is not wanted, and all edges between the other two are open: their mean loss, each as a share of that of a
     constant's; and with all three wanted."""
     lab = supernet(seed, steps, keep)
-    reference = {}
-    ((_, targets),) = sequential(lab.data["train"], lab.targets, len(lab.data["train"]))
-    ((_, tests),) = sequential(lab.data["test"], lab.targets, len(lab.data["test"]))
-    for name, task in lab.tasks.items():
-        constant = task.constant(targets[name])
-        answer = constant.expand(len(tests[name]), *constant.shape[1:])
-        reference[name] = float(task.loss(answer, tests[name]))
+    reference = constant_losses(lab)
     shares = {}
     for bits in SCENARIOS:
         wanted = wanted_of(bits)

@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
+from mtlnas_lab.analysis.study import FOLDER
 from mtlnas_lab.core.architecture import Architecture
 from mtlnas_lab.core.space import SearchSpace, plan
 from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.explore import eas
-from mtlnas_lab.explore.study import Exploration
+from mtlnas_lab.explore.study import Exploration, Findings
 from mtlnas_lab.models.pruned import operations, prune
 
 THREE = SearchSpace.build(dict.fromkeys("abc", plan([8, 8, 16], [2, 1])))
@@ -169,3 +170,12 @@ def test_the_study_names_its_controls():
     study = Exploration.load("eas")
     assert sum(claim.control for claim in study.claims) == 3
     assert study.function("no_task_dropout") is eas.ARMS["task_missing"]
+
+
+def test_the_shipped_report_says_what_its_table_says():
+    found = Findings.shipped("eas")
+    report = (FOLDER / "eas-small" / "report.md").read_text(encoding="utf-8")
+    assert [line for line in found.sentences if f"- {line}\n" not in report] == []
+    assert len(found.verdicts) == len(found.study.claims)
+    rows = found.frame[["arm", "seed"]].drop_duplicates()
+    assert len(rows) == len(found.study.arms) * len(found.study.seeds), "every arm, every seed"
