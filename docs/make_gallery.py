@@ -7,12 +7,17 @@ here, α is made up, and the caption says so.
 import inspect
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mtlnas_lab.analysis.edge_table import explain, to_markdown
+from mtlnas_lab.bench.landscape import landscape
+from mtlnas_lab.bench.race import frame, names, race
+from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.core.architecture import Architecture, derive
 from mtlnas_lab.core.events import Evaluated, Started, Step, Turned
 from mtlnas_lab.core.space import SearchSpace, plan
@@ -28,7 +33,10 @@ from mtlnas_lab.viz import (
     fusion_graph,
     overview,
     plot_collapse,
+    plot_effects,
+    plot_front,
     plot_heatmap,
+    plot_regret,
     save_figure,
     side_by_side,
     small_multiples,
@@ -266,6 +274,37 @@ def moving():
     return animate(recorded(), HERE / "moving.gif", count=20, pixels=560)
 
 
+def table():
+    return FusionTable.open("segmentation-normals")
+
+
+def front():
+    """All 256 graphs of a small space by their two losses, and the front that none beats."""
+    names = [f"{task}/loss" for task in table().tasks]
+    points = pd.DataFrame({name: table().values(name) for name in names})
+    points["edges"] = [graph.bit_count() for graph in table().graphs]
+    floor = {name: table().noise_floor(name).smallest for name in names}
+    return plot_front(points, floor=floor, marked={"none": 0, "all": 255}, style="web-light")
+
+
+def effects():
+    """What opening each edge does to the total loss: left of 0 it helps."""
+    found = landscape(table()).effects
+    rows = pd.DataFrame([edge.by_seed for edge in found], [edge.edge for edge in found])
+    groups = [f"into {edge.target.task}" for edge in table().space.edges]
+    half = {edge.edge: edge.half for edge in found}
+    return plot_effects(rows, score="total loss", half=half, groups=groups, style="web-light")
+
+
+def regret():
+    """A race of searches over the table: how much worse than the best graph, by what was spent."""
+    with TemporaryDirectory() as folder:
+        searchers = names(["random", "local_search", "evolution"])
+        curves = frame(table(), race(table(), folder, searchers, backend="sequential"))
+    floor = table().noise_floor().smallest
+    return plot_regret(curves, score="total loss", floor=floor, style="web-light")
+
+
 def words():
     """An architecture in words (the first lines)."""
     return "\n".join(to_markdown(explain(derive(space(), late(space())))).splitlines()[:8])
@@ -299,6 +338,9 @@ PICTURES = {
     graph_and_heat_map: "png",
     heat: "png",
     collapse: "png",
+    front: "png",
+    effects: "png",
+    regret: "png",
     moving: "gif",
     words: "md",
 }

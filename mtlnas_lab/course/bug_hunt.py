@@ -1,7 +1,7 @@
 """Six faults that real code for architecture search has had, each in a search that is otherwise healthy.
 
     log = run(buggy(3))                              # or SearchStudio(lambda: buggy(3)), to press Start yourself
-    examine(log, run(healthy()), "Patient 3")
+    examine(log, run(healthy()), "Patient 3")        # SearchStudio(log, compare=…) replays it
 
 All learn from the image itself: a patient has no views, and to turn `visibility` changes nothing in what it learns from.
 
@@ -275,17 +275,7 @@ PANELS = {
 
 
 def examine(log: EventLog, reference: EventLog, title: str):
-    """The studio with the healthy search drawn behind, where somebody is there to use it; else a still picture."""
-    from ..widgets import SearchStudio
-    from ..widgets.studio.widget import live
-
-    if live():
-        return SearchStudio(log, title=title, compare=reference)
-    return panels(log, reference, title)
-
-
-def panels(log: EventLog, reference: EventLog, title: str):
-    """Six panels of a search; thin and grey the healthy one. Returns the figure."""
+    """Six panels of a search (PANELS); thin and grey the healthy one. Returns the figure."""
     from matplotlib.lines import Line2D
 
     from ..viz import style

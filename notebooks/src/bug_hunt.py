@@ -12,7 +12,7 @@
 # *About 2 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** A search with a fault in it does not crash. It runs to its end, draws a decided graph and prints a score. All
-# six faults below are of kinds that real code has had. You get no source, only what the studio's panels show: name the
+# six faults below are of kinds that real code has had. You get no source, only what six panels show: name the
 # fault, then see the line.
 #
 # You need notebooks 05 and 06: gates, entropy, λ, one step of the search.
@@ -40,20 +40,22 @@ well = run(healthy())
 examine(well, well, "The healthy search")
 
 # %% [markdown]
-# *How to read it*, from left to right.
+# *Reading aid*, row by row.
 #
 # * **Entropy and λ**: λ grows after 30 % of the run, and the entropy falls with it.
 # * **Gates**: a cloud around ½ at first, then each one goes to 0 or to 1.
-# * **The tasks' pull**: ∂ losses / ∂α of five edges. It jumps, for each batch says something else; late it dies, for
+# * **The tasks' pull on five edges**: ∂ losses / ∂α. It jumps, for each batch says something else; late it dies, for
 #   closed gates feel nothing.
-# * **Losses** of the batches that teach w, mean over 5 steps; noisy, for the batches are small.
-# * **Score**: mean angle of the normals on 40 validation images, less is better: under hard gates as the network is,
-#   and after its batch-norm statistics were averaged anew (*recalibrated*). Early the two differ, for the fusions'
-#   statistics begin at 0 and 1.
+# * **Loss: segmentation** and **Loss: normals** of the batches that teach w, mean over 5 steps; noisy, for the batches
+#   are small.
+# * **Score: normals**: mean angle on 40 validation images, less is better: under hard gates as the network is, and after
+#   its batch-norm statistics were averaged anew (*recalibrated*). Early the two differ, for the fusions' statistics begin
+#   at 0 and 1.
 #
-# In JupyterLab you get the studio instead, with the healthy search drawn behind the patient; its time slider goes
-# through the run, and instead of the score it has the gap (dashed: recalibrated). To see a patient alive, with knobs
-# that it may or may not obey: `from mtlnas_lab.widgets import SearchStudio`, then `SearchStudio(lambda: buggy(1))`.
+# In JupyterLab the studio replays a patient step by step, the healthy search drawn behind:
+# `from mtlnas_lab.widgets import SearchStudio`, then `SearchStudio(patient_1, compare=well)` in a cell of your own; and
+# `SearchStudio(lambda: buggy(1))` is the patient alive, with knobs that it may or may not obey. Diagnose by the six
+# panels: the studio has no pull and no score.
 #
 # ## Handshake
 #
@@ -78,7 +80,7 @@ for name, (what, _) in SUSPECTS.items():
 
 # %%
 predict("bug.leak", "Test images slipped into the training images. Which panel would show it?",
-        ["Losses", "Score", "Gates", "none of them"])
+        ["Loss: normals", "Score: normals", "Gates", "none of them"])
 
 # %% [markdown]
 # ## Patient 1
@@ -143,7 +145,7 @@ check("bug.2", diagnosis_2)
 # The losses and the scores are fine, λ works. What is odd happens before λ begins.
 
 # %% [markdown] tags=["hint"]
-# In the panel of pulls: how often does a line change sides? What would make every batch say the same?
+# In the panel of the tasks' pull: how often does a line change sides? What would make every batch say the same?
 
 # %% [markdown]
 # <details><summary>After your diagnosis: the line, its repair, and where it happened</summary>
@@ -315,7 +317,7 @@ check("bug.6", diagnosis_6)
 # From some step on one panel shows nothing at all any more, long before the gates have closed.
 
 # %% [markdown] tags=["hint"]
-# The pulls are exactly 0, and the gates stand still until λ moves them. Which function of α has gradient 0 nearly
+# The tasks' pull is exactly 0, and the gates stand still until λ moves them. Which function of α has gradient 0 nearly
 # everywhere?
 
 # %% [markdown]

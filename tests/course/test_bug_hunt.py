@@ -1,6 +1,7 @@
 """Each patient shows its symptom, by numbers and with margins; the healthy one is the library's search; diagnoses."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -153,26 +154,26 @@ def short():
 
 def test_the_picture_has_six_panels_with_labels_and_a_legend(short):
     well, ill = short
-    figure = bugs.panels(ill, well, "Patient 3")
+    figure = bugs.examine(ill, well, "Patient 3")
     assert len(figure.axes) == 6 and all(
         ax.get_xlabel() and ax.get_ylabel() and ax.lines for ax in figure.axes
     )
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[:2] == ["Patient 3", "the healthy search"]
     assert "the healthy search" not in [
-        t.get_text() for t in bugs.panels(well, well, "H").legends[0].get_texts()
+        t.get_text() for t in bugs.examine(well, well, "H").legends[0].get_texts()
     ]
 
 
-def test_where_somebody_is_there_the_studio_is_shown(short, monkeypatch):
-    from mtlnas_lab.widgets import SearchStudio
-
-    monkeypatch.setenv("MTLNAS_LAB_LIVE", "0")
-    assert type(bugs.examine(*short[::-1], "P")).__name__ == "Figure"
-    monkeypatch.setenv("MTLNAS_LAB_LIVE", "1")
-    studio = bugs.examine(*short[::-1], "P")
-    assert isinstance(studio, SearchStudio) and studio.log is short[1]
-    studio.close()
+def test_the_notebook_names_the_panels_as_they_are_called():
+    source = (Path(__file__).parents[2] / "notebooks" / "src" / "bug_hunt.py").read_text(
+        encoding="utf-8"
+    )
+    aid = source[source.index("*Reading aid*") : source.index("## Handshake")]
+    named = re.findall(r"\*\*(.+?)\*\*", aid)
+    assert named == list(bugs.PANELS)
+    choices = re.search(r'"bug.leak".*?\[(.*?)\]', source, re.S)[1]
+    assert set(re.findall(r'"(.+?)"', choices)) - {"none of them"} < set(bugs.PANELS)
 
 
 # --- diagnoses --------------------------------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ def test_diagnoses(number):
             assert (
                 wrong.solved is False
                 and other in wrong.message
-                and "shows the contrary" in wrong.message
+                and "In this patient: " in wrong.message
             )
     for nonsense in ("the learning rate", 3, len):
         assert "name one of the suspects" in check(name, nonsense).message
@@ -195,8 +196,10 @@ def test_diagnoses(number):
 
 
 def test_almost_right_names_the_panel_that_decides():
-    assert "λ grows? Yes" in check("bug.1", "dead penalty").message
-    assert "λ grows? No" in check("bug.4", "ramp").message
+    grows = check("bug.1", "dead penalty").message
+    assert "λ grows? In a search with “dead penalty”" in grows
+    assert grows.endswith(": yes. In this patient: no")
+    assert check("bug.4", "ramp").message.endswith(": no. In this patient: yes")
 
 
 def test_the_notebook_shows_the_faulty_pieces():

@@ -34,10 +34,11 @@ def _ask(number: int) -> None:
         _draw_symptoms(ax, seen, told, f"patient {number}", f"“{named}”")
         for observation, here, there in zip(OBSERVATIONS, seen, told):
             if here != there:
-                word = "Yes" if there else "No"
+                suspect = "yes" if there else "no"
+                patient = "yes" if here else "no"
                 raise Wrong(
-                    f"with “{named}” ({SUSPECTS[named][0]}) one would see: {observation}? {word}. This patient shows "
-                    "the contrary"
+                    f"{observation}? In a search with “{named}” ({SUSPECTS[named][0]}): {suspect}. In this patient: "
+                    f"{patient}"
                 )
         return LESSONS[number]
 
