@@ -1,0 +1,37 @@
+"""The results of explorations that are shipped: their tables still say what their reports say."""
+
+import pytest
+
+from mtlnas_lab.analysis.study import FOLDER
+from mtlnas_lab.explore.report import sentences
+from mtlnas_lab.explore.study import HELD, Findings, explores
+
+ALL = sorted(path.name.removesuffix("-small") for path in FOLDER.glob("*-small"))
+SHIPPED = [name for name in ALL if explores(name)]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_tables_say_what_the_report_says(name):
+    found = Findings.shipped(name)
+    report = (FOLDER / f"{name}-small" / "report.md").read_text(encoding="utf-8")
+    assert [line for line in sentences(found) if f"- {line}\n" not in report] == []
+    ran = set(map(tuple, found.frame[["arm", "seed"]].itertuples(index=False)))
+    assert ran == {(arm, seed) for arm in found.study.arms for seed in found.study.seeds}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_study_names_a_control(name):
+    assert any(claim.control for claim in Findings.shipped(name).study.claims)
+
+
+def test_readme_says_what_the_planted_edges_say():
+    found = Findings.shipped("planted-edges")
+    recall = found.values("recall").sum(axis=1).round().astype(int)
+    rivals = found.values("rivals").mean(axis=1).round(2)
+    assert recall["mtlnas_ramp, bit"] == 10 and rivals["mtlnas_ramp, bit"] == 0.93
+    assert recall["mtlnas_l1, bit"] == 8 and rivals["mtlnas_l1, bit"] == 0
+    assert recall["mtlnas_l1, bit-0"] == 0 and rivals["mtlnas_l1, bit-0"] == 0
+    lead = found.values("lead").mean(axis=1).round(2)
+    assert (lead["one_shot, bit"], lead["perturbation, bit"]) == (0.33, 0.23)
+    outcomes = {v.claim.arm: v.outcome for v in found.verdicts if v.claim.better == "more"}
+    assert outcomes["mtlnas_l1, bit"] == HELD
