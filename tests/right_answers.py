@@ -354,6 +354,56 @@ def climb_tensors(ask, start, edges):
     return torch.tensor(here)
 
 
+# --- 12 -----------------------------------------------------------------------------------------------------------------
+def forces(alpha, into, entropy_weight, l1_weight):
+    p = torch.sigmoid(alpha)
+    nats = -p * p.log() - (1 - p) * (1 - p).log()
+    return entropy_weight * nats[~into].mean() + l1_weight * p[into].mean()
+
+
+def forces_loop(alpha, into, entropy_weight, l1_weight):
+    out, inward = [], []
+    for a, leads_in in zip(alpha.tolist(), into.tolist()):
+        p = 1 / (1 + math.exp(-a))
+        if leads_in:
+            inward.append(p)
+        else:
+            out.append(-p * math.log(p) - (1 - p) * math.log(1 - p))
+    return entropy_weight * np.mean(out) + l1_weight * np.mean(inward)
+
+
+def change(weight, gates, sources):
+    return (weight @ (gates[:, None] * sources)).abs().max()
+
+
+def change_columns(weight, gates, sources):
+    return np.abs((weight * gates).numpy() @ sources.numpy()).max()
+
+
+# --- 14 -----------------------------------------------------------------------------------------------------------------
+def available(edges, wanted):
+    return [wanted[source] and wanted[target] for source, target in edges]
+
+
+def available_numpy(edges, wanted):
+    return np.array(
+        [{source, target} <= {t for t in wanted if wanted[t]} for source, target in edges]
+    )
+
+
+def penalty(gates, prices, fits, budget, mu):
+    cost = (gates * prices * fits).sum() / (prices * fits).sum()
+    return mu * (cost - budget) ** 2
+
+
+def penalty_loop(gates, prices, fits, budget, mu):
+    spent, possible = 0.0, 0.0
+    for gate, price, fit in zip(gates.tolist(), prices.tolist(), fits.tolist()):
+        spent += gate * price * fit
+        possible += price * fit
+    return mu * (spent / possible - budget) ** 2
+
+
 # --- 13 -----------------------------------------------------------------------------------------------------------------
 def area(points, reference):
     total, height = 0.0, reference[1]
@@ -591,6 +641,10 @@ ALL = {
     "11.percentile": [beaten, beaten_loop],
     "11.front": [front, front_sorted],
     "11.climb": [climb, climb_tensors],
+    "12.forces": [forces, forces_loop],
+    "12.change": [change, change_columns],
+    "14.available": [available, available_numpy],
+    "14.penalty": [penalty, penalty_loop],
     "13.hypervolume": [area, area_strips],
     "13.answers": [best_sums, best_sums_loop],
     "15.fisher": [

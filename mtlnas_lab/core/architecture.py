@@ -116,6 +116,7 @@ def derive(
     alpha: Tensor | Sequence[float],
     budget: int = 0,
     worth: Sequence[float] | None = None,
+    primary: str = "",
 ) -> Architecture:
     """Keep the edges with α > 0: the searched architecture, to be used with the weights as they are (no retraining).
 
@@ -124,9 +125,12 @@ def derive(
         alpha: E logits; α > 0 is p = σ(α) > ½. An edge at exactly 0 is closed, as in the released code.
         budget: 0, or how many edges to keep: those with the largest α, whatever its sign; of equals the first.
         worth: E numbers to choose the budget's edges by instead of α, as `edge_importance.ablate` measures them.
+        primary: a task that is wanted alone, as in Aux-NAS: the graph is then that of its network by itself, a space of
+            one backbone without any edge.
 
     Raises:
-        ConfigError: For a budget of more than E edges, and for a worth without a budget or of another length.
+        ConfigError: For a budget of more than E edges, and for a worth without a budget or of another length; for a
+            primary task that is not there, or that an open edge leads into.
 
     Example:
         >>> from mtlnas_lab import SearchSpace, derive
@@ -136,8 +140,16 @@ def derive(
         (True, False, False, True)
         >>> derive(space, [0.5, -2.0, 0.0, 3.0], budget=3).kept
         (True, False, True, True)
+        >>> derive(space, [-2.0, -3.0, 0.7, 3.0], primary="a").space
+        SearchSpace(a × 2 stages, 0 candidate edges)
     """
     alpha = alpha.detach() if isinstance(alpha, Tensor) else torch.tensor(alpha)
+    if primary:
+        if budget:
+            raise ConfigError(
+                f"{told(primary)} alone has no edge that a budget could keep; leave the budget out"
+            )
+        return _alone(derive(space, alpha), primary)
     if not budget:
         if worth is not None:
             raise ConfigError(
@@ -155,6 +167,21 @@ def derive(
     # sorting keeps the order of equals
     best = sorted(range(len(space)), key=lambda i: -ranked_by[i])[:budget]
     return Architecture(space, tuple(i in best for i in range(len(space))), tuple(alpha.tolist()))
+
+
+def _alone(found: Architecture, task: str) -> Architecture:
+    """The graph of one task's network by itself. Raises ConfigError where it needs another network."""
+    if task not in found.space.tasks:
+        raise ConfigError(
+            f"there is no task {told(task)} to be wanted alone; there is {', '.join(found.space.tasks)}"
+        )
+    read = [edge for edge in found.edges if edge.target.task == task]
+    if read:
+        raise ConfigError(
+            f"{task} reads from another network by {len(read)} open edges, the first of them {read[0]}: alone it would "
+            "compute something else; shut them in the search, by L1 on edges into it, or derive without `primary`"
+        )
+    return Architecture(SearchSpace({task: found.space.plans[task]}, ()), (), ())
 
 
 def agreement(a: Architecture, b: Architecture) -> dict[str, float]:

@@ -112,9 +112,10 @@ class Lab:
         self.data = {name: pack.to(device) for name, pack in self.data.items()}
         return self
 
-    def derive(self, budget: int = 0) -> Architecture:
-        """The architecture that α stands for now: the edges with α > 0, or the `budget` edges with the largest α."""
-        return derive(self.space, self.alphas.alpha.cpu(), budget)
+    def derive(self, budget: int = 0, primary: str = "") -> Architecture:
+        """The architecture that α stands for now: the edges with α > 0, or the `budget` edges with the largest α; or the
+        network of the task `primary` by itself."""
+        return derive(self.space, self.alphas.alpha.cpu(), budget, primary=primary)
 
     def copy(self) -> Lab:
         """The same data under networks and α of its own."""

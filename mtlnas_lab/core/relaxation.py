@@ -112,9 +112,9 @@ def _mean(of_edges: Tensor) -> Tensor:
     return of_edges.mean() if len(of_edges) else of_edges.sum()
 
 
-def entropy(alpha: Tensor) -> Tensor:
-    """Mean of H over the edges, in nats; ln 2 where nothing is decided. Its gradient: `entropy_gradient`."""
-    return _mean(edge_entropy(alpha))
+def entropy(alpha: Tensor, factors: Tensor | float = 1.0) -> Tensor:
+    """Mean of f·H over the edges, in nats; ln 2 where nothing is decided and f = 1. Its gradient: `entropy_gradient`."""
+    return _mean(edge_entropy(alpha) * factors)
 
 
 def entropy_fraction(alpha: Tensor) -> Tensor:
@@ -122,10 +122,10 @@ def entropy_fraction(alpha: Tensor) -> Tensor:
     return entropy(alpha) / math.log(2)
 
 
-def entropy_gradient(alpha: Tensor) -> Tensor:
-    """∂(mean H)/∂α = −α p (1 − p) / E: zero at α = 0, strongest near |α| = 1.5."""
+def entropy_gradient(alpha: Tensor, factors: Tensor | float = 1.0) -> Tensor:
+    """∂(mean f·H)/∂α = −f α p (1 − p) / E: zero at α = 0, strongest near |α| = 1.5."""
     p = torch.sigmoid(alpha)
-    return -alpha * p * (1 - p) / max(len(alpha), 1)
+    return -alpha * p * (1 - p) * factors / max(len(alpha), 1)
 
 
 def l1(alpha: Tensor, costs: Tensor | float = 1.0) -> Tensor:

@@ -24,6 +24,7 @@ from ..data.dataset import Batch
 from ..data.views import Inputs
 from ..errors import ConfigError
 from ..randomness import SeededPasses
+from ..values import number
 from . import search_state
 from .architecture import Architecture
 from .backbone import Dropout
@@ -43,7 +44,7 @@ class Search:
 
     One step minimises the tasks' weighted losses L twice, by two optimisers on two halves of the images:
 
-        α:  L(w, z(α)) + λ·H(σ(α)) + μ·mean c·σ(α)        w:  L(w, z(α)), with α read only
+        α:  L(w, z(α)) + λ·mean f·H(σ(α)) + μ·mean c·σ(α)        w:  L(w, z(α)), with α read only
 
     Args:
         lab: tasks, supernet, α and data; with E candidate edges.
@@ -56,9 +57,12 @@ class Search:
         communicator: the processes that search as one; each works on its part of every batch.
         draw_gates: called with the gates' generator before every w-update: the E booleans of this one. Nothing is searched
             either, as in a supernet whose graphs are sampled.
+        entropy_factors: E numbers f, how much each edge's entropy counts in the mean; by default 1 each. 0 leaves an edge out.
+        l1_factors: E numbers by which each edge's L1 is multiplied likewise.
 
     Raises:
-        ConfigError: for gates of another length than E, and for a lab without training data where no batches are given.
+        ConfigError: for gates or factors of another length than E, and for a lab without training data where no batches
+            are given.
 
     Example:
         >>> from mtlnas_lab import Search, SearchConfig, presets
@@ -83,6 +87,8 @@ class Search:
         evaluate: Callable[[Search], dict] | None = None,
         communicator: SingleProcess = SINGLE_PROCESS,
         draw_gates: Callable[[torch.Generator], Sequence[bool]] | None = None,
+        entropy_factors: Sequence[float] | None = None,
+        l1_factors: Sequence[float] | None = None,
     ):
         self.lab = lab
         self.config = config
@@ -124,8 +130,11 @@ class Search:
         if config.compile:
             self.forward = torch.compile(lab.supernet, backend=config.compile)
         self.cover_eyes()
+        self.entropy_factors = self._factors("entropy_factors", entropy_factors)
         # c, what each edge weighs in L1
-        self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) if config.l1_by_cost else 1.0
+        self.costs = self._factors("l1_factors", l1_factors)
+        if config.l1_by_cost:
+            self.costs = lab.alphas.alpha.new_tensor(lab.space.costs) * self.costs
 
     # --- one step -----------------------------------------------------------------------------------------------------
     def step(self) -> Step:
@@ -172,12 +181,13 @@ class Search:
         seen, targets = next(self.seen_by_alpha)
         losses = self._losses(seen, targets, self._gates("alpha_gates"))
         total = self._total(losses)
-        objective = total + entropy_weight * entropy(alpha) + l1_weight * l1(alpha, self.costs)
+        undecided = entropy(alpha, self.entropy_factors)
+        objective = total + entropy_weight * undecided + l1_weight * l1(alpha, self.costs)
         (alpha.grad,) = torch.autograd.grad(objective, [alpha])  # first order: none for w
         self.communicator.all_reduce_mean([alpha.grad])
 
         before = alpha.detach()
-        of_tasks = alpha.grad - entropy_weight * entropy_gradient(before)
+        of_tasks = alpha.grad - entropy_weight * entropy_gradient(before, self.entropy_factors)
         of_tasks = of_tasks - l1_weight * l1_gradient(before, self.costs)
         self.objective = objective.detach()
         self.alpha_optimizer.step()
@@ -454,6 +464,18 @@ class Search:
         return search_state.refusal(self, tensors, meta)
 
     # --- parts --------------------------------------------------------------------------------------------------------
+    def _factors(self, name: str, factors: Sequence[float] | None) -> Tensor | float:
+        """What each edge counts in a penalty, (E,); 1 for all where nothing is given. Raises ConfigError."""
+        if factors is None:
+            return 1.0
+        edges = len(self.lab.space)
+        if len(factors) != edges:
+            raise ConfigError(
+                f"{name}: {len(factors)} numbers for {edges} candidate edges; give one for each edge"
+            )
+        checked = [number(f"{name}[{i}]", factor) for i, factor in enumerate(factors)]
+        return self.lab.alphas.alpha.new_tensor(checked)
+
     def _halves(self) -> tuple[Iterator, Iterator | None]:
         """Batches for w and for α from the lab's training data; where nothing is searched all of it is for w."""
         if "train" not in self.lab.data:

@@ -16,7 +16,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from ..core.architecture import Architecture
-from ..core.fusion import NDDR, Fusion
+from ..core.fusion import NDDR, Fusion, ResidualFusion
 from ..core.space import Node
 from ..core.supernet import SuperNet
 from ..errors import SpaceError
@@ -74,7 +74,8 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
 
     Args:
         supernet: The trained supernet with E candidate edges.
-        architecture: Which edges are open: an architecture of its space, or E booleans.
+        architecture: Which edges are open: an architecture of its space, or E booleans; or the graph of some of its
+            networks by themselves, as `derive(…, primary="segmentation")` gives it: the others are gone, too.
 
     Returns:
         A module that takes images (B, 3, H, W) and gives {task: output}, without gates.
@@ -90,10 +91,15 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
         >>> image = torch.zeros(1, 3, 32, 32)
         >>> {task: tuple(output.shape) for task, output in network(image).items()}
         {'segmentation': (1, 13, 4, 4), 'normals': (1, 3, 4, 4)}
+        >>> alone = prune(lab.supernet, lab.derive(primary="normals"))
+        >>> list(alone(image))
+        ['normals']
     """
     kept = architecture
     if isinstance(architecture, Architecture):
         kept = architecture.kept
+        if set(architecture.space.tasks) < set(supernet.space.tasks):
+            return prune(_without_others(supernet, architecture), kept)
     kept = tuple(kept)
     if len(kept) != len(supernet.space):
         raise SpaceError(
@@ -109,6 +115,26 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
         if isinstance(operation, NDDR):  # a cross-stitch unit has nothing to fold
             network.supernet.fusion[name] = FoldedNDDR(operation.eval())
     return fold_batch_norm(_with_plain_weights(network))
+
+
+def _without_others(supernet: SuperNet, architecture: Architecture) -> SuperNet:
+    """The networks of the architecture's tasks, and of their fusion operations what its candidate edges need."""
+    wanted = architecture.space
+    for task, stages in wanted.plans.items():
+        if supernet.space.plans[task] != stages:
+            raise SpaceError(
+                f"the network of {task} has other stages in this architecture than in the supernet; "
+                "derive the architecture from the supernet's own space"
+            )
+    kept = [edge in wanted.edges for edge in supernet.space.edges]
+    fusion = {}
+    for name, operation in supernet.fusion.items():
+        edges = [kept[edge] for edge in supernet.space.into(Node.parse(name))]
+        adds_nothing = isinstance(operation, ResidualFusion) and not any(edges)
+        if Node.parse(name).task in wanted.tasks and not adds_nothing:
+            fusion[name] = operation.only(edges)
+    backbones = {task: copy.deepcopy(supernet.backbones[task]) for task in wanted.tasks}
+    return SuperNet(backbones, wanted, fusion)
 
 
 def _with_plain_weights(network: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ small explorers, each for one idea.
 
 from .explorers import (
     Blindfold,
+    DeploymentExplorer,
     EdgeMicroscope,
     EdgeToggler,
     LandscapeExplorer,
@@ -23,6 +24,7 @@ from .studio.widget import SearchStudio, show
 
 __all__ = [
     "Blindfold",
+    "DeploymentExplorer",
     "EdgeMicroscope",
     "EdgeToggler",
     "FigureStudio",

@@ -7,6 +7,7 @@ from helpers import Stream, batch, small_lab
 from mtlnas_lab.core.architecture import Architecture, agreement, derive
 from mtlnas_lab.core.fusion import NDDR, CrossStitch, ResidualFusion
 from mtlnas_lab.core.search import Search, SearchConfig
+from mtlnas_lab.core.space import SearchSpace, plan
 from mtlnas_lab.errors import ConfigError, SpaceError
 from mtlnas_lab.models.baselines import (
     BASELINES,
@@ -183,3 +184,50 @@ def test_every_baseline_learns_and_leaves_the_lab_alone(name):
 def test_unknown_baseline():
     with pytest.raises(ConfigError, match="single_task, shared_trunk"):
         baseline("best", small_lab(), 3)
+
+
+def test_the_primary_network_alone():
+    lab = small_lab()
+    with torch.no_grad():
+        lab.alphas.alpha.fill_(-1.0)
+        lab.alphas.alpha[lab.space.index("segmentation:0 -> normals:0")] = 2.0
+    alone = lab.derive(primary="segmentation")
+    assert alone.space.tasks == ("segmentation",) and alone.edges == ()
+    with pytest.raises(ConfigError, match="normals reads from another network by 1 open edge"):
+        lab.derive(primary="normals")
+    with pytest.raises(ConfigError, match="no task 'depth'"):
+        lab.derive(primary="depth")
+    with pytest.raises(ConfigError, match="leave the budget out"):
+        lab.derive(budget=3, primary="segmentation")
+
+
+@pytest.mark.parametrize("fusion", [NDDR, ResidualFusion])
+def test_the_primary_network_alone_computes_the_same(fusion):
+    """Pruned to one network: the output of the supernet with all edges shut, by the other networks' work less."""
+    lab = small_lab(tasks=3, fusion=fusion)
+    image, _ = batch(0)
+    with torch.no_grad():
+        lab.alphas.alpha.fill_(-1.0)
+        lab.supernet.train()(
+            image, [True] * len(lab.space)
+        )  # statistics that are not as at the start
+        lab.supernet.eval()
+        alone = prune(lab.supernet, lab.derive(primary="normals"))
+        expected = lab.supernet(image, [False] * len(lab.space))["normals"]
+    outputs = alone(image)
+    assert list(outputs) == ["normals"]
+    assert torch.allclose(outputs["normals"], expected, atol=1e-4)
+    names = {name.split(".")[2] for name, _ in alone.named_parameters() if "backbones" in name}
+    assert names == {"normals"}
+    if (
+        fusion is ResidualFusion
+    ):  # nothing is left of it, so the price is that of the backbone by itself
+        backbone = lab.supernet.backbones["normals"]
+        assert operations(alone, image) == operations(backbone, image)
+
+
+def test_the_primary_network_of_another_supernet():
+    lab = small_lab()
+    other = SearchSpace({"normals": plan([4, 4], [1, 1])}, ())
+    with pytest.raises(SpaceError, match="other stages"):
+        prune(lab.supernet, Architecture(other, ()))

@@ -707,3 +707,51 @@ def test_batches_that_are_given_later_are_what_the_search_sees():
     assert torch.equal(seen, image) and torch.equal(twice, 2 * image)
     with pytest.raises(StopIteration):
         search.step()
+
+
+def after_a_step(**options):
+    """α's gradient as the optimiser sees it, and as the tasks ask for it, at α that are not 0."""
+    lab = small_lab()
+    config = replace(CONFIG, entropy_weight=2.0, l1_weight=3.0, alpha_gates="deterministic")
+    search = search_of(lab, config, **options)
+    report = search.step()
+    return lab.alphas.alpha.grad.clone(), torch.tensor(report.alpha_grad), search.objective
+
+
+def test_penalties_count_edges_by_their_factors():
+    """Entropy on some edges and L1 on others: the gradient is what the formulas give by hand, edge by edge."""
+    lab = small_lab()
+    alpha = lab.alphas.alpha.detach().clone()
+    chosen = torch.tensor([edge.target.task == "segmentation" for edge in lab.space.edges])
+    ours = {"entropy_factors": (2.0 * ~chosen).tolist(), "l1_factors": (2.0 * chosen).tolist()}
+    total, tasks, objective = after_a_step(**ours)
+    p = torch.sigmoid(alpha)
+    by_hand = torch.where(chosen, 3.0 * p * (1 - p), -2.0 * alpha * p * (1 - p)) / chosen.sum()
+    assert torch.allclose(total - tasks, by_hand, atol=1e-6)
+
+    nats = -p * p.log() - (1 - p) * (1 - p).log()
+    plain, _, everywhere = after_a_step()
+    penalty = 2 * nats[~chosen].mean() + 3 * p[chosen].mean()
+    of_all = 2 * nats.mean() + 3 * p.mean()
+    assert torch.allclose(objective - penalty, everywhere - of_all, atol=1e-5)
+
+
+def test_factors_of_one_change_nothing():
+    ones = [1.0] * 48
+    given = after_a_step(entropy_factors=ones, l1_factors=ones)
+    for one, other in zip(given, after_a_step()):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["entropy_factors", "l1_factors"])
+def test_factors_that_cannot_be(name):
+    with pytest.raises(ConfigError, match=f"{name}: 2 numbers for 48 candidate edges"):
+        search_of(**{name: [1.0, 1.0]})
+    with pytest.raises(ConfigError, match="too small"):
+        search_of(**{name: [-1.0] * 48})
+
+
+def test_l1_by_cost_and_factors_multiply():
+    factors = [0.5] * 48
+    search = search_of(config=replace(CONFIG, l1_by_cost=True), l1_factors=factors)
+    assert torch.allclose(search.costs, 0.5 * torch.tensor(search.lab.space.costs))

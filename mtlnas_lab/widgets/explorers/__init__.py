@@ -2,6 +2,7 @@
 
 from .blindfold import Blindfold
 from .browser import PredictionBrowser
+from .deployment import DeploymentExplorer
 from .landscape import LandscapeExplorer
 from .microscope import EdgeMicroscope
 from .relaxed import RelaxationExplorer
@@ -12,6 +13,7 @@ from .toggler import EdgeToggler
 
 __all__ = [
     "Blindfold",
+    "DeploymentExplorer",
     "EdgeMicroscope",
     "EdgeToggler",
     "LandscapeExplorer",
