@@ -231,7 +231,12 @@ table.round(3)
 found = Findings.shipped("aux-nas")
 scores = 100 * found.values("primary_score")
 half = {arm: half_interval(row.dropna()) for arm, row in scores.iterrows()}
-short = lambda arm: arm.replace(" labels", "").replace(", helper sees depth", ", depth")
+
+
+def short(arm):
+    return arm.replace(" labels", "").replace(", helper sees depth", ", depth")
+
+
 plot_quantity(scores.rename(index=short), {short(arm): one for arm, one in half.items()}, "mIoU of segmentation (%), more is better")
 
 # %% [markdown]
