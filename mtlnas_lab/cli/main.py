@@ -113,6 +113,7 @@ def export(
     onnx: bool = False,
     torch: bool = False,
     data: str | None = None,
+    alone: str = "",
 ) -> None:
     """Write the searched network as ONNX, for any batch and image size: closed edges gone, batch norm folded.
 
@@ -120,6 +121,7 @@ def export(
 
         mtlnas-lab export runs/demo --onnx
         mtlnas-lab export runs/demo --torch --out network.pt2
+        mtlnas-lab export runs/aux --alone segmentation   # of `search --primary segmentation`: that network and no other
 
     Args:
         run: The run folder.
@@ -129,7 +131,9 @@ def export(
         onnx: Write ONNX beside --torch; by itself it is what is written anyway.
         torch: Write a program of torch.export instead, which needs PyTorch and not this package.
         data: Where the run's data lie now, if they were moved; other data are refused.
+        alone: The task whose network is written by itself; no open edge may lead into it.
     """
+    from ..core.architecture import derive
     from ..experiments.pipeline import reopen
     from ..models import onnx as work
     from ..models.pruned import prune
@@ -150,14 +154,23 @@ def export(
     if torch:
         files.append((work.to_torch, writable_file(out or run / "network.pt2")))
     lab, architecture = reopen(run, device="cpu", data=data)
+    if alone:
+        architecture = derive(architecture.space, _open_or_shut(architecture), primary=alone)
     network = prune(lab.supernet, architecture)
     inputs = work.inputs_of(lab)
+    if alone:
+        inputs = {alone: inputs[alone]}
     for write, file in files:
         print(printable(write(network, file, (height, width), inputs)))
     for name in dict.fromkeys(inputs.values()):
         readers = [task for task, own in inputs.items() if own == name]
         if len(readers) < len(inputs) or name != work.IMAGE:
             print(printable(f"input {name}: what {' and '.join(readers)} sees"))
+
+
+def _open_or_shut(architecture) -> list[float]:
+    """An α for each edge that keeps what the architecture keeps, also edges that were forced."""
+    return [1.0 if kept else -1.0 for kept in architecture.kept]
 
 
 def progress(reset: bool = False) -> None:

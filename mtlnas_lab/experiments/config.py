@@ -23,6 +23,7 @@ from ..data.views import View
 from ..errors import ConfigError, RunError
 from ..models.pretrained import digest, load_weights
 from ..models.released import read_released
+from ..models.roles import set_starts, star
 from ..tasks.task import KINDS, Classification, Segmentation, Task
 from ..values import told
 from .presets import load_backbones, make_lab, per_task, preset, with_budget
@@ -119,6 +120,9 @@ class Experiment:
     masked or noisy (and how much that leaves of the image, 0 to 1), or the map depth, depth_colours, normals or edges."""
     few_labels: Mapping[str, int] = field(default_factory=dict)
     """How many training images keep their label of a task, as in normals=32; the others count as unlabelled."""
+    primary: str = ""
+    """The task that is wanted alone, as in Aux-NAS: entropy decides edges out of its network, L1 shuts those into it, and
+    at the end it needs no other network."""
     data_identity: Mapping = field(default_factory=dict)
     """Recorded: which data these are (data/identity.py)."""
 
@@ -285,7 +289,15 @@ class Experiment:
         self._weigh(lab, tell)
         if begin:
             self._put_weights(lab, tell)
+        if self.primary:
+            lab = self._with_roles(lab)
         return lab.to(pick_device(self.device))
+
+    def _with_roles(self, lab: Lab) -> Lab:
+        """Candidates touch the primary task's network, and α of each direction begins at its own p. Raises ConfigError."""
+        with torch.random.fork_rng(devices=[]):  # a fusion may begin at random
+            torch.manual_seed(self.seed)
+            return set_starts(star(lab, self.primary), self.primary)
 
     def _set_views(self, lab: Lab) -> None:
         """Let each network see what these settings have for it. Raises ConfigError."""
@@ -528,5 +540,6 @@ SETTINGS = {  # {field: (whether a value can be one, what can)}
     "class_weights": (_classes, "{task: balanced, or a number for each class}"),
     "views": (_files, "{task: view}, as in {'normals': 'blurred:0.3'}"),
     "few_labels": (_counts, "{task: a whole number of images}"),
+    "primary": (_text, "the name of a task, or nothing"),
     "data_identity": (_mapping, "what a run recorded"),
 }

@@ -23,6 +23,7 @@ from ..data import identity, loader
 from ..data.views import View
 from ..errors import ConfigError, DataError, RunError
 from ..models.baselines import BASELINES, ONE_INPUT, baseline, without_candidates
+from ..models.roles import ALPHA_BETAS, L1, factors
 from ..one_line import mistake, printable
 from ..runs.recorder import run_recorded
 from ..runs.run import Run
@@ -125,7 +126,7 @@ def prepare(
         experiment, old = _recorded(out, data, eval_data)
         experiment = replace(experiment, **(elsewhere or {}))
     else:
-        experiment = replace(experiment, data_identity={}).sealed()
+        experiment = _with_forces(replace(experiment, data_identity={}).sealed(), tell)
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
     _must_see_one_image(experiment, turn or {})
@@ -149,6 +150,28 @@ def prepare(
         measured = [f"{k} {1000 * s:.0f} ms a step" for k, s in experiment.calibration.items()]
         tell(f"precision {experiment.search.precision}: {', '.join(measured)}")
     return experiment, lab
+
+
+def _with_forces(experiment: Experiment, tell: Callable[[str], None]) -> Experiment:
+    """The settings of a search for a primary task with a force that shuts edges into its network; others as they are.
+
+    Raises ConfigError for a primary task where nothing is searched.
+    """
+    if not experiment.primary:
+        return experiment
+    if experiment.method != "search" or experiment.graph is not None:
+        raise ConfigError(
+            f"primary = {experiment.primary}: a search lets go of the other networks, and here none is made; leave "
+            "primary out, or search"
+        )
+    if experiment.search.l1_weight != SearchConfig().l1_weight:
+        return experiment
+    tell(
+        f"{experiment.primary} alone is wanted: L1 shuts edges into its network, from nothing after {100 * L1.period[0]:g} % of the steps "
+        f"to {L1.end:g} after {100 * L1.period[1]:g} %"
+    )
+    forces = {"l1_weight": L1, "alpha_betas": ALPHA_BETAS, "weight_gates": "deterministic"}
+    return replace(experiment, search=replace(experiment.search, **forces))
 
 
 def _the_same_everywhere(experiment: Experiment) -> Experiment:
@@ -219,16 +242,29 @@ def search(
     Leaves events and checkpoints, architecture.json and weights.safetensors in the folder.
     """
     lab, gates = _method(experiment, lab)
+    roles = factors(lab.space, experiment.primary) if experiment.primary else {}
     found = Search(
-        lab, experiment.search, gates=gates, evaluate=scores_now, communicator=communicator
+        lab, experiment.search, gates=gates, evaluate=scores_now, communicator=communicator, **roles
     )
     run_recorded(found, folder, experiment.checkpoint_every, experiment.keyframes, listen, turn)
+    if experiment.primary:
+        _tell_what_stays_open(found, experiment.primary, folder)
     folder.write_json("architecture.json", found.architecture().to_json())
     weights = {"alpha": lab.alphas.alpha.detach()}
     for name, value in lab.supernet.state_dict().items():
         weights[f"supernet.{name}"] = value
     folder.save_weights(weights)
     return found
+
+
+def _tell_what_stays_open(found: Search, primary: str, folder: RunWriter) -> None:
+    """A primary task whose network still reads from another one cannot be used alone: said in the run."""
+    reads = [edge for edge in found.architecture().edges if edge.target.task == primary]
+    if reads:
+        folder.notice(
+            f"{len(reads)} edges into {primary}'s network are still open, the first of them {reads[0]}: alone it would "
+            "compute something else; search longer, or with a larger l1_weight"
+        )
 
 
 def score(found: Search, folder: RunWriter) -> dict:

@@ -36,6 +36,7 @@ TEXTS = {
     "Mapping[str, int]": "normals=32",
 }
 TEXTS_BY_NAME = {
+    "primary": "normals",
     "optimizer": "sgd",
     "alpha_gates": "bernoulli",
     "weight_gates": "bernoulli",

@@ -261,6 +261,7 @@ WRONG = {
     "class_weights": ({"depth": "even"}, {"depth": [1, -1]}, {"depth": [0, 0]}, "balanced"),
     "views": ("grey", {"normals": 5}, {"normals": "nowhere"}, {"normals": "blurred:2"}, [1]),
     "few_labels": (32, {"normals": 0}, {"normals": 1.5}, {"normals": "x"}, [1]),
+    "primary": (5, None, ["segmentation"]),
     "data_identity": ([], "x", {"a": 1}),
     "unheard_of": (1,),
 }

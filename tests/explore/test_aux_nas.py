@@ -15,17 +15,19 @@ from mtlnas_lab.explore.aux_nas import (
     Setting,
     aux_search,
     difference,
-    edges_into,
-    edges_out_of,
     price,
-    set_starts,
-    share,
-    star,
 )
 from mtlnas_lab.explore.study import Exploration, Findings
 from mtlnas_lab.models.baselines import no_edges
 from mtlnas_lab.models.onnx import to_onnx
 from mtlnas_lab.models.pruned import prune
+from mtlnas_lab.models.roles import (
+    edges_into,
+    edges_out_of,
+    set_starts,
+    share,
+    star,
+)
 
 PRIMARY = "segmentation"
 
