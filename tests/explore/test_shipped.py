@@ -35,3 +35,39 @@ def test_readme_says_what_the_planted_edges_say():
     assert (lead["one_shot, bit"], lead["perturbation, bit"]) == (0.33, 0.23)
     outcomes = {v.claim.arm: v.outcome for v in found.verdicts if v.claim.better == "more"}
     assert outcomes["mtlnas_l1, bit"] == HELD
+
+
+def test_readme_says_what_the_explorations_say():
+    aux = Findings.shipped("aux-nas")
+    better = [
+        v
+        for v in aux.verdicts
+        if v.claim.quantity == "primary_score" and v.claim.arm.startswith("aux_nas")
+    ]
+    assert len(better) == 8 and HELD not in {v.outcome for v in better}
+    change = aux.values("max_difference")
+    with_l1 = change.drop(index="aux_nas without L1")
+    assert with_l1.max(axis=None) <= 1.05e-4 and change.loc["aux_nas without L1"].min() > 7
+
+    front = Findings.shipped("ofa2-search").verdicts
+    outcomes = {
+        v.claim.against: v.outcome for v in front if v.claim.quantity == "hypervolume_ratio"
+    }
+    assert outcomes["weighted"] == HELD
+    assert outcomes["random"] != HELD
+
+    eas = Findings.shipped("eas")
+    assert eas.values("time_ratio").min(axis=None) > 1000
+    outcomes = {v.claim.says: v.outcome for v in eas.verdicts}
+    assert (
+        outcomes[
+            "Its graphs are as good as those of a fresh search at equal cost, to 1 % of the loss"
+        ]
+        == HELD
+    )
+
+    distance = Findings.shipped("task-distance")
+    outcomes = {(v.claim.arm, v.claim.against): v.outcome for v in distance.verdicts}
+    assert outcomes[("same task", "another task")] == HELD
+    assert outcomes[("same task, other start", "another task")] != HELD
+    assert outcomes[("edges", 0.0)] == "could not tell"
