@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..bench.condition import condition
+from ..bench.graph import kept_of
 from ..bench.searchers.supernet import coin_flips, losses_with_shared_weights
 from ..bench.table import FusionTable
 from ..bench.training import costs, one_thread
@@ -23,6 +24,7 @@ from ..core.events import Failed
 from ..core.lab import Lab
 from ..core.search import Search
 from ..errors import ConfigError
+from ..experiments.presets import preset, tiny
 from ..values import told
 
 Objectives = Callable[[int], Sequence[float]]  # a graph's number → what is to be small
@@ -491,4 +493,48 @@ def ranking_arm(
     }
 
 
-ARMS = {"front": front_arm, "ranking": ranking_arm}
+def lab_size_arm(
+    seed: int, steps: int = 200, calls: int = 40, training: int = 100
+) -> dict[str, float]:
+    """The front of the preset `tiny`, 2^48 graphs that nobody knows the truth of: three of its points are trained.
+
+    Args:
+        seed: Of the supernet, the search and the trainings.
+        steps: Of the supernet's training; its backbones are the shipped ones.
+        calls: How many graphs the search may ask for.
+        training: Steps of training each of the three, from the same start.
+
+    Returns:
+        `graphs`, how many are on the front that was found; `kendall_<task>`, whether the supernet puts the three points (the
+        ends of the front and its middle, by multiply-adds) in the order in which they are after training, 1 all pairs right,
+        −1 none; `range_<task>`, the largest of their losses after training minus the smallest.
+    """
+    from scipy.stats import kendalltau
+
+    config = replace(preset("tiny").search, steps=steps, seed=seed, augment=False)
+    supernet = train_supernet(tiny(seed=seed), config)
+    ask = supernet_objectives(supernet)
+    *_, last = search_front(ask, len(supernet.space), calls=calls, seed=seed)
+    by_cost = sorted(last.front, key=lambda graph: ask(graph)[-1])
+    three = [by_cost[0], by_cost[len(by_cost) // 2], by_cost[-1]]
+    said = np.array([ask(graph) for graph in three])
+    trained = np.array([_trained(graph, replace(config, steps=training)) for graph in three])
+    found = {"graphs": float(len(last.front))}
+    for place, task in enumerate(supernet.tasks):
+        order = kendalltau(said[:, place], trained[:, place]).statistic
+        found[f"kendall_{task}"] = float(np.nan_to_num(order))  # equal losses order nothing
+        found[f"range_{task}"] = float(np.ptp(trained[:, place]))
+    return found
+
+
+def _trained(graph: int, config: SearchConfig) -> list[float]:
+    """Each task's loss on test of one graph, trained from the shipped backbones under its own gates."""
+    lab = tiny(seed=config.seed)
+    kept = kept_of(graph, lab.space)
+    for event in Search(lab, config, gates=kept):
+        if isinstance(event, Failed):
+            raise ConfigError(f"graph {graph} of seed {config.seed} failed: {event.message}")
+    return list(losses_with_shared_weights(lab, graph, "test").values())
+
+
+ARMS = {"front": front_arm, "ranking": ranking_arm, "lab_size": lab_size_arm}
