@@ -272,10 +272,8 @@ def explores(path: str | os.PathLike) -> bool:
 
 def _shipped(given: str) -> Path:
     """The file of a shipped study, or a path as it was given."""
-    shipped = FOLDER / f"{given}.yaml"
-    if shipped.name == f"{given}.yaml" and shipped.is_file():
-        return shipped
-    return Path(given)
+    there = {path.stem: path for path in FOLDER.glob("*.yaml")}
+    return there.get(given, Path(given))
 
 
 def _parsed(data: Mapping, chosen: Mapping) -> dict:
