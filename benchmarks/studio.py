@@ -22,13 +22,12 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browsing import ARGUMENTS, CHROMIUM, Notebook, chromium, free_port, serve, wait_for  # noqa: E402
+from browsing import ARGUMENTS, CHROMIUM, VIEWPORT, Notebook, chromium, free_port, serve, wait_for  # noqa: E402
 from widget_fakes import FakeSearch, write_run  # noqa: E402
 
 BEGIN = f"""import sys; sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -350,7 +349,7 @@ def unwatched(lab, browser, *parts):
 
     try:
         wait_for(f"{address}/json/version")
-        nb = Notebook(lab, SimpleNamespace(new_page=lambda viewport: context().new_page()), *parts)
+        nb = Notebook(lab, context().new_page(), *parts)
         yield nb, leave
         nb.close()
         there[0].close()
@@ -369,6 +368,14 @@ PARTS = {
     "d": memory,
     "e": opening,
 }
+
+
+def shut(opened: list[Notebook]) -> None:
+    """Ends notebooks, kernel and page."""
+    while opened:
+        last = opened.pop()
+        last.close()
+        last.page.close()
 
 
 def main() -> None:
@@ -400,17 +407,16 @@ def main() -> None:
 
             def open_(*parts):
                 """A notebook; the one before it is closed, kernel and all."""
-                while opened:  # noqa: B023
-                    opened.pop().close()  # noqa: B023
-                opened.append(Notebook(lab, browser, *parts))  # noqa: B023
+                shut(opened)  # noqa: B023
+                page = browser.new_page(viewport=VIEWPORT)
+                opened.append(Notebook(lab, page, *parts))  # noqa: B023
                 return opened[-1]  # noqa: B023
 
             open_.unwatched = partial(unwatched, lab, browser)
             for what, value, aim, fine in PARTS[part](open_, args):
                 lines.append(f"{what:<78}{value:>10}   {aim:<9}{'' if fine else 'missed'}".rstrip())
                 print(lines[-1], flush=True)
-            for nb in opened:
-                nb.close()
+            shut(opened)
     args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
