@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import wraps
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import ConfigError
 from .heatmap import plot_heatmap
-from .style import STYLES, TASK_COLORS, brief, noting, shorten, warn_of_boxes
+from .study_plots import LOOK, in_style
+from .style import TASK_COLORS, brief, shorten
 
-LOOK = STYLES["web-light"]
 OUT = {"color": TASK_COLORS[0], "marker": "o", "linestyle": "-", "label": "primary → auxiliary"}
 INTO = {"color": TASK_COLORS[1], "marker": "s", "linestyle": "--", "label": "auxiliary → primary"}
-
-
-def in_style(draw):
-    """Draws in the style of the web."""
-
-    @wraps(draw)
-    def drawn(*args, **options):
-        with noting() as notes, LOOK.context():
-            figure = draw(*args, **options)
-        warn_of_boxes(notes)
-        return figure
-
-    return drawn
 
 
 @in_style

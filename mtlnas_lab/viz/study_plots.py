@@ -13,7 +13,7 @@ LOOK = STYLES["web-light"]
 MOST_NAMED = 40  # seeds in a legend
 
 
-def _in_style(draw):
+def in_style(draw):
     """The pictures of a study as plain text, in the style of the web: names are no formulas, whatever they hold."""
 
     @wraps(draw)
@@ -68,7 +68,7 @@ def _finish_rows(figure, ax, names: list[str], xlabel: str, columns: int) -> Non
     figure.legend(loc="outside lower center", ncols=columns)
 
 
-@_in_style
+@in_style
 def plot_gains(gains, half, reference: str = ""):
     """Δm in % by row (gains: frame, row × seed): each seed a dot of its own colour and shape, the mean with its 95 % interval,
     which reaches `half[row]` to either side."""
@@ -87,7 +87,7 @@ def plot_gains(gains, half, reference: str = ""):
     return figure
 
 
-@_in_style
+@in_style
 def plot_quantity(values, half, xlabel: str):
     """A quantity by row (values: frame, row × seed), as `plot_gains` draws Δm."""
     figure, ax = _row_figure(len(values))
@@ -123,7 +123,7 @@ CUTS = (
 )
 
 
-@_in_style
+@in_style
 def plot_cut(gap):
     """What cutting the gates costs (frame: row, seed, hard, hard_recalibrated; %), every run a dot."""
     rows = list(dict.fromkeys(gap.row))
@@ -146,7 +146,7 @@ def plot_cut(gap):
 
 
 # --- a panel a task, a panel a row ------------------------------------------------------------------------------------
-@_in_style
+@in_style
 def plot_cut_over_time(scores, metric: str = "miou"):
     """Score under hard gates minus the score as searched, over the steps (tidy scores with `step`), one panel a task."""
     chosen = {}  # {task: the metric that is drawn}
@@ -183,7 +183,7 @@ def _draw_gap(ax, gap, i: int, label: str | None) -> None:
     ax.plot(mean.index, mean, **look, lw=2.2, linestyle=dashes, markersize=4, label=label)
 
 
-@_in_style
+@in_style
 def plot_worth(edges):
     """What each kept edge is worth against its α (frame: row, seed, edge, kept, alpha, worth, gradient): a line of panels a row."""
     kept = edges[edges.kept]
@@ -211,7 +211,7 @@ WAYS = (
 )
 
 
-@_in_style
+@in_style
 def plot_ways(ways, means):
     """Shares of open edges into and out of a covered network by how much it sees, a panel for each dial of a study.
 
