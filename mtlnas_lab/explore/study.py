@@ -454,7 +454,7 @@ class Findings:
         for claim in self.study.claims:
             if claim in compared:
                 one = compared[claim]
-                values = tuple(claim.sign * value for value in one.values)
+                values = tuple(claim.sign * value + 0.0 for value in one.values)  # no −0
                 p = next(corrected)
                 verdicts.append(Verdict(claim, values, _outcome(claim, one, p), one, p))
             elif claim.limit is not None:

@@ -71,3 +71,27 @@ def test_readme_says_what_the_explorations_say():
     assert outcomes[("same task", "another task")] == HELD
     assert outcomes[("same task, other start", "another task")] != HELD
     assert outcomes[("edges", 0.0)] == "could not tell"
+
+
+def test_readme_says_what_the_race_says():
+    found = Findings.shipped("race")
+    here = ", segmentation-normals"
+    edges = found.values("edges").loc["mtlnas_l1" + here]
+    beats = found.values("beats").loc["mtlnas_l1" + here]
+    assert len(edges) == 20 and set(edges) == {1} and set(beats) == {1}
+    regret = found.values("regret").mean(axis=1).round(3)
+    said = {"mtlnas_ramp": 0.013, "mtlnas_warm_up": 0.001, "perturbation": 0.022, "random": 0.076}
+    said |= {"mtlnas_l1": 0.170, "mtlnas": 0.171, "all_edges": 0}
+    assert {name: regret[name + here] for name in said} == said
+    lead = found.values("lead").mean(axis=1)
+    assert round(lead["mtlnas_l1" + here], 3) == 0.221
+    for name in ("mtlnas_ramp", "perturbation", "one_shot"):
+        assert 0.03 <= lead[name + here] < 0.05
+    held = {
+        (v.claim.arm.removesuffix(here), v.claim.quantity)
+        for v in found.verdicts
+        if v.outcome == HELD
+    }
+    ahead = {(name, "regret") for name in ("mtlnas_ramp", "mtlnas_warm_up", "perturbation")}
+    better = {(name, "lead") for name in ("mtlnas_ramp", "mtlnas_l1", "one_shot", "perturbation")}
+    assert held == ahead | better
