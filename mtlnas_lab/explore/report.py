@@ -36,7 +36,7 @@ def write(findings: Findings, folder: str | os.PathLike) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         paths[0].write_text(page, encoding="utf-8")
         paths[1].write_text(filled("report.md.j2", **parts), encoding="utf-8")
-        findings.frame.to_csv(paths[2], index=False, float_format="%.10g")
+        findings.frame.to_csv(paths[2], index=False)
     return paths
 
 

@@ -422,7 +422,7 @@ class Findings:
         path = Path(folder) / RUNS
         if not path.is_file():
             raise RunError(f"{folder} has no {RUNS}: it is no report of a study")
-        return cls(study, pandas.read_csv(path))
+        return cls(study, pandas.read_csv(path, float_precision="round_trip"))
 
     @classmethod
     def shipped(cls, name: str, size: str = "small") -> Findings:
