@@ -422,7 +422,8 @@ class Findings:
         path = Path(folder) / RUNS
         if not path.is_file():
             raise RunError(f"{folder} has no {RUNS}: it is no report of a study")
-        return cls(study, pandas.read_csv(path, float_precision="round_trip"))
+        frame = pandas.read_csv(path, dtype={"value": str})
+        return cls(study, frame.assign(value=frame["value"].astype(float)))  # every digit
 
     @classmethod
     def shipped(cls, name: str, size: str = "small") -> Findings:
