@@ -62,6 +62,17 @@ def train(condition: Condition, graph: Graph, seed: int) -> Record:
     return record
 
 
+def to_the_end(search: Search, who: str) -> None:
+    """Goes on with a search to its end, where no step of it is looked at.
+
+    Raises:
+        ConfigError: A loss is not a finite number any more; the message begins with `who`.
+    """
+    for event in search:
+        if isinstance(event, Failed):
+            raise ConfigError(f"{who} failed: {event.message}")
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Inside, torch computes with one thread: another number of threads adds up in another order."""

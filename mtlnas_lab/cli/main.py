@@ -133,7 +133,7 @@ def export(
         data: Where the run's data lie now, if they were moved; other data are refused.
         alone: The task whose network is written by itself; no open edge may lead into it.
     """
-    from ..core.architecture import derive
+    from ..core.architecture import alone as by_itself
     from ..experiments.pipeline import reopen
     from ..models import onnx as work
     from ..models.pruned import prune
@@ -155,7 +155,7 @@ def export(
         files.append((work.to_torch, writable_file(out or run / "network.pt2")))
     lab, architecture = reopen(run, device="cpu", data=data)
     if alone:
-        architecture = derive(architecture.space, _open_or_shut(architecture), primary=alone)
+        architecture = by_itself(architecture, alone)
     network = prune(lab.supernet, architecture)
     inputs = work.inputs_of(lab)
     if alone:
@@ -166,11 +166,6 @@ def export(
         readers = [task for task, own in inputs.items() if own == name]
         if len(readers) < len(inputs) or name != work.IMAGE:
             print(printable(f"input {name}: what {' and '.join(readers)} sees"))
-
-
-def _open_or_shut(architecture) -> list[float]:
-    """An α for each edge that keeps what the architecture keeps, also edges that were forced."""
-    return [1.0 if kept else -1.0 for kept in architecture.kept]
 
 
 def progress(reset: bool = False) -> None:

@@ -149,7 +149,7 @@ def derive(
             raise ConfigError(
                 f"{told(primary)} alone has no edge that a budget could keep; leave the budget out"
             )
-        return _alone(derive(space, alpha), primary)
+        return alone(derive(space, alpha), primary)
     if not budget:
         if worth is not None:
             raise ConfigError(
@@ -169,7 +169,7 @@ def derive(
     return Architecture(space, tuple(i in best for i in range(len(space))), tuple(alpha.tolist()))
 
 
-def _alone(found: Architecture, task: str) -> Architecture:
+def alone(found: Architecture, task: str) -> Architecture:
     """The graph of one task's network by itself. Raises ConfigError where it needs another network."""
     if task not in found.space.tasks:
         raise ConfigError(

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from ..bench.condition import RECIPE, Condition
+from ..bench.training import to_the_end
 from ..core.config import SearchConfig
 from ..core.evaluate import evaluating, recalibrated
-from ..core.events import Failed
 from ..core.lab import Lab
 from ..core.relaxation import deterministic
 from ..core.schedule import Schedule
@@ -30,7 +30,6 @@ from ..core.search import Search
 from ..core.space import SearchSpace
 from ..data.dataset import ImageDataset
 from ..data.loader import sequential
-from ..errors import ConfigError
 from ..models.baselines import no_edges, shared_trunk, without_candidates
 from ..models.pruned import operations, prune
 from ..models.roles import ALPHA_BETAS, L1, START, edges_into, factors, set_starts, star
@@ -214,9 +213,7 @@ def mtl_nas(seed: int, **settings) -> dict[str, float]:
 
 def _trained(lab: Lab, setting: Setting, search: Search, alone: bool = True) -> dict[str, float]:
     """Train or search; then the primary task on test images, by its network alone or by the graph that was found."""
-    for event in search:
-        if isinstance(event, Failed):
-            raise ConfigError(event.message)
+    to_the_end(search, f"the search of seed {search.config.seed}")
     kept = no_edges(lab.space).kept if alone else lab.derive().kept
     training = lab.seen(sequential(lab.data["train"], lab.targets, 32))
     with recalibrated(lab.supernet, kept, training):

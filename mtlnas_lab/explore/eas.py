@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.condition import RECIPE, Condition
+from ..bench.searchers.supernet import losses_with_shared_weights
+from ..bench.training import to_the_end
 from ..core.architecture import Architecture
 from ..core.evaluate import evaluating
 from ..core.lab import Lab
@@ -171,8 +173,7 @@ def train_supernet(seed: int, steps: int = RECIPE.steps, keep: float = KEEP) -> 
     dropout = TaskDropout(lab.space, seed, keep)
     endless = whole(lab.data["train"], lab.targets, config.batch_size, seed, augment=False)
     search = Search(lab, config, dropout.batches(endless), draw_gates=dropout.gates)
-    for _ in search:
-        pass
+    to_the_end(search, f"the supernet of seed {seed}")
     return lab
 
 
@@ -309,13 +310,9 @@ def search_one(lab: Lab, wanted: Wanted, budget: float, steps: int, seed: int = 
 
 
 # --- what a graph is worth ---------------------------------------------------------------------------------------------
-@torch.no_grad()
 def losses(lab: Lab, kept: Sequence[bool], split: str = "test") -> dict[str, float]:
     """{task: loss} over all images of a split, in evaluation mode."""
-    ((image, targets),) = sequential(lab.data[split], lab.targets, len(lab.data[split]))
-    with evaluating(lab.supernet):
-        found = lab.loss(lab.supernet(image, kept), targets)
-    return {task: float(loss) for task, loss in found.items()}
+    return losses_with_shared_weights(lab, kept, split, own_batch_norm=False)
 
 
 def constant_losses(lab: Lab, split: str = "test") -> dict[str, float]:

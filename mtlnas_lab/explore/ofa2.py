@@ -18,9 +18,8 @@ from ..bench.condition import condition
 from ..bench.graph import kept_of
 from ..bench.searchers.supernet import coin_flips, losses_with_shared_weights
 from ..bench.table import FusionTable
-from ..bench.training import costs, one_thread
+from ..bench.training import costs, one_thread, to_the_end
 from ..core.config import SearchConfig
-from ..core.events import Failed
 from ..core.lab import Lab
 from ..core.search import Search
 from ..errors import ConfigError
@@ -70,9 +69,8 @@ def train_supernet(lab: Lab, config: SearchConfig) -> Lab:
     Raises:
         ConfigError: A loss is not a finite number any more.
     """
-    for event in Search(lab, config, draw_gates=sandwich(len(lab.space))):
-        if isinstance(event, Failed):
-            raise ConfigError(f"the supernet of seed {config.seed} failed: {event.message}")
+    search = Search(lab, config, draw_gates=sandwich(len(lab.space)))
+    to_the_end(search, f"the supernet of seed {config.seed}")
     return lab
 
 
@@ -531,9 +529,7 @@ def _trained(graph: int, config: SearchConfig) -> list[float]:
     """Each task's loss on test of one graph, trained from the shipped backbones under its own gates."""
     lab = tiny(seed=config.seed)
     kept = kept_of(graph, lab.space)
-    for event in Search(lab, config, gates=kept):
-        if isinstance(event, Failed):
-            raise ConfigError(f"graph {graph} of seed {config.seed} failed: {event.message}")
+    to_the_end(Search(lab, config, gates=kept), f"graph {graph} of seed {config.seed}")
     return list(losses_with_shared_weights(lab, graph, "test").values())
 
 

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from ..bench.condition import RECIPE, channels_of, head_of, network, rooms
+from ..bench.landscape import main_effect
 from ..bench.table import FusionTable
-from ..bench.training import one_thread
+from ..bench.training import one_thread, to_the_end
 from ..core.backbone import Backbone
 from ..core.evaluate import evaluating
-from ..core.events import Failed
 from ..core.lab import Lab
 from ..core.relaxation import ArchitectureWeights
 from ..core.search import Search
@@ -89,9 +89,7 @@ def _trained(task: str, backbone: Backbone, order: int, steps: int, freeze: bool
     lab = Lab({task: tasks()[task]}, supernet, ArchitectureWeights(0), rooms())
     config = replace(RECIPE, steps=steps, seed=order, freeze=freeze)
     with one_thread():
-        for event in Search(lab, config):
-            if isinstance(event, Failed):
-                raise ConfigError(f"the network of {task} failed: {event.message}")
+        to_the_end(Search(lab, config), f"the network of {task}")
     return backbone
 
 
@@ -286,9 +284,7 @@ def effects(table: FusionTable) -> np.ndarray:
     """(E,) what each edge does to the loss of the task that it leads into: mean with it minus mean without it, on test."""
     values = []
     for place, edge in enumerate(table.space.edges):
-        losses = table.values(f"{edge.target.task}/loss")
-        has = np.array([bool(graph >> place & 1) for graph in range(len(losses))])
-        values.append(losses[has].mean() - losses[~has].mean())
+        values.append(main_effect(table.values(f"{edge.target.task}/loss"), place))
     return np.array(values)
 
 

@@ -13,23 +13,16 @@ from matplotlib.lines import Line2D
 from ..errors import ConfigError
 from . import curvedata as check
 from .axes import axes_level, legend_above, numbers
-from .landscape import column_names, draw_graphs, finite_columns, name_axes
+from .landscape import arrays, by_two, column_names, draw_graphs, finite_columns, name_axes
 from .style import MARKERS, brief, drawable
 
 
 # --- a front that is being found --------------------------------------------------------------------------------------
 def _found(source, found: Sequence = (), truth: Sequence = ()) -> dict:
-    names = column_names(source, 2, without=("edges",))[:2]
-    x, y = finite_columns(source, names)
-    (edges,) = finite_columns(source, ["edges"])
-    return {
-        "names": [str(name) for name in names],
-        "x": x,
-        "y": y,
-        "edges": edges,
-        "found": _rows("found", found, len(x)),
-        "truth": _rows("truth", truth, len(x)),
-    }
+    graphs = by_two(source, "edges")
+    count = len(graphs["x"])
+    rows = {"found": _rows("found", found, count), "truth": _rows("truth", truth, count)}
+    return graphs | rows
 
 
 def _rows(what: str, rows: Sequence, count: int) -> list[int]:
@@ -72,9 +65,7 @@ def plot_found(data, ax, look, *, title: str | None = None):
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['1 edge', '2 edges', 'not found', 'true front: 3 graphs, 1 of them found']
     """
-    x = np.array(data["x"], float)
-    y = np.array(data["y"], float)
-    edges = np.array(data["edges"], float)
+    x, y, edges = arrays(data, "x", "y", "edges")
     found = np.array(data["found"], int)
     truth = np.array(data["truth"], int)
     rest = np.setdiff1d(np.arange(len(x)), found)

@@ -59,14 +59,14 @@ def finite_columns(frame, names: Sequence[str]) -> list[list]:
     return [numbers(_finite(_column(frame, name), str(name))) for name in names]
 
 
-def _by_two(frame, third: str) -> dict:
+def by_two(frame, third: str) -> dict:
     """The first two columns and a third, which is known by name: what lies at x and y."""
     names = column_names(frame, 2, without=(third,))[:2]
     x, y, values = finite_columns(frame, [*names, third])
     return {"names": [str(name) for name in names], "x": x, "y": y, third: values}
 
 
-def _arrays(data: Mapping, *names: str) -> list[np.ndarray]:
+def arrays(data: Mapping, *names: str) -> list[np.ndarray]:
     return [np.array(data[name], float) for name in names]
 
 
@@ -97,7 +97,7 @@ def front_of(x: Sequence[float], y: Sequence[float]) -> list[int]:
 
 
 def _front(source, floor: Mapping | None = None, marked: Mapping | None = None) -> dict:
-    found = _by_two(source, "edges")
+    found = by_two(source, "edges")
     graphs = len(found["x"])
     floor = floor or {}
     places = []
@@ -139,7 +139,7 @@ def plot_front(data, ax, look, *, title: str | None = None):
         >>> ax.get_xlabel(), ax.get_ylabel() or ax.get_legend().get_title().get_text()
         ('depth loss (less is better)', 'edge loss (less is better)')
     """
-    x, y, edges = _arrays(data, "x", "y", "edges")
+    x, y, edges = arrays(data, "x", "y", "edges")
     handles = draw_graphs(ax, look, x, y, edges, set(edges.tolist()))
     front = front_of(x, y)
     line = {"color": look.task_colors[5], "linewidth": 1.4 * look.line, "zorder": 2}
@@ -211,7 +211,7 @@ def _mark(ax, look, name: str, x: float, y: float, middle: float) -> None:
 
 # --- ranks ------------------------------------------------------------------------------------------------------------
 def _ranks(source) -> dict:
-    return _by_two(source, "rank")
+    return by_two(source, "rank")
 
 
 @axes_level(_ranks, check.ranks)
@@ -242,7 +242,7 @@ def plot_ranks(data, ax, look, *, title: str | None = None):
         >>> [text.get_text() for text in ax.texts]
         ['4', '1', '3', '2']
     """
-    x, y, rank = _arrays(data, "x", "y", "rank")
+    x, y, rank = arrays(data, "x", "y", "rank")
     fields = sorted(set(zip(x.tolist(), y.tolist())))
     fullest = max(int(((x == i) & (y == j)).sum()) for i, j in fields)
     side = math.ceil(math.sqrt(fullest))
