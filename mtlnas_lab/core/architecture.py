@@ -307,7 +307,7 @@ def warm_start(
     begins here with p = σ(κ) or σ(−κ): 0.73 or 0.27 at κ = 1, and its gate can still turn. κ = 0 is a cold start.
 
     Args:
-        found: a searched architecture, between networks with as many stages.
+        found: a searched architecture, between networks with as many tasks and stages.
         space: of the new search, with E candidate edges.
         kappa: κ, 0 or more.
         tasks: {task there: task here}; by default tasks of one name are each other, and the rest take what is left in order.
@@ -376,7 +376,7 @@ def _misfit(moved: Transfer, there: SearchSpace, here: SearchSpace) -> str:
             example = f"{alone[0]} here has no candidate there"
     return (
         f"α of {there!r} cannot begin a search in {here!r}, for {example}; take a search between networks with as many "
-        "stages, or its kept edges alone, by transfer(…)"
+        "tasks and stages, or carry over its kept edges alone, without α (transfer)"
     )
 
 
