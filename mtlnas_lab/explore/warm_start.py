@@ -35,12 +35,18 @@ from ..core.search import Search
 from ..core.space import SearchSpace
 from ..errors import ConfigError
 from ..values import choice, number, whole
-from .task_distance import TASKS, Distances, distances
+from .task_distance import Distances, distances
 
-STEPS = 200  # of a search, in the store and of the target
+TASKS = (
+    "segmentation",
+    "normals",
+    "depth",
+    "edges",
+)  # the rooms' tasks with an answer at every pixel
+STEPS = 100  # of a search, in the store and of the target, and of the networks whose Fisher information is taken
 LOOKS = 25  # at val, while the target's search runs
 ROUNDS = 10  # of Reptile
-META_STEPS = 100  # of each stored pair, over all rounds of Reptile
+META_SHARE = 0.5  # of the steps: so many has Reptile with each stored pair, over all rounds
 EPSILON = 1.0  # of Reptile: how far α goes to the mean of where the tasks took it
 SETTINGS = replace(RECIPE, alpha_lr=0.02, entropy_weight=RAMP)  # those of `mtlnas_ramp` in the race
 
@@ -58,7 +64,7 @@ def others(target: Pair) -> list[Pair]:
 
     Example:
         >>> len(others(("segmentation", "normals")))
-        9
+        5
     """
     return [pair for pair in combinations(TASKS, 2) if {*pair} != {*target}]
 
@@ -136,9 +142,9 @@ def _nearer_way_round(entry: Architecture, target: Pair, found: Distances) -> Ne
 
 @functools.cache
 def store_for(target: Pair, seed: int, steps: int = STEPS) -> tuple[Neighbour, ...]:
-    """Searches on all other pairs, and sorts them by distance to the target: the nearest first. Takes a minute and more."""
+    """Searches on all other pairs, and sorts them by distance to the target: the nearest first. Takes half a minute."""
     store = [searched(pair, seed, steps) for pair in others(target)]
-    return tuple(neighbours(store, target, distances(seed)))
+    return tuple(neighbours(store, target, distances(seed, TASKS, steps)))
 
 
 # --- the meta start ---------------------------------------------------------------------------------------------------
@@ -196,10 +202,10 @@ def meta_start(target: Pair, seed: int, steps: int = STEPS) -> Architecture:
     Args:
         target: Its own pair is left out.
         seed: Draws networks, batches and gates.
-        steps: Of the searches in the store; Reptile has META_STEPS with each pair, or as many where these are fewer.
+        steps: Of the searches in the store; Reptile has META_SHARE of them with each pair.
     """
     space = lab_of(target, seed).space
-    config = replace(SETTINGS, steps=min(META_STEPS, steps), seed=seed)
+    config = replace(SETTINGS, steps=int(META_SHARE * steps), seed=seed)
     searches = []
     for neighbour in store_for(target, seed, steps):
         there = {here: there for there, here in neighbour.tasks.items()}
