@@ -444,6 +444,19 @@ def hellinger(f, g):
     return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
 
 
+# --- 17 -----------------------------------------------------------------------------------------------------------------
+def start_loop(alpha, kappa):
+    return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
+
+
+def reptile_loop(alpha, after, epsilon):
+    found = []
+    for edge in range(len(alpha)):
+        moved = [float(task[edge] - alpha[edge]) for task in after]
+        found.append(float(alpha[edge]) + epsilon * sum(moved) / len(moved))
+    return found
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -655,5 +668,15 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "17.start": [
+        lambda a, k: k * a.clamp(-1, 1),
+        lambda a, k: k * np.clip(a.numpy(), -1, 1),
+        start_loop,
+    ],
+    "17.reptile": [
+        lambda a, t, e: a + e * (t - a).mean(0),
+        lambda a, t, e: a.lerp(t.mean(0), e),
+        reptile_loop,
     ],
 }

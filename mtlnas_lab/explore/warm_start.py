@@ -310,6 +310,7 @@ def descend(
     if frozen:
         kept = derive(lab.space, list(start)).kept
         search.turn(force=dict(zip(lab.space.edges, kept)))
+        search.controls.apply_turned(search.communicator)  # so that the first look sees it, too
     looks = [(0, _loss_on_val(search)["total"]["loss"], *_stands(search))]
     for event in search:
         if isinstance(event, Failed):
