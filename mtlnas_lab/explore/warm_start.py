@@ -380,15 +380,12 @@ def warm(
     begin = start_of(start, target, seed, kappa, steps)
     found = descend(table.name, seed, begin, frozen, steps)
     needed = found.steps_to(cold.losses[-1])
-    graph = found.graphs[-1]
-    return {
-        "steps": steps if needed is None else needed,
-        "reached": float(needed is not None),
-        "regret": table.regret(graph),
-        "early_regret": table.regret(found.graph_at(EARLY)),
-        "edges": graph.bit_count(),
-        "turned": (graph ^ found.graphs[0]).bit_count(),
-    }
+    pace = {"steps": steps if needed is None else needed, "reached": float(needed is not None)}
+    first, last = found.graphs[0], found.graphs[-1]
+    early = table.regret(found.graph_at(EARLY))
+    worth = {"regret": table.regret(last), "early_regret": early}
+    turned = (first ^ last).bit_count()
+    return {**pace, **worth, "edges": last.bit_count(), "turned": turned}
 
 
 def copies(seed: int, where: str, steps: int = STEPS) -> dict[str, float]:

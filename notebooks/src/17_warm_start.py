@@ -71,8 +71,8 @@ titles = {f"{' + '.join(entry.found.space.tasks)}, distance {entry.distance:.2f}
 draw(small_multiples(titles, columns=2, style="web-light").scene()).figure
 
 # %% [markdown]
-# *Reading aid: a picture for each entry, the nearest first. A thick edge ended open, a thin grey one shut. Each has two ways
-# round (which task takes whose place); the store takes the nearer one.*
+# *Reading aid: a picture for each entry, the nearest first. A thick dark edge ended open, a thin dashed one shut. Each has two
+# ways round (which task takes whose place); the store takes the nearer one.*
 
 # %%
 found = td.distances(seed, ws.TASKS, steps)

@@ -19,23 +19,23 @@ def start(answer, ax):
     names = [f"α = {value:g}" for value in alpha.tolist()]
     bars(ax, right, yours, names, "start")
 
-    p = torch.sigmoid(alpha).double()
-    signs = kappa * alpha.sign().double()
+    exact = alpha.double()
+    p = torch.sigmoid(exact)
     mistakes = {
         "this scales α and does not clip it: an edge that was decided at 6 would still be decided": kappa
-        * alpha.double(),
-        "clip first, then multiply: otherwise κ does not say how far the start may be": (
-            kappa * alpha.double()
-        ).clamp(-1, 1),
-        "this forgets κ": alpha.clamp(-1, 1).double(),
-        "these are signs: an edge that was hardly decided begins as far out as the others": signs,
+        * exact,
+        "this forgets κ": exact.clamp(-1, 1),
         "these are gates; α itself is asked, before the σ": torch.sigmoid(right),
         "this scales gates; do it on α": 0.5 + kappa * (p - 0.5),
     }
-    mistakes["clip on both sides: edges that were shut begin shut"] = kappa * alpha.double().clamp(
-        max=1
+    late = (kappa * exact).clamp(-1, 1)
+    mistakes["clip first, then multiply: otherwise κ does not say how far the start may be"] = late
+    signs = kappa * exact.sign()
+    mistakes["these are signs: an edge that was hardly decided begins as far out as the others"] = (
+        signs
     )
-    mistakes["edges below 0 keep their sign: they begin shut"] = kappa * alpha.double().clamp(0, 1)
+    mistakes["clip on both sides: edges that were shut begin shut"] = kappa * exact.clamp(max=1)
+    mistakes["edges below 0 keep their sign: they begin shut"] = kappa * exact.clamp(0, 1)
     places = [f"for {name}" for name in names]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
     said = "right for κ = 0.5, but not for κ = 2"
@@ -54,23 +54,24 @@ def reptile(answer, ax):
     epsilon = 0.4
     moved = (after - alpha).double()
     begun = alpha.double()
-    right = begun + epsilon * moved.mean(0)
+    mean = moved.mean(0)
+    right = begun + epsilon * mean
     yours = row(answer(alpha.clone(), after.clone(), epsilon), len(alpha), "the edges")
     bars(ax, right, yours, [f"edge {place}" for place in range(4)], "α after the round")
 
     mistakes = {
         "this is the mean of where the tasks went (ε = 1); go a share ε of the way there": begun
-        + moved.mean(0),
+        + mean,
         "take the mean over the tasks, not the sum": begun + epsilon * moved.sum(0),
-        "this goes away from the tasks: the sign is the other way round": begun
-        - epsilon * moved.mean(0),
-        "this is the step alone; add it to α": epsilon * moved.mean(0),
-        "this follows the last task alone": begun + epsilon * moved[-1],
-        "this follows the first task alone": begun + epsilon * moved[0],
-        "ε is the share of the way to the tasks, not of what stays": begun
-        + (1 - epsilon) * moved.mean(0),
-        "take off α before you scale: ε · (α after − α)": begun + epsilon * after.double().mean(0),
+        "this goes away from the tasks: the sign is the other way round": begun - epsilon * mean,
+        "this is the step alone; add it to α": epsilon * mean,
     }
+    mistakes["this follows the last task alone"] = begun + epsilon * moved[-1]
+    mistakes["this follows the first task alone"] = begun + epsilon * moved[0]
+    stays = begun + (1 - epsilon) * mean
+    mistakes["ε is the share of the way to the tasks, not of what stays"] = stays
+    added = begun + epsilon * after.double().mean(0)
+    mistakes["take off α before you scale: ε · (α after − α)"] = added
     places = [f"for edge {place}" for place in range(4)]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
     said = "right for three tasks, but not for one task and ε = 1"
