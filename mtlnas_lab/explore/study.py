@@ -526,6 +526,6 @@ def _outcome(claim: Claim, found: Difference, corrected: float) -> str:
         return NOT_HELD if low > least or high < -least else COULD_NOT_TELL
     if corrected <= LEVEL:
         return HELD if found.mean > 0 else NOT_HELD
-    if high < least:
+    if high <= least:
         return NOT_HELD
     return COULD_NOT_TELL

@@ -13,7 +13,7 @@ that is meta-learnt over several tasks. Measure of similarity, way from α to a 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ..bench.condition import RECIPE, SEGMENTATION_NORMALS, Condition, condition
 from ..bench.graph import number_of
-from ..bench.searchers.mtlnas import RAMP
+from ..bench.searchers.mtlnas import RAMP, mtlnas
+from ..bench.searchers.problem import Problem
 from ..bench.table import FusionTable
 from ..bench.training import losses, to_the_end
 from ..core.architecture import CLIP, Architecture, derive, warm_start
@@ -342,6 +343,20 @@ def _stands(search: Search) -> tuple[int, list[float]]:
     """(the number of the graph that it would answer now, α)."""
     graph = number_of(search.architecture(), search.lab.space)
     return graph, search.lab.alphas.alpha.tolist()
+
+
+def searcher(problem: Problem) -> Iterator[Architecture]:
+    """In a race: MTL-NAS under the ramp from the nearest entry. What the store cost is not counted.
+
+    Args:
+        problem: Where to search; its condition is about two of TASKS.
+
+    Yields:
+        What α says after each step.
+    """
+    start = start_of("nearest", problem.condition.tasks, problem.seed)
+    lab = replace(problem.lab(), alphas=ArchitectureWeights(len(start), start))
+    yield from mtlnas(problem, lab=lab, entropy_weight=RAMP)
 
 
 # --- the study --------------------------------------------------------------------------------------------------------

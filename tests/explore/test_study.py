@@ -212,6 +212,6 @@ def test_the_command_runs_it_and_writes_its_report(tmp_path, capsys, monkeypatch
     monkeypatch.chdir(tmp_path)
     main(["study", "mine.yaml", "--jobs", "1", "--backend", "sequential"])
     said = capsys.readouterr().out
-    assert "all opens it: held" in said and "chance: could not tell" in said
+    assert "all opens it: held" in said and "chance: did not hold" in said
     main(["report", "mine.yaml", "--to", "elsewhere"])
     assert (tmp_path / "elsewhere" / "report.md").is_file()
