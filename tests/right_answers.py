@@ -444,6 +444,21 @@ def hellinger(f, g):
     return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
 
 
+# --- 16 -----------------------------------------------------------------------------------------------------------------
+def undecided_loop(alpha):
+    found = []
+    for logits in alpha.tolist():
+        whole = sum(math.exp(x) for x in logits)
+        shares = [math.exp(x) / whole for x in logits]
+        found.append(-sum(p * math.log(p) for p in shares) / math.log(len(shares)))
+    return found
+
+
+def moved(centroid, feature, momentum):
+    mixed = momentum * centroid + (1 - momentum) * feature / feature.norm()
+    return mixed / mixed.norm()
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -655,5 +670,14 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "16.undecided": [
+        lambda a: -(a.softmax(1) * a.log_softmax(1)).sum(1) / math.log(a.shape[1]),
+        undecided_loop,
+        lambda a: torch.distributions.Categorical(logits=a).entropy() / math.log(a.shape[1]),
+    ],
+    "16.centroid": [
+        moved,
+        lambda c, f, m: F.normalize(m * c + (1 - m) * F.normalize(f, dim=0), dim=0),
     ],
 }

@@ -425,7 +425,7 @@ def searched(seed: int, steps: int = RECIPE.steps, **settings) -> dict[str, floa
         the number of its operation.
     """
     chosen, lab = search(seed, steps=steps, **settings)
-    left = float(lab.alphas.entropy()) / lab.alphas.most
+    left = lab.alphas.entropy().item() / lab.alphas.most
     return train(chosen, seed, steps) | {"entropy": left} | _numbered(chosen)
 
 
