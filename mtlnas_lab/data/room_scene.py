@@ -448,6 +448,15 @@ def draw_camera(u, room, size):
     return eye, axes, focal
 
 
+def draw_sensor(u, size):
+    """(exposure, white balance, vignette, blur and noise of a camera; where its axis meets the picture, in pixels)."""
+    exposure = u(0.18, 0.4)
+    balance = [u(0.85, 1.15), 1, u(0.85, 1.15)]
+    sensor = [exposure, *balance, u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
+    middle = [(size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2)]
+    return sensor, middle
+
+
 def draw_furniture(u, kind, room, eye, ahead):
     """The parts of all furniture in a room of this kind, the most important first."""
     parts = []
@@ -530,6 +539,8 @@ def draw_scene(size, seed, number, view=0):
     light = []
     for strength in (1, u(0, 0.5), u(0.15, 0.4)):  # of the lamp, the flash, and from everywhere
         light.append([strength * u(0.8, 1.2) for _ in range(3)])
+    sensor, middle = draw_sensor(u, size)
+    grain = generator.random(1024)
     if view:
         missing, _ = numbers_of(seed, number, 0)  # the same for every view
         for part in parts:
@@ -539,10 +550,7 @@ def draw_scene(size, seed, number, view=0):
         eye, axes, focal = draw_camera(u, room, size)
         boxes, rounds = draw_solids(u, parts, room, eye, axes, focal, size, skins)
         flash = [value + u(-0.5, 0.5) for value in eye]
-    exposure = u(0.18, 0.4)
-    balance = [u(0.85, 1.15), 1, u(0.85, 1.15)]
-    sensor = [exposure, *balance, u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
-    middle = [(size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2)]
+        sensor, middle = draw_sensor(u, size)
     boxes.insert(0, inside)
     rounds = np.reshape(rounds, (-1, 33))  # also where there is none
     camera = [eye, *axes]
@@ -559,7 +567,7 @@ def draw_scene(size, seed, number, view=0):
         "sensor": sensor,
         "room": kind,
     }
-    arrays["grain"] = generator.random(1024)
+    arrays["grain"] = grain
     arrays["noise"] = generator.standard_normal((3, size, size), np.float32)
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
 
