@@ -21,7 +21,7 @@ MOST_MARKS = 12  # on a line
 
 
 # --- which operation ----------------------------------------------------------------------------------------------------
-def _choices(source) -> dict:
+def _choices(source, share: str = "probability") -> dict:
     names = column_names(source, 2)
     shares = np.array(finite_columns(source, names)).T
     stages = [str(name) for name in getattr(source, "index", ())]
@@ -30,19 +30,20 @@ def _choices(source) -> dict:
             f"shares from {shares.min():g} to {shares.max():g} cannot be drawn; give numbers from 0 to 1"
         )
     operations = [str(name) for name in names]
-    return {"stages": stages, "operations": operations, "shares": shares.tolist()}
+    data = {"stages": stages, "operations": operations, "shares": shares.tolist()}
+    return data | {"share": str(share)}
 
 
 @axes_level(_choices, check.choices)
-def plot_choices(data, ax, look, *, share: str = "probability", title: str | None = None):
+def plot_choices(data, ax, look, *, title: str | None = None):
     """Draw how likely, or how frequent, each operation is behind each stage: the darker, the more. The largest has a frame.
 
     Args:
         source: a frame, a row for each stage and a column for each operation, of numbers from 0 to 1.
         ax: axes to draw on; by default a figure of its own.
+        share: what the numbers are.
         style: a name of `STYLES`, or a FigureStyle.
         height: mm of a figure of its own; by default the golden section of its width.
-        share: what the numbers are.
         title: above the picture.
 
     Returns:
@@ -61,10 +62,11 @@ def plot_choices(data, ax, look, *, share: str = "probability", title: str | Non
     shares = np.array(data["shares"], float)
     framed = list(enumerate(shares.argmax(1).tolist()))
     scale = Normalize(0, 1)
-    draw_matrix(ax, look, shares, scale, data["stages"], data["operations"], framed, share)
+    unit = drawable(data["share"])
+    draw_matrix(ax, look, shares, scale, data["stages"], data["operations"], framed, unit)
     name_axes(ax, look, "operation", "stage")
     frame = {"color": look.ink, "marker": "s", "linestyle": "none", "markerfacecolor": "none"}
-    handles = [text_entry(f"number: {share}")]
+    handles = [text_entry(f"number: {data['share']}")]
     handles.append(Line2D([], [], label="frame: the largest", markersize=5 * look.line, **frame))
     return legend_above(ax, look, handles, title, label="stage")
 

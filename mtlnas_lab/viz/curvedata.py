@@ -119,6 +119,7 @@ def profile(data: Mapping) -> None:
 
 
 def choices(data: Mapping) -> None:
+    _texts("share", [data["share"]], 1)
     stages = _texts("stages", data["stages"], None)
     operations = _texts("operations", data["operations"], None)
     for row in _list("shares", data["shares"], stages):

@@ -36,7 +36,7 @@ def test_undecided():
             (lambda a: a.softmax(1).amax(1), "the largest share"),
             (lambda a: nats(a) / math.log(5) / 5, "terms are added"),
             (lambda a: nats(a) / math.log(5), "K is the second axis"),
-            (lambda a: nats(a).mean(), "a row"),
+            (lambda a: nats(a).mean(), "one number for each"),
             (lambda a: nats(a) + 3, "for stage 0"),
         ],
     )
