@@ -60,7 +60,8 @@ def plot_choices(data, ax, look, *, title: str | None = None):
         ['0.90', '0.10', '0.20', '0.80']
     """
     shares = np.array(data["shares"], float)
-    framed = list(enumerate(shares.argmax(1).tolist()))
+    largest = shares == shares.max(1, keepdims=True)  # of equal ones all
+    framed = list(zip(*largest.nonzero()))
     scale = Normalize(0, 1)
     unit = drawable(data["share"])
     draw_matrix(ax, look, shares, scale, data["stages"], data["operations"], framed, unit)

@@ -61,15 +61,15 @@ predict("16.random", "Operations that are drawn at random instead: how well do t
 # %%
 packs = msinet.data(seed=0)
 rows = []
-for room in range(4):
-    index = msinet.TRAINING_VIEWS * room + torch.arange(6)
+for room in range(3):
+    index = msinet.TRAINING_VIEWS * room + torch.arange(5)
     images, _ = packs["train"].batch(index)
     rows.append(np.hstack([np.pad(picture(image), ((1, 1), (1, 1), (0, 0)), constant_values=255) for image in images]))
-page = Figure(figsize=(6, 4.2), layout="constrained")
+page = Figure(figsize=(6, 3.8), layout="constrained")
 ax = page.subplots()
 ax.imshow(np.vstack(rows))
-ax.set_xticks(34 * np.arange(6) + 17, [f"place {place}" for place in range(6)])
-ax.set_yticks(34 * np.arange(4) + 17, [f"room {room}" for room in range(4)])
+ax.set_xticks(34 * np.arange(5) + 17, [f"place {place}" for place in range(5)])
+ax.set_yticks(34 * np.arange(3) + 17, [f"room {room}" for room in range(3)])
 ax.tick_params(length=0)
 ax.spines[:].set_visible(False)
 page
@@ -208,14 +208,14 @@ check("16.centroid", moved)
 # Then mix, and divide the mixture by its own length.
 
 # %%
-memory = msinet.Memory(scenes=2, features=3)
+memory = msinet.Memory(scenes=2, features=3, temperature=0.5)
 memory.centroids[1] = torch.tensor([0.6, 0.8, 0.0])
 feature = torch.tensor([0.0, 3.0, 4.0])
 before = memory.loss(feature[None], torch.tensor([1]))
 mine = moved(memory.centroids[1], feature, memory.momentum)
 memory.add(feature[None], torch.tensor([1]))
 assert mine is ... or torch.allclose(torch.as_tensor(mine), memory.centroids[1], atol=1e-6)      # yours, once it is written
-print(f"The same picture again: loss {before:.1e} before, {memory.loss(feature[None], torch.tensor([1])):.1e} after.")
+print(f"The same picture again: loss {before:.2f} before, {memory.loss(feature[None], torch.tensor([1])):.2f} after.")
 
 # %% [markdown]
 # ## The gap between seen and unseen
@@ -262,6 +262,11 @@ for verdict in study.verdicts:
     print(f"{verdict.outcome.upper():14} {claim.says}{' (control)' if claim.control else ''}:")
     print(f"{'':14} {claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
 
+# %%
+detectable = [verdict.difference.detectable for verdict in study.verdicts if verdict.claim.quantity == "map_unseen"]
+print(f"What could have been detected with so many seeds: differences in map of {min(detectable):.3f} to {max(detectable):.3f}, by the "
+      f"comparison. The claims ask for {study.study.claims[0].least:.3f}.")
+
 # %% [markdown]
 # And **what** was chosen? The share of seeds whose search with ρ = 0.4 took each operation, behind each stage:
 
@@ -276,8 +281,9 @@ plot_choices(chosen("ρ = 0.4"), share="share of seeds", style="web-light").figu
 # %%
 agree = {}
 for arm in study.values("entropy").index:
-    agree[arm] = chosen(arm).max(axis=1).mean()
-print("Share of seeds that took a stage's most frequent operation, mean over the stages:", {arm: round(x, 2) for arm, x in agree.items()})
+    agree[arm] = float(chosen(arm).max(axis=1).mean())
+print("Share of seeds that took a stage's most frequent operation, mean over the stages:")
+print({arm: round(share, 2) for arm, share in agree.items()})
 
 # %%
 means = study.values("map_unseen").mean(axis=1)
@@ -285,6 +291,8 @@ outcome = {verdict.claim.against: verdict for verdict in study.verdicts if verdi
 lead = outcome["ρ = 1"]
 answer = "about as good" if lead.outcome != "held" else "better"
 reveal("16.rho", "worse" if lead.interval[1] < 0 else answer, f"{means['ρ = 0.4']:.3f} against {means['ρ = 1']:.3f}: {lead.outcome}.")
+
+# %%
 reveal("16.random", round(100 * means["random operations"] / means["ρ = 0.4"]), f"{means['random operations']:.3f} against "
        f"{means['ρ = 0.4']:.3f}; two networks side by side have {means['none everywhere']:.3f}.")
 
