@@ -37,15 +37,15 @@ def undecided(answer, ax):
         "this is in bits, or over ln 2, the most that two can have; divide by ln K": nats
         / math.log(2),
         "the sign is wrong: p ln p is never above 0": -right,
-        "σ makes each logit an edge by itself; of these only one is chosen: softmax": (
-            edges.mean(1) / math.log(2)
-        ),
-        "this is the softmax over the stages; each row is a choice of its own": (
-            -(down * down.log()).sum(1) / math.log(5)
-        ),
         "this is the largest share; the entropy of all of them is asked": shares.amax(1),
+        "this is the mean over the operations; their terms are added": right / 5,
     }
-    mistakes["this is the mean over the operations; their terms are added"] = right / 5
+    by_edges = edges.mean(1) / math.log(2)
+    mistakes["σ makes each logit an edge by itself; of these only one is chosen: softmax"] = (
+        by_edges
+    )
+    by_stages = -(down * down.log()).sum(1) / math.log(5)
+    mistakes["this is the softmax over the stages; each row is a choice of its own"] = by_stages
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-5)
     said = "right for five operations, but not for two, where ln K is ln 2"
     two = row(answer.also(said, torch.tensor([[0.0, 0.0]])), 1, "the stages")
