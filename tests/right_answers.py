@@ -471,6 +471,21 @@ def corrected_loop(p):
     return found
 
 
+# --- 16 -----------------------------------------------------------------------------------------------------------------
+def undecided_loop(alpha):
+    found = []
+    for logits in alpha.tolist():
+        whole = sum(math.exp(x) for x in logits)
+        shares = [math.exp(x) / whole for x in logits]
+        found.append(-sum(p * math.log(p) for p in shares) / math.log(len(shares)))
+    return found
+
+
+def moved(centroid, feature, momentum):
+    mixed = momentum * centroid + (1 - momentum) * feature / feature.norm()
+    return mixed / mixed.norm()
+
+
 # --- 17 -----------------------------------------------------------------------------------------------------------------
 def start_loop(alpha, kappa):
     return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
@@ -695,6 +710,15 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "16.undecided": [
+        lambda a: -(a.softmax(1) * a.log_softmax(1)).sum(1) / math.log(a.shape[1]),
+        undecided_loop,
+        lambda a: torch.distributions.Categorical(logits=a).entropy() / math.log(a.shape[1]),
+    ],
+    "16.centroid": [
+        moved,
+        lambda c, f, m: F.normalize(m * c + (1 - m) * F.normalize(f, dim=0), dim=0),
     ],
     "20.answers": [
         answers_loop,

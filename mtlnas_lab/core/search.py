@@ -34,7 +34,7 @@ from .config import SearchConfig, versions
 from .controls import Controls, must_be_tasks, must_have_edges
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
-from .relaxation import entropy, entropy_gradient, l1, l1_gradient, relaxation
+from .relaxation import l1, l1_gradient
 from .supernet import Gates
 
 REPORTED = ("entropy_weight", "l1_weight", "temperature", "alpha_lr")  # knobs in every Step
@@ -185,13 +185,14 @@ class Search:
         seen, targets = next(self.seen_by_alpha)
         losses = self._losses(seen, targets, self._gates("alpha_gates"))
         total = self._total(losses)
-        undecided = entropy(alpha, self.entropy_factors)
+        undecided = self.lab.alphas.entropy(self.entropy_factors)
         objective = total + entropy_weight * undecided + l1_weight * l1(alpha, self.costs)
         (alpha.grad,) = torch.autograd.grad(objective, [alpha])  # first order: none for w
         self.communicator.all_reduce_mean([alpha.grad])
 
         before = alpha.detach()
-        of_tasks = alpha.grad - entropy_weight * entropy_gradient(before, self.entropy_factors)
+        of_entropy = self.lab.alphas.entropy_gradient(self.entropy_factors)
+        of_tasks = alpha.grad - entropy_weight * of_entropy
         of_tasks = of_tasks - l1_weight * l1_gradient(before, self.costs)
         self.objective = objective.detach()
         self.alpha_optimizer.step()
@@ -224,8 +225,9 @@ class Search:
 
     def _gates(self, update: str) -> Tensor:
         """Gates (E,) for one update: α through that update's relaxation, forced edges as they are forced."""
-        relax = relaxation(self.current(update))
-        gates = relax(self.lab.alphas.alpha, self.current("temperature"), self.generator)
+        gates = self.lab.alphas.gates(
+            self.current(update), self.current("temperature"), self.generator
+        )
         if self.forced:
             index = torch.tensor(list(self.forced), device=gates.device)
             values = gates.new_tensor([float(to) for to in self.forced.values()])
@@ -302,7 +304,8 @@ class Search:
             alpha_gradient = torch.zeros_like(alpha)
         shares = [labelled[task].to(alpha.dtype) for task in losses]
         means = [loss.detach().to(alpha.dtype) for loss in losses.values()]
-        means = torch.stack([entropy(alpha), *shares, *means])
+        undecided = self.lab.alphas.entropy().detach()
+        means = torch.stack([undecided, *shares, *means])
         self.communicator.all_reduce_mean([means])
         # one transfer for all the numbers of a step: each would make the host wait for the device
         numbers = torch.cat([alpha, alpha_gradient, means]).tolist()
@@ -319,7 +322,7 @@ class Search:
             alpha_grad=gradients,
             loss=_of_labelled(tuple(losses), means),
             entropy=nats,
-            entropy_fraction=nats / math.log(2),
+            entropy_fraction=nats / self.lab.alphas.most,
             **knobs,
             seconds=time.perf_counter() - started,
         )

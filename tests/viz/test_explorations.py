@@ -10,6 +10,8 @@ from mtlnas_lab.errors import ConfigError, DataError
 from mtlnas_lab.viz import (
     STYLES,
     plot_agreement,
+    plot_choices,
+    plot_decisions,
     plot_distances,
     plot_found,
     plot_profile,
@@ -23,6 +25,8 @@ LOSSES["edges"] = [graph.bit_count() for graph in range(64)]
 SCORES = pd.DataFrame(RANDOM.normal(0, 1, (40, 3)), columns=["true", "one", "two"])
 NAMES = ["depth", "normals", "room"]
 MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
+SHARES = pd.DataFrame(RANDOM.dirichlet([1] * 3, 4), columns=["none", "gate", "nddr"])
+LEFT = pd.DataFrame(RANDOM.random((30, 2)), columns=["stage 0", "stage 1"])
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
 
 FIGURES = {
@@ -30,6 +34,8 @@ FIGURES = {
     "agreement": lambda **look: plot_agreement(SCORES, tau={"one": 0.25}, **look),
     "distances": lambda **look: plot_distances(MATRIX, **look),
     "profile": lambda **look: plot_profile(PROFILE, **look),
+    "choices": lambda **look: plot_choices(SHARES, share="share of seeds", **look),
+    "decisions": lambda **look: plot_decisions(LEFT, **look),
 }
 every = pytest.mark.parametrize("name", FIGURES)
 
@@ -78,6 +84,8 @@ def test_hostile_names_are_only_text(name):
         "agreement": lambda: plot_agreement(SCORES.rename(columns={"one": hostile})),
         "distances": lambda: plot_distances(MATRIX.rename(columns={"room": hostile})),
         "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
+        "choices": lambda: plot_choices(SHARES.rename(columns={"gate": hostile})),
+        "decisions": lambda: plot_decisions(LEFT.rename(columns={"stage 0": hostile})),
     }[name]()
     ax.figure.canvas.draw()
 
@@ -110,6 +118,14 @@ def test_the_matrix_is_source_by_target():
     assert len(FIGURES["distances"]().get_lines()) == 3, "a frame for each task with itself"
 
 
+def test_the_largest_share_of_each_stage_has_a_frame():
+    lines = FIGURES["choices"]().get_lines()
+    places = [(round(line.get_ydata().mean() - 0.092), line.get_xdata().mean()) for line in lines]
+    assert [row for row, _ in places] == [0, 1, 2, 3]
+    columns = [round(column - 0.092) for _, column in places]
+    assert columns == SHARES.to_numpy().argmax(1).tolist()
+
+
 @pytest.mark.parametrize(
     "draw, words",
     [
@@ -118,6 +134,9 @@ def test_the_matrix_is_source_by_target():
         (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
         (lambda: plot_distances(MATRIX.replace(MATRIX.iloc[0, 0], np.nan)), "has a gap"),
         (lambda: plot_profile(5), "is not a frame"),
+        (lambda: plot_choices(2 * SHARES), "give numbers from 0 to 1"),
+        (lambda: plot_choices(SHARES[["gate"]]), "has 1 columns"),
+        (lambda: plot_decisions(LEFT.replace(LEFT.iloc[0, 0], np.nan)), "has a gap"),
     ],
 )
 def test_what_is_no_such_frame_is_refused(draw, words):
