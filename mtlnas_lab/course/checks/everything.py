@@ -20,18 +20,15 @@ def answers(answer, ax):
     curves(ax, np.arange(1, len(seen) + 1), right, yours, "look", "loss on test of the answer")
 
     best = [int(seen[: look + 1].argmax()) for look in range(len(seen))]
+    peeked = np.minimum.accumulate(true)
+    heard = np.minimum.accumulate(seen)
+    last = np.full(len(seen), right[-1])
     mistakes = {
-        "this is the least loss on test so far: the search would have looked at the test images": np.minimum.accumulate(
-            true
-        ),
-        "these are the losses on val of the answers; they are judged by test": np.minimum.accumulate(
-            seen
-        ),
+        "this is the least loss on test so far: the search would have looked at the test images": peeked,
+        "these are the losses on val of the answers; they are judged by test": heard,
         "these are the graphs that were looked at last; the search answers the best on val so far": true,
         "these are the worst on val; less is better": true[best],
-        "this is the last answer at every look; an early look knows only what came before it": np.full(
-            len(seen), right[-1]
-        ),
+        "this is the last answer at every look; an early look knows only what came before it": last,
     }
     places = [f"after look {look + 1}" for look in range(len(seen))]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
@@ -60,19 +57,18 @@ def holm(answer, ax):
     bars(ax, right, yours, names, "corrected p")
 
     order = p.argsort()
+    falling = len(p) - np.arange(len(p))
     factors = np.empty(len(p))
-    factors[order] = len(p) - np.arange(len(p))
+    factors[order] = falling
+    bonferroni = np.minimum(len(p) * p, 1)
+    turned = p * (len(p) + 1 - factors)
     mistakes = {
-        "this is Bonferroni: each times m. Holm's factor falls: m for the smallest, then m − 1, …": np.minimum(
-            len(p) * p, 1
-        ),
-        "the factors stand in the order of the list; they belong to the order of size": p
-        * (len(p) - np.arange(len(p))),
+        "this is Bonferroni: each times m. Holm's factor falls: m for the smallest, then m − 1, …": bonferroni,
+        "the factors stand in the order of the list; they belong to the order of size": p * falling,
         "the order is right, but the values are sorted: put each back in its place": np.sort(right),
         "a corrected p is never less than that of a smaller p: carry the largest so far along": p
         * factors,
-        "the largest p gets the factor m here; it is the smallest that does": p
-        * (len(p) + 1 - factors),
+        "the largest p gets the factor m here; it is the smallest that does": turned,
     }
     near_misses(yours, right, mistakes, differ(right, yours, [f"for {one}" for one in names]))
     said = "right for these, but a corrected p is 1 at most"
