@@ -21,6 +21,7 @@ from .landscape import plot_effects, plot_front, plot_ranks, plot_regret, plot_s
 from .predictions import plot_predictions
 from .provenance import provenance
 from .style import STYLES, FigureStyle, style
+from .tournaments import plot_budgets, plot_tournament
 
 __all__ = [
     "STYLES",
@@ -37,6 +38,7 @@ __all__ = [
     "ladder_layout",
     "overview",
     "plot_agreement",
+    "plot_budgets",
     "plot_collapse",
     "plot_distances",
     "plot_effects",
@@ -54,6 +56,7 @@ __all__ = [
     "plot_regret",
     "plot_scores",
     "plot_seeds",
+    "plot_tournament",
     "provenance",
     "refigure",
     "save_figure",
