@@ -477,10 +477,12 @@ def _ordered(method, known: Known, table: FusionTable, start, order: str, theta:
     if method == "scores":
         said = graph_features(bits(graphs, edges), known.task) @ learnt
         return graphs[said.argsort(kind="stable")].tolist(), {}
-    weights = tournament(probabilities(learnt, graphs, edges, known.task), theta)
+    said = probabilities(learnt, graphs, edges, known.task)
+    weights = tournament(said, theta)
     kept = acyclic(weights)
-    places = copeland(weights) if order == "copeland" else ranking(kept, weights)
-    share = 1 - np.count_nonzero(kept) / max(np.count_nonzero(weights), 1)
+    places = copeland(weights) if order == "copeland" else ranking(kept, tournament(said))
+    every = np.count_nonzero(weights)
+    share = (every - np.count_nonzero(kept)) / max(every, 1)
     return graphs[places].tolist(), {"dropped": share}
 
 

@@ -39,7 +39,9 @@ def _tournament(source, order: Sequence | None = None) -> dict:
                 f"has {', '.join(map(brief, names[:12]))}"
             )
         edges.append([place[winner], place[loser]])
-    return {"names": names, "edges": edges, "weight": weights}
+    data = {"names": names, "edges": edges, "weight": weights}
+    check.tournament(data)
+    return data
 
 
 def _names(frame, column: str) -> list[str]:
@@ -70,7 +72,7 @@ def plot_tournament(data, ax, look, *, title: str | None = None):
         The matplotlib axes.
 
     Raises:
-        ConfigError: a column is missing or has a gap, or an edge is of a graph that is not in the order.
+        ConfigError: a column is missing or has a gap, an edge is of a graph that is not in the order, or a weight is below 0.
 
     Example:
         >>> import pandas as pd
@@ -162,7 +164,9 @@ def _budgets(source, quantity: str, half: Mapping | None = None) -> dict:
         reach = (half or {}).get(method, {})
         for budget in sorted(own):
             series.append([method, budget, own[budget], numbers([reach.get(budget, np.nan)])[0]])
-    return {"quantity": str(quantity), "series": series}
+    data = {"quantity": str(quantity), "series": series}
+    check.budgets(data)
+    return data
 
 
 @axes_level(_budgets, check.budgets)

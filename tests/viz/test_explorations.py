@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from mtlnas_lab.errors import ConfigError, DataError
 from mtlnas_lab.viz import (
     STYLES,
     plot_agreement,
+    plot_budgets,
     plot_distances,
     plot_found,
     plot_profile,
+    plot_tournament,
     refigure,
     save_figure,
 )
@@ -23,6 +26,11 @@ LOSSES["edges"] = [graph.bit_count() for graph in range(64)]
 SCORES = pd.DataFrame(RANDOM.normal(0, 1, (40, 3)), columns=["true", "one", "two"])
 NAMES = ["depth", "normals", "room"]
 MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
+EDGES = pd.DataFrame(
+    {"better": list("aabc"), "worse": list("bdca"), "weight": [0.9, 1.0, 0.8, 0.3]}
+)
+BUDGETS = pd.DataFrame({"method": ["one", "one", "two"] * 8, "budget": [8, 16, 8] * 8})
+BUDGETS = BUDGETS.assign(seed=np.arange(24) // 3, value=RANDOM.random(24))
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
 
 FIGURES = {
@@ -30,6 +38,10 @@ FIGURES = {
     "agreement": lambda **look: plot_agreement(SCORES, tau={"one": 0.25}, **look),
     "distances": lambda **look: plot_distances(MATRIX, **look),
     "profile": lambda **look: plot_profile(PROFILE, **look),
+    "tournament": lambda **look: plot_tournament(EDGES, order="abcd", **look),
+    "budgets": lambda **look: plot_budgets(
+        BUDGETS, quantity="regret", half={"one": {8: 0.1}}, **look
+    ),
 }
 every = pytest.mark.parametrize("name", FIGURES)
 
@@ -78,6 +90,8 @@ def test_hostile_names_are_only_text(name):
         "agreement": lambda: plot_agreement(SCORES.rename(columns={"one": hostile})),
         "distances": lambda: plot_distances(MATRIX.rename(columns={"room": hostile})),
         "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
+        "tournament": lambda: plot_tournament(EDGES.replace("a", hostile), title=hostile),
+        "budgets": lambda: plot_budgets(BUDGETS.replace("one", hostile), quantity=hostile),
     }[name]()
     ax.figure.canvas.draw()
 
@@ -110,6 +124,35 @@ def test_the_matrix_is_source_by_target():
     assert len(FIGURES["distances"]().get_lines()) == 3, "a frame for each task with itself"
 
 
+def test_a_cycle_is_red_and_its_edge_against_the_order_below_the_row():
+    ax = FIGURES["tournament"](style="web-light")
+    red = STYLES["web-light"].task_colors[5]
+    ends = {}
+    for arrow in ax.patches:
+        (x, _), (_, height), (end, _) = arrow._path_original.vertices
+        turns = to_hex(arrow.get_edgecolor()) == red
+        ends[round(x), round(end)] = (turns, height > 0, arrow.get_linewidth())
+    assert {pair: one[:2] for pair, one in ends.items()} == {
+        (0, 1): (True, True),
+        (1, 2): (True, True),
+        (2, 0): (True, False),
+        (0, 3): (False, True),
+    }
+    wide = [ends[pair][2] for pair in ((2, 0), (1, 2), (0, 1), (0, 3))]
+    assert wide == sorted(wide), "the surer, the wider"
+    kept = plot_tournament(EDGES[:3], order="abcd")
+    assert [text.get_text() for text in kept.get_legend().get_texts()] == ["on no cycle: 3"]
+
+
+def test_every_seed_is_a_dot_and_the_mean_a_line():
+    ax = FIGURES["budgets"]()
+    means = [line.get_ydata() for line in ax.get_lines() if line.get_linestyle() == "-"]
+    wide = BUDGETS.groupby(["method", "budget"])["value"].mean()
+    assert np.allclose(means[0], wide["one"].loc[[8, 16]]) and np.allclose(means[1], wide["two"])
+    dots = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
+    assert sum(len(line.get_xdata()) for line in dots if len(line.get_xdata()) == 8) == 24
+
+
 @pytest.mark.parametrize(
     "draw, words",
     [
@@ -118,6 +161,10 @@ def test_the_matrix_is_source_by_target():
         (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
         (lambda: plot_distances(MATRIX.replace(MATRIX.iloc[0, 0], np.nan)), "has a gap"),
         (lambda: plot_profile(5), "is not a frame"),
+        (lambda: plot_tournament(EDGES.drop(columns="worse")), "no column 'worse' of names"),
+        (lambda: plot_tournament(EDGES, order="abc"), "'a' → 'd' does not lead from one graph"),
+        (lambda: plot_tournament(EDGES.assign(weight=-1.0)), "weight has a number below 0"),
+        (lambda: plot_budgets(BUDGETS.assign(budget=0), quantity="x"), "give numbers above 0"),
     ],
 )
 def test_what_is_no_such_frame_is_refused(draw, words):
