@@ -435,21 +435,9 @@ def best_sums_loop(points, weights):
     return found
 
 
-# --- 15 -----------------------------------------------------------------------------------------------------------------
-def squares_loop(gradients):
-    count, weights = gradients.shape
-    return [sum(float(gradients[n, w]) ** 2 for n in range(count)) / count for w in range(weights)]
-
-
-def hellinger(f, g):
-    return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
-
-
 # --- 18 -----------------------------------------------------------------------------------------------------------------
 def greedy_sets(edges):
-    below = {
-        graph: {graph} for edge in edges for graph in edge[:2]
-    }  # itself, and all that it leads to
+    below = {graph: {graph} for edge in edges for graph in edge[:2]}  # what it leads to
     kept = []
     for better, worse, _ in sorted(edges, key=lambda edge: -edge[2]):
         if better not in below[worse]:
@@ -474,6 +462,43 @@ def agrees_matrix(order, edges):
     for better, worse, weight in edges:
         weights[better, worse] = weight
     return float(np.triu(weights[np.ix_(order, order)]).sum())
+
+
+# --- 15 -----------------------------------------------------------------------------------------------------------------
+def squares_loop(gradients):
+    count, weights = gradients.shape
+    return [sum(float(gradients[n, w]) ** 2 for n in range(count)) / count for w in range(weights)]
+
+
+def hellinger(f, g):
+    return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
+
+
+def answers_loop(seen, true):
+    answers = []
+    best = 0
+    for look in range(len(seen)):
+        if seen[look] < seen[best]:
+            best = look
+        answers.append(true[best])
+    return answers
+
+
+def corrected(p):
+    order = np.argsort(p)
+    scaled = np.minimum((len(p) - np.arange(len(p))) * p[order], 1)
+    found = np.empty(len(p))
+    found[order] = np.maximum.accumulate(scaled)
+    return found
+
+
+def corrected_loop(p):
+    found = [0.0] * len(p)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        least = max(least, min(1.0, (len(p) - rank) * float(p[place])))
+        found[place] = least
+    return found
 
 
 ALL = {
@@ -693,4 +718,9 @@ ALL = {
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
     ],
+    "20.answers": [
+        answers_loop,
+        lambda seen, true: true[[seen[: look + 1].argmin() for look in range(len(seen))]],
+    ],
+    "20.holm": [corrected, corrected_loop],
 }

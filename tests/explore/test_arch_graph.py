@@ -48,7 +48,7 @@ def test_greedy_is_never_heavier_than_exact_and_exact_keeps_half(graphs):
         assert 0.5 * weights.sum() <= exact + 1e-12 and greedy <= exact + 1e-12
 
 
-@pytest.mark.parametrize("graphs, equal", [(3, 200), (4, 181), (5, 144), (8, 72)])
+@pytest.mark.parametrize("graphs, equal", [(3, 200), (4, 186), (5, 152), (8, 71)])
 def test_on_how_many_of_200_tournaments_the_surest_edge_first_is_exact(graphs, equal):
     """On three graphs it always is: there is one cycle at most, and its lightest edge goes. On more it is no exact rule."""
     found = ag.greedy_against_exact(graphs, tournaments=TOURNAMENTS)
