@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..analysis.statistics import half_interval
 from ..bench.condition import IMAGES, Condition
 from ..bench.table import TOTAL, FusionTable
 from ..errors import ConfigError
 from ..values import choice, number, whole
+from ..viz.tournaments import plot_budgets
+from .study import Findings
 from .task_distance import TASKS
 
 MOST_EXACT = 12  # graphs; the exact order looks at all their subsets
@@ -199,8 +202,8 @@ def acyclic(weights: np.ndarray) -> np.ndarray:
         if reaches[loser, winner]:
             continue
         kept[winner, loser] = weights[winner, loser]
-        if not reaches[winner, loser]:
-            reaches |= np.outer(reaches[:, winner], reaches[loser])
+        new = reaches[:, winner] & ~reaches[:, loser]  # who reaches the loser from now on
+        reaches[new] |= reaches[loser]
     return kept
 
 
@@ -309,7 +312,9 @@ def ranking(kept: np.ndarray, weights: np.ndarray) -> list[int]:
     import networkx as nx
 
     lead = weights.sum(1) - weights.sum(0)
-    graph = nx.from_numpy_array(kept, create_using=nx.DiGraph)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(len(kept)))
+    graph.add_edges_from(np.argwhere(kept > 0).tolist())
     try:
         return list(nx.lexicographical_topological_sort(graph, key=lambda node: -lead[node]))
     except nx.NetworkXUnfeasible:
@@ -468,8 +473,8 @@ def search_arm(
 
     Returns:
         Judged on test images, mean over the table's seeds: `regret` of the answer; and of an order, `regret_first`, that of the
-        graph that comes first, and `kendall`, its τ with the truth over all graphs; and of a tournament, `dropped`, the share of
-        its edges that are cut with the cycles.
+        graph that comes first, and `kendall`, its τ with the truth over all graphs; and where cycles are cut, `dropped`, the share
+        of the tournament's edges that go with them.
 
     Raises:
         ConfigError: There is no such method, order or table, or the budget is too small.
@@ -509,8 +514,10 @@ def _ordered(method, known: Known, table: FusionTable, start, order: str, theta:
         return graphs[said.argsort(kind="stable")].tolist(), {}
     said = probabilities(learnt, graphs, edges, known.task)
     weights = tournament(said, theta)
+    if order == "copeland":
+        return graphs[copeland(weights)].tolist(), {}
     kept = acyclic(weights)
-    places = copeland(weights) if order == "copeland" else ranking(kept, tournament(said))
+    places = ranking(kept, tournament(said))
     every = np.count_nonzero(weights)
     share = (every - np.count_nonzero(kept)) / max(every, 1)
     return graphs[places].tolist(), {"dropped": share}
@@ -526,3 +533,46 @@ def _agreement(table: FusionTable, ordered: Sequence[int]) -> dict[str, float]:
 
 
 ARMS = {"search": search_arm}
+
+
+# --- pictures of its report ------------------------------------------------------------------------------------------
+SHOWN = ("pairs, transfer", "pairs", "scores, transfer", "scores", "more edges", "random")
+
+
+def pictures(findings: Findings) -> list[tuple[str, object]]:
+    """(caption, Figure): what methods reach by their budget."""
+    return [
+        (
+            "Regret of the answer (less is better). Every dot is a seed; lines are means with their 95 % intervals.",
+            by_budget(findings, "regret", "regret of the answer, total loss"),
+        ),
+        (
+            "Kendall's τ of the order with the truth (more is better).",
+            by_budget(findings, "kendall", "Kendall's τ of the order with the truth"),
+        ),
+    ]
+
+
+def by_budget(findings: Findings, quantity: str, label: str, methods: Sequence[str] = SHOWN):
+    """A figure of one quantity by budget.
+
+    Args:
+        findings: Of a study whose arms are named "<method>, <budget>".
+        quantity: Its name.
+        label: What the upright axis says.
+        methods: Which to draw; those without that quantity are left out.
+    """
+    import pandas
+
+    values = findings.values(quantity)
+    rows = []
+    half: dict[str, dict[float, float]] = {}
+    for arm in values.index:
+        method, _, budget = arm.rpartition(", ")
+        own = values.loc[arm].dropna()
+        if method in methods and len(own):
+            half.setdefault(method, {})[float(budget)] = half_interval(own.tolist())
+            rows += [(method, float(budget), value) for value in own]
+    rows.sort(key=lambda row: methods.index(row[0]))
+    frame = pandas.DataFrame(rows, columns=["method", "budget", "value"])
+    return plot_budgets(frame, quantity=label, half=half, style="web-light").figure

@@ -174,7 +174,7 @@ def plot_budgets(data, ax, look, *, title: str | None = None):
     """Draw what methods reach by their budget: each seed a small dot, the mean a line, with bars where intervals are given.
 
     Args:
-        source: a frame, a row for each method, budget and seed: method, budget (trained graphs, above 0), value.
+        source: a frame, a row for each method, budget and seed: method, budget (how many graphs are trained), value.
         ax: axes to draw on; by default a figure of its own.
         style: a name of `STYLES`, or a FigureStyle.
         height: mm of a figure of its own; by default the golden section of its width.
@@ -206,7 +206,7 @@ def plot_budgets(data, ax, look, *, title: str | None = None):
         own = [one for one in data["series"] if one[0] == name]
         shape = {"color": colors[name], "marker": MARKERS[place % len(MARKERS)]}
         for _, budget, values, _ in own:
-            dots = {"linestyle": "none", "markersize": 2.2 * look.line, "alpha": 0.3}
+            dots = {"linestyle": "none", "markersize": 2.8 * look.line, "alpha": 0.45}
             ax.plot([shift * budget] * len(values), values, markeredgewidth=0, **dots, **shape)
         x = [shift * budget for _, budget, _, _ in own]
         mean = [float(np.mean(values)) for _, _, values, _ in own]
