@@ -172,7 +172,8 @@ def agrees(answer, ax):
     bars(ax, right, yours, names, "weight")
 
     total = sum(weight for *_, weight in edges)
-    counts = [sum(order.index(a) < order.index(b) for a, b, _ in edges) for order in orders]
+    alike = [(better, worse, 1.0) for better, worse, _ in edges]
+    counts = [_agreeing(order, alike) for order in orders]
     neighbours = [_agreeing(order, edges, apart=1) for order in orders]
     mistakes = {
         "the order is read from its end: the best graph stands first": total - right,
