@@ -328,5 +328,5 @@ print(f"At 16, {dropped['pairs, 16']:.1%} of the edges are dropped without trans
 # * Greedy is not exact, except on three graphs. Say so, and measure how much it misses.
 #
 # What this small data can *not* show: how well this carries over to other pairs of tasks (source and target are the same two tasks here, and seeds
-# are draws of graphs); whether an **embedding** of the tasks helps, which takes more tables to learn from than one; and what the paper's own predictor, whose layers
+# are draws of graphs under three trainings of each, so that intervals of regret are too narrow where many draws end at one graph); whether an **embedding** of the tasks helps, which takes more tables to learn from than one; and what the paper's own predictor, whose layers
 # and loss we could not read, would do in a space of thousands of graphs.
