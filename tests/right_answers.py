@@ -501,6 +501,19 @@ def corrected_loop(p):
     return found
 
 
+# --- 17 -----------------------------------------------------------------------------------------------------------------
+def start_loop(alpha, kappa):
+    return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
+
+
+def reptile_loop(alpha, after, epsilon):
+    found = []
+    for edge in range(len(alpha)):
+        moved = [float(task[edge] - alpha[edge]) for task in after]
+        found.append(float(alpha[edge]) + epsilon * sum(moved) / len(moved))
+    return found
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -723,4 +736,14 @@ ALL = {
         lambda seen, true: true[[seen[: look + 1].argmin() for look in range(len(seen))]],
     ],
     "20.holm": [corrected, corrected_loop],
+    "17.start": [
+        lambda a, k: k * a.clamp(-1, 1),
+        lambda a, k: k * np.clip(a.numpy(), -1, 1),
+        start_loop,
+    ],
+    "17.reptile": [
+        lambda a, t, e: a + e * (t - a).mean(0),
+        lambda a, t, e: a.lerp(t.mean(0), e),
+        reptile_loop,
+    ],
 }
