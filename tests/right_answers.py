@@ -2,6 +2,7 @@
 
 import math
 
+import networkx as nx
 import numpy as np
 import torch
 from course_helpers import backbone, counted, packed
@@ -434,6 +435,35 @@ def best_sums_loop(points, weights):
     return found
 
 
+# --- 18 -----------------------------------------------------------------------------------------------------------------
+def greedy_sets(edges):
+    below = {graph: {graph} for edge in edges for graph in edge[:2]}  # what it leads to
+    kept = []
+    for better, worse, _ in sorted(edges, key=lambda edge: -edge[2]):
+        if better not in below[worse]:
+            kept.append((better, worse))
+            for reached in below.values():
+                if better in reached:
+                    reached |= below[worse]
+    return kept
+
+
+def greedy_paths(edges):
+    kept = nx.DiGraph()
+    kept.add_nodes_from(graph for edge in edges for graph in edge[:2])
+    for better, worse, _ in sorted(edges, key=lambda edge: edge[2], reverse=True):
+        if not nx.has_path(kept, worse, better):
+            kept.add_edge(better, worse)
+    return [list(edge) for edge in kept.edges]
+
+
+def agrees_matrix(order, edges):
+    weights = np.zeros((10, 10))
+    for better, worse, weight in edges:
+        weights[better, worse] = weight
+    return float(np.triu(weights[np.ix_(order, order)]).sum())
+
+
 # --- 15 -----------------------------------------------------------------------------------------------------------------
 def squares_loop(gradients):
     count, weights = gradients.shape
@@ -702,6 +732,11 @@ ALL = {
     "14.penalty": [penalty, penalty_loop],
     "13.hypervolume": [area, area_strips],
     "13.answers": [best_sums, best_sums_loop],
+    "18.keep": [greedy_sets, greedy_paths],
+    "18.agrees": [
+        lambda order, edges: sum(w for i, j, w in edges if order.index(i) < order.index(j)),
+        agrees_matrix,
+    ],
     "15.fisher": [
         lambda g: (g**2).mean(0),
         squares_loop,

@@ -22,6 +22,7 @@ from .landscape import plot_effects, plot_front, plot_ranks, plot_regret, plot_s
 from .predictions import plot_predictions
 from .provenance import provenance
 from .style import STYLES, FigureStyle, style
+from .tournaments import plot_budgets, plot_tournament
 
 __all__ = [
     "STYLES",
@@ -39,6 +40,7 @@ __all__ = [
     "overview",
     "plot_agreement",
     "plot_choices",
+    "plot_budgets",
     "plot_collapse",
     "plot_decisions",
     "plot_distances",
@@ -57,6 +59,7 @@ __all__ = [
     "plot_regret",
     "plot_scores",
     "plot_seeds",
+    "plot_tournament",
     "provenance",
     "refigure",
     "save_figure",

@@ -133,6 +133,37 @@ def decisions(data: Mapping) -> None:
         _full("left", row, steps)
 
 
+def tournament(data: Mapping) -> None:
+    graphs = _texts("names", data["names"], None)
+    edges = _list("edges", data["edges"], None, MOST_EDGES)
+    for edge in edges:
+        _full("edges", _list("edges", edge, 2), 2)
+        if not all(type(end) is int and 0 <= end < graphs for end in edge):
+            raise ConfigError(f"edges has {brief(edge)}; give two of 0 to {graphs - 1}")
+        if edge[0] == edge[1]:
+            raise ConfigError(f"edges has {brief(edge)}, from a graph to itself")
+    _full("weight", data["weight"], len(edges))
+    if not all(weight >= 0 for weight in data["weight"]):
+        raise ConfigError("weight has a number below 0")
+
+
+def budgets(data: Mapping) -> None:
+    _texts("quantity", [data["quantity"]], 1)
+    series = _list("series", data["series"], None, MOST_STEPS)
+    if not series:
+        raise ConfigError("there is no method")
+    for one in series:
+        method, budget, values, half = _list("series", one, 4)
+        _texts("method", [method], 1)
+        _full("budget", [budget], 1)
+        if budget <= 0:
+            raise ConfigError(f"a budget is {brief(budget)}; give numbers above 0")
+        if not _list("values", values, None):
+            raise ConfigError(f"{brief(method)} has no value at {brief(budget)}")
+        _full("values", values, len(values))
+        _numbers("half", [half], 1)
+
+
 def ranks(data: Mapping) -> None:
     _points(data, ("x", "y", "rank"))
 

@@ -95,3 +95,14 @@ def test_readme_says_what_the_race_says():
     ahead = {(name, "regret") for name in ("mtlnas_ramp", "mtlnas_warm_up", "perturbation")}
     better = {(name, "lead") for name in ("mtlnas_ramp", "mtlnas_l1", "one_shot", "perturbation")}
     assert held == ahead | better
+
+
+def test_readme_says_what_the_pairs_say():
+    found = Findings.shipped("arch-graph")
+    tau = found.values("kendall").mean(axis=1).round(2)
+    assert (tau["pairs, 16"], tau["pairs, transfer, 16"]) == (0.39, 0.56)
+    assert (tau["scores, 16"], tau["scores, transfer, 16"]) == (0.28, 0.56)
+    held = {(v.claim.arm, v.claim.against) for v in found.verdicts if v.outcome == HELD}
+    assert ("pairs, transfer, 16", "pairs, 16") in held
+    assert not {v.outcome for v in found.verdicts if v.claim.quantity == "regret"} & {HELD}
+    assert not any("Copeland" in against for _, against in held)

@@ -5,16 +5,19 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
 from mtlnas_lab.errors import ConfigError, DataError
 from mtlnas_lab.viz import (
     STYLES,
     plot_agreement,
+    plot_budgets,
     plot_choices,
     plot_decisions,
     plot_distances,
     plot_found,
     plot_profile,
+    plot_tournament,
     refigure,
     save_figure,
 )
@@ -27,6 +30,11 @@ NAMES = ["depth", "normals", "room"]
 MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
 SHARES = pd.DataFrame(RANDOM.dirichlet([1] * 3, 4), columns=["none", "gate", "nddr"])
 LEFT = pd.DataFrame(RANDOM.random((30, 2)), columns=["stage 0", "stage 1"])
+EDGES = pd.DataFrame(
+    {"better": list("aabc"), "worse": list("bdca"), "weight": [0.9, 1.0, 0.8, 0.3]}
+)
+BUDGETS = pd.DataFrame({"method": ["one", "one", "two"] * 8, "budget": [8, 16, 8] * 8})
+BUDGETS = BUDGETS.assign(seed=np.arange(24) // 3, value=RANDOM.random(24))
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
 
 FIGURES = {
@@ -36,6 +44,10 @@ FIGURES = {
     "profile": lambda **look: plot_profile(PROFILE, **look),
     "choices": lambda **look: plot_choices(SHARES, share="share of seeds", **look),
     "decisions": lambda **look: plot_decisions(LEFT, **look),
+    "tournament": lambda **look: plot_tournament(EDGES, order="abcd", **look),
+    "budgets": lambda **look: plot_budgets(
+        BUDGETS, quantity="regret", half={"one": {8: 0.1}}, **look
+    ),
 }
 every = pytest.mark.parametrize("name", FIGURES)
 
@@ -86,6 +98,8 @@ def test_hostile_names_are_only_text(name):
         "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
         "choices": lambda: plot_choices(SHARES.rename(columns={"gate": hostile})),
         "decisions": lambda: plot_decisions(LEFT.rename(columns={"stage 0": hostile})),
+        "tournament": lambda: plot_tournament(EDGES.replace("a", hostile), title=hostile),
+        "budgets": lambda: plot_budgets(BUDGETS.replace("one", hostile), quantity=hostile),
     }[name]()
     ax.figure.canvas.draw()
 
@@ -126,6 +140,35 @@ def test_the_largest_share_of_each_stage_has_a_frame():
     assert columns == SHARES.to_numpy().argmax(1).tolist()
 
 
+def test_a_cycle_is_red_and_its_edge_against_the_order_below_the_row():
+    ax = FIGURES["tournament"](style="web-light")
+    red = STYLES["web-light"].task_colors[5]
+    ends = {}
+    for arrow in ax.patches:
+        (x, _), (_, height), (end, _) = arrow._path_original.vertices
+        turns = to_hex(arrow.get_edgecolor()) == red
+        ends[round(x), round(end)] = (turns, height > 0, arrow.get_linewidth())
+    assert {pair: one[:2] for pair, one in ends.items()} == {
+        (0, 1): (True, True),
+        (1, 2): (True, True),
+        (2, 0): (True, False),
+        (0, 3): (False, True),
+    }
+    wide = [ends[pair][2] for pair in ((2, 0), (1, 2), (0, 1), (0, 3))]
+    assert wide == sorted(wide), "the surer, the wider"
+    kept = plot_tournament(EDGES[:3], order="abcd")
+    assert [text.get_text() for text in kept.get_legend().get_texts()] == ["on no cycle: 3"]
+
+
+def test_every_seed_is_a_dot_and_the_mean_a_line():
+    ax = FIGURES["budgets"]()
+    means = [line.get_ydata() for line in ax.get_lines() if line.get_linestyle() == "-"]
+    wide = BUDGETS.groupby(["method", "budget"])["value"].mean()
+    assert np.allclose(means[0], wide["one"].loc[[8, 16]]) and np.allclose(means[1], wide["two"])
+    dots = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
+    assert sum(len(line.get_xdata()) for line in dots if len(line.get_xdata()) == 8) == 24
+
+
 @pytest.mark.parametrize(
     "draw, words",
     [
@@ -137,6 +180,10 @@ def test_the_largest_share_of_each_stage_has_a_frame():
         (lambda: plot_choices(2 * SHARES), "give numbers from 0 to 1"),
         (lambda: plot_choices(SHARES[["gate"]]), "has 1 columns"),
         (lambda: plot_decisions(LEFT.replace(LEFT.iloc[0, 0], np.nan)), "has a gap"),
+        (lambda: plot_tournament(EDGES.drop(columns="worse")), "no column 'worse' of names"),
+        (lambda: plot_tournament(EDGES, order="abc"), "'a' → 'd' does not lead from one graph"),
+        (lambda: plot_tournament(EDGES.assign(weight=-1.0)), "weight has a number below 0"),
+        (lambda: plot_budgets(BUDGETS.assign(budget=0), quantity="x"), "give numbers above 0"),
     ],
 )
 def test_what_is_no_such_frame_is_refused(draw, words):
