@@ -69,8 +69,9 @@ def _setup():
     return nbformat.v4.new_code_cell(
         "# Runs anywhere: says so where the lab is missing; one core stays free for the browser\nimport importlib.util\nimport os\n\n"
         f'if importlib.util.find_spec("mtlnas_lab") is None:\n{missing}\nimport torch\n\n'
+        "from mtlnas_lab.course.theme import follow_theme\n\n"
         'cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2\n'
-        "torch.set_num_threads(max(1, cores - 1))"
+        "torch.set_num_threads(max(1, cores - 1))\nfollow_theme()  # drawings on dark paper where the page is dark"
     )
 
 

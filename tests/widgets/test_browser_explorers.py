@@ -78,7 +78,7 @@ def test_numbers_move_with_the_sliders(notebook):
     expect(replay.locator("output")).to_have_text(re.compile(r"step \d$"))
     replay.get_by_role("button", name="Play").click()
     expect(replay.locator("output")).to_have_text(re.compile(r"step [1-9]\d+"))
-    replay.get_by_role("button", name="Halt").click()
+    replay.get_by_role("button", name="Pause").click()
     replay.locator("svg").focus()
     nb.page.keyboard.press("ArrowRight")
     expect(replay.locator("svg")).to_have_attribute("aria-label", re.compile(r"→ .*σ\(α\) ="))

@@ -478,11 +478,11 @@ def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, 
     for _ in range(3):
         nb.page.locator(".mtl-time select").select_option(index=0)  # as slowly as can be
         nb.button(play).click()
-        expect(nb.button("Halt")).to_be_visible()
+        expect(nb.button("Pause replay")).to_be_visible()
         before = nb.page.evaluate(moved)
         assert drawn() == quiet
         assert nb.page.evaluate(moved) != before, "nothing moved meanwhile"
-        nb.button("Halt").click() if nb.button("Halt").is_visible() else None
+        nb.button("Pause replay").click() if nb.button("Pause replay").is_visible() else None
 
 
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):

@@ -249,7 +249,7 @@ function render({model, el}) {
     const playing = Boolean(timer);
     clearInterval(timer);
     timer = 0;
-    play.textContent = playing ? "Replay" : "Halt";
+    play.textContent = playing ? "Replay" : "Pause replay";
     if (playing || !S.frame) return;
     let at = S.at < 0 || S.row >= S.frame.N - 1 ? 0 : S.row, due = at;
     timer = setInterval(() => {
