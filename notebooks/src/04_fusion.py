@@ -75,7 +75,7 @@ own.shape, [source.shape for source in sources]
 # %% [markdown]
 # ### Build it by hand
 #
-# MTL-NAS fuses them as NDDR-CNN does: put the channels one after the other (*concatenate*), mix them down to C
+# MTL-NAS fuses them as NDDR-CNN does (*neural discriminative dimensionality reduction*): put the channels one after the other (*concatenate*), mix them down to C
 # channels again with a *1×1 convolution*, then batch-norm and ReLU. Each source k comes with its *gate* z_k, a number
 # between 0 (closed) and 1 (open):
 #
@@ -498,7 +498,7 @@ small = SearchSpace.build({"A": plan([8, 8], [2]), "B": plan([8, 8], [2])})
 plot_fusion_graph(small, split=True, style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: white circles are features, filled ones fused maps. Edges leave from features and end in fused maps,
+# *Reading aid: open circles are features, filled ones fused maps. Edges leave from features and end in fused maps,
 # so the picture has no cycle although A and B read each other.*
 
 # %% [markdown] tags=["teacher"]

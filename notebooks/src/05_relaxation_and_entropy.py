@@ -366,7 +366,7 @@ figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", 
 sns.despine()
 
 # %% [markdown]
-# *Reading aid: the arrows along the bottom are the phase line: where α stands says where it goes. Left of the white
+# *Reading aid: the arrows along the bottom are the phase line: where α stands says where it goes. Left of the open
 # circle the gate will close, right of it it will open. The tasks want it closed in all three pictures (g > 0).*
 #
 # With λ = 2 the tasks' word holds unless α is above 2.4. With λ = 10 it holds only up to 0.48. And with g = 0.001,
@@ -578,7 +578,7 @@ for ax, recorded, title in zip(axes, (run, free), ("with entropy (ramp to λ = 1
 sns.despine()
 
 # %% [markdown]
-# *Reading aid: dark lines are edges that are kept by the cut at ½. Left the cut moves no gate by more than 0.005;
+# *Reading aid: strong lines are edges that are kept by the cut at ½. Left the cut moves no gate by more than 0.005;
 # right it moves every gate by 0.2 to 0.5.* Compare with λ = 0 and the ramp in the toy.
 #
 # ### The collapse

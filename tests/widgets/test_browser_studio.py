@@ -243,8 +243,8 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     nb.run_all()
     nb.button("Step").click()
     nb.wait_step(1)
-    expect(nb.button("Discretise now")).to_be_enabled()
-    nb.button("Discretise now").click()
+    expect(nb.button("Discretize now")).to_be_enabled()
+    nb.button("Discretize now").click()
     nb.page.wait_for_function(
         "document.querySelector('.mtl-canvas').ariaLabel.includes(' hard')", timeout=60_000
     )
