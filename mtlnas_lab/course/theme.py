@@ -11,8 +11,9 @@ import base64
 from functools import partial
 
 # JupyterLab writes the width of a picture on it where a notebook says one: so a drawing is told from other pictures.
-DARK = '[data-jp-theme-light="false"] .jp-RenderedImage img[width]'
-PAGE = f"<style>{DARK} {{ filter: invert(0.93) hue-rotate(180deg) }}</style>"
+DARK = '[data-jp-theme-light="false"]'
+DRAWINGS = f"{DARK} .jp-RenderedImage img[width], {DARK} img.mtl-drawing"
+PAGE = f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) }}</style>"
 
 
 def follow_theme() -> None:

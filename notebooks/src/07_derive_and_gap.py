@@ -325,10 +325,10 @@ for name, graph in graphs.items():
 # %%
 from mtlnas_lab.analysis.predictions import look_at
 
-EdgeToggler(look_at(best), best.space, architecture)
+EdgeToggler(look_at(best, images=(3, 8)), best.space, architecture)
 
 # %% [markdown]
-# *Reading aid:* above the graph, below it what each network says of three images. The scores are compared with those before
+# *Reading aid:* above the graph, below it what each network says of two images. The scores are compared with those before
 # your click; "better" minds which way a metric counts.
 #
 # An edge costs (channels of its source) × (channels of its target) parameters, once for each pixel of its map in

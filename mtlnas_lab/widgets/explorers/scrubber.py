@@ -9,7 +9,7 @@ from ...core.events import Step
 from ...errors import ConfigError
 from ...runs.event_log import with_start
 from ...viz.graph.plot import plot_fusion_graph
-from ..studio.encoding import RECORDED, frame
+from ..studio.encoding import frame
 from ..studio.panel import stage
 from .base import STYLE, Explorer, page, searched
 
@@ -39,8 +39,7 @@ class ReplayScrubber(Explorer):
         if not isinstance(at, int) or at > last:
             raise ConfigError(f"step {at!r} was not recorded; the last one is {last}")
         self.history = with_start(log)
-        frames = frame(self.history, RECORDED)
-        super().__init__(stage=stage(space, title), frame=frames, at=at)
+        super().__init__(stage=stage(space, title), frame=frame(self.history), at=at)
 
     @property
     def architecture(self) -> Architecture:
