@@ -162,6 +162,22 @@ def test_the_map_leads_to_every_notebook():
     assert missing == [], "give it a row in notebooks/README.md"
 
 
+SAID = {  # otherwise: what a notebook calls it
+    "How to read it": "Reading aid",
+    "Halt": "Pause",
+    "iscretis": "discretize",
+    "training pictures": "training images",
+    "test pictures": "test images",
+    "validation pictures": "validation images",
+}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_one_thing_has_one_name(source):
+    text = source.read_text(encoding="utf-8")
+    assert {said: right for said, right in SAID.items() if said in text} == {}
+
+
 def test_every_built_notebook_has_a_source():
     assert {p.stem for p in FOLDER.glob("*.ipynb")} == {p.stem for p in SOURCES}
 

@@ -434,7 +434,7 @@ reveal("05.journey", "it opens",
 # %% [markdown]
 # ## 48 edges and a noisy world
 #
-# In a search nobody knows g. Each step measures it on a few pictures, with much noise. Here is a search without
+# In a search nobody knows g. Each step measures it on a few images, with much noise. Here is a search without
 # networks: 48 edges; each has a true wish g of the tasks, and every step adds noise to it. How large? In the recorded
 # search, during its first 150 steps (λ is still 0 there):
 
@@ -549,7 +549,7 @@ reveal("05.early", at_once,
 #
 # ## A real search
 #
-# The same three, on networks and pictures. λ = 10 at once for 40 steps, now; and two recorded runs of 500 steps.
+# The same three, on networks and images. λ = 10 at once for 40 steps, now; and two recorded runs of 500 steps.
 
 # %%
 config = replace(presets.preset("tiny").search, steps=presets.quick(40, 4), entropy_weight=10.0)
@@ -567,7 +567,7 @@ sns.despine()
 
 # %% [markdown]
 # *Reading aid: 1 is all undecided, 0 all decided. Without the ramp the gates are on their way before the tasks have
-# seen many pictures.*
+# seen many images.*
 #
 # ### The gates of both recorded runs
 

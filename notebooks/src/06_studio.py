@@ -436,6 +436,8 @@ check("06.force", with_forced)
 # * A step is an update of α on one half of the images and one of w on the other; each reads the other's variable only.
 # * Before λ grows, the gates move a little; then the entropy term amplifies the side on which each edge is.
 # * A branch from a checkpoint answers "what if", because everything else stays the same.
+# * To search until an effect shows, leave the loop: `for event in fresh():`, and in it
+#   `if isinstance(event, Step) and event.entropy_fraction < 0.5: break` (`Step` is in `mtlnas_lab.core.events`).
 # * Two runs of your own side by side are two studios: `SearchStudio(run_1).beside(SearchStudio(run_2))`, which stay at the
 #   same step.
 #

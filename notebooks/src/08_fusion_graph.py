@@ -276,7 +276,7 @@ print(f"Fusion graph between {' and '.join(space.tasks)} after {last.step} steps
 # %% [markdown]
 # ## Would another seed have found the same?
 #
-# Four short searches from the same trained networks. Only the **seed** differs: which pictures go to which half, in
+# Four short searches from the same trained networks. Only the **seed** differs: which images go to which half, in
 # which order, and what noise the gates get. Honestly: 30 steps with a batch of 4, and α moves five times as fast as
 # in the recorded search. That is what fits into a minute, and it decides edges hastily.
 
@@ -453,7 +453,7 @@ plot_fusion_graph(difference, dropped="hide", style="paper-double",
 
 # %% [markdown]
 # *Reading aid: thin grey edges are in both, wide ones in one alone: in colour with λ = 10, without with λ = 0.* The agreement
-# is not a proof that these edges are good: the two searches shared their first 150 steps, their pictures and their
+# is not a proof that these edges are good: the two searches shared their first 150 steps, their images and their
 # noise. To compare λ = 10 with λ = 0 in general needs several such pairs.
 #
 # ### Your turn: this figure for a column of 120 mm
@@ -497,7 +497,7 @@ draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 #
 # For the appendix: a row for each kept edge. `ablate` turns one kept edge off at a time, with the weights as they
 # are, and says what the scores lose; it needs weights, which recorded runs do not ship, so this is the hurried search
-# with seed 1, on 40 validation pictures.
+# with seed 1, on 40 validation images.
 
 # %%
 import torch
@@ -552,5 +552,5 @@ print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(ang
 # What this does *not* show: that a kept edge is a good edge, or that longer searches agree no better. Four hurried
 # runs on small rooms are a way to learn the tools, not a result.
 #
-# Both networks see the same picture here, so perhaps there was little to find. [Notebook
+# Both networks see the same image here, so perhaps there was little to find. [Notebook
 # 10](10_when_is_there_something_to_find.ipynb) covers one network's eyes, and asks from where on the graph says something.
