@@ -75,8 +75,8 @@ own.shape, [source.shape for source in sources]
 # %% [markdown]
 # ### Build it by hand
 #
-# MTL-NAS fuses them as NDDR-CNN does (*neural discriminative dimensionality reduction*): put the channels one after the other (*concatenate*), mix them down to C
-# channels again with a *1×1 convolution*, then batch-norm and ReLU. Each source k comes with its *gate* z_k, a number
+# MTL-NAS fuses them as NDDR-CNN does (*neural discriminative dimensionality reduction*): put the channels one after the
+# other (*concatenate*), mix them down to C channels again with a *1×1 convolution*, then batch-norm and ReLU. Each source k comes with its *gate* z_k, a number
 # between 0 (closed) and 1 (open):
 #
 # $$O = \mathrm{ReLU}(\mathrm{BN}(W * [F,\; z_1 F_1,\; \dots,\; z_k F_k]))$$

@@ -389,7 +389,7 @@ figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 sns.histplot(x=chance, ax=ax, color="#9aa2b1", bins=12, label="four random graphs of these sizes")
 ax.axvline(ours, color="#c9452f", lw=3, label=f"our four searches: {ours:.2f}")
 ax.set(xlabel="stability (1: all agree, 0: chance)", ylabel="number of draws", xlim=(-0.2, 1.02))
-ax.legend(frameon=False, loc="upper right")
+legend = ax.legend(frameon=False, loc="upper right")
 
 # %% [markdown]
 # *Reading aid: the grey heap is what agreement looks like when nothing was learnt; the line is us.*
@@ -538,8 +538,8 @@ print(f"An edge into normals moves their mean angle by {own['normals']:.2f}°, o
 print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(angle).max():.2f}°.")
 
 # %% [markdown]
-# Are these large? Two seeds of one method differ by more than half a point and half a degree (notebook 07). And what a
-# network *leans on* today is not what it could learn to do without.
+# Are these large? Two seeds of one method differ by some half a point and a degree (standard deviations of the study in
+# notebook 07). And what a network *leans on* today is not what it could learn to do without.
 #
 # ## What we know now
 #
