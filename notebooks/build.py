@@ -10,7 +10,7 @@ notebook's seconds are those of the processor, which one reader on a quiet machi
     # %% [markdown] tags=["hint"]   folded below the exercise's check, and then the solution with them
     # %% [markdown] tags=["teacher"]   timings and talking points: in the teacher's form alone
 
-Drawings are reduced to 40 colours, pictures of pixels to 96, so that a built notebook stays light; a notebook that fails leaves no file.
+Drawings are reduced to 40 colours, pictures of pixels to 96 or to as many as fit, so that a built notebook stays light; a notebook that fails leaves no file.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+MOST = 400_000  # bytes of a built notebook
 ADDRESS = ""  # the public address of the repository, once there is one: owner/name on GitHub
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# your turn(.*)\n((?:.*\n)*?) *# end *\n?", re.M)
@@ -122,15 +123,25 @@ def build(source: Path, form: str = "student") -> Path:
         waits = [_waited(cell.metadata.pop("execution", {})) for cell in notebook.cells]
         slowest = seconds * max(waits) / sum(waits)
         notebook.metadata["mtlnas_lab"] = {"seconds": round(seconds), "slowest": round(slowest)}
-        for cell in notebook.cells:
-            for output in cell.get("outputs", []):
-                if "image/png" in output.get("data", {}):
-                    drawing = "width" in output.metadata.get("image/png", {})
-                    png = light(output["data"]["image/png"], 40 if drawing else 96)
-                    output["data"]["image/png"] = png
+        _lighten(notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return target
+
+
+def _lighten(notebook) -> None:
+    """Its pictures in fewer colours: as many as keep it below `MOST`, where that can be."""
+    pictures = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                pictures.append((output, output["data"]["image/png"]))
+    for colours in (96, 64, 40, 24):
+        for output, png in pictures:
+            drawing = "width" in output.metadata.get("image/png", {})
+            output["data"]["image/png"] = light(png, None if drawing else colours)
+        if len(nbformat.writes(notebook).encode()) <= MOST:
+            return
 
 
 def _processor_seconds() -> float:
@@ -211,11 +222,14 @@ def _notes(source: Path) -> set[str]:
     return {cell.source for cell in every if "teacher" in cell.metadata.get("tags", [])}
 
 
-def light(png: str, colours: int = 40) -> str:
-    """A base64 PNG in so many colours, among them those of thin lines."""
+def light(png: str, colours: int | None = None) -> str:
+    """A base64 PNG in so many colours; by default, for a drawing, in 40, among them those of thin lines."""
     stream = io.BytesIO()
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    few = picture.quantize(colours, method=Image.Quantize.MAXCOVERAGE)
+    if colours is None:
+        few = picture.quantize(40, method=Image.Quantize.MAXCOVERAGE)
+    else:  # the colours of photos are many and alike; dots between them would be noise
+        few = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(stream, "PNG", optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
 
