@@ -465,6 +465,46 @@ def hellinger(f, g):
     return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
 
 
+def answers_loop(seen, true):
+    answers = []
+    best = 0
+    for look in range(len(seen)):
+        if seen[look] < seen[best]:
+            best = look
+        answers.append(true[best])
+    return answers
+
+
+def corrected(p):
+    order = np.argsort(p)
+    scaled = np.minimum((len(p) - np.arange(len(p))) * p[order], 1)
+    found = np.empty(len(p))
+    found[order] = np.maximum.accumulate(scaled)
+    return found
+
+
+def corrected_loop(p):
+    found = [0.0] * len(p)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        least = max(least, min(1.0, (len(p) - rank) * float(p[place])))
+        found[place] = least
+    return found
+
+
+# --- 17 -----------------------------------------------------------------------------------------------------------------
+def start_loop(alpha, kappa):
+    return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
+
+
+def reptile_loop(alpha, after, epsilon):
+    found = []
+    for edge in range(len(alpha)):
+        moved = [float(task[edge] - alpha[edge]) for task in after]
+        found.append(float(alpha[edge]) + epsilon * sum(moved) / len(moved))
+    return found
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -668,5 +708,20 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "20.answers": [
+        answers_loop,
+        lambda seen, true: true[[seen[: look + 1].argmin() for look in range(len(seen))]],
+    ],
+    "20.holm": [corrected, corrected_loop],
+    "17.start": [
+        lambda a, k: k * a.clamp(-1, 1),
+        lambda a, k: k * np.clip(a.numpy(), -1, 1),
+        start_loop,
+    ],
+    "17.reptile": [
+        lambda a, t, e: a + e * (t - a).mean(0),
+        lambda a, t, e: a.lerp(t.mean(0), e),
+        reptile_loop,
     ],
 }

@@ -22,11 +22,28 @@ TEMPERATURE_FLOOR = 0.05
 
 
 class ArchitectureWeights(nn.Module):
-    """α: one logit for each candidate edge, in the order of `space.edges`. α = 0 means undecided, p = ½."""
+    """α: one logit for each candidate edge, in the order of `space.edges`. α = 0 means undecided, p = ½.
 
-    def __init__(self, edges: int, start: float = 0.0):
+    Args:
+        edges: E, how many candidates there are.
+        start: where α begins: a number for all edges, or E numbers, as `architecture.warm_start` gives them.
+
+    Raises:
+        ConfigError: for another number of starts than E.
+
+    Example:
+        >>> ArchitectureWeights(3, [0.5, 0.0, -0.5]).alpha.tolist()
+        [0.5, 0.0, -0.5]
+    """
+
+    def __init__(self, edges: int, start: float | Sequence[float] = 0.0):
         super().__init__()
-        self.alpha = nn.Parameter(torch.full((edges,), float(start)))
+        begin = torch.as_tensor(start, dtype=torch.float32)
+        if begin.ndim and begin.shape != (edges,):
+            raise ConfigError(
+                f"α of {edges} edges cannot begin at {len(begin)} numbers; give one for each edge, or one for all"
+            )
+        self.alpha = nn.Parameter(begin.expand(edges).clone())
 
 
 Relaxation = Callable[[Tensor, float, torch.Generator | None], Tensor]

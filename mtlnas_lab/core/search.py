@@ -28,6 +28,7 @@ from ..values import number
 from . import search_state
 from .architecture import Architecture
 from .backbone import Dropout
+from .closing import Closing
 from .communicator import SINGLE_PROCESS, SingleProcess
 from .config import SearchConfig, versions
 from .controls import Controls, must_be_tasks, must_have_edges
@@ -101,6 +102,7 @@ class Search:
         self.draw_gates = draw_gates
         self.searches = self.fixed_gates is None and draw_gates is None  # α moves
         self.controls = Controls(config, lab.space)
+        self.closing = Closing(config.close_below, len(lab.space))
         must_be_tasks(config.visibility, lab.space.tasks)
         if self.searches:
             must_have_edges(config.edge_budget, lab.space)
@@ -150,6 +152,8 @@ class Search:
         losses, labelled = self._update_weights()  # how to use them?  α is only read
 
         report = self._report(losses, labelled, alpha_gradient, started)
+        if alpha_gradient is not None:
+            self.closing.see(report.alpha, self.forced)
         self.step_number += 1
         self.cover_eyes()  # whoever evaluates now sees what the next step will
         return report
@@ -260,10 +264,17 @@ class Search:
             self.passes.of_step(self.step_number),
             torch.autocast(self.lab.device.type, torch.bfloat16, enabled=bf16),
         ):
-            outputs = self.forward(seen, gates)
+            outputs = self.forward(seen, gates, **self._known_closed(gates))
         if bf16:  # losses and metrics are computed in float32
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)
+
+    def _known_closed(self, gates: Gates) -> dict[str, frozenset[int]]:
+        """Edges that need not be computed, though the gates are a tensor: those that are forced shut."""
+        shut = frozenset(i for i, opened in self.forced.items() if not opened)
+        if not shut or not isinstance(gates, Tensor):
+            return {}
+        return {"closed": shut}
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
@@ -331,6 +342,7 @@ class Search:
                 alpha=tuple(self.lab.alphas.alpha.tolist()),
             )
         while self.step_number < self.config.steps:
+            self._close_for_good()
             for knobs in self.controls.apply_turned(self.communicator):
                 yield Turned(step=self.step_number + 1, knobs=knobs)
             event = self.attempt()
@@ -342,6 +354,12 @@ class Search:
             if self.evaluates_now():
                 yield self.score_now()
         yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
+
+    def _close_for_good(self) -> None:
+        """Shuts the edges whose gates have stayed low: as if a person forced them, who may also set them free again."""
+        due = self.closing.due
+        if due:
+            self.turn(force={self.lab.space.edges[i]: False for i in due})
 
     def _failed(self, event: Step) -> Failed | None:
         """The event of a step whose loss is not a finite number; None where all are."""
