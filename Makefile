@@ -21,7 +21,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks forms faults bench bench-studio studies-small samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms slides faults bench bench-studio studies-small samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +54,14 @@ notebooks: $(READY) $(NOTEBOOKS)  ## build and execute the notebooks whose sourc
 notebooks/%.ipynb: notebooks/src/%.py | $(READY)
 	$(BIN)/python notebooks/build.py $<
 
-forms: $(READY)  ## the notebooks with their answers, and for teachers with timings and talking points
+forms: $(READY)  ## the notebooks with their answers, for teachers with timings and talking points, and for a class without any answer
 	$(BIN)/python notebooks/build.py --form solution notebooks/src/*.py
 	$(BIN)/python notebooks/build.py --form teacher notebooks/src/*.py
+	$(BIN)/python notebooks/build.py --form class notebooks/src/*.py
+
+slides: $(READY)  ## the notebooks as slides, into notebooks/forms/slides/: a heading begins one, talking points are the speaker's notes
+	$(BIN)/python notebooks/build.py --form slides notebooks/src/*.py
+	$(BIN)/jupyter nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True --log-level WARN notebooks/forms/slides/*.ipynb
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)

@@ -1,20 +1,24 @@
-"""Build notebooks from their sources: python notebooks/build.py [--form student|solution|teacher] notebooks/src/NAME.py …
+"""Build notebooks from their sources: python notebooks/build.py [--form FORM | --texts] notebooks/src/NAME.py …
 
-The student's form is executed and lies in notebooks/; the others are made into notebooks/forms/, not executed. In a source,
+The student's form is executed and lies in notebooks/; the others are made into notebooks/forms/. Not executed are `solution`,
+`teacher` (with timings and talking points) and `class` (nothing in the page tells an answer: what a teacher hands out); `slides`
+takes the outputs of the built notebook. `--texts` copies texts that changed into a built notebook whose code is the same. A
+notebook's seconds are those of the processor, which one reader on a quiet machine waits. In a source,
 
     # %% tags=["exercise"]          a cell to fill in: what stands between `# your turn: about N lines` and `# end` is the
                                     answer, and the student sees the last line of it as `return ...` or `name = ...`
     # %% [markdown] tags=["hint"]   folded below the exercise's check, and then the solution with them
     # %% [markdown] tags=["teacher"]   timings and talking points: in the teacher's form alone
 
-Pictures are reduced to 40 colours, so that a built notebook stays light; a notebook that fails leaves no file.
+Drawings are reduced to 40 colours, pictures of pixels to 96 or to as many as fit, so that a built notebook stays light; a notebook that fails leaves no file.
 """
 
 import argparse
 import base64
 import io
+import os
 import re
-import time
+from datetime import datetime
 from pathlib import Path
 
 import jupytext
@@ -22,6 +26,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
+MOST = 400_000  # bytes of a built notebook
 ADDRESS = ""  # the public address of the repository, once there is one: owner/name on GitHub
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# your turn(.*)\n((?:.*\n)*?) *# end *\n?", re.M)
@@ -30,6 +35,7 @@ HERE = Path(__file__).parent
 
 def cells(source: Path, form: str = "student") -> list:
     """The cells of one form of a notebook."""
+    blank = form in ("student", "class")  # what is to be filled in
     made, solution, hints = [_setup()], None, []
     for cell in jupytext.read(source).cells:
         tags = cell.metadata.pop("tags", [])
@@ -40,9 +46,7 @@ def cells(source: Path, form: str = "student") -> list:
             hints.append(cell.source)
         elif "exercise" in tags:
             solution = ANSWER.sub(r"\3", cell.source + "\n").rstrip()
-            cell.source = (
-                ANSWER.sub(_stub, cell.source + "\n").rstrip() if form == "student" else solution
-            )
+            cell.source = ANSWER.sub(_stub, cell.source + "\n").rstrip() if blank else solution
             made.append(cell)
         elif "teacher" not in tags or form == "teacher":
             made.append(cell)
@@ -69,8 +73,9 @@ def _setup():
     return nbformat.v4.new_code_cell(
         "# Runs anywhere: says so where the lab is missing; one core stays free for the browser\nimport importlib.util\nimport os\n\n"
         f'if importlib.util.find_spec("mtlnas_lab") is None:\n{missing}\nimport torch\n\n'
+        "from mtlnas_lab.course.theme import follow_theme\n\n"
         'cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2\n'
-        "torch.set_num_threads(max(1, cores - 1))"
+        "torch.set_num_threads(max(1, cores - 1))\nfollow_theme()  # drawings on dark paper where the page is dark"
     )
 
 
@@ -112,32 +117,134 @@ def build(source: Path, form: str = "student") -> Path:
         else HERE / "forms" / form / f"{source.stem}.ipynb"
     )
     if form == "student":
-        start = time.perf_counter()
+        before = _processor_seconds()
         NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(HERE)}}).execute()
-        notebook.metadata["mtlnas_lab"] = {"seconds": round(time.perf_counter() - start)}
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)
-            for output in cell.get("outputs", []):
-                if "image/png" in output.get("data", {}):
-                    output["data"]["image/png"] = light(output["data"]["image/png"])
+        seconds = _processor_seconds() - before
+        waits = [_waited(cell.metadata.pop("execution", {})) for cell in notebook.cells]
+        slowest = seconds * max(waits) / sum(waits)
+        notebook.metadata["mtlnas_lab"] = {"seconds": round(seconds), "slowest": round(slowest)}
+        _lighten(notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
     return target
 
 
-def light(png: str) -> str:
-    """A base64 PNG in 40 colours, among them those of thin lines."""
+def _lighten(notebook) -> None:
+    """Its pictures in fewer colours: as many as keep it below `MOST`, where that can be."""
+    pictures = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                pictures.append((output, output["data"]["image/png"]))
+    for colours in (96, 64, 40, 24):
+        for output, png in pictures:
+            drawing = "width" in output.metadata.get("image/png", {})
+            output["data"]["image/png"] = light(png, None if drawing else colours)
+        if len(nbformat.writes(notebook).encode()) <= MOST:
+            return
+
+
+def _processor_seconds() -> float:
+    """Of the kernels that ended so far."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+def _waited(execution: dict) -> float:
+    """The seconds between a cell's start and its answer."""
+    if "shell.execute_reply" not in execution:
+        return 0.0
+    times = [execution[name] for name in ("iopub.status.busy", "shell.execute_reply")]
+    start, end = (datetime.fromisoformat(time.replace("Z", "+00:00")) for time in times)
+    return (end - start).total_seconds()
+
+
+def texts(source: Path) -> Path:
+    """Copies the texts of a source into its built notebook, whose outputs and seconds stay."""
+    target = HERE / f"{source.stem}.ipynb"
+    built = nbformat.read(target, 4)
+    old, new = built.cells, cells(source)
+    codes = [[cell.source for cell in part if cell.cell_type == "code"] for part in (old, new)]
+    if codes[0][1:] != codes[1][1:]:  # the first one is the same in every notebook
+        raise SystemExit(
+            f"{source}: its code changed, so it has to be executed: leave --texts away"
+        )
+    outputs = [cell for cell in old if cell.cell_type == "code"]
+    for cell in new:
+        if cell.cell_type == "code":
+            ran = outputs.pop(0)
+            cell["outputs"], cell["execution_count"] = ran["outputs"], ran["execution_count"]
+    built.cells = new
+    nbformat.write(built, target)
+    return target
+
+
+def slides(source: Path) -> Path:
+    """The built notebook as slides: a heading begins one, what a class does by itself is left out, talking points are notes."""
+    built = nbformat.read(HERE / f"{source.stem}.ipynb", 4)
+    outputs = [cell["outputs"] for cell in built.cells if cell.cell_type == "code"]
+    notes = _notes(source)
+    shown = []
+    for cell in cells(source, "teacher"):
+        if cell.cell_type == "code":
+            cell["outputs"] = outputs.pop(0)
+            shown.append(cell)
+        else:
+            shown += [nbformat.v4.new_markdown_cell(part) for part in _by_heading(cell.source)]
+    for cell in shown:
+        kind = "notes" if cell.source in notes else slide_type(cell)
+        cell.metadata["slideshow"] = {"slide_type": kind}
+    notebook = nbformat.v4.new_notebook(cells=shown, metadata=built.metadata)
+    target = HERE / "forms" / "slides" / f"{source.stem}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target)
+    return target
+
+
+def _by_heading(text: str) -> list[str]:
+    """A text cut before each of its headings."""
+    return [part.strip() for part in re.split(r"^(?=#{1,3} )", text, flags=re.M) if part.strip()]
+
+
+def slide_type(cell) -> str:
+    """What a cell is in a talk: `slide` (a new one), `-` (goes on), `skip`."""
+    if cell.cell_type == "code":
+        return "skip" if cell.source.startswith("check(") or not cell["outputs"] else "-"
+    first = cell.source.lstrip()
+    if first.startswith(("<details>", "### Your turn")):
+        return "skip"
+    return "slide" if re.match(r"#{1,2} ", first) else "-"
+
+
+def _notes(source: Path) -> set[str]:
+    """The texts for teachers alone."""
+    every = jupytext.read(source).cells
+    return {cell.source for cell in every if "teacher" in cell.metadata.get("tags", [])}
+
+
+def light(png: str, colours: int | None = None) -> str:
+    """A base64 PNG in so many colours; by default, for a drawing, in 40, among them those of thin lines."""
     stream = io.BytesIO()
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    few = picture.quantize(40, method=Image.Quantize.MAXCOVERAGE)
+    if colours is None:
+        few = picture.quantize(40, method=Image.Quantize.MAXCOVERAGE)
+    else:  # the colours of photos are many and alike; dots between them would be noise
+        few = picture.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few.save(stream, "PNG", optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Build notebooks from their sources.")
-    parser.add_argument("--form", choices=("student", "solution", "teacher"), default="student")
+    forms = ("student", "solution", "teacher", "class", "slides")
+    parser.add_argument("--form", choices=forms, default="student")
+    parser.add_argument("--texts", action="store_true", help="copy texts alone, execute nothing")
     parser.add_argument("sources", nargs="+", type=Path)
     asked = parser.parse_args()
     for source in asked.sources:
-        print(build(source, asked.form))
+        if asked.texts:
+            print(texts(source))
+        elif asked.form == "slides":
+            print(slides(source))
+        else:
+            print(build(source, asked.form))

@@ -199,9 +199,30 @@ def control(kept, generator):
     return [i in chosen for i in range(len(kept))]
 
 
-def tip(alpha, pull, edges):
-    p = 1 / (1 + math.exp(-alpha))
-    return pull * edges / (alpha * p * (1 - p))
+def settled(alpha):
+    found = []
+    for edge in alpha.T:
+        other = np.flatnonzero((edge > 0) != (edge[-1] > 0))
+        found.append(other[-1] + 2 if len(other) else 1)
+    return found
+
+
+def settled_backward(alpha):
+    apart = (alpha > 0) != (alpha[-1] > 0)
+    steps = np.arange(1, len(alpha) + 1)[:, None]
+    return (apart * steps).max(0) + 1
+
+
+def part(one, other):
+    differs = ((one > 0) != (other > 0)).any(1)
+    return int(differs.argmax()) + 1 if differs.any() else 0
+
+
+def part_by_rows(one, other):
+    for step, (a, b) in enumerate(zip(one.tolist(), other.tolist()), 1):
+        if [x > 0 for x in a] != [x > 0 for x in b]:
+            return step
+    return 0
 
 
 def edge_cost(space, kept):
@@ -645,17 +666,9 @@ ALL = {
         lambda n, g: [half.numpy() for half in torch.randperm(n, generator=g).split((n + 1) // 2)],
     ],
     "06.update": [update, update_backward],
-    "06.ramp": [
-        lambda s, n: 10 * max(0, (s / n - 0.3) / 0.7),
-        lambda s, n: np.interp(s / n, [0.3, 1], [0, 10]),
-    ],
+    "06.settled": [settled, settled_backward],
     "06.force": [forced_clone, forced_stack],
-    "06.tip": [
-        tip,
-        lambda a, pull, e: (
-            pull * e / (a * torch.sigmoid(torch.tensor(a)) * torch.sigmoid(torch.tensor(-a)))
-        ),
-    ],
+    "06.part": [part, part_by_rows],
     "07.derive": [
         lambda a: a > 0,
         lambda a: [x > 0 for x in a.tolist()],

@@ -5,8 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 
 import mtlnas_lab
+from mtlnas_lab.analysis import report
+from mtlnas_lab.analysis.results import StudyResults
+from mtlnas_lab.analysis.study import FOLDER, Study
+from mtlnas_lab.models.baselines import BASELINES
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
@@ -87,6 +92,44 @@ def test_a_name_that_does_not_exist_is_found_out():
 def test_most_terms_are_carried_by_something():
     carried = [entry["term"] for entry in ENTRIES if entry["code"] != "–"]
     assert len(carried) > 0.75 * len(ENTRIES)
+
+
+# What a reader of a study's figures and sentences has to look up.
+JARGON = (
+    "Δm",
+    "effect size g",
+    "corrected p",
+    "95 % interval",
+    "Jaccard",
+    "stability",
+    "gap",
+    "batch norm",
+)
+JARGON += ("smallest", "mIoU", "mean_angle", "entropy", "chance")
+
+
+def said_by_studies() -> str:
+    """All words that the figures and sentences of the studies say which notebooks show."""
+    said = []
+    for name in ("main", "gap"):
+        results = StudyResults.read(Study.load(name), FOLDER / f"{name}-small")
+        said += results.sentences
+        for caption, figure in report.pictures(results)[:3]:
+            texts = [text.get_text() for text in figure.findobj(Text)]
+            said += [caption, *texts]
+    return " ".join(said)
+
+
+def test_terms_of_figures_and_sentences_are_in_the_glossary():
+    words = said_by_studies()
+    known = {entry["term"].lower().replace("-", "_").replace(" ", "_") for entry in ENTRIES}
+    known |= {"gap", "smallest"}  # said as discretization gap, and by the sentence itself
+    asked = [term for term in (*JARGON, *BASELINES) if term in words]
+    assert {"Δm", "effect size g", "corrected p", "Jaccard", "sluice", "nddr_every_stage"} <= set(
+        asked
+    )
+    missing = [term for term in asked if term.lower().replace(" ", "_") not in known]
+    assert missing == []
 
 
 def test_every_link_of_the_page_leads_somewhere():

@@ -67,6 +67,50 @@ def test_code_cells_are_short(source, form):
         assert cell.cell_type != "code" or len(cell.source.splitlines()) <= 20, cell.source
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_the_edition_for_a_class_tells_no_answer(source):
+    student = "\n".join(cell.source for cell in build.cells(source))
+    handed_out = "\n".join(cell.source for cell in build.cells(source, "class"))
+    assert "<summary>Solution</summary>" not in handed_out
+    assert handed_out.count("Hint 1") == student.count("Hint 1")
+    assert handed_out.count("# your turn") == student.count("# your turn")
+
+
+def test_texts_are_copied_where_the_code_is_the_same(tmp_path, monkeypatch):
+    source = SOURCES[3]
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
+    nbformat.write(built, tmp_path / f"{source.stem}.ipynb")
+    text = source.read_text(encoding="utf-8")
+    changed = tmp_path / source.name
+    changed.write_text(text.replace("# **Why.**", "# **Why?**"), encoding="utf-8")
+    again = nbformat.read(build.texts(changed), 4)
+    assert "**Why?**" in again.cells[0].source
+    pairs = list(zip(built.cells, again.cells))
+    assert all(a.get("outputs") == b.get("outputs") for a, b in pairs if a.cell_type == "code")
+    changed.write_text(text.replace("print(", "print(1, ", 1), encoding="utf-8")
+    with pytest.raises(SystemExit, match="has to be executed"):
+        build.texts(changed)
+
+
+def test_slides_begin_at_headings_and_leave_exercises_out(tmp_path, monkeypatch):
+    source = SOURCES[5]
+    built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
+    monkeypatch.setattr(build, "HERE", tmp_path)
+    nbformat.write(built, tmp_path / f"{source.stem}.ipynb")
+    shown = nbformat.read(build.slides(source), 4)
+    kinds = {"slide": [], "notes": [], "skip": [], "-": []}
+    for cell in shown.cells:
+        kinds[cell.metadata["slideshow"]["slide_type"]].append(cell)
+    assert all(cell.source.lstrip().startswith("#") for cell in kinds["slide"])
+    assert len(kinds["slide"]) >= 5 and kinds["notes"]
+    assert all(cell.source.startswith("**") for cell in kinds["notes"])
+    left = "\n".join(cell.source for cell in kinds["skip"])
+    assert left.count("check(") == len(asked(source)) and "Hint 1" in left
+    pictures = [cell for cell in kinds["-"] if cell.cell_type == "code"]
+    assert all(cell.outputs for cell in pictures)
+
+
 @pytest.mark.parametrize(
     "may, threads", [({0}, 1), ({3}, 1), ({0, 1}, 1), ({0, 2, 5, 7}, 3), (None, 5)]
 )
@@ -99,6 +143,9 @@ def test_the_minutes_on_top_are_true():
             f"{source.stem} took longer than it says"
         )
         assert stated[source.stem] <= 4
+        if built.metadata["mtlnas_lab"].get("slowest", 0) > 25:
+            texts = "\n".join(cell.source for cell in built.cells if cell.cell_type == "markdown")
+            assert re.search(r"longest one of this notebook: about .+ minute", texts), source.stem
     explored = {source.stem for source in EXPLORED}
     assert sum(least for name, least in stated.items() if name not in explored) <= 25
     readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
@@ -107,6 +154,32 @@ def test_the_minutes_on_top_are_true():
         assert row and float(row[1].replace("½", "0.5")) == least, (
             f"README's table says other minutes for {name}"
         )
+
+
+def test_the_map_leads_to_every_notebook():
+    """One page says which notebook answers which question; its links lead somewhere."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    sources = {f"{source.stem}.ipynb" for source in SOURCES}
+    assert [link for link in links if not (link in sources or (FOLDER / link).is_file())] == []
+    missing = [source.stem for source in SOURCES if f"({source.stem}.ipynb)" not in page]
+    assert missing == [], "give it a row in notebooks/README.md"
+
+
+SAID = {  # otherwise: what a notebook calls it
+    "How to read it": "Reading aid",
+    "Halt": "Pause",
+    "iscretis": "discretize",
+    "training pictures": "training images",
+    "test pictures": "test images",
+    "validation pictures": "validation images",
+}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_one_thing_has_one_name(source):
+    text = source.read_text(encoding="utf-8")
+    assert {said: right for said, right in SAID.items() if said in text} == {}
 
 
 def test_every_built_notebook_has_a_source():

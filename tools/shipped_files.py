@@ -8,7 +8,7 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDERS = ("data_samples",)
-FILES = ("notebooks/*.ipynb", "docs/glossary.md")
+FILES = ("notebooks/*.ipynb", "notebooks/README.md", "docs/glossary.md", "docs/teaching.md")
 
 
 def shipped_files(root: Path) -> dict[str, str]:

@@ -119,7 +119,8 @@ def pictures(results: StudyResults) -> list[tuple[str, object]]:
     if len(results.gap):
         made.append(
             (
-                "What it costs to cut the gates to 0 and 1, relative to the same network as searched. Zero: nothing.",
+                "The gap: what it costs to cut the gates to 0 and 1, relative to the same network as searched. Right of zero the hard "
+                "network is worse.",
                 study_plots.plot_cut(results.gap),
             )
         )
@@ -127,8 +128,8 @@ def pictures(results: StudyResults) -> list[tuple[str, object]]:
     if "soft" in set(over.kind):
         made.append(
             (
-                "The gap while the search runs (validation pictures): the score under hard gates minus the score as searched. "
-                "Thin lines are seeds.",
+                "The gap while the search runs (validation pictures): what the score loses under hard gates. Above zero the hard network "
+                "is worse; thin lines are seeds.",
                 study_plots.plot_cut_over_time(over),
             )
         )

@@ -299,7 +299,9 @@ class StudyResults:
 
     @cached_property
     def gap(self):
-        """What cutting the gates changes, in Δm points relative to the soft score of the same run.
+        """The discretization gap of each run: what cutting the gates costs, in % of the soft score of the same run.
+
+        Above 0 the hard network is worse; over tasks and metrics the mean, as in Δm.
 
         Returns:
             A pandas frame: row, seed, hard, hard_recalibrated; in the study's order of rows.
@@ -316,7 +318,7 @@ class StudyResults:
             if "soft" in scores:  # else nothing was searched, and nothing was cut
                 line = {"row": row, "seed": seed}
                 for kind in ("hard", "hard_recalibrated"):
-                    line[kind] = delta_m(scores[kind], scores["soft"])
+                    line[kind] = -delta_m(scores[kind], scores["soft"])
                 lines.append(line)
         return pandas.DataFrame(lines)
 
@@ -429,7 +431,7 @@ class StudyResults:
         said = []
         for row, part in self.gap.groupby("row", sort=False):
             said.append(
-                f"{row}: cutting the gates changes the score by {part.hard.mean():+.1f} % (seeds: {_seeds(part.hard)}), "
+                f"{row}: cutting the gates costs {part.hard.mean():+.1f} % of the score (seeds: {_seeds(part.hard)}), "
                 f"with batch norm anew {part.hard_recalibrated.mean():+.1f} %."
             )
         return said

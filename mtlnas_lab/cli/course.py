@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,17 +34,25 @@ def course(folder: Positional[Path] = FOLDER) -> None:
         )
     writable(folder).mkdir(parents=True, exist_ok=True)
     kept = []
-    for source in [*notebooks, *sorted(shipped("docs").glob("glossary.md"))]:
+    pages = [shipped("notebooks") / "README.md"]
+    pages += [shipped("docs") / name for name in ("glossary.md", "teaching.md")]
+    for source in [*notebooks, *filter(Path.is_file, pages)]:
         target = folder / source.name
+        text = _side_by_side(source)
         if not os.path.lexists(target):
-            shutil.copyfile(source, target)
-        elif target.read_bytes() != source.read_bytes():
+            target.write_bytes(text)
+        elif target.read_bytes() != text:
             kept.append(source.name)
     _link(shipped("data_samples"), folder / "data_samples")
     print(printable(f"{len(notebooks)} notebooks are in {folder}"))
     if kept:
         print(printable(f"yours differ and stay as they are: {', '.join(kept)}"))
     print(printable(f"open the first: jupyter lab {folder / FIRST}"))
+
+
+def _side_by_side(source: Path) -> bytes:
+    """A file whose links lead to its neighbours: what lies in two folders here lies in one there."""
+    return source.read_bytes().replace(b"../docs/", b"").replace(b"../notebooks/", b"")
 
 
 def _link(data: Path, link: Path) -> None:

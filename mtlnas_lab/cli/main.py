@@ -21,6 +21,7 @@ from .bench import BENCH
 from .course import course
 from .data import DATA
 from .figure import explain, figure
+from .grade import grade
 from .hints import flags_of_hints
 from .places import writable_file
 from .progress import ENDINGS, Stopped, handling, stop_at_once
@@ -217,6 +218,7 @@ COMMANDS = {
     "data": data,
     "bench": bench,
     "course": course,
+    "grade": grade,
     "progress": progress,
     "doctor": doctor,
 }

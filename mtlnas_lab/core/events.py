@@ -16,6 +16,7 @@ class Started:
     versions: dict
     device: str
     threads: int
+    alpha: Numbers = ()  # E, before the first step; () where it was not kept
 
 
 @dataclass(frozen=True)

@@ -342,6 +342,7 @@ class Search:
                 versions=versions(),
                 device=str(self.lab.device),
                 threads=torch.get_num_threads(),
+                alpha=tuple(self.lab.alphas.alpha.tolist()),
             )
         while self.step_number < self.config.steps:
             self._close_for_good()

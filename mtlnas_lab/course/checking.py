@@ -16,6 +16,7 @@ from functools import cache
 from . import progress
 from .calling import Answer, TooLong, Unfilled, Watch, blank, changed_sentence, endless
 from .checks.common import Wrong, kind
+from .theme import has_pixels
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,14 @@ class Verdict:
         solved: True, False, or None where the answer is not filled in yet.
         message: What is wrong and where to look, or what the right answer means.
         picture: The answer beside the right one, as PNG; empty where nothing could be drawn.
+        drawing: Whether the picture is lines and bars, which a dark page may show on dark paper.
     """
 
     name: str
     solved: bool | None
     message: str
     picture: bytes = b""
+    drawing: bool = False
 
     def __str__(self) -> str:
         return f"{WORDS[self.solved]} · {self.name}: {self.message}"
@@ -94,7 +97,8 @@ class Verdict:
         drawn = ""
         if self.picture:
             drawn = (
-                f'<img alt="your answer and what was expected" style="max-width:100%;background:white" '
+                f'<img class="{"mtl-drawing" if self.drawing else ""}" alt="your answer and what was expected" '
+                'style="max-width:100%;background:white" '
                 f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
             )
         return {
@@ -154,7 +158,7 @@ def check(name: str, answer: object = ...) -> Verdict:
         progress.mark(name)
     # an empty picture would only say that the answer could not be drawn, which the message says
     picture = _png(figure) if ax.has_data() else b""
-    return Verdict(name, solved, message, picture)
+    return Verdict(name, solved, message, picture, not has_pixels(figure))
 
 
 def _unknown(name: object, exercises: Mapping[str, Exercise]) -> str:

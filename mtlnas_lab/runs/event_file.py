@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import reprlib
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from ..core.events import (
@@ -45,6 +45,9 @@ def _event(kind: type, values: dict) -> Event:
     """An event whose fields hold what they say. Raises RunError."""
     cleaned = {}
     for field in fields(kind):
+        if field.name not in values and field.default is not MISSING:  # an older version wrote it
+            cleaned[field.name] = field.default
+            continue
         try:
             cleaned[field.name] = _clean(field.type, values[field.name])
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError):

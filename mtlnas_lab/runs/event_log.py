@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -463,6 +463,47 @@ class EventLog:
                 seen = schedules
         steps = max(self.planned_steps, 1)
         return {task: schedule(max(step, 1) - 1, steps) for task, schedule in seen.items()}
+
+
+def with_start(log: EventLog) -> EventLog:
+    """The log with a step 0 in front, which says α before the search moved it; as it is where that was not kept.
+
+    Args:
+        log: Of a search.
+
+    Example:
+        >>> from mtlnas_lab import EventLog, Search, SearchConfig, presets
+        >>> log = EventLog(Search(presets.tiny(), SearchConfig(steps=1, batch_size=2)))
+        >>> whole = with_start(log)
+        >>> [step.step for step in whole.steps]
+        [0, 1]
+        >>> set(whole.steps[0].alpha)
+        {0.0}
+    """
+    import torch  # a replay does without
+
+    from ..core.relaxation import entropy
+
+    steps = log.steps
+    if not log.started or not steps or not steps[0].alpha:
+        return log
+    first = steps[0]
+    alpha = log.started.alpha
+    if len(alpha) != len(first.alpha) or first.step < 1:
+        return log
+    nats = float(entropy(torch.tensor(alpha)))
+    start = replace(
+        first,
+        step=0,
+        alpha=alpha,
+        alpha_grad=(0.0,) * len(alpha),
+        loss=dict.fromkeys(first.loss, math.nan),
+        entropy=nats,
+        entropy_fraction=nats / math.log(2),
+        seconds=0.0,
+    )
+    rest = [event for event in log.events if event is not log.started]
+    return EventLog([log.started, start, *rest])
 
 
 def _visibility(value: object) -> dict[str, Schedule]:

@@ -500,7 +500,7 @@ def plot_scores(
 
 @axes_level(_evaluations, check.scores)
 def plot_gap(data, ax, look, *, title: str | None = None):
-    """What discretising costs: soft − hard in % of soft, first metric of each task; above 0, hard is worse."""
+    """What discretizing costs: soft − hard in % of soft, first metric of each task; above 0, hard is worse."""
     there = _tasks(data)
     colors = look.colors(there)
     size = 3.5 * look.line

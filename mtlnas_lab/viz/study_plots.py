@@ -8,6 +8,7 @@ from functools import wraps
 import numpy as np
 
 from ..errors import ConfigError
+from ..tasks.metric_names import direction_of
 from .style import LINES, MARKERS, STYLES, TASK_COLORS, drawable, noting, shorten, warn_of_boxes
 
 LOOK = STYLES["web-light"]
@@ -126,7 +127,7 @@ CUTS = (
 
 @in_style
 def plot_cut(gap):
-    """What cutting the gates costs (frame: row, seed, hard, hard_recalibrated; %), every run a dot."""
+    """The gap, what cutting the gates costs (frame: row, seed, hard, hard_recalibrated; %), every run a dot; right of 0, hard is worse."""
     rows = list(dict.fromkeys(gap.row))
     figure, ax = _row_figure(len(rows))
     labels: dict = {}
@@ -141,7 +142,7 @@ def plot_cut(gap):
             ends = [y + shift - 0.13, y + shift + 0.13]
             ax.plot([mean, mean], ends, color=color, lw=2.4, zorder=2)
     _mark_zero(ax)
-    xlabel = "change when the gates are cut (% of the soft score, tasks and metrics averaged)"
+    xlabel = "gap: what cutting the gates costs (% of the soft score, tasks and metrics averaged)"
     _finish_rows(figure, ax, [_name(row) for row in rows], xlabel, 2)
     return figure
 
@@ -149,7 +150,7 @@ def plot_cut(gap):
 # --- a panel a task, a panel a row ------------------------------------------------------------------------------------
 @in_style
 def plot_cut_over_time(scores, metric: str = "miou"):
-    """Score under hard gates minus the score as searched, over the steps (tidy scores with `step`), one panel a task."""
+    """The gap over the steps (tidy scores with `step`): what a score loses under hard gates, one panel a task; above 0, hard is worse."""
     chosen = {}  # {task: the metric that is drawn}
     for task, part in scores.groupby("task", sort=False):
         chosen[task] = metric
@@ -163,12 +164,13 @@ def plot_cut_over_time(scores, metric: str = "miou"):
         wide = part.pivot_table(index=["row", "seed", "step"], columns="kind", values="value")
         if not {"soft", "hard"} <= set(wide):
             continue
-        gap = (wide.hard - wide.soft).rename("gap").reset_index()
+        better = direction_of(name) or 1  # of a metric of one's own, more is better
+        gap = (better * (wide.soft - wide.hard)).rename("gap").reset_index()
         for i, row in enumerate(rows):
             label = _name(row, 70) if ax is axes[0] else None
             _draw_gap(ax, gap[gap.row == row], i, label)
         ax.axhline(0, color=LOOK.soft, lw=1, ls=":")
-        ax.set(xlabel="step of the search", ylabel=_name(f"{name}, hard minus soft"))
+        ax.set(xlabel="step of the search", ylabel=_name(f"gap: {name} lost by cutting"))
         ax.set_title(_name(task, 200 / len(chosen)))
     figure.legend(loc="outside lower center", ncols=3)
     return figure

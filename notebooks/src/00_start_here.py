@@ -11,7 +11,7 @@
 #
 # *About 3 minutes on two CPU cores, no GPU and no network needed.*
 #
-# **Why.** You have two trained networks that look at the same picture: one names what every pixel shows, the other
+# **Why.** You have two trained networks that look at the same image: one names what every pixel shows, the other
 # says which way every surface faces. Surely each knows something that would help the other. But *where* should they
 # be joined? MTL-NAS (Gao et al., CVPR 2020, [arXiv 2003.14058](https://arxiv.org/abs/2003.14058)) lets gradient
 # descent decide. This notebook tells the whole story once: you start a search and **cover one network's eyes** while
@@ -36,10 +36,10 @@ from mtlnas_lab.experiments.scores import scores_now
 from mtlnas_lab.viz import plot_fusion_graph, plot_gates, plot_predictions
 
 # %% [markdown]
-# ## The pictures
+# ## The images
 #
 # Little rooms, drawn by a program, so that every label is exact. They are shipped: nothing is downloaded. A **task**
-# is something to learn from a picture; here *segmentation* (what is this pixel?) and *normals* (which way does this
+# is something to learn from an image; here *segmentation* (what is this pixel?) and *normals* (which way does this
 # surface face?).
 
 # %%
@@ -52,7 +52,7 @@ with torch.no_grad():
 plot_predictions(packs["test"].images[[3, 8, 14]] / 255, targets, alone, lab.tasks)
 
 # %% [markdown]
-# *Reading aid: one room a row; beside it, for each task, the truth and what a network that sees the picture **alone**
+# *Reading aid: one room a row; beside it, for each task, the truth and what a network that sees the image **alone**
 # makes of it.* They were trained for a few minutes on 2,400 other rooms: far from perfect, and good enough to ask our
 # question.
 
@@ -73,7 +73,7 @@ print(len(lab.space), "candidate edges")
 plot_fusion_graph(lab.space, style="paper-double").figure
 
 # %% [markdown]
-# *Reading aid: the upper lane is one network, the lower one the other; the picture enters at the left. Edges stay
+# *Reading aid: the upper lane is one network, the lower one the other; the image enters at the left. Edges stay
 # inside the shaded groups, where all maps have one size.*
 #
 # ### Your turn: how many architectures?
@@ -102,11 +102,11 @@ check("00.count", architectures)
 # ## Press Start, and cover its eyes
 #
 # Each edge has one number, **α**. Its **gate** σ(α) = 1 / (1 + e⁻ᵅ) says how much the edge brings: ½ is *undecided*,
-# 1 is *open*, 0 is *closed*. A step of the search moves all α by gradient descent on one half of the pictures, and
+# 1 is *open*, 0 is *closed*. A step of the search moves all α by gradient descent on one half of the images, and
 # the networks' own weights **w** on the other half. A third force, the **entropy** term with its weight **λ**
 # (lambda), grows slowly and pushes every gate away from ½. In the end, edges with α > 0 are kept.
 #
-# Now imagine that segmentation goes **blind**: its network gets noise instead of the picture, while normals still sees.
+# Now imagine that segmentation goes **blind**: its network gets noise instead of the image, while normals still sees.
 # What it needs is there, in the other network. Half of the 48 arrows lead *into* segmentation, half *out of* it.
 
 # %%
@@ -134,16 +134,25 @@ studio = SearchStudio(fresh, title="Rooms: segmentation + normals", plain=True)
 studio
 
 # %% [markdown]
-# *Reading aid: in the graph, dark and wide arrows are open, faint and dashed ones closed; the eye of each lane says how
+# *Reading aid: in the graph, strong and wide arrows are open, faint and dashed ones closed; the eye of each lane says how
 # much its network sees. **Entropy** is the indecision of the gates, 0.69 is complete; it falls when λ, the thin line, has
-# grown. A still picture of the panel shows more: each gate, how their distribution splits in two, and the graph as a
-# table, with sources as rows and targets as columns.*
+# grown. Below it the **losses**: how wrong each network is on the last batch of images. Without a kernel the graph stands
+# beside a table of it, with sources as rows and targets as columns.*
 #
-# **Pause** and **Step** work while it runs. Move λ, and the search follows you from the next step on; the slider below
-# the picture goes back in time and changes nothing. (It is a hurried search: 60 steps, and α moves five times as fast as
-# it should. Where nobody can press a button, it runs by itself and leaves a picture.) After a reload of the page the
-# search goes on, but the cell shows its old picture: `studio.show()` in a new cell brings the panel back; to run the
-# cell again begins a new search.
+# This is the **plain studio**: graph, entropy, losses, λ and the eyes. The full one, with all controls, comes in
+# notebook 06. What you can do here:
+#
+# * **Start**, **Pause**, **Step** (one step), **Stop and keep** (end it here), **Reset** (a new search from the start);
+#   **Discretize now** asks what both networks are worth with every gate set to 0 or 1.
+# * **weight λ**: move it, and the search follows you from the next step on. An **eye** says how much of its image a
+#   network sees, from 1 (all) to 0 (noise).
+# * Point at an arrow, and read below the graph what the tasks and the entropy term want of it. **Open** and **Shut** force
+#   an arrow, **Free** lets it go.
+# * **Replay** and the slider below go back in time; they change nothing. **Latest** comes back.
+#
+# It is a hurried search: 60 steps, and α moves five times as fast as it should. Where nobody can press a button, it runs by
+# itself and leaves a picture. After a reload of the page the search goes on, but the cell shows its old picture:
+# `studio.show()` in a new cell brings the panel back; to run the cell again begins a new search.
 #
 # Did the arrows turn? Here is the mean gate of either direction. And for comparison the same search, the same seed,
 # with nobody's eyes covered.
@@ -215,7 +224,8 @@ for title, log in logs.items():
 # %% [markdown]
 # ## Replay: a longer search, recorded
 #
-# 500 steps, both networks see, and α moves at its proper pace.
+# 500 steps, both networks see, and α moves at its proper pace. It was recorded under seed 0, which was settled before it ran;
+# below come four other seeds.
 
 # %%
 predict("00.kept", "All 48 edges begin at ½. How many of them will be kept?", between=(0, 48))
@@ -224,16 +234,21 @@ predict("00.kept", "All 48 edges begin at ½. How many of them will be kept?", b
 from mtlnas_lab.widgets import ReplayScrubber
 
 run = Run.open(presets.samples() / "runs" / "entropy")
-ReplayScrubber(run, title="500 steps on the rooms, recorded")
+ReplayScrubber(run, title="500 steps on the rooms, recorded", at=0)
+
+# %%
+begun, first = run.log.started.alpha, run.log.steps[0].alpha
+print(f"step 0: {sum(a == 0 for a in begun)} of {len(begun)} gates are ½, so no edge is kept yet (α > 0 for {sum(a > 0 for a in begun)});")
+print(f"after step 1 α > 0 for {sum(a > 0 for a in first)}: one batch of images has moved every gate a little, to one side or the other.")
 
 # %% [markdown]
-# *Reading aid: dark and wide is open, faint and dashed is closed. In JupyterLab, drag the slider back to step 1 and
-# press play: the cloud of maybes collapses into one graph. Where you see a still picture instead, or "model not found"
-# after the page was reloaded: run the cell (again).*
+# *Reading aid: strong and wide is open, faint and dashed is closed. In JupyterLab, press Play: from step 0 on the cloud of
+# maybes collapses into one graph. Where you see a still picture instead (that of step 0), or "model not found" after the page
+# was reloaded: run the cell (again).*
 
 # %%
 reveal("00.kept", sum(alpha > 0 for alpha in run.log.steps[-1].alpha),
-       "About half. Nothing asks for few edges; what is asked for is that each decides.")
+       "Nothing asks for few edges; what is asked for is that each decides.")
 
 # %% [markdown]
 # ## With the entropy term, and without
@@ -248,14 +263,15 @@ plot_gates(free, ax=axes[1], style="web-light", title="λ = 0")
 plt.show()
 
 # %% [markdown]
-# *Reading aid: left, every gate goes to 0 or 1 once λ has grown (from step 150 on). Right they never decide.* Cutting
-# the right network in two, at ½, means changing gates that its weights have grown used to.
+# *Reading aid: λ grows from step 150 on, on the left only. How far do the lines of either side end from ½?* Cutting a
+# network at ½ means changing gates that its weights have grown used to.
 #
 # ## What it is worth
 #
 # `soft` is the network as it was searched, `hard` the same weights with every gate set to 0 or 1, with no training in
-# between. With the entropy term the two should be alike. `hard_recalibrated`: after the cut, batch norm's averages
-# are taken anew. `trivial` is the best answer without looking at the picture; `single_task` are networks trained as
+# between. What that costs is the **discretization gap**: does the entropy term make it smaller?
+# `hard_recalibrated`: after the cut, batch norm's averages are taken anew. `trivial` is
+# the best answer without looking at the image; `single_task` are networks trained as
 # long without any edge. **mIoU** (mean intersection over union) and accuracy are for segmentation, more is better;
 # the angle is for normals, less is better.
 
@@ -269,8 +285,30 @@ for name, recorded in (("with entropy", run), ("without", free)):
     for kind, scores in recorded.scores().items():
         print(f"{name:14}{kind:20}{line(scores)}")
 
+# %% [markdown]
+# Subtract `hard` from `soft` in both blocks. In one run of each the difference may well be too small to see. So here is the
+# same pair once more, in short (150 steps), under five seeds:
+
+# %%
+from mtlnas_lab.analysis.results import StudyResults
+from mtlnas_lab.analysis.study import Study
+from mtlnas_lab.viz.study_plots import plot_cut
+
+gap = StudyResults.read(Study.load("gap"), presets.samples() / "studies" / "gap-small").gap
+pair = gap[gap.row.isin(["λ 0", "λ 10 ramp"])]
+plot_cut(pair)
+
+# %%
+for name, part in pair.groupby("row", observed=True):
+    each = ", ".join(f"{value:.1f}" for value in part.hard)
+    print(f"{name}: cutting the gates costs {part.hard.mean():.1f} % of the score on average (each seed: {each})")
+
+# %% [markdown]
+# *Reading aid: a mark is a search, the line their mean. 0: the network that is used is as good as the one that was
+# searched; right of 0 it is worse.*
+
 # %% [markdown] tags=["teacher"]
-# **Teacher: the table.** Compare `soft` and `hard` in both blocks first; that is what this data can show. Somebody
+# **Teacher: the table.** Compare `soft` and `hard` in both blocks first, then let the five seeds answer. Somebody
 # will compare `hard` with `single_task` and cheer or mourn: it is one run with one seed, and notebooks 07 and 08 say
 # what would be needed.
 
@@ -279,7 +317,7 @@ for name, recorded in (("with entropy", run), ("without", free)):
 #
 # * A search space between networks is a set of candidate edges; here 48.
 # * α is learnt by gradient descent; the entropy term makes the gates decide.
-# * The searched network is used as it is.
+# * The searched network is used as it is, with its gates cut to 0 or 1.
 # * Cover one network's eyes, and the search looks for the way information must take. With nothing missing it has
 #   nothing to find.
 #
@@ -288,20 +326,5 @@ for name, recorded in (("with entropy", run), ("without", free)):
 #
 # ## Where to go
 #
-# In order, or where your question is. Every term is in the [glossary](../docs/glossary.md).
-#
-# | | |
-# |---|---|
-# | [01](01_tasks_and_images.ipynb) | what exactly are the networks asked? |
-# | [02](02_backbones.ipynb) | single-task networks, cut in stages |
-# | [03](03_search_space.ipynb) | where do the 48 edges come from? |
-# | [04](04_fusion.ipynb) | what happens where an edge ends? |
-# | [05](05_relaxation_and_entropy.ipynb) | why does entropy make gates decide? |
-# | [06](06_studio.ipynb) | the search by hand, and live |
-# | [07](07_derive_and_gap.ipynb) | from gates to a network: what is lost, and what to compare with |
-# | [08](08_fusion_graph.ipynb) | the figure for your paper; would another seed agree? |
-# | [09](09_your_own.ipynb) | your own task, network, data and machine |
-# | [10](10_when_is_there_something_to_find.ipynb) | the dial: when is there something to find? |
-# | [11](11_the_landscape.ipynb) | the landscape: what is there to find, and which search finds it? |
-# | [13](13_one_supernet_the_whole_front.ipynb) | one supernet: the whole front at once? |
-# | [15](15_task_distance.ipynb) | how far is one task from another, layer by layer? |
+# In order, or where your question is: the [map](README.md) says which notebook answers which question, and every term is in
+# the [glossary](../docs/glossary.md). Next: [01](01_tasks_and_images.ipynb), what exactly the networks are asked.

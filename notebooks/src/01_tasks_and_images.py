@@ -49,7 +49,7 @@ from mtlnas_lab.course import check, predict, reveal
 # %% [markdown]
 # ## One room, four answers
 #
-# The rooms are drawn by a program, so every label is exact. All 120 test pictures fit in one batch: `image` has the
+# The rooms are drawn by a program, so every label is exact. All 120 test images fit in one batch: `image` has the
 # shape (120, 3, 64, 64), and `target` has one entry for each task.
 
 # %%
@@ -139,7 +139,7 @@ print(f"with the hole {loss(output, holed):.4f}, nonsense in the hole {loss(nons
 #
 # ### Your turn: the loss of depth
 #
-# The mean of |output − target| in metres over the labelled pixels. Mind the picture in which nothing is labelled.
+# The mean of |output − target| in metres over the labelled pixels. Mind the image in which nothing is labelled.
 
 # %% tags=["exercise"]
 def depth_loss(output, target):
@@ -170,7 +170,7 @@ check("01.depth_loss", depth_loss)
 #
 # A *normal* n = (n_x, n_y, n_z) is an arrow of length 1 that stands on a surface: x to the right, y down, z away from
 # us. Where does such a label come from? From depth: a pixel at (column, row) with depth z lies at the point ((column
-# − c_x)·z/f, (row − c_y)·z/f, z), where f is the focal length in pixels and (c_x, c_y) the middle of the picture. Two
+# − c_x)·z/f, (row − c_y)·z/f, z), where f is the focal length in pixels and (c_x, c_y) the middle of the image. Two
 # steps along the surface span it, and their cross product stands on it. By hand:
 
 # %%
@@ -198,10 +198,10 @@ show([[picture(image[i]), normal_colours(target["normals"][i].numpy()), normal_c
 #
 # ### In the mirror
 #
-# Mirroring pictures doubles the data for free. A picture is mirrored by `flip(-1)`. Is a map of normals?
+# Mirroring images doubles the data for free. An image is mirrored by `flip(-1)`. Is a map of normals?
 
 # %%
-predict("01.mirror", "A wall on the left faces right: n = (1, 0, 0). In the mirrored picture it stands on the right. "
+predict("01.mirror", "A wall on the left faces right: n = (1, 0, 0). In the mirrored image it stands on the right. "
         "What is its normal there?", ["(1, 0, 0)", "(−1, 0, 0)", "(0, 0, −1)"])
 
 
@@ -236,7 +236,7 @@ assert torch.allclose(shade(turned, right_lamp), lit.flip(-1), atol=1e-6)
 labelled = (turned != 0).any(1)
 wrong = (moved * turned).sum(1)[labelled].clamp(-1, 1).acos().rad2deg().mean()
 reveal("01.mirror", "(−1, 0, 0)", "An arrow to the right points to the left in a mirror. A label that keeps its sign "
-       f"is wrong by {wrong:.0f}° on average here, and who mirrors half of the pictures so teaches opposite things.")
+       f"is wrong by {wrong:.0f}° on average here, and who mirrors half of the images so teaches opposite things.")
 
 # %% [markdown]
 # ### Your turn: mirror both
@@ -271,14 +271,14 @@ for i, flipped in enumerate(mirrored):
 print(f"{sum(mirrored)} of {len(mirrored)} were mirrored, with n_x negated in each")
 
 # %% [markdown] tags=["teacher"]
-# **Teacher: normals, 15 minutes.** The released code of this family keeps normals as 0…255 pictures and mirrors them
+# **Teacher: normals, 15 minutes.** The released code of this family keeps normals as 0…255 images and mirrors them
 # without negating; its angles are therefore measured between shifted vectors and are not comparable with ours. Usual
 # misunderstanding: "negate everything". Ask which way up points in a mirror.
 
 # %% [markdown]
 # ## Metrics: how people judge
 #
-# Two shipped networks, each trained on its own task, look at the test pictures. Their outputs are 8 × 8 and are
+# Two shipped networks, each trained on its own task, look at the test images. Their outputs are 8 × 8 and are
 # brought to the size of the image bilinearly.
 
 # %%
@@ -408,7 +408,7 @@ hits = confusion.diagonal()
 iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
 assert abs(iou.nanmean().item() - meter.compute()["miou"]) < 1e-6
 reveal("01.miou", f"{100 * iou.nanmean():.0f} %", f"The accuracy of {accuracy:.0%} comes from walls and floors, "
-       "most of the picture; in the mean IoU a lamp counts as much as all walls together.")
+       "most of the image; in the mean IoU a lamp counts as much as all walls together.")
 
 # %%
 order = iou.argsort(descending=True)
@@ -433,7 +433,7 @@ plt.show()
 # %% [markdown]
 # ## The floor: the best answer with closed eyes
 #
-# A score means nothing alone. The *trivial* answer never looks at the picture: at each pixel it says what the
+# A score means nothing alone. The *trivial* answer never looks at the image: at each pixel it says what the
 # training targets make best there on average. Every task has one, `task.constant`:
 
 # %%
@@ -481,18 +481,18 @@ check("01.trivial", one_depth)
 # ## Two halves
 #
 # A search learns two things: the networks' weights *w* (how to do it) and one number *α* for each candidate
-# connection (what to connect). Were both learnt from the same pictures, α would reward connections that help to learn
-# them by heart. So the training pictures are dealt into two halves, one for each. By default they are dealt anew in
+# connection (what to connect). Were both learnt from the same images, α would reward connections that help to learn
+# them by heart. So the training images are dealt into two halves, one for each. By default they are dealt anew in
 # every *epoch* (one pass through w's half), as in the released code.
 
 # %%
-predict("01.halves", "The 480 pictures are dealt anew in each epoch, half to w and half to α. After five epochs, how "
+predict("01.halves", "The 480 images are dealt anew in each epoch, half to w and half to α. After five epochs, how "
         "many percent of them have taught both?", between=(0, 100))
 
 
 # %%
 def dealt(redraw, epochs=12):
-    """(epochs, 480): True where a picture teaches w in that epoch, by the library's own lists."""
+    """(epochs, 480): True where an image teaches w in that epoch, by the library's own lists."""
     weights, alpha = split(packs["train"], ["normals"], batch_size=8, seed=0, redraw=redraw)
     table = torch.zeros(epochs, 480, dtype=torch.bool)
     for epoch in range(epochs):
@@ -502,13 +502,13 @@ def dealt(redraw, epochs=12):
 
 anew, once = dealt(True), dealt(False)
 mixed = [100 * (anew[:n].any(0) & ~anew[:n].all(0)).float().mean().item() for n in range(1, 13)]
-reveal("01.halves", f"{mixed[4]:.0f} %", "A picture is in one half five times running with probability 2 · (½)⁵ = 6 %.")
+reveal("01.halves", f"{mixed[4]:.0f} %", "An image is in one half five times running with probability 2 · (½)⁵ = 6 %.")
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout="constrained", width_ratios=(1, 1, 1.1))
 for ax, table, title in zip(axes, (anew, once), ("dealt anew (default)", "dealt once (redraw=False)")):
     ax.imshow(np.where(table[:, :60, None], (69, 117, 180), (244, 165, 130)), aspect="auto", interpolation="nearest")
-    ax.set(xlabel="picture (the first 60)", ylabel="epoch", title=title)
+    ax.set(xlabel="image (the first 60)", ylabel="epoch", title=title)
 for colour, label in (("#4575b4", "teaches w"), ("#f4a582", "teaches α")):
     axes[0].scatter([], [], marker="s", color=colour, label=label)
 axes[2].plot(range(1, 13), mixed, "o-", color="#333333", label="dealt anew")
@@ -520,13 +520,13 @@ plt.show()
 # %% [markdown]
 # *Reading aid: a row is an epoch. Left: each column changes its colour all the time; right: never. Dealt anew, the
 # halves are clean within an epoch and quickly mixed over many: closer to learning both from everything. Dealt once, α
-# sees pictures that w never saw, but each gets only 240.* Which is better is a question for an experiment, not for
+# sees images that w never saw, but each gets only 240.* Which is better is a question for an experiment, not for
 # taste; both are one setting, `SearchConfig(redraw=…)`.
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: floor and halves, 10 minutes.** Ask for the trivial answer of every metric the class has ever reported.
 # On the halves: the usual misunderstanding is that α's half is a validation set that w has never seen; after five
-# epochs more than nine in ten have taught w. Validation and test pictures are never touched by either.
+# epochs more than nine in ten have taught w. Validation and test images are never touched by either.
 
 # %% [markdown]
 # ## What we know now
@@ -536,7 +536,7 @@ plt.show()
 #   mean.
 # * Mean IoU gives each class one vote, accuracy gives each pixel one.
 # * Any score stands beside the trivial one.
-# * w and α are taught by two halves of the training pictures.
+# * w and α are taught by two halves of the training images.
 #
 # **What these little rooms do not show.** Their labels are exact and complete; real ones are noisy and full of holes.
 # And a network that is well above the floor here says nothing about photographs.

@@ -55,7 +55,7 @@ image, target = lab.data["test"].batch(torch.arange(120), lab.tasks)
 networks = {task: network.eval() for task, network in lab.supernet.backbones.items()}
 network = networks["normals"]
 print("one stage:", network.stages[2])
-predict("02.size", "The picture has 64 × 64 pixels. How large is the map behind the last stage?",
+predict("02.size", "The image has 64 × 64 pixels. How large is the map behind the last stage?",
         ["64 × 64", "16 × 16", "8 × 8", "2 × 2"])
 
 # %% [markdown]
@@ -142,7 +142,7 @@ network.plan[4]
 # %% [markdown]
 # ## What the stages see
 #
-# Below, behind some stages, the channel that differs most within the picture, for the network of each task.
+# Below, behind some stages, the channel that differs most within the image, for the network of each task.
 
 # %%
 shown, one = (0, 3, 6, 9, 12), 8
@@ -163,7 +163,7 @@ for ax in axes.flat:
 plt.show()
 
 # %% [markdown]
-# *Reading aid: bright is a strong answer of that channel. Shallow stages draw the picture again, edge by edge; deep
+# *Reading aid: bright is a strong answer of that channel. Shallow stages draw the image again, edge by edge; deep
 # ones hold a few large blocks, and the two tasks part: what matters for "bed or wall?" is not what matters for "which
 # way does it face?".*
 #
@@ -184,7 +184,7 @@ layers = [[(first(layer.kernel_size), first(layer.stride), first(layer.dilation)
            for layer in stage if hasattr(layer, "kernel_size")] for stage in network.stages]
 for number in (0, 2, 10):
     print(f"stage {number:2}: (kernel, stride, dilation) of its layers: {layers[number]}")
-predict("02.field", "Behind which stage could one feature see the whole picture of 64 pixels for the first time?",
+predict("02.field", "Behind which stage could one feature see the whole image of 64 pixels for the first time?",
         between=(0, 12))
 
 # %% [markdown]
@@ -247,7 +247,7 @@ for ax, number in zip(axes[1:], (1, 3, 5, 7, 12)):
     ax.set_title(f"stage {number}: {could_see[number]} pixels", fontsize=9)
 for ax in axes:
     ax.set_axis_off()
-axes[1].plot([], [], color="#f4a582", label="could see (at most the picture)")
+axes[1].plot([], [], color="#f4a582", label="could see (at most the image)")
 figure.legend(loc="outside lower center", frameon=False, fontsize=9)
 figure.colorbar(drawn, ax=axes[-1], label="√ of the pull (0–1)")
 reveal("02.field", next(i for i, s in enumerate(could_see) if s >= 64), "A pooling doubles how fast the field grows.")
@@ -264,13 +264,13 @@ reveal("02.field", next(i for i, s in enumerate(could_see) if s >= 64), "A pooli
 # %% [markdown]
 # ## Are the two networks alike?
 #
-# They were trained apart, on the same pictures, for different tasks. *Linear CKA* compares two sets of features,
+# They were trained apart, on the same images, for different tasks. *Linear CKA* compares two sets of features,
 # however many channels they have: 1 if one is the other turned and scaled, near 0 if they have nothing linear in
 # common. For centred features A and B (positions × channels) it is ‖AᵀB‖² / (‖AᵀA‖ · ‖BᵀB‖).
 
 # %%
 def features_of(network):
-    """For each stage: (7680, C), the features at 8 × 8 positions of 120 pictures, centred."""
+    """For each stage: (7680, C), the features at 8 × 8 positions of 120 images, centred."""
     x, found = image, []
     with torch.no_grad():
         for stage in network.stages:
@@ -345,7 +345,7 @@ for step, (by_hand, library) in enumerate(zip(losses, theirs), 1):
 train_target = lab.data["train"].batch(torch.arange(480), ["normals"])[1]["normals"]
 closed_eyes = lab.tasks["normals"].loss(lab.tasks["normals"].constant(train_target), train_target).item()
 figure, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
-ax.plot(range(1, steps + 1), losses, color="#4575b4", alpha=0.45, label="one batch of 8 pictures")
+ax.plot(range(1, steps + 1), losses, color="#4575b4", alpha=0.45, label="one batch of 8 images")
 smooth = [sum(losses[max(0, i - 9):i + 1]) / min(i + 1, 10) for i in range(steps)]
 ax.plot(range(1, steps + 1), smooth, color="#4575b4", lw=2, label="mean of the last 10")
 ax.axhline(closed_eyes, color="#b35806", ls="--", label="the trivial answer")
@@ -405,11 +405,13 @@ print(f"trunk {trunk:,} weights, a head about {head:,}: one trunk has {count(net
 
 # %% [markdown]
 # Can one network's trunk carry the other task, too? Three ways to train on, each for the same 80 steps on the same
-# pictures, twice with the pictures in another order (the *seed*):
+# images, twice with the images in another order (the *seed*):
 #
 # * **two networks**, as they are,
 # * **one trunk**, the one that was trained for segmentation, with both heads,
 # * **one trunk**, the one that was trained for normals, with both heads.
+#
+# The cell that trains them is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 predict("02.shared", "The network made for normals errs by 22°, closed eyes by 35°. By how many degrees, after 80 "
@@ -449,7 +451,7 @@ plt.show()
 # %% [markdown]
 # *Reading aid: left higher is better, right lower. A trunk serves its own task nearly as well as before, and the
 # other task worse, yet far better than closed eyes. The two marks of a column are two runs that differ in the order
-# of pictures alone: believe no difference that is smaller than theirs.*
+# of images alone: believe no difference that is smaller than theirs.*
 #
 # So each network knows something that the other could use, and with two thirds of the weights one pays a price: the
 # wish to have both is the reason for what follows.

@@ -198,7 +198,7 @@ plot_heatmap(SearchSpace.build(resnet50), style="paper-double", colorbar=False, 
 #
 # ### By group, not by resolution
 #
-# Groups 3 and 4 of VGG-16 both have maps of 8 × 8 (for pictures of 64 × 64; one eighth of each side in general). So
+# Groups 3 and 4 of VGG-16 both have maps of 8 × 8 (for images of 64 × 64; one eighth of each side in general). So
 # "same group" and "same size" are different rules.
 #
 # **Your turn:** write the second one. The five groups have maps of 64, 32, 16, 8 and 8 pixels.

@@ -56,7 +56,7 @@ node = Node("segmentation", 3)
 
 # %% [markdown]
 # Two of them. So three *feature maps* meet at this node: its own, F, and those of the two sources, F₁ and F₂. A
-# feature map has the shape (B, C, H, W): B pictures, C channels, H × W pixels.
+# feature map has the shape (B, C, H, W): B images, C channels, H × W pixels.
 
 # %%
 def features_alone(backbone, stage):
@@ -75,8 +75,8 @@ own.shape, [source.shape for source in sources]
 # %% [markdown]
 # ### Build it by hand
 #
-# MTL-NAS fuses them as NDDR-CNN does: put the channels one after the other (*concatenate*), mix them down to C
-# channels again with a *1×1 convolution*, then batch-norm and ReLU. Each source k comes with its *gate* z_k, a number
+# MTL-NAS fuses them as NDDR-CNN does (*neural discriminative dimensionality reduction*): put the channels one after the
+# other (*concatenate*), mix them down to C channels again with a *1×1 convolution*, then batch-norm and ReLU. Each source k comes with its *gate* z_k, a number
 # between 0 (closed) and 1 (open):
 #
 # $$O = \mathrm{ReLU}(\mathrm{BN}(W * [F,\; z_1 F_1,\; \dots,\; z_k F_k]))$$
@@ -498,7 +498,7 @@ small = SearchSpace.build({"A": plan([8, 8], [2]), "B": plan([8, 8], [2])})
 plot_fusion_graph(small, split=True, style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: white circles are features, filled ones fused maps. Edges leave from features and end in fused maps,
+# *Reading aid: open circles are features, filled ones fused maps. Edges leave from features and end in fused maps,
 # so the picture has no cycle although A and B read each other.*
 
 # %% [markdown] tags=["teacher"]
@@ -518,7 +518,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def multiply_adds(run):
-    """Millions, for one picture."""
+    """Millions, for one image."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 2 / len(image) / 1e6
@@ -535,7 +535,7 @@ cost_of = {"all 48 edges open": multiply_adds(lambda: net(image, [True] * len(sp
 
 # %%
 _, ax = plt.subplots(figsize=(7, 2.2))
-ax.barh(list(cost_of), list(cost_of.values()), label="both networks, one picture")
+ax.barh(list(cost_of), list(cost_of.values()), label="both networks, one image")
 ax.bar_label(ax.containers[0], fmt="{:.1f}", padding=3)
 ax.set(xlabel="million multiply-adds", xlim=(0, 1.25 * max(cost_of.values())))
 ax.invert_yaxis()
@@ -548,7 +548,7 @@ sns.despine()
 #
 # ### Your turn
 #
-# Count it: the multiply-adds of one NDDR's 1×1 convolution, for one picture.
+# Count it: the multiply-adds of one NDDR's 1×1 convolution, for one image.
 
 # %% tags=["exercise"]
 def cost(height, width, channels, source_channels, opened):
@@ -605,4 +605,4 @@ matrix(change, axes[1], "What has changed (a finer colour scale)", size=change.a
 # * The supernet is ten lines. Fusions read features before fusion, and closed edges can be left out.
 #
 # What this does *not* show: which fusion gives better networks. All numbers here are of freshly built networks and 8
-# pictures; they say how the parts work and nothing about results after training.
+# images; they say how the parts work and nothing about results after training.

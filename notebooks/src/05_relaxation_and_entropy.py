@@ -366,7 +366,7 @@ figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", 
 sns.despine()
 
 # %% [markdown]
-# *Reading aid: the arrows along the bottom are the phase line: where α stands says where it goes. Left of the white
+# *Reading aid: the arrows along the bottom are the phase line: where α stands says where it goes. Left of the open
 # circle the gate will close, right of it it will open. The tasks want it closed in all three pictures (g > 0).*
 #
 # With λ = 2 the tasks' word holds unless α is above 2.4. With λ = 10 it holds only up to 0.48. And with g = 0.001,
@@ -434,7 +434,7 @@ reveal("05.journey", "it opens",
 # %% [markdown]
 # ## 48 edges and a noisy world
 #
-# In a search nobody knows g. Each step measures it on a few pictures, with much noise. Here is a search without
+# In a search nobody knows g. Each step measures it on a few images, with much noise. Here is a search without
 # networks: 48 edges; each has a true wish g of the tasks, and every step adds noise to it. How large? In the recorded
 # search, during its first 150 steps (λ is still 0 there):
 
@@ -549,7 +549,7 @@ reveal("05.early", at_once,
 #
 # ## A real search
 #
-# The same three, on networks and pictures. λ = 10 at once for 40 steps, now; and two recorded runs of 500 steps.
+# The same three, on networks and images. λ = 10 at once for 40 steps, now; and two recorded runs of 500 steps.
 
 # %%
 config = replace(presets.preset("tiny").search, steps=presets.quick(40, 4), entropy_weight=10.0)
@@ -567,7 +567,7 @@ sns.despine()
 
 # %% [markdown]
 # *Reading aid: 1 is all undecided, 0 all decided. Without the ramp the gates are on their way before the tasks have
-# seen many pictures.*
+# seen many images.*
 #
 # ### The gates of both recorded runs
 
@@ -578,7 +578,7 @@ for ax, recorded, title in zip(axes, (run, free), ("with entropy (ramp to λ = 1
 sns.despine()
 
 # %% [markdown]
-# *Reading aid: dark lines are edges that are kept by the cut at ½. Left the cut moves no gate by more than 0.005;
+# *Reading aid: strong lines are edges that are kept by the cut at ½. Left the cut moves no gate by more than 0.005;
 # right it moves every gate by 0.2 to 0.5.* Compare with λ = 0 and the ramp in the toy.
 #
 # ### The collapse

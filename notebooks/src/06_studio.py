@@ -16,7 +16,9 @@
 # it, can tell a search that decides something from one that only looks busy.
 #
 # Words: the **gate** of an edge is σ(α), between 0 (closed) and 1 (open). **λ** is the weight of the entropy term,
-# which pushes gates away from ½. A **step** is one update of α and one of w.
+# which pushes gates away from ½. A **step** is one update of α and one of w. Two variables, each with a loss of its own in
+# which the other one stands: that is called **bilevel** optimisation. Exactly, w would be trained to its end for every
+# α; here, as in MTL-NAS, the two take turns, a step each.
 
 # %%
 # %matplotlib inline
@@ -84,13 +86,14 @@ ax.set(xlabel="step", ylabel="mean gate of useless inputs", ylim=(0, 0.6))
 legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
-# *How to read it:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
+# *Reading aid:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
 
 # %%
 opener = means["the same 40 examples"] > means["two halves of 20"]
-reveal("06.halves", "they stay further open" if opener else "they close further",
-       "w learns noise by heart, and on the examples it knows by heart, noise looks useful. On others it does harm, "
-       "and the gate shuts.")
+because = "On other examples than w's, noise does harm, and the gate shuts."
+if opener:
+    because = "w learns noise by heart, and on the examples it knows by heart, noise looks useful. " + because
+reveal("06.halves", "they stay further open" if opener else "they close further", because)
 
 # %% [markdown]
 # So α asks its question on images that w has not just been taught. The paper's released code, and this lab, draw the
@@ -206,9 +209,16 @@ check("06.update", update_alpha)
 #
 # * **Start**, **Pause**, **Step**, **Stop and keep** are buttons. The sliders follow the schedules until you move one;
 #   from the next step on the search follows *you*, and a dotted line marks it.
-# * Point at an edge anywhere: it lights up everywhere. *tasks* is the pull of the task losses on its gate, *λH* that of
+# * The sliders: **weight λ** is that of the entropy term. **temp. τ** is the temperature of stochastic gates: the lower, the
+#   nearer they are drawn to 0 or 1. **α rate** is the learning rate of α. **L1** weighs the mean gate, a force that shuts
+#   all gates alike. The **eye** of a network says how much of its image it sees.
+# * **α gates** and **w gates** say which gates each update trains under: *deterministic* is σ(α) itself; *stochastic* is
+#   drawn near 0 or 1; *straight through* is 0 or 1 going forward and soft going back; *bernoulli* is a coin that shows 1
+#   with probability σ(α) and has no gradient; *discretize* is the cut at ½; *all open* is 1 for every edge. Notebook 05
+#   builds the first two.
+# * Point at an edge anywhere: it lights up everywhere; **Open**, **Shut** and **Free** force it or let it go. *tasks* is the pull of the task losses on its gate, *λH* that of
 #   the entropy term; to the right means open, to the left shut.
-# * **Discretise now** says what both networks would be worth with every gate cut to 0 or 1. The search asks this itself
+# * **Discretize now** says what both networks would be worth with every gate cut to 0 or 1. The search asks this itself
 #   every 40 steps.
 # * The slider below the picture goes back in time; it changes nothing. But this search is kept in a folder, with a
 #   checkpoint every 20 steps: go back, and **Branch from …** opens a second search that goes on from there beside it.
@@ -234,17 +244,17 @@ studio = SearchStudio(fresh, title="Rooms: segmentation + normals")
 studio
 
 # %% [markdown]
-# *How to read it:* entropy (top left) stays near ln 2 while nothing is decided; λ is the thin line in it. Each line of
+# *Reading aid:* entropy (top left) stays near ln 2 while nothing is decided; λ is the thin line in it. Each line of
 # the gates is one edge. The losses move little: both networks were trained before. The gap is what cutting the gates
-# costs each task. Without a kernel you see a still picture.
+# costs each task, in % of its score; above 0 the network that is used is worse. Without a kernel you see a still picture.
 
 # %%
 log = studio.log
 before = [step for step in log.steps if step.entropy_weight == 0]
 away = np.abs(1 / (1 + np.exp(-np.array(before[-1].alpha))) - 0.5).mean() if before else float("nan")
-reveal("06.leave", f"{away:.2f}" if before else "press Start above, then run this cell again",
-       "The tasks alone move gates a little: with noisy batches of four, a pull one way is often followed by one the "
-       "other way.")
+said = "not at all" if away < 0.01 else "a little" if away < 0.2 else "most have decided"
+reveal("06.leave", f"{said}: {away:.2f}" if before else "press Start above, then run this cell again",
+       "With noisy batches of four, a pull one way is often followed by one the other way.")
 
 # %% [markdown]
 # Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`,
@@ -259,25 +269,27 @@ reveal("06.leave", f"{away:.2f}" if before else "press Start above, then run thi
 # 4. Cover one network's eyes, `studio.turn(visibility={"segmentation": 0})`, before λ has grown, and after. Which way do
 #    the arrows turn, and when not any more? [Notebook 10](10_when_is_there_something_to_find.ipynb) asks that properly.
 #
-# ### Your turn: λ's ramp
+# ### Your turn: when does an edge settle?
 #
-# λ at update number `step` (from 0) of `steps`: 0 for the first 30 % of the run, then along a line to 10 at the end.
+# `alpha` is an array (S, E): α of E edges after each of S steps. From which step on did each edge stay on the side where it
+# ended (α > 0, or not)? Steps count from 1, as rows do in the log: row 0 is α after step 1.
 
 # %% tags=["exercise"]
-def entropy_weight(step, steps):
-    # your turn: about 2 lines
-    share = (step / steps - 0.3) / 0.7
-    return 10 * max(0, share)
+def settled(alpha):
+    # your turn: about 3 lines
+    apart = (alpha > 0) != (alpha[-1] > 0)
+    steps = np.arange(1, len(alpha) + 1)[:, None]
+    return (apart * steps).max(0) + 1
     # end
 
 # %%
-check("06.ramp", entropy_weight)
+check("06.settled", settled)
 
 # %% [markdown] tags=["hint"]
-# How far are we into the ramp? It begins at `0.3 * steps` and has a length of `0.7 * steps`.
+# `(alpha > 0) != (alpha[-1] > 0)` says of each step and edge whether it was on the other side than at the end.
 
 # %% [markdown] tags=["hint"]
-# Before the ramp that share is negative: `max(0, share)`.
+# The last step at which that is true, plus 1; where it is never true, 1. `(apart * steps).max(0)` is 0 there.
 
 # %% [markdown] tags=["teacher"]
 # **7 minutes.** Let the class call out what to do with λ, then do it. **Misunderstanding:** "the entropy term chooses
@@ -319,7 +331,7 @@ ax.set(xlabel="search step", ylabel="entropy, share of ln 2", ylim=(0, 1.05))
 legend = figure.legend(frameon=False, loc="outside upper left", ncols=2)
 
 # %% [markdown]
-# *How to read it:* the lines are one search until they part; what happens after is due to the knob and to nothing else.
+# *Reading aid:* the lines are one search until they part; what happens after is due to the knob and to nothing else.
 
 # %%
 zero = branches[f"λ = 0 from step {at}"].column("entropy_fraction")
@@ -338,14 +350,19 @@ for name, one in found.items():
 
 # %% [markdown]
 # λ = 20 right away decides early, by what the first few batches happened to say. Whether such a graph is worse, two
-# runs cannot tell; that it listened to fewer images, the picture shows. And a force on one edge is felt by others, for
-# all edges share the networks' weights: most gates end where they were, but one that was near ½ may fall to the other
-# side.
+# runs cannot tell; that it listened to fewer images, the picture shows. And is a force on one edge felt by others? It
+# could be, for all edges share the networks' weights.
 
 # %%
 was, now = (1 / (1 + np.exp(-one.alpha[-1])) for one in (first, branches[f"{edge} shut from step {keep}"]))
-for i in np.argsort(-np.abs(now - was))[:4]:
+others = np.arange(len(was)) != strong
+moved = np.abs(now - was)[others]
+over = ((was > 0.5) != (now > 0.5))[others].sum()
+print(f"{edge} was shut. Of the other {len(moved)} edges {over} ended on the other side;",
+      f"the largest change of a gate is {moved.max():.2f}, the median {np.median(moved):.3f}:")
+for i in np.argsort(-np.abs(now - was) * others)[:4]:
     print(f"{str(lab.space.edges[i]):34} gate {was[i]:.2f} -> {now[i]:.2f}")
+print("Here the force is felt elsewhere." if over else "Here the force changes no other edge of the graph.")
 
 # %% [markdown]
 # ## Look: two forces on one edge
@@ -364,29 +381,29 @@ ax.set(xlabel="search step", ylabel="gradient on α", title=f"{edge}", xlim=(0, 
 legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
-# *How to read it:* bars below 0 open the gate, bars above shut it. Bars jump from batch to batch and change sides; the
+# *Reading aid:* bars below 0 open the gate, bars above shut it. Bars jump from batch to batch and change sides; the
 # line does neither, and soon it is the stronger one.
 #
-# ### Your turn: which λ just holds an edge?
+# ### Your turn: where do two runs part?
 #
-# An edge is open (α > 0) and the tasks pull it shut with gradient `pull` > 0. The mean entropy over `edges` edges has
-# the gradient −α p (1 − p) / `edges`, with p = σ(α). For which λ do the two cancel?
+# `one` and `other` are arrays (S, E): α of two runs after each of S steps. At which step (from 1) do they find different
+# graphs for the first time? 0, if they never do.
 
 # %% tags=["exercise"]
-def holding_weight(alpha, pull, edges):
+def part(one, other):
     # your turn: about 2 lines
-    p = 1 / (1 + np.exp(-alpha))
-    return pull * edges / (alpha * p * (1 - p))
+    differs = ((one > 0) != (other > 0)).any(1)
+    return int(differs.argmax()) + 1 if differs.any() else 0
     # end
 
 # %%
-check("06.tip", holding_weight)
+check("06.part", part)
 
 # %% [markdown] tags=["hint"]
-# At balance the sum is 0: `pull − λ · α p (1 − p) / edges = 0`.
+# Other numbers are not yet another graph. Which edges are kept in each run: `one > 0`, `other > 0`.
 
 # %% [markdown] tags=["hint"]
-# Solve for λ: the number of edges goes to the numerator.
+# `.any(1)` says of each step whether any edge differs; `argmax` of truth values is the first True, and 0 if there is none.
 
 # %% [markdown]
 # ### Your turn: force edges
@@ -419,6 +436,10 @@ check("06.force", with_forced)
 # * A step is an update of α on one half of the images and one of w on the other; each reads the other's variable only.
 # * Before λ grows, the gates move a little; then the entropy term amplifies the side on which each edge is.
 # * A branch from a checkpoint answers "what if", because everything else stays the same.
+# * To search until an effect shows, leave the loop: `for event in fresh():`, and in it
+#   `if isinstance(event, Step) and event.entropy_fraction < 0.5: break` (`Step` is in `mtlnas_lab.core.events`).
+# * Two runs of your own side by side are two studios: `SearchStudio(run_1).beside(SearchStudio(run_2))`, which stay at the
+#   same step.
 #
 # What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved five times as fast
 # as it should, four images a batch). Whether a search beats a random graph is the question of notebook 07; when there is

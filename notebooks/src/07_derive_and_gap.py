@@ -17,7 +17,8 @@
 # edges have done?
 #
 # Words: **derive** = keep the edges with α > 0. **Soft** gates σ(α), **hard** gates 0 or 1. **λ** is the weight of the
-# entropy term.
+# entropy term. The gap has one sign everywhere, in this lab's pictures, tables and sentences: **above 0 the hard network is
+# worse**, for a mIoU (more is better) as for an angle (less is better); its unit is % of the soft score.
 
 # %%
 # %matplotlib inline
@@ -61,7 +62,7 @@ for name, run in runs.items():
     print(f"{name:14}{sum(kept)} of {len(kept)} edges; the least decided gate is {nearest:.3f} away from ½")
 
 # %% [markdown]
-# Both give a graph. But without the entropy term "keep" or "cut" hangs on a hair for some edges, and a gate of 0.52
+# Both give a graph. But where the least decided gate is next to ½, "keep" or "cut" hangs on a hair, and a gate of 0.52
 # becomes 1.
 #
 # ### Your turn: derive
@@ -88,8 +89,8 @@ check("07.derive", derived)
 # ## The gap, as recorded
 #
 # Every 50 steps both searches were scored on validation images under soft gates, under hard gates, and under hard gates
-# with batch norm's statistics averaged anew (*recalibrated*: below). The gap is what the hard network loses, in % of
-# the soft score.
+# with batch norm's statistics averaged anew (*recalibrated*: below). Both were recorded under seed 0, before anybody
+# looked; five seeds come at the end of this notebook.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained", sharey=True)
@@ -97,7 +98,7 @@ for ax, (name, run) in zip(axes, runs.items()):
     plot_gap(run, ax=ax, style="web-light", title=name)
 
 # %% [markdown]
-# *How to read it:* 0 means that cutting changes nothing; above 0 the network that we use is worse than the one that was
+# *Reading aid:* 0 means that cutting changes nothing; above 0 the network that we use is worse than the one that was
 # searched. Solid: as it is; dotted: recalibrated.
 
 # %%
@@ -112,10 +113,10 @@ for name, run in runs.items():
           f"{largest_gap(run, 'normals', 'mean_angle'):.2f}°")
 
 # %% [markdown]
-# With the entropy term the solid lines go to 0 as λ grows, and stay. Without, they come and go (near 0 at step 500, by
-# luck). On these little rooms the gap is *small*, for one edge among 48 does not matter much. What the picture says is
-# less than "entropy gives better networks": with it, what we measured is what we get. The dotted lines move for another
-# reason, to which we come.
+# Look at the solid lines where λ has grown, and at those of λ = 0, which come and go: whether such a line is near 0 at the
+# last step is luck. On these little rooms the gap is *small*, for one edge among 48 does not matter much. What the picture
+# can say is less than "entropy gives better networks": it says whether what we measured is what we get. The dotted lines
+# move for another reason, to which we come.
 #
 # ### Your turn: the gap in per cent
 #
@@ -180,17 +181,29 @@ for name, (pixels, degrees) in moved.items():
     print(f"{name:14}{pixels:.1f} % of the pixels change their class, normals turn by {degrees:.1f}°")
 
 # %%
-reveal("07.pixels", f"{moved['λ = 0'][0]:.1f} %", f"With the entropy term it is {moved['with entropy'][0]:.1f} %: "
-                                                  f"gates that have decided are "
-       "nearly hard already. The scores move less than the answers, for some changes are for the better.")
+reveal("07.pixels", f"{moved['λ = 0'][0]:.1f} %", f"With the entropy term it is {moved['with entropy'][0]:.1f} %. A gate that "
+       "has decided is nearly hard already. And a score moves less than the answers, for some changes are for the better.")
 
 # %% [markdown]
+# Image by image: what the network with λ = 0 says under soft gates (*before*) and under hard ones (*after*), where it errs,
+# and by how much.
+
+# %%
+from mtlnas_lab.analysis.predictions import browse
+from mtlnas_lab.widgets import EdgeToggler, PredictionBrowser
+
+free = searched["λ = 0"]
+PredictionBrowser(browse(free, torch.sigmoid(free.alphas.alpha.detach()), free.derive(), split="val"))
+
+# %% [markdown]
+# *Reading aid:* a line is a task; go through the images, and look for one in which the cut is seen.
+#
 # ## Soft, hard, recalibrated: why batch norm's statistics matter
 #
 # In training, batch norm uses each batch's own mean and variance, and keeps a running average of them for later. In the
 # search that average is over *two* kinds of soft gates (σ(α) in α's update, sampled ones in w's), while the network we
-# use has a third kind. So part of the gap may be nothing but statistics that belong to another network. The cure is
-# cheap: run some training images through the hard network and average anew. No weight changes.
+# use has a third kind. So part of the gap may be nothing but statistics that belong to another network. That can be
+# tried: run some training images through the hard network and average anew. No weight changes.
 
 # %%
 def recalibrate(network, gates, batches):
@@ -205,7 +218,7 @@ def recalibrate(network, gates, batches):
     return network.eval()
 
 
-free, kept = searched["λ = 0"], searched["λ = 0"].derive().kept
+kept = free.derive().kept
 mine = recalibrate(copy.deepcopy(free.supernet), kept, training)
 with recalibrated(free.supernet, kept, training) as library:        # handshake; outside the block all is as it was
     a, b = (evaluate(network, kept, lab.tasks, validation) for network in (mine, library))
@@ -228,8 +241,8 @@ ax.set(xlabel="variance under hard gates / running variance after the search", y
 legend = ax.legend(loc="best", frameon=False)
 
 # %% [markdown]
-# *How to read it:* at 1 the statistics fit the network that we use; a wide hill means that many channels are normalised
-# by numbers of another network. Even with decided gates the hill has a width: sixty steps are few, and a running
+# *Reading aid:* at 1 the statistics fit the network that we use; a wide hill means that many channels are normalised
+# by numbers of another network. A hill has a width even where gates have decided: sixty steps are few, and a running
 # average of noisy batches lags behind.
 
 # %%
@@ -241,12 +254,22 @@ def three_ways(lab):
         yield "hard, recalibrated", evaluate(network, hard, lab.tasks, validation)
 
 
+angles = {}
 for name, one in searched.items():
     for gates, scores in three_ways(one):
-        print(f"{name:14}{gates:20}mIoU {scores['segmentation']['miou']:.3f}   mean angle "
-              f"{scores['normals']['mean_angle']:.2f}°")
+        angles[name, gates] = scores["normals"]["mean_angle"]
+        print(f"{name:14}{gates:20}mIoU {scores['segmentation']['miou']:.3f}   mean angle {angles[name, gates]:.2f}°")
+
+# %%
+for name in searched:
+    soft, hard, anew = (angles[name, gates] for gates in ("soft", "hard", "hard, recalibrated"))
+    cost, left = hard - soft, anew - soft
+    better = "closer to" if abs(left) < abs(cost) else "farther from"
+    print(f"{name}: cutting costs {cost:+.2f}° of mean angle, recalibrated {left:+.2f}°: averaging anew brought it "
+          f"{better} the soft score.")
 
 # %% [markdown]
+# Averaging anew need not help: the statistics then fit the hard gates, but the weights were trained under others.
 # Report all three: `hard` is what the released code evaluates, `hard, recalibrated` tells how much of a loss was only
 # bookkeeping. Neither is retraining: no weight was changed.
 #
@@ -296,6 +319,18 @@ for name, graph in graphs.items():
           f"multiply-adds an image")
 
 # %% [markdown]
+# Which of the kept edges does the network lean on? Open and shut them yourself: each click scores the network anew on the
+# test images, with the weights as they are. Find an edge without which both tasks do better, if there is one.
+
+# %%
+from mtlnas_lab.analysis.predictions import look_at
+
+EdgeToggler(look_at(best, images=(3, 8)), best.space, architecture)
+
+# %% [markdown]
+# *Reading aid:* above the graph, below it what each network says of two images. The scores are compared with those before
+# your click; "better" minds which way a metric counts.
+#
 # An edge costs (channels of its source) × (channels of its target) parameters, once for each pixel of its map in
 # multiply-adds.
 #
@@ -377,13 +412,12 @@ dots(results, f"{config.steps} updates of w each, hard gates, recalibrated, {cou
 
 # %%
 angle = {name: min(run["normals"]["mean_angle"] for run in scores) for name, scores in results.items()}
-reveal("07.control", min(angle, key=angle.get), "One seed and a few seconds of training: no ranking. Fusion begins "
-                                                "with a disturbance "
-       "(each node's batch norm starts anew), and so few updates hardly repair it; a network without edges has "
-       "nothing to repair.")
+order = sorted(angle, key=angle.get)
+reveal("07.control", order[0], f"Then {', '.join(order[1:])}. One seed and a few seconds of training: no ranking. Where there "
+       "is fusion, it begins with a disturbance (each node's batch norm starts anew), which few updates hardly repair.")
 
 # %% [markdown]
-# *How to read it:* two blue points in one row are two draws of the same method; another seed of the search would move
+# *Reading aid:* two blue points in one row are two draws of the same method; another seed of the search would move
 # the orange point as well, and we have one. The shared trunk came from the segmentation network: of normals it knew
 # nothing. A lead over `random_graph` in such a picture is an invitation to do it properly, not a finding.
 #
@@ -396,8 +430,8 @@ for name in ("hard", "single_task", "trivial"):
           f"{scores['normals']['mean_angle']:.2f}°")
 
 # %% [markdown]
-# The searched network is a little ahead of `single_task` with the same number of updates. That is one seed; and it says
-# that *edges* may help, not that *these* edges do.
+# Searched against `single_task` with the same number of updates: that is one seed; and a lead would say that *edges* may
+# help, not that *these* edges do.
 #
 # ### Your turn: draw the control
 #
@@ -434,13 +468,20 @@ unfair = {"searched": results["searched"],
 dots(unfair, "The same weights under other graphs")
 
 # %% [markdown]
-# *How to read it:* orange as before; each blue point is another graph with the weights of our search. Mind the scale:
-# it has shrunk.
-#
+# *Reading aid:* orange as before; each blue point is another graph with the weights of our search. Mind the scale: it
+# is another one than above.
+
+# %%
+mine = results["searched"][0]["normals"]["mean_angle"]
+others = [run["normals"]["mean_angle"] for run in unfair["random graph,\nsearched weights"]]
+print(f"The searched graph is better than {sum(mine < other for other in others)} of {len(others)} random ones under its own "
+      f"weights, by {np.mean(others) - mine:+.2f}° of mean angle on average.")
+
+# %% [markdown]
 # Whatever this shows, it does not answer the question. The weights grew up under the searched gates: near the end they
 # saw hardly any others, so a random graph meets weights that were never made for it (and open edges whose columns
-# hardly anybody has taught). It *ought* to lose. If it loses by a hair, as here, the weights hardly lean on their edges
-# yet; neither a win nor a draw says that the searched graph is better. The fair control trains its own weights, with
+# hardly anybody has taught). It *ought* to lose. If it loses by a hair, the weights hardly lean on their edges yet;
+# neither a win nor a draw says that the searched graph is better. The fair control trains its own weights, with
 # the same budget; it costs as much as a search, and so is often left out. That the control is needed has been asked of
 # NAS since [DARTS](https://github.com/quark0/darts/issues/101).
 
@@ -453,8 +494,13 @@ dots(unfair, "The same weights under other graphs")
 #
 # Two studies have been run for this page (`mtlnas-lab study main` and `mtlnas-lab study gap`, some twenty minutes on two
 # cores); their tables are shipped and are read here. Every method under five seeds, with the same number of updates; two
-# random graphs for each seed. **Δm** is the mean gain over single-task networks of the same seed, in per cent, over tasks
-# and metrics.
+# random graphs for each seed. Beside those above there are three older fusions, fixed by hand: `cross_stitch` (one number
+# for each pair of maps, behind the last stage of each group) and **sluice** networks (the same for halves of the channels,
+# behind every stage); and NDDR (*neural discriminative dimensionality reduction*, the fusion of notebook 04) as its authors place it:
+# behind the last stage of each group (**nddr_group_ends**), or behind every stage (**nddr_every_stage**).
+#
+# **Δm** is the mean gain over single-task networks of the same seed, in %, over tasks and metrics. Above 0 is better, for
+# every metric: of an angle, where less is better, the change is counted with a minus, so 18° after 20° is +10 %.
 
 # %%
 from mtlnas_lab.analysis.results import StudyResults
@@ -467,35 +513,44 @@ gains = studies["main"].gains
 plot_gains(gains, {row: half_interval(values.dropna()) for row, values in gains.iterrows()}, "mtlnas")
 
 # %% [markdown]
-# *How to read it:* a dot is a seed; the bar is the 95 % interval of the mean over seeds. Zero is single-task. Compare
+# *Reading aid:* a dot is a seed; the bar is the 95 % interval of the mean over seeds. Zero is single-task. Compare
 # `mtlnas` with `random_graph`, seed by seed (one colour is one seed), and say what you see before you run the next cell.
+# It says of each comparison: the difference in Δm; the **effect size g**, which is the mean of the seeds' differences in
+# units of their standard deviation (0.2 is called small, 0.8 large); and the **corrected p**, the chance of such a difference
+# if there were none, made larger because eight comparisons have eight chances to be lucky (Holm's correction).
 
 # %%
 print(*[one.sentence for one in studies["main"].compared if one.row in ("random_graph", "single_task", "all_edges")], sep="\n\n")
 
 # %% [markdown]
-# On these rooms, with so few updates, the searched graphs are **not** ahead of random ones, nor of single-task networks;
-# and the last number of each sentence says how large a difference this study could have missed. That is a result, about
-# small data and short training; it is neither a proof that the search is useless nor one that it is worth its cost. What
-# *does* hold here is the other claim, that the entropy term closes the gap:
+# Where a sentence says "no difference found", its last number says how large a difference this study could have missed.
+# That is a result, about small data and short training; it is neither a proof that the search is useless nor one that it is
+# worth its cost. The other claim was that the entropy term closes the gap:
 
 # %%
-plot_cut(studies["gap"].gap)
+gap = studies["gap"].gap
+plot_cut(gap)
 
 # %% [markdown]
-# *How to read it:* how much the score changes when the gates are cut, in % of the soft score; every mark is a seed. At
-# λ = 0 the cut costs most; with λ = 10 the searched network is the one that is used. Mind the squares: with batch norm's
-# statistics averaged anew, most of the loss at λ = 0 is gone as well, without any entropy term. What entropy saves is
-# that second pass over training images, and the rest.
+# *Reading aid:* what cutting the gates costs, in % of the soft score; right of 0 the hard network is worse, every mark is a
+# seed. Mind the squares: there batch norm's statistics were averaged anew, without any entropy term in the row λ 0.
+
+# %%
+means = gap.groupby("row", observed=True)[["hard", "hard_recalibrated"]].mean()
+free, ramp = means.loc["λ 0"], means.loc["λ 10 ramp"]
+print(f"λ = 0: cutting costs {free.hard:+.1f} % on average, with batch norm anew {free.hard_recalibrated:+.1f} %.")
+print(f"λ grows to 10: {ramp.hard:+.1f} %, with batch norm anew {ramp.hard_recalibrated:+.1f} %.")
+share = 1 - free.hard_recalibrated / free.hard
+print(f"So averaging anew takes away {share:.0%} of the gap at λ = 0, the entropy term {1 - ramp.hard / free.hard:.0%}.")
 
 # %% [markdown]
 # ## What we know now
 #
 # * Derive: α > 0, edge by edge. The searched weights are used as they are, and the pruned network computes the same.
-# * Without the entropy term, cutting the gates changes answers; with it, next to nothing. Part of any gap is batch
-#   norm's bookkeeping.
+# * Gates that have not decided make cutting them costly; the entropy term is one cure, statistics averaged anew are
+#   another one for a part of it.
 # * A searched graph has to beat random graphs with as many edges, trained by themselves with the same budget.
 #
 # What this notebook can *not* show: that the searched edges are better than random ones. Five seeds of the shipped study
-# do not show it either, on 480 little pictures; larger data and a longer training are a study of your own
+# do not show it either, on 480 little images; larger data and a longer training are a study of your own
 # (`mtlnas-lab study main --size full`).

@@ -151,13 +151,13 @@ check("08.bend", bend)
 # %% [markdown]
 # ## Play: read one
 #
-# The library does both, and makes the sure edges wide and dark. This is the λ = 10 search with all its candidates:
+# The library does both, and makes the sure edges wide and strong. This is the λ = 10 search with all its candidates:
 
 # %%
 plot_fusion_graph(run, style="web-light").figure
 
 # %% [markdown]
-# *Reading aid. **Lanes** are networks, shaded blocks are groups of stages. **Width and darkness** grow with σ(α).
+# *Reading aid. **Lanes** are networks, shaded blocks are groups of stages. **Width and strength** grow with σ(α).
 # **Solid** edges are kept, faint dashed ones were candidates and are closed: what was not chosen is part of the
 # result. Two arrows between the same two stages, bent apart, are two networks that read each other.*
 
@@ -267,7 +267,7 @@ SVG(folder / "again.svg")
 last, weight = run.log.steps[-1], run.config["search"]["entropy_weight"]["end"]
 print(f"Fusion graph between {' and '.join(space.tasks)} after {last.step} steps (λ grows to {weight:g}, seed "
       f"{facts['seed']}). {len(found)} of {len(space)} candidate edges are kept; mean entropy of the gates "
-      f"{last.entropy_fraction:.3f} of ln 2. Width and darkness: σ(α). One run; Figure N shows other seeds.")
+      f"{last.entropy_fraction:.3f} of ln 2. Width and strength: σ(α). One run; Figure N shows other seeds.")
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: files, 8 minutes.** Open the HTML file and the PDF side by side, zoom to 400 %. Ask who could make again
@@ -276,7 +276,7 @@ print(f"Fusion graph between {' and '.join(space.tasks)} after {last.step} steps
 # %% [markdown]
 # ## Would another seed have found the same?
 #
-# Four short searches from the same trained networks. Only the **seed** differs: which pictures go to which half, in
+# Four short searches from the same trained networks. Only the **seed** differs: which images go to which half, in
 # which order, and what noise the gates get. Honestly: 30 steps with a batch of 4, and α moves five times as fast as
 # in the recorded search. That is what fits into a minute, and it decides edges hastily.
 
@@ -314,7 +314,7 @@ assert all(consensus.edges[str(e.source), str(e.target)]["probability"] == p for
 plot_fusion_graph(consensus, style="paper-double", title="Four hurried searches: how many of them keep an edge").figure
 
 # %% [markdown]
-# *Reading aid: here width is not a gate but a frequency: a wide dark edge was kept by all four, a faint dashed one by
+# *Reading aid: here width is not a gate but a frequency: a wide strong edge was kept by all four, a faint dashed one by
 # half of them or fewer.*
 
 # %%
@@ -389,14 +389,20 @@ figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 sns.histplot(x=chance, ax=ax, color="#9aa2b1", bins=12, label="four random graphs of these sizes")
 ax.axvline(ours, color="#c9452f", lw=3, label=f"our four searches: {ours:.2f}")
 ax.set(xlabel="stability (1: all agree, 0: chance)", ylabel="number of draws", xlim=(-0.2, 1.02))
-ax.legend(frameon=False, loc="upper right")
-print(f"{100 * np.mean(np.array(chance) >= ours):.0f} % of the random draws agree as well as ours")
-print(f"kept by all four: {int((share == 1).sum())} edges; by chance {len(space) * np.prod(np.array(sizes) / len(space)):.1f}")
+legend = ax.legend(frameon=False, loc="upper right")
 
 # %% [markdown]
-# *Reading aid: the grey heap is what agreement looks like when nothing was learnt; the line is us.* These hurried
-# searches agree hardly better than chance, if at all: their consensus graph is a picture of haste, and its few
-# dark edges are about as many as luck gives. Before you print a consensus, run the real search under
+# *Reading aid: the grey heap is what agreement looks like when nothing was learnt; the line is us.*
+
+# %%
+luck = np.mean(np.array(chance) >= ours)
+verdict = "more than" if luck < 0.05 else "no more than"
+print(f"Our four searches agree {verdict} random graphs do ({luck:.0%} of the draws reach their stability).")
+print(f"A wide strong edge of the consensus graph was kept by all four: {int((share == 1).sum())} of them, where chance "
+      f"gives {len(space) * np.prod(np.array(sizes) / len(space)):.1f}.")
+
+# %% [markdown]
+# A consensus graph of hurried searches is a picture of haste. Before you print a consensus, run the real search under
 # several seeds (`mtlnas-lab search --seed 1 --out runs/seed-1`, and so on), and print this number with it.
 
 # %% [markdown]
@@ -415,8 +421,8 @@ print(next(line for line in main.sentences if line.startswith("mtlnas: graphs"))
 plot_fusion_graph(consensus_graph(patient), style="paper-double", title="Five searches of 200 steps: how many keep an edge").figure
 
 # %% [markdown]
-# *Reading aid: as above; Jaccard overlap is the edges in both graphs over the edges in either.* More than chance, and far
-# from agreement: α has heard something that all seeds hear. Whether what they agree on is also *better* is another
+# *Reading aid: as above; **Jaccard** overlap is the edges in both graphs over the edges in either: 1 for equal graphs.* Where
+# it is more than chance, α has heard something that all seeds hear. Whether what they agree on is also *better* is another
 # question, and notebook 07 has the answer of the same study.
 
 # %% [markdown] tags=["teacher"]
@@ -446,8 +452,8 @@ plot_fusion_graph(difference, dropped="hide", style="paper-double",
                   title="What the entropy term changed, everything else equal").figure
 
 # %% [markdown]
-# *Reading aid: thin grey edges are in both, wide ones in one alone: red with λ = 10, black with λ = 0.* The agreement
-# is not a proof that these edges are good: the two searches shared their first 150 steps, their pictures and their
+# *Reading aid: thin grey edges are in both, wide ones in one alone: in colour with λ = 10, without with λ = 0.* The agreement
+# is not a proof that these edges are good: the two searches shared their first 150 steps, their images and their
 # noise. To compare λ = 10 with λ = 0 in general needs several such pairs.
 #
 # ### Your turn: this figure for a column of 120 mm
@@ -484,14 +490,14 @@ from mtlnas_lab.viz.graph.shapes import draw
 draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 
 # %% [markdown]
-# *Reading aid: first everything is half open, then the tasks pull (a few edges darken or fade), and once λ has grown
+# *Reading aid: first everything is half open, then the tasks pull (a few edges grow strong or fade), and once λ has grown
 # the entropy term decides the rest within some dozen steps.*
 #
 # ## In words, and what an edge is worth
 #
 # For the appendix: a row for each kept edge. `ablate` turns one kept edge off at a time, with the weights as they
 # are, and says what the scores lose; it needs weights, which recorded runs do not ship, so this is the hurried search
-# with seed 1, on 40 validation pictures.
+# with seed 1, on 40 validation images.
 
 # %%
 import torch
@@ -522,9 +528,18 @@ print(to_latex(rows[:1]).splitlines()[1])
 
 # %% [markdown]
 # *Reading aid: a dot is an edge. To the right, normals got worse without it; below 0, segmentation got worse without
-# it. Upper left: the network would do better without. Edges into segmentation leave normals nearly as they are.* Look
-# at the axes: tenths of a point, tenths of a degree. After a hurried search the networks lean on no single edge.
-# And what a network *leans on* today is not what it could learn to do without.
+# it. Upper left: the network would do better without.*
+
+# %%
+own = {task: np.abs((angle if task == "normals" else miou)[into == task]).mean() for task in space.tasks}
+across = {task: np.abs((angle if task == "normals" else miou)[into != task]).mean() for task in space.tasks}
+print(f"An edge into segmentation moves its mIoU by {own['segmentation']:.2f} points on average, one into normals by {across['segmentation']:.2f}.")
+print(f"An edge into normals moves their mean angle by {own['normals']:.2f}°, one into segmentation by {across['normals']:.2f}°.")
+print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(angle).max():.2f}°.")
+
+# %% [markdown]
+# Are these large? Two seeds of one method differ by some half a point and a degree (standard deviations of the study in
+# notebook 07). And what a network *leans on* today is not what it could learn to do without.
 #
 # ## What we know now
 #
@@ -537,5 +552,5 @@ print(to_latex(rows[:1]).splitlines()[1])
 # What this does *not* show: that a kept edge is a good edge, or that longer searches agree no better. Four hurried
 # runs on small rooms are a way to learn the tools, not a result.
 #
-# Both networks see the same picture here, so perhaps there was little to find. [Notebook
+# Both networks see the same image here, so perhaps there was little to find. [Notebook
 # 10](10_when_is_there_something_to_find.ipynb) covers one network's eyes, and asks from where on the graph says something.

@@ -42,14 +42,14 @@ from mtlnas_lab.tasks.task import KINDS, Depth, Task
 # %% [markdown]
 # ## A task of your own
 #
-# A robot wants to know **how much of what it sees is free floor**: one number between 0 and 1 for each picture. No
+# A robot wants to know **how much of what it sees is free floor**: one number between 0 and 1 for each image. No
 # such task is in the lab. A task answers four questions:
 #
 # | you write | it says |
 # |---|---|
 # | `loss(output, target)` | how wrong a batch of answers is, a number that can be differentiated |
 # | `meter()` | what people judge it by: takes in batches, then says {metric: value} |
-# | `constant(targets)` | the best *output* without looking at the picture: what every network must beat |
+# | `constant(targets)` | the best *output* without looking at the image: what every network must beat |
 # | `picture(x)` | one target, or one output, as pixels |
 #
 # The head puts out one number, of any size. The **logistic function** σ(x) = 1 / (1 + e⁻ˣ) brings it between 0 and 1;
@@ -57,7 +57,7 @@ from mtlnas_lab.tasks.task import KINDS, Depth, Task
 
 # %%
 class Errors:
-    """Mean absolute error over all pictures, however they came in batches."""
+    """Mean absolute error over all images, however they came in batches."""
 
     def __init__(self):
         self.total, self.count = 0.0, 0
@@ -73,12 +73,12 @@ class Errors:
 # %%
 @dataclass(frozen=True)
 class FreeFloor(Task):
-    """The share of the picture that is floor. Outputs (B, 1) are logits, targets (B,) are shares."""
+    """The share of the image that is floor. Outputs (B, 1) are logits, targets (B,) are shares."""
 
     name: str = "floor"
     weight: float = 10.0                         # its share in the sum of losses
     channels: ClassVar[int] = 1                  # what the head puts out
-    dense: ClassVar[bool] = False                # one answer for a picture, not one for each pixel
+    dense: ClassVar[bool] = False                # one answer for an image, not one for each pixel
 
     def loss(self, output, target):
         return (output.sigmoid()[:, 0] - target).abs().mean()
@@ -102,7 +102,7 @@ class FreeFloor(Task):
 
 # %%
 def with_floor(pack):
-    """The pack with one more label: the share of each picture that is floor."""
+    """The pack with one more label: the share of each image that is floor."""
     number = 1 + pack.labels["segmentation"].index("floor")              # on disk classes count from 1; 0 is unlabelled
     share = (pack.targets["segmentation"] == number).float().mean((1, 2))
     return replace(pack, targets={**pack.targets, "floor": share})
@@ -170,7 +170,7 @@ check("09.constant", constant)
 # %% [markdown]
 # ### Your turn: a metric that cannot be averaged
 #
-# The *median* error is kinder to a few bad pictures. Give it over all batches together.
+# The *median* error is kinder to a few bad images. Give it over all batches together.
 
 # %% tags=["exercise"]
 def median_error(batches):
@@ -194,7 +194,7 @@ check("09.median", median_error)
 # ### Your turn: a task without a new class
 #
 # Often an existing kind of task will do. "How many *kinds* of furniture are in sight?" is a classification, and only
-# its labels have to be made: of the class numbers in `furniture`, how many have 20 pixels or more in a picture?
+# its labels have to be made: of the class numbers in `furniture`, how many have 20 pixels or more in an image?
 
 # %% tags=["exercise"]
 def count_kinds(seg, furniture):
@@ -208,10 +208,10 @@ def count_kinds(seg, furniture):
 check("09.kinds", count_kinds)
 
 # %% [markdown] tags=["hint"]
-# For one class, `(seg == number).sum((1, 2))` is its number of pixels in each picture.
+# For one class, `(seg == number).sum((1, 2))` is its number of pixels in each image.
 
 # %% [markdown] tags=["hint"]
-# Compare that with 20 to have True or False for each picture; Python's `sum` over the classes adds them up as 1 and
+# Compare that with 20 to have True or False for each image; Python's `sum` over the classes adds them up as 1 and
 # 0.
 
 # %% [markdown]
@@ -227,8 +227,8 @@ check("09.kinds", count_kinds)
 # %% [markdown]
 # ## What augmentation does to your label
 #
-# While training, the lab shows each picture otherwise each time: mirrored or not, zoomed into a box, brighter or
-# darker. Labels at pixels go along. A number for the whole picture stays as it is.
+# While training, the lab shows each image otherwise each time: mirrored or not, zoomed into a box, brighter or
+# darker. Labels at pixels go along. A number for the whole image stays as it is.
 
 # %%
 predict("09.augment", "Which of these makes the label 'share of floor' wrong?",
@@ -240,12 +240,12 @@ number = packs["train"].labels["segmentation"].index("floor")
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharex=True, sharey=True, layout="constrained")
 for ax, zoom, title in zip(axes, (1.0, 0.7), ("mirror and brightness", "with the zoom")):
     seen = []
-    for i in range(120):                                                  # each picture has a zoom of its own
+    for i in range(120):                                                  # each image has a zoom of its own
         one = augment(image[i:i + 1], {"segmentation": targets["segmentation"][i:i + 1]},
                       torch.Generator().manual_seed(i), zoom=zoom)
         seen.append((one[1]["segmentation"] == number).float().mean().item())
     ax.plot([0, 0.6], [0, 0.6], color="0.6", lw=1, label="as labelled")
-    sns.scatterplot(x=targets["floor"], y=seen, ax=ax, color="#2262ad", s=18, label="a picture")
+    sns.scatterplot(x=targets["floor"], y=seen, ax=ax, color="#2262ad", s=18, label="an image")
     ax.set(xlabel="label: share of floor", ylabel="share in what the network sees", title=title)
     ax.legend(loc="best", frameon=False)
 reveal("09.augment", "the zoom",
@@ -284,7 +284,7 @@ print(lab.space)
 # %% [markdown]
 # Now the search, hurried again (60 steps, α five times as fast as it should move). It writes a **run folder** as it
 # goes: settings, every step, checkpoints, and at the end architecture, weights and scores. `final_scores` are on the
-# test pictures.
+# test images.
 
 # %%
 from mtlnas_lab.experiments.scores import final_scores
@@ -306,7 +306,7 @@ for kind, values in scores.items():
 
 # %% [markdown]
 # `soft` is the network as it was searched, `hard` the one with its gates cut to 0 and 1, `hard_recalibrated` the same
-# with its batch-norm averages taken anew over training pictures. After so few steps these averages lag behind the
+# with its batch-norm averages taken anew over training images. After so few steps these averages lag behind the
 # weights, so the last is the fair one here. `trivial` is our `constant`.
 
 # %%
@@ -317,7 +317,7 @@ with recalibrated(lab.supernet, kept, sequential(train, lab.tasks)) as network, 
     said = torch.cat([network.eval()(x, kept)["floor"].sigmoid()[:, 0] for x, _ in sequential(test, lab.tasks)]).cpu()
 figure, ax = plt.subplots(figsize=(3.8, 3.4), layout="constrained")
 ax.plot([0, 0.55], [0, 0.55], color="0.6", lw=1, label="right")
-sns.scatterplot(x=test.targets["floor"].cpu(), y=said, ax=ax, s=20, color="#2262ad", label="a test picture")
+sns.scatterplot(x=test.targets["floor"].cpu(), y=said, ax=ax, s=20, color="#2262ad", label="a test image")
 ax.axhline(float(shares.median()), color="#c9452f", ls="--", lw=1, label="trivial answer")
 ax.set(xlabel="true share of floor", ylabel="what the network says")
 ax.legend(loc="best", frameon=False)
@@ -524,8 +524,8 @@ check("09.pack", to_pack)
 
 # %% [markdown]
 # Written with `numpy.savez_compressed`, the file has splits if its keys say so (`train/image`, `test/image`, …);
-# otherwise the lab holds out a tenth for validation and a tenth for the test, at random. If your pictures are frames
-# of a video, cut by video yourself: neighbouring frames in training and test are the same picture twice.
+# otherwise the lab holds out a tenth for validation and a tenth for the test, at random. If your images are frames
+# of a video, cut by video yourself: neighbouring frames in training and test are the same image twice.
 
 # %%
 path = Path(temporary.name) / "mine.npz"

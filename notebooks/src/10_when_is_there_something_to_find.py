@@ -12,7 +12,7 @@
 # *About 4 minutes on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** On the rooms of this course, searched graphs are not ahead of random ones (notebook 07). Then what is a
-# search for? Perhaps there was nothing to find: both networks see the same picture, so an edge brings nothing that
+# search for? Perhaps there was nothing to find: both networks see the same image, so an edge brings nothing that
 # the network could not compute by itself. Here we turn a dial. At one end both networks see everything; at the other
 # one of them is **blind**, and what it needs can come only from its neighbour. If the search is worth its name, it must
 # notice. And at the first end it must find nothing.
@@ -75,7 +75,7 @@ for column, visibility in zip(axes.T, DIAL):
 #
 # ### Your turn: build it
 #
-# `image` is a batch, mean 0 and deviation 1 over many pictures; noise is **unit Gaussian**, a number of its own for each
+# `image` is a batch, mean 0 and deviation 1 over many images; noise is **unit Gaussian**, a number of its own for each
 # of the image's numbers, and comes out of `generator`.
 
 # %% tags=["exercise"]
@@ -96,7 +96,7 @@ check("10.blindfold", blindfold)
 # Two shares that add up to 1: v of the image, 1 − v of the noise.
 
 # %% [markdown]
-# **Handshake.** The library's `blindfolded` draws from a generator too. The same seed, the same picture; and a lab
+# **Handshake.** The library's `blindfolded` draws from a generator too. The same seed, the same image; and a lab
 # does this for each network whose visibility it knows.
 
 # %%
@@ -518,6 +518,6 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
 #
 # What this small data can *not* show: how large the effect is in large networks; that noise stands for a real lack of
 # information (and where the arrows begin to turn depends on what the networks know of noise: ours were trained on clear
-# pictures); that searched edges beat random ones elsewhere. Three seeds and 8 edges are a way to see the mechanism, not a
+# images); that searched edges beat random ones elsewhere. Three seeds and 8 edges are a way to see the mechanism, not a
 # measurement. The arrows of 48 edges, in the lab that this course uses, are in [notebook 00](00_start_here.ipynb).
 # How good a graph is beside *all* others, [notebook 11](11_the_landscape.ipynb) looks up.

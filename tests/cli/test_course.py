@@ -1,6 +1,7 @@
 """The notebooks in a folder of the reader's own; a wheel that has all that the lab needs."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,7 +22,11 @@ def test_notebooks_and_data_are_at_hand(tmp_path, monkeypatch, capsys):
     main(["course"])
     folder = tmp_path / "mtlnas_lab_course"
     assert sorted(path.name for path in folder.glob("*.ipynb")) == NOTEBOOKS
-    assert (folder / "glossary.md").is_file()
+    for page in ("glossary.md", "teaching.md", "README.md"):
+        text = (folder / page).read_text(encoding="utf-8")
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+        assert links and [link for link in links if not (folder / link).is_file()] == []
+    assert "](glossary.md)" in (folder / "00_start_here.ipynb").read_text(encoding="utf-8")
     assert (folder / "data_samples" / "runs" / "entropy" / "events.jsonl").is_file()
     said = capsys.readouterr().out
     assert f"{len(NOTEBOOKS)} notebooks" in said

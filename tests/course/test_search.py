@@ -67,15 +67,20 @@ def test_update():
     )
 
 
-def test_ramp():
+def test_settled():
+    def right(alpha):
+        apart = (alpha > 0) != (alpha[-1] > 0)
+        return (apart * np.arange(1, len(alpha) + 1)[:, None]).max(0) + 1
+
     judged(
-        "06.ramp",
+        "06.settled",
         [
-            lambda step, steps: 10 * max(0, (step / steps - 0.3) / 0.7),
-            (lambda step, steps: 10 * step / steps, "the tasks are heard first"),
-            (lambda step, steps: 10 * step / steps if step / steps > 0.3 else 0, "jumps"),
-            (lambda step, steps: 10 * max(0, step / steps - 0.3), "at the middle"),
-            (lambda step, steps: 10 * max(0, (step - 60) / 140), "use `steps`"),
+            right,
+            (lambda alpha: right(alpha) - 1, "count from 1"),
+            (lambda alpha: ((alpha > 0) != (alpha[-1] > 0)).sum(0) + 1, "how often"),
+            (lambda alpha: ((alpha > 0) == (alpha[-1] > 0)).argmax(0) + 1, "may leave"),
+            (lambda alpha: len(alpha) + 1 - right(alpha), "not from its end"),
+            (lambda alpha: [1, 5, 10, 1], "one number for each"),
         ],
     )
 
@@ -106,15 +111,18 @@ def test_force():
     )
 
 
-def test_tip():
-    p = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+def test_part():
+    def first(differs):
+        return int(differs.argmax()) + 1 if differs.any() else 0
+
     judged(
-        "06.tip",
+        "06.part",
         [
-            lambda a, pull, edges: pull * edges / (a * p(a) * (1 - p(a))),
-            (lambda a, pull, edges: pull / (a * p(a) * (1 - p(a))), "mean over the edges"),
-            (lambda a, pull, edges: -pull * edges / (a * p(a) * (1 - p(a))), "the sign"),
-            (lambda a, pull, edges: pull * edges / (a * p(a) * (1 - p(a))) * np.log(2), "bits"),
-            (lambda a, pull, edges: pull * edges / (p(a) * (1 - p(a))), "at balance"),
+            lambda one, other: first(((one > 0) != (other > 0)).any(1)),
+            (lambda one, other: first((one != other).any(1)), "not yet another graph"),
+            (lambda one, other: int(((one > 0) != (other > 0)).any(1).argmax()), "count from 1"),
+            (lambda one, other: int(((one > 0) != (other > 0)).any(1).argmax()) + 1, "return 0"),
+            (lambda one, other: 0, "never do"),
+            (lambda one, other: 7 if len(one) > 6 else 0, "use the arguments"),
         ],
     )

@@ -78,7 +78,7 @@ def test_numbers_move_with_the_sliders(notebook):
     expect(replay.locator("output")).to_have_text(re.compile(r"step \d$"))
     replay.get_by_role("button", name="Play").click()
     expect(replay.locator("output")).to_have_text(re.compile(r"step [1-9]\d+"))
-    replay.get_by_role("button", name="Halt").click()
+    replay.get_by_role("button", name="Pause").click()
     replay.locator("svg").focus()
     nb.page.keyboard.press("ArrowRight")
     expect(replay.locator("svg")).to_have_attribute("aria-label", re.compile(r"→ .*σ\(α\) ="))
@@ -286,3 +286,27 @@ def test_a_landscape_is_walked_by_keyboard_and_mouse(notebook):
     nb.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(svg).not_to_have_attribute("aria-label", re.compile("^Graph 00000000"))
     shots(nb, {"landscape": "Landscape explorer"})
+
+
+def test_drawings_follow_the_theme_and_pictures_of_pixels_do_not(notebook):
+    nb = notebook(
+        "from mtlnas_lab.course.theme import follow_theme\nfollow_theme()",
+        "%matplotlib inline\nimport matplotlib.pyplot as plt",
+        "plt.plot([1, 2])\nplt.show()",
+        "plt.imshow([[1, 2]])\nplt.show()",
+    )
+    nb.run_all(until=".jp-RenderedImage img")
+    images = nb.page.locator(".jp-RenderedImage img")
+    expect(images).to_have_count(2)
+
+    def shown(theme):
+        change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+        nb.page.evaluate(change, f"JupyterLab {theme}")
+        is_light = str(theme == "Light").lower()
+        nb.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{is_light}'")
+        return images.evaluate_all("all => all.map(one => getComputedStyle(one).filter)")
+
+    assert shown("Light") == ["none", "none"]
+    drawing, pixels = shown("Dark")
+    assert "invert" in drawing and pixels == "none"
+    assert shown("Light") == ["none", "none"]

@@ -243,8 +243,8 @@ def test_branching_discretising_and_staying_in_step(notebook, tmp_path):
     nb.run_all()
     nb.button("Step").click()
     nb.wait_step(1)
-    expect(nb.button("Discretise now")).to_be_enabled()
-    nb.button("Discretise now").click()
+    expect(nb.button("Discretize now")).to_be_enabled()
+    nb.button("Discretize now").click()
     nb.page.wait_for_function(
         "document.querySelector('.mtl-canvas').ariaLabel.includes(' hard')", timeout=60_000
     )
@@ -478,11 +478,11 @@ def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, 
     for _ in range(3):
         nb.page.locator(".mtl-time select").select_option(index=0)  # as slowly as can be
         nb.button(play).click()
-        expect(nb.button("Halt")).to_be_visible()
+        expect(nb.button("Pause replay")).to_be_visible()
         before = nb.page.evaluate(moved)
         assert drawn() == quiet
         assert nb.page.evaluate(moved) != before, "nothing moved meanwhile"
-        nb.button("Halt").click() if nb.button("Halt").is_visible() else None
+        nb.button("Pause replay").click() if nb.button("Pause replay").is_visible() else None
 
 
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):

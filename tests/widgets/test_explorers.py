@@ -27,6 +27,7 @@ from mtlnas_lab.data.rooms import CLASSES, ROOMS, render
 from mtlnas_lab.errors import ConfigError, MTLNASError, RunError, SpaceError
 from mtlnas_lab.experiments.presets import make_lab
 from mtlnas_lab.runs.event_log import EventLog
+from mtlnas_lab.runs.run import Run
 from mtlnas_lab.tasks.task import Depth, Edges, Normals, Segmentation
 from mtlnas_lab.widgets import (
     Blindfold,
@@ -709,3 +710,17 @@ def test_the_page_ranks_as_the_library(tmp_path):
     for flip in found["flips"]:
         assert flip["sure"] == (abs(flip["change"]) > 0.02)
         assert flip["verdict"] == ("better" if flip["change"] < 0 else "worse")
+
+
+def test_a_scrubber_begins_where_the_search_began():
+    run = Run.open(samples() / "runs" / "entropy")
+    one = ReplayScrubber(run, at=0)
+    assert one.caption() == "Fusion graph after step 0: 0 of 48 edges open"
+    assert set(one.architecture.probability) == {0.5} and not any(one.architecture.kept)
+    head = np.frombuffer(one.frame, "<f4")
+    steps = head[8 : 8 + int(head[1])]
+    assert steps[0] == 0 and steps[-1] == 500
+    one.at = -1
+    assert "after step 500: 25 of 48" in one.caption()
+    old = ReplayScrubber(LOG, at=0)  # a log that does not say α before the first step
+    assert old.caption().startswith("Fusion graph after step 1:")

@@ -312,7 +312,7 @@ def test_a_long_run_shows_its_beginning_first(studio, tmp_path, monkeypatch):
     assert one.view.status["step"] == 600
 
 
-def test_discretise_now_also_when_nothing_runs(studio):
+def test_discretize_now_also_when_nothing_runs(studio):
     one = studio(FakeSearch(steps=30), rate=100)
     assert "score" not in one.view.status["can"]  # nothing to score yet
     one.start()

@@ -1,12 +1,11 @@
-"""Checks of notebook 06: two halves, the α-update, λ's ramp, forced edges, the balance of two forces."""
+"""Checks of notebook 06: two halves, the α-update, when edges settle, forced edges, where two runs part."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from ...core.relaxation import entropy, entropy_gradient
-from ...experiments.presets import preset
+from ...core.relaxation import entropy_gradient
 from ..checking import Wrong, exercise
 from .common import (
     RIGHT,
@@ -18,8 +17,8 @@ from .common import (
     kind,
     near_misses,
     number,
-    numbers,
     plain,
+    row,
     tensor,
     uneven,
 )
@@ -193,55 +192,38 @@ def _wrong_steps(tasks: torch.Tensor, push: torch.Tensor, weight: float) -> dict
     return mistakes
 
 
-@exercise("06.ramp")
-def ramp(answer, ax):
-    """λ over the run."""
-    schedule = preset("tiny").search.entropy_weight
-    steps = 200
-    right = np.array([schedule(step, steps) for step in range(steps)])
-    yours = numbers(answer, [(step, steps) for step in range(steps)], "the weight λ")
-    ax.plot(right, color=RIGHT, lw=4, alpha=0.5, label="λ in the lab")
-    ax.plot(yours, color=YOURS, label="yours")
-    ax.set(xlabel="search step", ylabel="λ")
-    ax.legend(loc="best", frameon=False)
-
-    share = np.arange(steps) / steps
-    negative_first = 10 * (share - 0.3) / 0.7
-    undivided = 10 * np.maximum(0, share - 0.3)
-    jump_at_start = 10.0 * (share > 0.3)
+@exercise("06.settled")
+def settled(answer, ax):
+    """The step from which on each edge stays on its side."""
+    # always open; open from step 5; to and fro until step 10; shut, for α = 0 is shut, from the first step on
+    alpha = np.full((12, 4), 0.5)
+    alpha[:4, 1] = -0.3
+    alpha[:, 2] = [0.2, -0.1, 0.3, 0.4, -0.2, 0.1, 0.6, 0.2, 0.1, -0.4, -0.9, -1.5]
+    alpha[:, 3] = np.linspace(0, -1, 12)
+    right = [1, 5, 10, 1]
+    yours = row(answer(alpha.copy()), 4, "the 4 edges").tolist()
+    names = ["always\nopen", "opens\nat 5", "to and fro\nuntil 10", "shut"]
+    bars(ax, right, yours, names, "step from which on it stays")
+    crossed = (alpha > 0) != (alpha > 0)[-1]
+    counted = crossed.sum(0) + 1
+    first = [1, 5, 2, 1]
     mistakes = {
-        "before its start your λ is negative, which rewards undecided gates; keep it at 0: max(0, …)": negative_first,
-        "it ends at 1: multiply by 10": right / 10,
-        "at the middle of the run λ is too small, for it only reaches 7: divide by the length of the ramp, 0.7": (
-            undivided
-        ),
-        "this is 10 from the ramp's start on; a ramp grows evenly from 0 to 10": jump_at_start,
-        "it falls where it should grow: 0 first, 10 at the end": right[::-1],
+        "steps count from 1: the first row is α after step 1": np.subtract(right, 1),
+        "this is how often an edge was on the other side, not since when it is not any more": counted,
+        "this is the first step on the side where it ends; it may leave that side again": first,
+        "this is the last step on the other side; it stays from the next one on": np.subtract(
+            right, 1
+        ).clip(1),
+        "count from the beginning of the search, not from its end": 13 - np.array(right),
     }
-    near_misses(yours, right, mistakes, atol=1e-6)
-    # none of the known ones: say where it first goes wrong, at its start, in a jump, or later
-    places = [f"at step {step} of {steps}" for step in range(steps)]
-    if not close(yours[:61], np.zeros(61), 1e-6):
+    otherwise = f"an edge settles behind the last step at which it was on the other side; {differ(right, yours, names)}"
+    near_misses(yours, right, mistakes, otherwise)
+    other = np.array([[0.1], [-0.1], [0.1]])
+    if row(answer(other), 1, "1 edge").tolist() != [3]:
         raise Wrong(
-            "up to 30 % of the run λ is 0, so that the tasks are heard first; "
-            + differ(right[:61], yours[:61], places, 1e-6, worst=True)
+            "right for 12 steps and 4 edges, but not for 3 steps and 1 edge: use the argument"
         )
-    jump = np.diff(yours).max()
-    if jump > 1:
-        raise Wrong(
-            f"your λ jumps by {jump:.1f} in one step; the ramp begins at 0 where it starts, at 30 %: subtract that"
-        )
-    said = differ(right, yours, places, 1e-6, worst=True)
-    near_misses(
-        yours, right, {}, f"0 for the first 30 % of the run, then along a line to 10; {said}", 1e-6
-    )
-    at = (299, 650, 999)
-    longer = numbers(answer, [(step, 1000) for step in at], "the weight λ")
-    if not close(longer, [schedule(step, 1000) for step in at], 1e-6):
-        raise Wrong(
-            "right for 200 steps, wrong for 1,000: the ramp is a share of the run, so use `steps`"
-        )
-    return "A share of the run, not a number of steps: so a short trial goes through the same phases as a long search."
+    return "What settles before λ has grown was settled by the tasks (or by the noise of a batch); the rest by entropy."
 
 
 @exercise("06.force")
@@ -292,67 +274,38 @@ def force(answer, ax):
     return "A forced gate is a constant: its α gets no pull of the tasks, but the entropy term still pushes it."
 
 
-@exercise("06.tip")
-def tip(answer, ax):
-    """The λ that just holds an edge."""
-    alpha = torch.linspace(0.3, 4, 30)
-    pull = 0.004
-    edges = 48
-    # by autograd, one α beside 47 undecided ones, so that the check does not trust its own formula
-    pushes = []
-    for value in alpha:
-        all_alpha = torch.cat((value[None], torch.zeros(edges - 1)))
-        pushes.append(entropy_gradient(all_alpha)[0])
-    right = pull / -torch.stack(pushes)
-    yours = numbers(answer, [(value, pull, edges) for value in alpha.tolist()], "λ")
-    ax.plot(alpha, right, color=RIGHT, lw=4, alpha=0.5, label="λ that balances a pull of 0.004")
-    ax.plot(alpha, yours, color=YOURS, label="yours")
-    ax.set(xlabel="α", ylabel="λ")
+@exercise("06.part")
+def part(answer, ax):
+    """The step at which two runs part."""
+    # the same up to step 6; then two edges change sides, one in each run, and one of them comes back
+    one = np.tile([0.4, -0.2, 0.1], (15, 1))
+    other = one.copy()
+    other[:, 0] = 0.9  # wider open: other numbers, the same graph
+    one[6:, 1] = 0.2
+    other[9:, 1] = 0.3
+    one[12:, 2] = -0.1
+    same = one[:6]
+    answers = [answer(one.copy(), other.copy()), answer(same.copy(), same + 0.01)]
+    found, never = answers
+    for alpha, color, name in ((one, RIGHT, "one run"), (other, YOURS, "the other")):
+        gates = 1 / (1 + np.exp(-alpha))
+        steps = range(1, len(gates) + 1)
+        ax.plot(steps, gates, color=color)
+        ax.plot([], [], color=color, label=name)
+    ax.axhline(0.5, color="#777777", ls=":")
+    ax.set(xlabel="step", ylabel="gate σ(α)", ylim=(0, 1))
     ax.legend(loc="best", frameon=False)
-
-    balance = "at balance the two gradients cancel: pull = λ · α p (1 − p) / E with p = σ(α)"
-    places = [f"for α = {value:.3g}" for value in alpha.tolist()]
-    said = differ(right, yours, places, 0, 1e-3, worst=True)
-    mistakes = _wrong_balances(right, alpha, pull, edges, balance)
-    # relative: λ runs over two orders of size
-    near_misses(yours, right, mistakes, f"{balance}; {said}", atol=0, rtol=1e-3)
-
-    p = 0.8175745  # σ(1.5)
-    expected = 0.02 * 12 / (1.5 * p * (1 - p))
-    if not close(number(answer(1.5, 0.02, 12), "λ"), expected, 0, 1e-3):
-        raise Wrong(
-            "right for a pull of 0.004 and 48 edges, but not for other values: use the arguments"
-        )
-    strongest = torch.tensor([1.5])
-    return (
-        f"Lowest near α = 1.5, where the gate is {strongest.sigmoid().item():.2f} and H = "
-        f"{float(entropy(strongest)):.2f} nats: there entropy is strongest. Beyond it, the push dies away, but so "
-        "does the tasks' pull."
-    )
-
-
-def _wrong_balances(
-    right: torch.Tensor, alpha: torch.Tensor, pull: float, edges: int, balance: str
-) -> dict[str, torch.Tensor]:
-    """Sentence → the λ of this mistake, by the factor that it loses or brings in."""
-    p = torch.sigmoid(alpha)
-    edge_too_few = right / edges
-    edge_too_many = right * edges
-    in_bits = right * np.log(2)
-    without_alpha = right * alpha
-    without_slope = right * p * (1 - p)
-    without_closed = right * (1 - p)
-    upside_down = 1 / right
-    without_pull = right / pull
-    return {
-        "the entropy is a mean over the edges: each edge feels an E-th of it, so λ must be E times larger": edge_too_few,
-        "one factor E too many: the entropy is a mean over the edges, so E comes in once": edge_too_many,
-        "this is for entropy in bits; here it is in nats": in_bits,
-        "the sign: the tasks' gradient is positive (it closes the edge), the entropy's is negative; λ is a positive "
-        "number": -right,
-        f"α is missing: {balance}": without_alpha,
-        f"p (1 − p) is missing: {balance}": without_slope,
-        f"1 − p is missing: {balance}": without_closed,
-        f"this is 1/λ, upside down: {balance}": upside_down,
-        f"the pull is missing: {balance}": without_pull,
+    mistakes = {
+        "steps count from 1: the first row is α after step 1": 6.0,
+        "other numbers are not yet another graph: compare which α are above 0, not the α": 1.0,
+        "these two find different graphs from step 7 on, but yours says that they never do": 0.0,
+        "this is the last step at which their graphs differ; asked is the first": 15.0,
     }
+    said = f"their graphs differ first at step 7; yours is {plain(number(found, 'a step'))}"
+    near_misses(number(found, "a step"), 7.0, mistakes, said)
+    if number(never, "a step") != 0:
+        raise Wrong(f"two runs that always agree never part: return 0; yours is {never}")
+    late = np.array([[0.1, 0.1], [0.1, -0.1]])
+    if answer(late, np.abs(late)) != 2:
+        raise Wrong("right for 3 edges, but not for 2 steps of 2 edges: use the arguments")
+    return "Up to there the two are one search; what comes later is due to the one thing that was changed, and to nothing else."

@@ -95,7 +95,7 @@ class PredictionBrowser(Explorer):
             if i == 0:  # the image once, on the left of the first row
                 _draw(axes[0], self._shown.image, "image", look)
             for ax, (column, tile) in zip(axes[1:], row.items()):
-                _draw(ax, tile.picture, f"{task}\n{column} {tile.text}", look)
+                _draw(ax, tile.picture, f"{task}\n{column}\n{tile.text}", look)
         return figure
 
 

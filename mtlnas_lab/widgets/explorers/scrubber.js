@@ -19,7 +19,7 @@ export default explorer("Replay", ["frame", "stage", "at", "speed"], P => {
   function toggle() {
     if (timer) return stop();
     let due = row >= frame.N - 1 ? 0 : row;
-    play.textContent = "Halt";
+    play.textContent = "Pause";
     timer = setInterval(() => {
       due += 0.5 * 2 ** P.get("speed") * frame.N / 240;
       if (due >= frame.N - 1 || !P.root.isConnected) { look(frame.N - 1); stop(); }

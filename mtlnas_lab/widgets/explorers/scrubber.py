@@ -7,6 +7,7 @@ import traitlets
 from ...core.architecture import Architecture
 from ...core.events import Step
 from ...errors import ConfigError
+from ...runs.event_log import with_start
 from ...viz.graph.plot import plot_fusion_graph
 from ..studio.encoding import frame
 from ..studio.panel import stage
@@ -14,7 +15,7 @@ from .base import STYLE, Explorer, page, searched
 
 
 class ReplayScrubber(Explorer):
-    """Replays what a search did to its graph.
+    """Replays what a search did to its graph, from step 0 on, before it moved any α.
 
     Args:
         log_or_run: a log, a run or its folder.
@@ -37,8 +38,8 @@ class ReplayScrubber(Explorer):
         last = log.steps[-1].step
         if not isinstance(at, int) or at > last:
             raise ConfigError(f"step {at!r} was not recorded; the last one is {last}")
-        self.history = log
-        super().__init__(stage=stage(space, title), frame=frame(log), at=at)
+        self.history = with_start(log)
+        super().__init__(stage=stage(space, title), frame=frame(self.history), at=at)
 
     @property
     def architecture(self) -> Architecture:

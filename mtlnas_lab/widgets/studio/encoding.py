@@ -52,12 +52,14 @@ def frame(log: EventLog, values: int = LIVE) -> bytes:
     gradient = log.alpha_grad[:steps]
     losses = [loss[:steps] for loss in log.loss.values()]
     picked = rows(steps, edges, values)
+    every = picked[0] + 1
+    if every > 1 and log.column("step")[0] == 0:  # a replay begins where the search began
+        picked = np.append(0, picked)
     columns = [log.column(name)[picked] for name in COLUMNS]
     columns += [_means(loss, picked) for loss in losses]
 
     with np.errstate(all="ignore"):  # a file may hold any number
         gradient_codes, largest = _gradient_codes(gradient[picked])
-        every = picked[0] + 1
         head = (VERSION, len(picked), edges, len(losses), len(COLUMNS), largest, steps, every)
         parts = (
             np.array(head, "<f4"),

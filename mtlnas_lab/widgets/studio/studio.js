@@ -29,7 +29,7 @@ function render({model, el}) {
     return one;
   };
   const main = button(does, "Start", () => send({do: main.textContent === "Pause" ? "pause" : "start"}), "main");
-  const buttons = {step: button(does, "Step", () => send({do: "step"})), score: button(does, "Discretise now", () => send({do: "score"})),
+  const buttons = {step: button(does, "Step", () => send({do: "step"})), score: button(does, "Discretize now", () => send({do: "score"})),
     stop: button(does, "Stop and keep", () => send({do: "stop"})), reset: button(does, "Reset", () => send({do: "reset"})),
     close: button(does, "Close", () => send({do: "close"}))};
   const turns = make("div", "mtl-turns", root), bar = make("div", "mtl-row mtl-knobs", turns), knobs = knobsOf(bar, send, S, shows.knobs);
@@ -249,7 +249,7 @@ function render({model, el}) {
     const playing = Boolean(timer);
     clearInterval(timer);
     timer = 0;
-    play.textContent = playing ? "Replay" : "Halt";
+    play.textContent = playing ? "Replay" : "Pause replay";
     if (playing || !S.frame) return;
     let at = S.at < 0 || S.row >= S.frame.N - 1 ? 0 : S.row, due = at;
     timer = setInterval(() => {
