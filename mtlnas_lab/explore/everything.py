@@ -21,7 +21,7 @@ from ..bench.table import FusionTable
 from ..bench.training import one_thread
 from ..errors import ConfigError
 from ..values import choice
-from . import eas, ofa2, warm_start
+from . import arch_graph, eas, ofa2, warm_start
 from .race import judged
 from .study import Findings
 
@@ -29,6 +29,7 @@ METHODS: dict[str, Searcher] = SEARCHERS | {
     "ofa2": ofa2.searcher,
     "eas": eas.searcher,
     "warm_start": warm_start.searcher,
+    "arch_graph": arch_graph.searcher,
 }
 COLUMNS = ["method", "where", "budget", "seed"]
 BY = ["method", "where", "budget"]
