@@ -21,7 +21,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks forms faults bench bench-studio studies-small samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms site faults bench bench-studio studies-small samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ notebooks/%.ipynb: notebooks/src/%.py | $(READY)
 forms: $(READY)  ## the notebooks with their answers, and for teachers with timings and talking points
 	$(BIN)/python notebooks/build.py --form solution notebooks/src/*.py
 	$(BIN)/python notebooks/build.py --form teacher notebooks/src/*.py
+
+site: .venv/.site  ## the site in build/site/html: static pages, the course and the playground among them
+	$(BIN)/python docs/make_site.py
+
+.venv/.site: pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[site]"
+	@touch $@
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)

@@ -24,7 +24,7 @@ MOST = 4.0  # where the slider of λ ends
 PACE = 60  # updates a second
 
 CONFIG = SearchConfig(
-    steps=2400, batch_size=4, entropy_weight=0.0, alpha_lr=0.02, weight_lr=0.01, evaluate_every=200
+    steps=2400, batch_size=4, entropy_weight=0.0, alpha_lr=0.02, weight_lr=0.01, evaluate_every=400
 )
 KNOBS = ("alpha_lr", "weight_lr", "alpha_gates", "weight_gates")
 

@@ -8,3 +8,9 @@ export function modelOf(state, send = () => {}) {
     off(name, act) { heard[name] = (heard[name] || []).filter(one => one !== act); },
     set(name, value) { state[name] = value; (heard[`change:${name}`] || []).forEach(act => act()); }};
 }
+
+// A page in a frame says how high it is, so that the frame needs no bar of its own.
+if (window.parent !== window) {
+  const tell = () => window.parent.postMessage({height: document.body.getBoundingClientRect().height}, "*");
+  new ResizeObserver(tell).observe(document.body);
+}

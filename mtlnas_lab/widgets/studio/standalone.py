@@ -29,7 +29,7 @@ body { margin: 0; padding: 18px; background: var(--jp-layout-color0); }
 #studio { max-width: 1320px; margin: 0 auto; }
 """
 
-MAIN = """<main id="studio"></main>
+MAIN = """<main><h1 class="mtl-unseen">{title}</h1><div id="studio"></div></main>
 <noscript>This page draws a recorded search with a script; allow scripts to see it.</noscript>"""
 
 PAGE = """<!DOCTYPE html>
@@ -111,7 +111,8 @@ def _state(log: EventLog, shown: dict, compare: EventLog | None, lab: Lab | None
 
 def _page(title: str, state: dict) -> str:
     style = STYLE + page_style(HERE / "studio.css")
-    return alone(title, MAIN, style, page_script(HERE / "replay.js"), state)
+    main = MAIN.format(title=html.escape(title))
+    return alone(title, main, style, page_script(HERE / "replay.js"), state)
 
 
 def alone(title: str, main: str, style: str, script: str, data: dict) -> str:
