@@ -37,6 +37,7 @@ ENTRY = re.compile(
     r"→ \[(?P<number>\d\d)\]\(\.\./notebooks/(?P<name>\w+)\.ipynb\)"
 )
 FOLDERS = {
+    "errors": "what can go wrong, a class a noun",
     "tasks": "what is learnt: a task's loss, metrics and picture",
     "data": "from what: packs, folders, procedural rooms; batches, augmentation",
     "core": "the method: from the space to the search",
@@ -75,6 +76,8 @@ def make_site(out: Path = BUILD) -> Path:
     if failed:
         raise SystemExit("the site has faults, which stand above")
     shutil.rmtree(built / ".doctrees", ignore_errors=True)
+    for template in (built / "_static").glob("*.html"):  # the theme's own, which are no pages
+        template.unlink()
     return built
 
 
@@ -216,7 +219,8 @@ def api(folder: Path) -> None:
     folder.mkdir()
     rows = []
     for name, about in FOLDERS.items():
-        modules = sorted((ROOT / "mtlnas_lab" / name).rglob("*.py"))
+        place = ROOT / "mtlnas_lab" / name
+        modules = sorted(place.rglob("*.py")) or [place.with_suffix(".py")]
         listed = [dotted(module) for module in modules if not module.stem.startswith("_")]
         title = f"mtlnas_lab.{name}: {about}"
         lines = [title, "=" * len(title), ""]
