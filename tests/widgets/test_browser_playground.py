@@ -54,3 +54,27 @@ def test_a_search_by_keyboard_and_without_any_request(browser, tmp_path):
     expect(page.locator(".mtl-where")).to_contain_text("step 0 of")
     page.close()
     assert not wrong and len(asked) == 1
+
+
+NAME = "e => (e.ariaLabel || [...e.labels || []].map(l => l.textContent).join() || e.textContent).trim()"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_control_has_a_name_and_shows_that_it_has_the_focus(browser, tmp_path, scheme):
+    (tmp_path / "page.html").write_text(playground_html(), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    page.goto((tmp_path / "page.html").as_uri())
+    page.get_by_role("button", name="Step").click()
+    expect(page.locator(".mtl-where")).to_contain_text("step 1 of")
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if focused.count() == 0:
+            break  # behind the last one
+        name = focused.evaluate(NAME)
+        assert name, focused.evaluate("e => e.outerHTML")
+        assert focused.evaluate("e => getComputedStyle(e).outlineStyle") == "solid", name
+        reached.add(focused.evaluate("e => e.tagName"))
+    page.close()
+    assert reached >= {"BUTTON", "INPUT", "SELECT", "CANVAS"}

@@ -1,6 +1,7 @@
 """The playground's page: its numbers are the library's, it asks for nothing, and a person can search in it."""
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from mtlnas_lab.tasks.task import Depth, Segmentation
 from mtlnas_lab.widgets import playground_html
 from mtlnas_lab.widgets.playground import page
 from mtlnas_lab.widgets.studio.encoding import frame
+from mtlnas_lab.widgets.studio.standalone import STYLE
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(page.__file__).parent
@@ -269,3 +271,42 @@ def test_it_asks_for_nothing_and_is_small():
 def test_the_playground_that_is_shipped_is_that_of_today():
     shipped = (ROOT / "docs" / "playground.html").read_text(encoding="utf-8")
     assert shipped == playground_html(), "make it again: mtlnas-lab playground docs/playground.html"
+
+
+def luminance(colour):
+    """Of a colour #rrggbb, as WCAG 2 defines it."""
+    shares = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_words_can_be_read_in_both_themes(theme):
+    """A contrast of 4.5, which WCAG asks for at level AA, of all colours that words have on a page that stands alone."""
+    found = {
+        name: re.findall(rf"--jp-{name}: (#\w{{6}})", STYLE)[theme]
+        for name in (
+            "layout-color0",
+            "layout-color2",
+            "ui-font-color0",
+            "ui-font-color2",
+            "brand-color1",
+        )
+    }
+    script = (HERE.parent / "studio" / "studio.js").read_text(encoding="utf-8")
+    dark, light = re.search(r'S\.warn = S\.dark \? "(#\w+)" : "(#\w+)"', script).groups()
+    words = [
+        found["ui-font-color0"],
+        found["ui-font-color2"],
+        found["brand-color1"],
+        (light, dark)[theme],
+    ]
+    for colour in words:
+        assert contrast(colour, found["layout-color0"]) >= 4.5, colour
+    for colour in words[:2]:
+        assert contrast(colour, found["layout-color2"]) >= 4.5, colour
