@@ -21,7 +21,7 @@ OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab demo test test-slow notebooks forms slides faults bench bench-studio studies-small samples clean
+.PHONY: help setup lab demo test test-slow notebooks forms slides site faults bench bench-studio studies-small samples clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,13 @@ forms: $(READY)  ## the notebooks with their answers, for teachers with timings 
 slides: $(READY)  ## the notebooks as slides, into notebooks/forms/slides/: a heading begins one, talking points are the speaker's notes
 	$(BIN)/python notebooks/build.py --form slides notebooks/src/*.py
 	$(BIN)/jupyter nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True --log-level WARN notebooks/forms/slides/*.ipynb
+
+site: .venv/.site  ## the site in build/site/html: static pages, the course and the playground among them
+	$(BIN)/python docs/make_site.py
+
+.venv/.site: pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e ".[site]"
+	@touch $@
 
 faults: $(READY) benchmarks/faults.py  ## kill, cut and fill: the fault campaigns
 	$(BIN)/python benchmarks/faults.py $(ARGS)

@@ -1,9 +1,11 @@
 """A study: a question, rows (methods or settings), seeds; every row with every seed is one run folder.
 
-study = Study.load("data_samples/studies/main.yaml", size="small")
-for done in study.run("runs/main", jobs=2):          # through joblib: processes here, dask or ray elsewhere
-    print(done)
-StudyResults.from_folder(study, "runs/main")                      # what came out (results.py)
+    study = Study.load("data_samples/studies/main.yaml", size="small")
+    for done in study.run("runs/main", jobs=2):
+        print(done)
+    StudyResults.from_folder(study, "runs/main")
+
+Runs go through joblib: processes here, dask or ray elsewhere. `StudyResults` (results.py) says what came out.
 """
 
 from __future__ import annotations

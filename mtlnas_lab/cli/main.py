@@ -80,6 +80,21 @@ def replay(run: Positional[Path], html: Path | None = None) -> None:
     print(printable(html))
 
 
+def playground(html: Positional[Path] = Path("playground.html")) -> None:
+    """Write one HTML page in which a browser searches: two small networks, no kernel, no network.
+
+        mtlnas-lab playground
+        mtlnas-lab playground page.html
+
+    Args:
+        html: The file to write.
+    """
+    from ..widgets import playground_html
+
+    writable_file(html).write_text(playground_html(), encoding="utf-8")
+    print(printable(html))
+
+
 def _lab_of(run: Path):
     """The lab of a run, whose image a page shows; None where the run's data are not there."""
     from ..experiments import pipeline
@@ -212,6 +227,7 @@ COMMANDS = {
     "figure": figure,
     "explain": explain,
     "replay": replay,
+    "playground": playground,
     "export": export,
     "study": study,
     "report": report,

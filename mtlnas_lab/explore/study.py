@@ -1,10 +1,12 @@
 """A study of an exploration: arms that each give numbers under a seed, and claims that were named before the run.
 
-study = Exploration.load("ofa2", size="small")
-for row in study.run("runs/studies/ofa2-small", jobs=2):  # goes on where it stopped
-    print(row["arm"], row["seed"], row["quantities"])
-for verdict in Findings.from_folder(study, "runs/studies/ofa2-small").verdicts:
-    print(verdict.sentence)
+    study = Exploration.load("ofa2", size="small")
+    for row in study.run("runs/studies/ofa2-small", jobs=2):
+        print(row["arm"], row["seed"], row["quantities"])
+    for verdict in Findings.from_folder(study, "runs/studies/ofa2-small").verdicts:
+        print(verdict.sentence)
+
+A run that was stopped goes on where it stopped.
 """
 
 from __future__ import annotations

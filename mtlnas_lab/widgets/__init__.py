@@ -1,5 +1,5 @@
-"""Live and recorded searches in a notebook cell: the studio, the thread that runs a search, the replay page; and
-small explorers, each for one idea.
+"""Live and recorded searches in a notebook cell: the studio, the thread that runs a search, the replay page and the
+playground; and small explorers, each for one idea.
 
     from mtlnas_lab.widgets import SearchStudio
     studio = SearchStudio(search)                    # or an EventLog, a Run, the path of a run folder
@@ -18,6 +18,7 @@ from .explorers import (
     SpaceExplorer,
 )
 from .figure_studio.widget import FigureStudio
+from .playground.page import playground_html
 from .studio.runner import SearchRunner
 from .studio.standalone import replay_html
 from .studio.widget import SearchStudio, show
@@ -35,6 +36,7 @@ __all__ = [
     "SearchRunner",
     "SearchStudio",
     "SpaceExplorer",
+    "playground_html",
     "replay_html",
     "show",
 ]

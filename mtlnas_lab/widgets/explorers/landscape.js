@@ -45,7 +45,10 @@ export default explorer("Landscape explorer", ["graph", "by", "scores", "front"]
   // The rows stand still, so that the keyboard does not lose its place.
   const table = make("table", "", P.root), head = make("tr", "", table);
   make("caption", "mtl-unseen", table, "What flipping each edge would change");
-  for (const text of ["edge", "now", "flipped", "change", "verdict", ""]) make("th", "", head, text).scope = "col";
+  for (const text of ["edge", "now", "flipped", "change", "verdict"]) make("th", "", head, text).scope = "col";
+  const last = make("th", "", head);
+  last.scope = "col";
+  make("span", "mtl-unseen", last, "flip it");
   const rows = names.map((name, e) => {
     const row = make("tr", "", table), cells = ["", "", "number", "number", "mtl-change"].map(kind => make("td", kind, row));
     const button = P.button(make("td", "", row), "Flip", () => go(P.get("graph") ^ (1 << e)));
@@ -82,7 +85,7 @@ export default explorer("Landscape explorer", ["graph", "by", "scores", "front"]
       cells[4].textContent = verdict === "same" ? "the same" : mark + verdict + (one.floor === null ? "" : sure ? "" : ", within the noise");
       cells[4].className = `mtl-change mtl-${sure || one.floor === null ? verdict : "same"}`;
       row.classList.toggle("mtl-lit", e === lit.e);
-      button.setAttribute("aria-label", `${g >> e & 1 ? "Shut" : "Open"} ${names[e]}`);
+      button.setAttribute("aria-label", `Flip: ${g >> e & 1 ? "shut" : "open"} ${names[e]}`);
     });
     const e = lit.e, near = flips[e];
     if (near) line.textContent = `${names[e]} is ${g >> e & 1 ? "open" : "shut"}; flipped, ${one.name} changes by ${signed(near.change)} (${rows[e].cells[4].textContent.replace(/^[▲▼] /, "")}).`;

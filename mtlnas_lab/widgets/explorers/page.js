@@ -33,7 +33,9 @@ export const explorer = (label, traits, build) => ({render({model, el}) {
   const knob = (parent, name, text, title, kind = "input", wide = "") => {
     const box = make("label", `mtl-knob mtl-of-${name}${wide}`, parent), word = make("span", "", box, text);
     box.title = title;
-    return {box, word, out: make("output", "", box), input: make(kind, "", box)};
+    const out = make("output", "", box), input = make(kind, "", box);
+    input.setAttribute("aria-label", text);          // the label is that of the output, which comes first
+    return {box, word, out, input};
   };
   const P = {root, get, set, row: (name = "") => make("div", `mtl-row ${name}`, root),
     note: () => make("div", "mtl-note", root), later: () => later(),

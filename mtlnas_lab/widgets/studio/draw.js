@@ -1,6 +1,6 @@
 // The panels on the canvas. Each has a `back`, which is painted anew only where words, scales or colours change, and a
 // `front`, painted with every frame over a copy of the backs. Both take the context, the state S and a box. Names are text only.
-import {axes, beside, brief, legend, line, measured, say, scales, title, trace, values} from "./pen.js";
+import {axes, beside, brief, legend, line, measured, say, scales, swatch, title, trace, values} from "./pen.js";
 import {LN2, METER, cost, entropyOf, gaps, histogram, isDark, opens, pull, ramp, same, short, smooth} from "./plan.js";
 
 function cursor(g, S, box, X) {
@@ -101,8 +101,9 @@ const losses = {
     cursor(g, S, box, X);
     f.losses.forEach((loss, t) => {
       const name = (S.marks.losses || [])[t] || "";
-      say(g, S, `\u2068${name}\u2069  ${short(loss[S.row])}`, box.x + box.w - 4, box.y + 9 + 13 * t,
-        {align: "right", size: 10, colour: S.lossColour(t), room: box.w * 0.75, halo: true});
+      const right = box.x + box.w - 4, y = box.y + 9 + 13 * t;
+      const wide = say(g, S, `\u2068${name}\u2069  ${short(loss[S.row])}`, right, y, {align: "right", size: 10, room: box.w * 0.75, halo: true});
+      swatch(g, right - wide - 15, y - 3, S.lossColour(t));
     });
   }};
 
@@ -146,8 +147,9 @@ const gap = {
       const least = Math.min(...all), span = Math.max(...all) - least || 1;
       const x = value => box.x + 6 + (box.w - 12) * (one.better > 0 ? value - least : least + span - value) / span;
       const used = say(g, S, `○ ${short(one.soft[i])}  ● ${short(one.hard[i])}`, box.x + box.w, y - 8, {align: "right", size: 10});
-      const room = box.w - used - 6, whole = `\u2068${one.task}\u2069 ${one.name}`;
-      say(g, S, measured(g, whole) > room ? one.task : whole, box.x, y - 8, {size: 10, colour: S.colours[one.lane], room});
+      const room = box.w - used - 21, whole = `\u2068${one.task}\u2069 ${one.name}`;
+      say(g, S, measured(g, whole) > room ? one.task : whole, box.x + 15, y - 8, {size: 10, room});
+      swatch(g, box.x, y - 11, S.colours[one.lane]);
       line(g, [[box.x, y], [box.x + box.w, y]], S.rule, 1);
       line(g, [[x(one.soft[i]), y], [x(one.hard[i]), y]], S.colours[one.lane], 3);
       const dot = (value, fill, r) => {

@@ -24,11 +24,11 @@ export function knobsOf(bar, send, S, shown) {
     const box = make("label", `mtl-knob mtl-${knob}`, bar, ""), name = make("span", "", box, text), out = make("output", "", box);
     const slider = make("input", "", box), one = {knob, box, out, slider, scale, touched: 0};
     const tell = telling(value => send({do: "turn", knobs: {[knob]: value}}));
-    Object.assign(slider, {type: "range", min, max, step});
+    Object.assign(slider, {type: "range", min, max, step, ariaLabel: text, ariaDescription: long});       // the label is that of the output
     slider.oninput = () => {
       [one.touched, one.seen] = [Date.now(), S.status];
       const value = +scale.to(+slider.value).toPrecision(3);
-      out.textContent = short(value);
+      out.textContent = slider.ariaValueText = short(value);
       slider.valued = undefined;
       tell(value);
     };
@@ -53,6 +53,7 @@ export function knobsOf(bar, send, S, shown) {
       if (values[knob] == null || seen === S.status || Date.now() - touched < 800) continue;
       if (slider.valued !== values[knob]) slider.value = scale.from(slider.valued = values[knob]);
       put(out, "textContent", short(values[knob]));
+      put(slider, "ariaValueText", out.textContent);
     }
     for (const {knob, select, seen} of choices) {
       select.disabled = !(S.status.can || []).includes("turn");

@@ -97,6 +97,9 @@ export function trace(g, first, last, x, y, colour, width, {dash = [], opacity =
 }
 export const line = (g, points, ...pen) => trace(g, 0, points.length - 1, i => points[i][0], i => points[i][1], ...pen);
 
+// A colour beside a word: words themselves have the colour of text, for many a colour is too pale to be read.
+export const swatch = (g, x, y, colour) => line(g, [[x, y], [x + 11, y]], colour, 3);
+
 export const brief = value => String(+value.toPrecision(6)).replace("-", "−");
 export const scales = (S, box, low, high) => ({X: step => box.x + box.w * step / S.end, Y: value => box.y + box.h * (1 - (value - low) / (high - low || 1))});
 

@@ -29,25 +29,15 @@ body { margin: 0; padding: 18px; background: var(--jp-layout-color0); }
 #studio { max-width: 1320px; margin: 0 auto; }
 """
 
-# What anywidget would lend the script: a model that holds the state, and no kernel behind it.
-START = """
-const data = JSON.parse(document.getElementById("data").textContent);
-const bytes = text => text ? new DataView(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer) : new DataView(new ArrayBuffer(0));
-const state = {...data, frame: bytes(data.frame), tail: bytes(""), other: bytes(data.other), at: -1, pinned: -1}, heard = {};
-const model = {get: name => state[name], send() {}, save_changes() {},
-  on(name, act) { (heard[name] ||= []).push(act); },
-  off(name, act) { heard[name] = (heard[name] || []).filter(one => one !== act); },
-  set(name, value) { state[name] = value; (heard["change:" + name] || []).forEach(act => act()); }};
-render({model, el: document.getElementById("studio")});
-"""
+MAIN = """<main><h1 class="mtl-unseen">{title}</h1><div id="studio"></div></main>
+<noscript>This page draws a recorded search with a script; allow scripts to see it.</noscript>"""
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; style-src '{css}'; style-src-attr 'unsafe-inline'; script-src '{js}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width">
-<style>{style}</style></head><body><main id="studio"></main>
-<noscript>This page draws a recorded search with a script; allow scripts to see it.</noscript>
+<style>{style}</style></head><body>{main}
 <script type="application/json" id="data">{data}</script>
 <script type="module">{script}</script></body></html>
 """
@@ -121,16 +111,30 @@ def _state(log: EventLog, shown: dict, compare: EventLog | None, lab: Lab | None
 
 def _page(title: str, state: dict) -> str:
     style = STYLE + page_style(HERE / "studio.css")
-    script = page_script() + START
+    main = MAIN.format(title=html.escape(title))
+    return alone(title, main, style, page_script(HERE / "replay.js"), state)
+
+
+def alone(title: str, main: str, style: str, script: str, data: dict) -> str:
+    """One HTML page that asks for nothing: its policy allows this style and this script, and no other file.
+
+    Args:
+        title: of the page, any text.
+        main: what the page says before its script runs, as HTML.
+        style: as CSS.
+        script: a module; it finds the data as JSON in the element `data`.
+        data: as JSON can hold it.
+    """
     # Names of tasks are anybody's: in a script, "</script>" within JSON would end it.
-    data = json.dumps(state).replace("<", "\\u003c").replace("&", "\\u0026")
+    text = json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026")
     return PAGE.format(
         title=html.escape(title),
+        main=main,
         style=style,
         css=_hash(style),
         script=script,
         js=_hash(script),
-        data=data,
+        data=text,
     )
 
 

@@ -12,11 +12,11 @@ const FRAMES = 4;                                   // of one message, while onl
 const plain = name => name.replace(/^(.*) -> (.*)$/, "\u2068$1\u2069 → \u2068$2\u2069");   // whatever way a name is written
 
 // --- the widget --------------------------------------------------------------------------------------------------------
-function render({model, el}) {
+export function render({model, el}) {
   const root = make("div", "mtl-studio", el), S = {hover: -1, version: 0, forced: {}, colours: [], marks: {}, stage: {}, status: {}};
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", "Search studio");
-  const shows = model.get("parts") || {};            // which panels and knobs there are; without a word all
+  const shows = model.get("parts") || {};            // which panels and knobs there are, and `without` which buttons; without a word all
   root.toggleAttribute("data-plain", Boolean(shows.panels));
   const send = message => { if (S.status.can?.length) model.send(message); };
   // What it is stands left or above, what can be done right or below: how many lines that takes depends on the width alone.
@@ -176,7 +176,7 @@ function render({model, el}) {
     main.hidden = !steered;
     put(main, "textContent", can.has("pause") ? "Pause" : status.step || status.mode === "paused" ? "Go on" : "Start");
     for (const [name, one] of Object.entries(buttons)) {
-      one.hidden = ["score", "reset", "close"].includes(name) ? !can.has(name) : !steered;
+      one.hidden = ["score", "reset", "close"].includes(name) ? !can.has(name) : !steered || shows.without?.includes(name);
       one.disabled = !can.has(name);
     }
     buttons.score.hidden ||= !S.place.gap;           // what is found shows there alone
