@@ -444,6 +444,23 @@ def hellinger(f, g):
     return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
 
 
+# --- 19 -----------------------------------------------------------------------------------------------------------------
+def reptile_loop(weights, adapted, rate):
+    moved = []
+    for place, weight in enumerate(weights.tolist()):
+        steps = [copy[place] - weight for copy in adapted.tolist()]
+        moved.append(weight + rate * sum(steps) / len(steps))
+    return moved
+
+
+def child_loop(mother, father, from_mother, flips):
+    bits = []
+    for place, coin in enumerate(from_mother.tolist()):
+        parent = mother if coin else father
+        bits.append(bool(parent[place]) ^ bool(flips[place]))
+    return bits
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -655,5 +672,15 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "19.reptile": [
+        lambda w, a, r: w + r * (a.mean(0) - w),
+        lambda w, a, r: torch.lerp(w, a.mean(0), r),
+        reptile_loop,
+    ],
+    "19.child": [
+        lambda m, f, c, x: torch.where(c, m, f) ^ x,
+        lambda m, f, c, x: np.where(c.numpy(), m.numpy(), f.numpy()) != x.numpy(),
+        child_loop,
     ],
 }

@@ -18,6 +18,7 @@ from .graph.figure import GraphFigure, GraphGrid
 from .graph.plot import plot_fusion_graph
 from .heatmap import overview, plot_heatmap, side_by_side
 from .landscape import plot_effects, plot_front, plot_ranks, plot_regret, plot_seeds
+from .population import plot_adaptation, plot_population
 from .predictions import plot_predictions
 from .provenance import provenance
 from .style import STYLES, FigureStyle, style
@@ -36,6 +37,7 @@ __all__ = [
     "fusion_graph",
     "ladder_layout",
     "overview",
+    "plot_adaptation",
     "plot_agreement",
     "plot_collapse",
     "plot_distances",
@@ -48,6 +50,7 @@ __all__ = [
     "plot_gates",
     "plot_heatmap",
     "plot_losses",
+    "plot_population",
     "plot_predictions",
     "plot_profile",
     "plot_ranks",

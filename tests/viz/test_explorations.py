@@ -9,9 +9,11 @@ import pytest
 from mtlnas_lab.errors import ConfigError, DataError
 from mtlnas_lab.viz import (
     STYLES,
+    plot_adaptation,
     plot_agreement,
     plot_distances,
     plot_found,
+    plot_population,
     plot_profile,
     refigure,
     save_figure,
@@ -24,12 +26,17 @@ SCORES = pd.DataFrame(RANDOM.normal(0, 1, (40, 3)), columns=["true", "one", "two
 NAMES = ["depth", "normals", "room"]
 MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
+POPULATION = pd.DataFrame(RANDOM.integers(0, 2, (12, 3)), columns=["a → b", "b → a", "a → c"])
+POPULATION["generation"] = np.repeat([1, 2, 3], 4)
+ADAPTATION = pd.DataFrame(RANDOM.random((3, 2)), index=[0, 5, 20], columns=["meta", "joint"])
 
 FIGURES = {
     "found": lambda **look: plot_found(LOSSES, found=[0, 5, 63], truth=[5, 6], **look),
     "agreement": lambda **look: plot_agreement(SCORES, tau={"one": 0.25}, **look),
     "distances": lambda **look: plot_distances(MATRIX, **look),
     "profile": lambda **look: plot_profile(PROFILE, **look),
+    "population": lambda **look: plot_population(POPULATION, **look),
+    "adaptation": lambda **look: plot_adaptation(ADAPTATION, half={"meta": [0.1] * 3}, **look),
 }
 every = pytest.mark.parametrize("name", FIGURES)
 
@@ -78,6 +85,8 @@ def test_hostile_names_are_only_text(name):
         "agreement": lambda: plot_agreement(SCORES.rename(columns={"one": hostile})),
         "distances": lambda: plot_distances(MATRIX.rename(columns={"room": hostile})),
         "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
+        "population": lambda: plot_population(POPULATION.rename(columns={"a → b": hostile})),
+        "adaptation": lambda: plot_adaptation(ADAPTATION.rename(columns={"meta": hostile})),
     }[name]()
     ax.figure.canvas.draw()
 
@@ -110,9 +119,32 @@ def test_the_matrix_is_source_by_target():
     assert len(FIGURES["distances"]().get_lines()) == 3, "a frame for each task with itself"
 
 
+def test_the_bitmap_has_a_row_for_each_edge_and_a_column_for_each_graph():
+    ax = FIGURES["population"]()
+    (image,) = ax.get_images()
+    edges = ["a → b", "b → a", "a → c"]
+    assert np.array_equal(image.get_array(), POPULATION[edges].to_numpy().T)
+    assert list(ax.get_xticks()) == [1.5, 5.5, 9.5], "the middle of each generation"
+    assert len(ax.get_lines()) == 2, "a line between two generations"
+
+
+def test_the_adaptation_says_the_loss_after_each_step_and_where_chance_is():
+    ax = FIGURES["adaptation"]()
+    first, *_, chance = ax.get_lines()
+    assert np.allclose(first.get_ydata(), ADAPTATION["meta"])
+    assert list(chance.get_ydata()) == [1, 1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["meta", "joint", "chance"]
+
+
 @pytest.mark.parametrize(
     "draw, words",
     [
+        (lambda: plot_population(POPULATION[::-1]), "generation does not count up"),
+        (lambda: plot_population(POPULATION.replace(1, 2)), "neither 0 nor 1"),
+        (lambda: plot_population(POPULATION.drop(columns="generation")), "no column 'generation'"),
+        (lambda: plot_adaptation(ADAPTATION, half={"scratch": [1]}), "scratch, which is no column"),
+        (lambda: plot_adaptation(ADAPTATION[::-1]), "does not count up"),
+        (lambda: plot_adaptation(ADAPTATION, half={"meta": [1]}), "half has 1 values; give 3"),
         (lambda: plot_found(LOSSES, found=[64]), "found has row 64; give 0 to 63"),
         (lambda: plot_found(LOSSES.drop(columns="edges")), "no column 'edges'"),
         (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
