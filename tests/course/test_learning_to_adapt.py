@@ -21,7 +21,7 @@ def test_reptile():
             (lambda w, a, r: w + r * (a - w).sum(0), "take the mean"),
             (lambda w, a, r: torch.lerp(w, a[-1], r), "the last copy alone"),
             (lambda w, a, r: torch.lerp(w, a[0], r), "the first copy alone"),
-            (lambda w, a, r: torch.lerp(w, a.mean(0), 0.25), "use the arguments"),
+            (lambda w, a, r: torch.lerp(w, a.mean(0), 0.4), "use the arguments"),
             (lambda w, a, r: w + 7, "for weight 0"),
             (lambda w, a, r: a.mean(1), "yours has 3"),
         ],

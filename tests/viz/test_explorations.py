@@ -142,7 +142,10 @@ def test_the_adaptation_says_the_loss_after_each_step_and_where_chance_is():
         (lambda: plot_population(POPULATION[::-1]), "generation does not count up"),
         (lambda: plot_population(POPULATION.replace(1, 2)), "neither 0 nor 1"),
         (lambda: plot_population(POPULATION.drop(columns="generation")), "no column 'generation'"),
-        (lambda: plot_adaptation(ADAPTATION, half={"scratch": [1]}), "scratch, which is no column"),
+        (
+            lambda: plot_adaptation(ADAPTATION, half={"scratch": [1]}),
+            "'scratch', which is no column",
+        ),
         (lambda: plot_adaptation(ADAPTATION[::-1]), "does not count up"),
         (lambda: plot_adaptation(ADAPTATION, half={"meta": [1]}), "half has 1 values; give 3"),
         (lambda: plot_found(LOSSES, found=[64]), "found has row 64; give 0 to 63"),

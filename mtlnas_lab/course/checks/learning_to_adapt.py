@@ -14,29 +14,31 @@ def reptile(answer, ax):
     """One outer step of Reptile."""
     weights = torch.tensor([1.0, -2.0, 0.5, 0.0])
     adapted = torch.tensor([[2.0, -2.0, 0.0, 1.0], [3.0, -1.0, 0.0, -1.0], [1.0, 0.0, 0.9, 3.0]])
-    rate = 0.25
+    rate = 0.4
     right = _moved(weights, adapted, rate)
     yours = row(answer(weights.clone(), adapted.clone(), rate), 4, "the weights")
     bars(ax, right, yours, [f"weight {place}" for place in range(4)], "after the outer step")
 
     mean = adapted.mean(0)
+    way = mean - weights
+    last = _moved(weights, adapted[-1:], rate)
+    first = _moved(weights, adapted[:1], rate)
+    summed = weights + rate * (adapted - weights).sum(0)
     mistakes = {
         "this goes away from what the copies became: the difference is mean − w": weights
-        - rate * (mean - weights),
+        - rate * way,
         "take w off the mean first: the step is the difference, not the mean": weights
         + rate * mean,
         "this is the mean of the copies, which is right for a rate of 1 alone": mean,
-        "the rate stands at the wrong end: with a rate of 0 nothing moves": mean
-        + rate * (weights - mean),
-        "this is the step; add it to w": rate * (mean - weights),
-        "these are sums over the copies; take the mean": weights
-        + rate * (adapted - weights).sum(0),
-        "this takes the last copy alone; all of them count": _moved(weights, adapted[-1:], rate),
-        "this takes the first copy alone; all of them count": _moved(weights, adapted[:1], rate),
+        "the rate stands at the wrong end: with a rate of 0 nothing moves": mean - rate * way,
+        "this is the step; add it to w": rate * way,
+        "these are sums over the copies; take the mean": summed,
+        "this takes the last copy alone; all of them count": last,
+        "this takes the first copy alone; all of them count": first,
     }
     places = [f"for weight {place}" for place in range(4)]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
-    said = "right for three copies and a rate of 0.25, but not for one copy and a rate of 1"
+    said = "right for three copies and a rate of 0.4, but not for one copy and a rate of 1"
     one = row(answer.also(said, weights.clone(), adapted[:1].clone(), 1.0), 4, "the weights")
     if not close(one, adapted[0]):
         raise Wrong(f"{said}: use the arguments")
@@ -70,21 +72,17 @@ def child(answer, ax):
     shut = [False] * len(MOTHER)
     turned = [not coin for coin in COINS]
     crossed = _born(MOTHER, FATHER, COINS, shut)
-    flipped = _born(MOTHER, MOTHER, COINS, FLIPS)
-    mistakes = {
-        "this is the crossover alone: some bits flip after it": crossed,
-        "where the coin is True the bit is the mother's, and here it is the father's": _born(
-            MOTHER, FATHER, turned, FLIPS
-        ),
-        "a flip shuts an open edge as well; this one only opens": [
-            bit or flip for bit, flip in zip(crossed, FLIPS)
-        ],
-        "a flip opens a shut edge as well; this one only shuts": [
-            bit and not flip for bit, flip in zip(crossed, FLIPS)
-        ],
-        "nothing of the father is in this child": flipped,
-        "nothing of the mother is in this child": _born(FATHER, FATHER, COINS, FLIPS),
-    }
+    opened = [bit or flip for bit, flip in zip(crossed, FLIPS)]
+    closed = [bit and not flip for bit, flip in zip(crossed, FLIPS)]
+    mistakes = {"this is the crossover alone: some bits flip after it": crossed}
+    other_way = _born(MOTHER, FATHER, turned, FLIPS)
+    mistakes["where the coin is True the bit is the mother's, and here it is the father's"] = (
+        other_way
+    )
+    mistakes["a flip shuts an open edge as well; this one only opens"] = opened
+    mistakes["a flip opens a shut edge as well; this one only shuts"] = closed
+    mistakes["nothing of the father is in this child"] = _born(MOTHER, MOTHER, COINS, FLIPS)
+    mistakes["nothing of the mother is in this child"] = _born(FATHER, FATHER, COINS, FLIPS)
     wrong = [place for place, (a, b) in enumerate(zip(right, yours)) if a != b]
     otherwise = ""
     if wrong:
