@@ -69,7 +69,7 @@ def plot_population(data, ax, look, *, title: str | None = None):
     )
     starts = np.flatnonzero(np.diff(generation, prepend=generation[0] - 1))
     ends = np.append(starts[1:], len(generation))
-    pen = {"color": look.paper, "linewidth": 2.4 * look.line}
+    pen = {"color": look.paper, "linewidth": 1.4 * look.line}
     for start in starts[1:]:
         ax.axvline(start - 0.5, **pen)
     middles = (starts + ends - 1) / 2

@@ -190,14 +190,14 @@ plot_population(bitmap(lived, table.space.edges), style="web-light").figure
 # %%
 regret = {}
 for size in (3, 6, 12, 24):
-    last = [evolved(size, children=2, generations=20, seed=seed)[-1] for seed in range(20)]
+    last = [evolved(size, children=2, generations=20, seed=seed)[-1] for seed in range(10)]
     means = [np.mean([losses[number(graph)] for graph in graphs]) - losses.min() for graphs in last]
     regret[size] = {"mean of the last generation": np.mean(means), "unlike graphs in it": np.mean([len(set(graphs)) for graphs in last])}
 print(f"a random graph: {losses.mean() - losses.min():.3f} above the best")
 pd.DataFrame(regret).T.rename_axis("population").round(3)
 
 # %% [markdown]
-# *Reading aid: each population has 40 births, 20 seeds. “Mean of the last generation” is its loss on val above the best
+# *Reading aid: each population has 40 births, 10 seeds. “Mean of the last generation” is its loss on val above the best
 # graph's.*
 #
 # ## Both at once
@@ -251,8 +251,8 @@ half = {arm: [half_interval(after[m].loc[arm].dropna().tolist()) for m in after]
 plot_adaptation(means[[*FOUR, "fresh, all edges"]], half=half, style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: means over the seeds, each of which is a distribution with six new pairs; bars are 95 % intervals. Seeds differ
-# more than arms do, so the intervals overlap even where every seed agrees: the claims below compare within a seed.*
+# *Reading aid: means over the seeds, each of which is a distribution of its own with six new pairs; bars are 95 % intervals.
+# They hold what seeds differ by. The claims below compare within a seed.*
 
 # %%
 def shown(quantity, label):
@@ -310,6 +310,6 @@ print(f"Of {len(study.verdicts)} claims: " + ", ".join(f"{count} {outcome}" for 
 # * Score, crossover and flips are cheap; what costs is that each look at a graph is an adaptation, and a few looks are mostly
 #   chance.
 #
-# What this small data can *not* show: what the paper's 5 days of meta-training do (here it is a minute); whether evolution pays
+# What this small data can *not* show: what the paper's 5 days of meta-training do (here it is less than a minute); whether evolution pays
 # where a graph decides more than it does in networks of three stages; tasks of different kinds, as all of these are groupings of
 # the same classes; and whether the reconstruction is what the authors did.
