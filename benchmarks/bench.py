@@ -163,6 +163,76 @@ def ratio_a(rounds: int) -> None:
     )
 
 
+def half_closed(search: Search) -> Search:
+    """The search, with every second edge shut for good."""
+    edges = search.lab.space.edges[::2]
+    search.turn(force=dict.fromkeys(edges, False))
+    search.controls.apply_turned(search.communicator)
+    return search
+
+
+def ratio_g(rounds: int) -> None:
+    print(
+        "\n(g) one search step when half of the edges have closed for good (`close_below`), float32"
+    )
+    sides = {}
+    for name, layout in (("contiguous", {}), ("channels-last", {"channels_last": True})):
+        sides[f"all {name}"] = a_search(make_lab(**layout), **layout).step
+        sides[f"half {name}"] = half_closed(a_search(make_lab(**layout), **layout)).step
+        sides[f"floor {name}"] = floor_step(make_lab(**layout), **layout)
+    t = interleaved(sides, rounds)
+    for name in ("contiguous", "channels-last"):
+        whole, half, floor = (t[f"{kind} {name}"] for kind in ("all", "half", "floor"))
+        print(
+            f"    {name:13} all edges / floor {whole / floor:.2f}   half of them / floor {half / floor:.2f}   "
+            f"half / all {half / whole:.2f}   (floor {1e3 * floor:.1f} ms)"
+        )
+
+
+def ratio_m(rounds: int) -> None:
+    """A process of its own for each side, so that none finds memory that another one has left."""
+    if not Path("/proc/self/clear_refs").exists():
+        print("\n(m) peak memory: left out, it is read from Linux's /proc")
+        return
+    print(
+        "\n(m) peak memory of a step, beyond what networks, images and torch have before it; float32"
+    )
+    peaks = {}
+    for side in ("floor", "all", "half"):
+        code = f"import bench; bench.peak({side!r})"
+        command = [sys.executable, "-c", code]
+        told = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent
+        )
+        peaks[side] = float(told.stdout)
+    print(
+        f"    floor {peaks['floor']:.0f} MB   all edges / floor {peaks['all'] / peaks['floor']:.2f}   "
+        f"half of them / floor {peaks['half'] / peaks['floor']:.2f}"
+    )
+
+
+def peak(side: str) -> None:
+    """Prints how many MB two steps of one side take at most, beyond what the process has before them (Linux)."""
+    lab = make_lab()
+    if side == "floor":
+        step = floor_step(lab)
+    else:
+        search = a_search(lab)
+        step = (half_closed(search) if side == "half" else search).step
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
+    before = memory("VmRSS")
+    step()
+    step()
+    print(memory("VmHWM") - before)
+
+
+def memory(kind: str) -> float:
+    """MB of this process: VmRSS, what it has; VmHWM, the most it had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(kind)]
+    return int(line.split()[1]) / 1024
+
+
 def ratio_b(rounds: int, released: str) -> None:
     print(
         "\n(b) a search step of the released code / ours; same weights, batches, float32 for the released, threads"
@@ -328,8 +398,12 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", default="abdef")
+    parser.add_argument("--only", default="abdefgm")
+    parser.add_argument("--quick", action="store_true", help="steps and memory alone, in a minute")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds = 3
+        arguments.only = "gm"
     torch.set_num_threads(arguments.threads)
     model = (
         next(
@@ -348,7 +422,8 @@ def main() -> None:
         f"torch {torch.__version__}, python {platform.python_version()}\n{' '.join(['python', *sys.argv])}\n"
         f"{BATCH} images of {SIZE[0]} × {SIZE[1]}, medians of {arguments.rounds} interleaved rounds"
     )
-    for letter, measure in {"a": ratio_a, "d": ratio_d, "e": ratio_e, "f": ratio_f}.items():
+    measures = {"a": ratio_a, "d": ratio_d, "e": ratio_e, "f": ratio_f, "g": ratio_g, "m": ratio_m}
+    for letter, measure in measures.items():
         if letter in arguments.only:
             measure(arguments.rounds)
     if arguments.released and "b" in arguments.only:

@@ -444,15 +444,62 @@ def hellinger(f, g):
     return (((f / f.sum()).sqrt() - (g / g.sum()).sqrt()) ** 2).sum().div(2).sqrt()
 
 
+def answers_loop(seen, true):
+    answers = []
+    best = 0
+    for look in range(len(seen)):
+        if seen[look] < seen[best]:
+            best = look
+        answers.append(true[best])
+    return answers
+
+
+def corrected(p):
+    order = np.argsort(p)
+    scaled = np.minimum((len(p) - np.arange(len(p))) * p[order], 1)
+    found = np.empty(len(p))
+    found[order] = np.maximum.accumulate(scaled)
+    return found
+
+
+def corrected_loop(p):
+    found = [0.0] * len(p)
+    least = 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        least = max(least, min(1.0, (len(p) - rank) * float(p[place])))
+        found[place] = least
+    return found
+
+
+# --- 16 -----------------------------------------------------------------------------------------------------------------
+def undecided_loop(alpha):
+    found = []
+    for logits in alpha.tolist():
+        whole = sum(math.exp(x) for x in logits)
+        shares = [math.exp(x) / whole for x in logits]
+        found.append(-sum(p * math.log(p) for p in shares) / math.log(len(shares)))
+    return found
+
+
+def moved(centroid, feature, momentum):
+    mixed = momentum * centroid + (1 - momentum) * feature / feature.norm()
+    return mixed / mixed.norm()
+
+
+# --- 17 -----------------------------------------------------------------------------------------------------------------
+def start_loop(alpha, kappa):
+    return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
+
+
+def reptile_loop(alpha, after, epsilon):
+    found = []
+    for edge in range(len(alpha)):
+        moved = [float(task[edge] - alpha[edge]) for task in after]
+        found.append(float(alpha[edge]) + epsilon * sum(moved) / len(moved))
+    return found
+
+
 # --- 19 -----------------------------------------------------------------------------------------------------------------
-def reptile_loop(weights, adapted, rate):
-    moved = []
-    for place, weight in enumerate(weights.tolist()):
-        steps = [copy[place] - weight for copy in adapted.tolist()]
-        moved.append(weight + rate * sum(steps) / len(steps))
-    return moved
-
-
 def child_loop(mother, father, from_mother, flips):
     bits = []
     for place, coin in enumerate(from_mother.tolist()):
@@ -672,6 +719,30 @@ ALL = {
     "15.distance": [
         hellinger,
         lambda f, g: ((f / f.sum()).sqrt() - (g / g.sum()).sqrt()).norm() / 2**0.5,
+    ],
+    "16.undecided": [
+        lambda a: -(a.softmax(1) * a.log_softmax(1)).sum(1) / math.log(a.shape[1]),
+        undecided_loop,
+        lambda a: torch.distributions.Categorical(logits=a).entropy() / math.log(a.shape[1]),
+    ],
+    "16.centroid": [
+        moved,
+        lambda c, f, m: F.normalize(m * c + (1 - m) * F.normalize(f, dim=0), dim=0),
+    ],
+    "20.answers": [
+        answers_loop,
+        lambda seen, true: true[[seen[: look + 1].argmin() for look in range(len(seen))]],
+    ],
+    "20.holm": [corrected, corrected_loop],
+    "17.start": [
+        lambda a, k: k * a.clamp(-1, 1),
+        lambda a, k: k * np.clip(a.numpy(), -1, 1),
+        start_loop,
+    ],
+    "17.reptile": [
+        lambda a, t, e: a + e * (t - a).mean(0),
+        lambda a, t, e: a.lerp(t.mean(0), e),
+        reptile_loop,
     ],
     "19.reptile": [
         lambda w, a, r: w + r * (a.mean(0) - w),

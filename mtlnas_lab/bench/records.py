@@ -12,7 +12,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..core.config import versions
+from ..core.config import SearchConfig, versions
 from ..errors import RunError
 from ..storage import jsonl
 from ..storage.safe_files import replace
@@ -107,8 +107,14 @@ class Records:
 
 
 def unlike(there: Mapping, wanted: Mapping, parts: Sequence[str]) -> str:
-    """The first of these parts in which two descriptions differ so that their records do; "" where there is none."""
+    """The first of these parts in which two descriptions differ so that their records do; "" where there is none.
+
+    A setting that a recipe does not name is from after it, and stood at its default.
+    """
     wanted = jsonl.parse_object(_json(wanted))
+    if isinstance(there.get("recipe"), Mapping):
+        usual = jsonl.parse_object(_json(SearchConfig().to_json()))
+        there = {**there, "recipe": usual | there["recipe"]}
     for part in parts:
         if _essence(there.get(part)) != _essence(wanted[part]):
             return part

@@ -45,7 +45,12 @@ MOVED = ("data", "eval_data")  # may lie elsewhere when a run goes on
 HERE = ("device", "threads")  # of the machine, not of the run
 
 
-BEGINS = ("config", "released_config", "graph")  # what a run begins with, and cannot take up later
+BEGINS = (
+    "config",
+    "released_config",
+    "graph",
+    "warm_start",
+)  # what a run begins with, and cannot take up later
 
 
 # --- its flags --------------------------------------------------------------------------------------------------------
@@ -166,6 +171,7 @@ def search(
         mtlnas-lab search --search.warm-up 50 --search.weight-gates straight_through
         mtlnas-lab search --visibility segmentation=0                # cover one network's eyes: which edges open?
         mtlnas-lab search --data pack.npz --tasks seg13,normals --view seg13=depth
+        mtlnas-lab search --data pack.npz --tasks seg13,depth --warm-start runs/a --kappa 0.5   # α from a neighbour
         mtlnas-lab search --config runs/no-entropy/config.json --seed 1     # the same again, under another seed
 
     Args:

@@ -64,6 +64,7 @@ SHORT = {  # {short name: the settings that it sets}
     "visibility": ("search.visibility",),
     "freeze": ("search.freeze",),
     "edge_budget": ("search.edge_budget",),
+    "close_below": ("search.close_below",),
 }
 
 
@@ -81,6 +82,7 @@ ABOUT = {  # {short name: the help of its flag}
     "alone, 1 all; or end,start,begin,finish of a schedule. The others see all.",
     "freeze": "Leave the backbones' stages as pretraining made them; fusion and heads learn.",
     "edge_budget": "Keep so many edges, those with the largest α; otherwise those with α > 0.",
+    "close_below": "Shut an edge for good when its gate has stayed below this for 20 steps, as in 0.01: faster, another method.",
 }
 
 

@@ -179,6 +179,32 @@ def _architecture(path: str) -> dict:
     return Architecture.from_json(read_json(place)).to_json()
 
 
+def _searched(path: str) -> dict:
+    """The JSON of a finished search's architecture, of its run folder or of a file."""
+    place = Path(path)
+    if not place.exists():
+        raise ValueError(f"{path}: there is no such run; give the folder of a finished search")
+    if place.is_dir() and not (place / "architecture.json").is_file():
+        raise ValueError(f"{path}: {_no_search(place)}")
+    return _architecture(path)
+
+
+def _no_search(folder: Path) -> str:
+    """Why a folder without architecture.json is no finished search, and what would be right."""
+    from ..runs.run import Run
+
+    if (folder / "events.jsonl").is_file():
+        steps = len(Run.open(folder).log.steps)
+        return (
+            f"that search is not finished, it has made {steps} steps; give a finished one, or go on with it first, by "
+            f"--resume --out {folder}"
+        )
+    inside = [path.name for path in Run.list(folder)]
+    if inside:
+        return f"this folder holds {len(inside)} runs; give one of them: {', '.join(inside[:5])}"
+    return "this folder is no run; give the folder of a finished search"
+
+
 READERS = {  # {annotation of a field: its reader}; they raise ValueError
     "int": ("INT", int),
     "float": ("FLOAT", float),
@@ -197,6 +223,7 @@ READERS = {  # {annotation of a field: its reader}; they raise ValueError
 READERS_BY_NAME = {  # of settings whose text says more than their type
     "baselines": ("NAME,NAME", _baselines),
     "graph": ("PATH", _architecture),
+    "warm_start": ("PATH", _searched),
     "weights": ("PATH", files_of_tasks),
     "loss_weights": ("TASK=FLOAT", weights_of_losses),
     "class_weights": ("TASK=balanced", weights_of_classes),

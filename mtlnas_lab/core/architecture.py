@@ -1,4 +1,5 @@
-"""The searched architecture: which edges stay, how alike two of them are, and the same edges on other backbones."""
+"""The searched architecture: which edges stay, how alike two of them are, the same edges on other backbones, and its α as the
+start of another search."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from .relaxation import discretize
 from .space import Edge, Node, SearchSpace
 
 ALPHA = 1e38  # how far α may lie from 0: what float32 holds
+CLIP = 1.0  # how far a warm start follows an α, before κ
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def transfer(
     """The kept edges of an architecture as edges of another space, as that of other backbones.
 
     A stage becomes the one there whose place in its group is nearest from below. α is not carried: it belongs to what it
-    was learnt on.
+    was learnt on; `warm_start` makes the start of another search of it.
 
     Args:
         found: on its own space.
@@ -291,6 +293,91 @@ def transfer(
     wanted = set(carried.values())
     moved = Architecture(space, tuple(edge in wanted for edge in space.edges))
     return Transfer(moved, carried, tuple(edge for edge in found.edges if edge not in carried))
+
+
+def warm_start(
+    found: Architecture,
+    space: SearchSpace,
+    kappa: float = 1.0,
+    tasks: Mapping[str, str] | None = None,
+) -> tuple[float, ...]:
+    """Where α of a new search begins, if it begins from what another one found: κ · clip(α, −1, 1), edge by edge.
+
+    Inspired by warm-starting DARTS (PAPERS.md 2.4): its own way from α to a start is not public. An edge that was decided there
+    begins here with p = σ(κ) or σ(−κ): 0.73 or 0.27 at κ = 1, and its gate can still turn. κ = 0 is a cold start.
+
+    Args:
+        found: a searched architecture, between networks with as many tasks and stages.
+        space: of the new search, with E candidate edges.
+        kappa: κ, 0 or more.
+        tasks: {task there: task here}; by default tasks of one name are each other, and the rest take what is left in order.
+
+    Returns:
+        E numbers, for `ArchitectureWeights(len(space), start)`.
+
+    Raises:
+        ConfigError: for an architecture that was not searched, and for κ below 0.
+        SpaceError: where the tasks or the candidate edges do not fit one to one.
+
+    Example:
+        >>> from mtlnas_lab import SearchSpace, derive
+        >>> from mtlnas_lab.core.space import plan
+        >>> space = SearchSpace.build(dict.fromkeys(["a", "b"], plan([8, 16], [1, 1])))
+        >>> found = derive(space, [0.25, -5.0, 3.0, 0.0])
+        >>> warm_start(found, space, kappa=0.5)
+        (0.125, -0.5, 0.5, 0.0)
+        >>> [str(edge) for edge in space.edges]
+        ['b:0 -> a:0', 'b:1 -> a:1', 'a:0 -> b:0', 'a:1 -> b:1']
+        >>> warm_start(found, space, tasks={"a": "b", "b": "a"})  # the other way round
+        (1.0, 0.0, 0.25, -1.0)
+    """
+    kappa = number("kappa", kappa)
+    if found.alpha is None:
+        raise ConfigError(
+            "this architecture was not searched: it has no α that another search could begin with; give one of a search"
+        )
+    if tasks is None:
+        tasks = counterparts(found.space.tasks, space.tasks)
+    every = Architecture(found.space, (True,) * len(found.space))
+    moved = transfer(every, space, tasks)
+    if moved.lost or len(moved.architecture) < max(len(every), len(space)):
+        raise SpaceError(_misfit(moved, found.space, space))
+    begin = {}
+    for edge, alpha in zip(found.space.edges, found.alpha):
+        begin[moved.carried[edge]] = kappa * min(max(alpha, -CLIP), CLIP)
+    return tuple(begin[edge] for edge in space.edges)
+
+
+def counterparts(there: Sequence[str], here: Sequence[str]) -> dict[str, str]:
+    """{task there: task here}: tasks of one name are each other, and the rest take what is left, in order.
+
+    Example:
+        >>> counterparts(["normals", "depth"], ["segmentation", "normals"])
+        {'normals': 'normals', 'depth': 'segmentation'}
+    """
+    left = iter([task for task in here if task not in there])
+    found = {}
+    for task in there:
+        mine = task if task in here else next(left, None)
+        if mine is not None:
+            found[task] = mine
+    return found
+
+
+def _misfit(moved: Transfer, there: SearchSpace, here: SearchSpace) -> str:
+    """Why α of another space's edges cannot begin a search in this one."""
+    if moved.lost:
+        example = f"{moved.lost[0]} there has no candidate here"
+    else:
+        carried = set(moved.carried.values())
+        alone = [edge for edge in here.edges if edge not in carried]
+        example = "two of them would be one edge here"
+        if alone:
+            example = f"{alone[0]} here has no candidate there"
+    return (
+        f"α of {there!r} cannot begin a search in {here!r}, for {example}; take a search between networks with as many "
+        "tasks and stages, or carry over its kept edges alone, without α (transfer)"
+    )
 
 
 def _node(node: Node, here: SearchSpace, there: SearchSpace, tasks: Mapping[str, str]) -> Node:

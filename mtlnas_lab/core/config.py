@@ -36,6 +36,7 @@ WHOLE = {
 
 
 BELOW_ONE = 1 - 2**-53  # the largest float below 1
+BELOW_HALF = 0.5 - 2**-54  # the largest float below ½
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,9 @@ class SearchConfig:
     visibility: Mapping[str, Schedule | float] = field(default_factory=dict)
     freeze: bool = False  # the backbones' stages stay as they are; fusion and heads learn
     edge_budget: int = 0  # keep so many edges, those with the largest α; 0: those with α > 0
+    close_below: float = (
+        0.0  # an edge whose gate stays below it for 20 steps is shut for good; 0: none
+    )
     evaluate_every: int = 0  # steps between evaluations; 0: none
     precision: str = "float32"  # or bf16 (autocast of the networks), or auto: whichever is faster
     # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
@@ -145,6 +149,8 @@ def check_setting(name: str, value: object) -> object:
         return share
     if name == "alpha_betas":
         return pair(name, value, most=BELOW_ONE)
+    if name == "close_below":
+        return number(name, value, most=BELOW_HALF)
     if name == "momentum":
         return number(name, value, most=1.0)
     return number(name, value)

@@ -54,7 +54,8 @@ class Fusion(nn.Module):
         return type(self)(channels, source_channels)
 
     def _kept(self, weight: Tensor, kept: Sequence[bool]) -> Tensor:
-        """The input columns of a 1×1 weight that belong to kept maps; `kept` counts the own features too, if W does."""
+        """The input columns (of a 1×1 weight, or of one row of gates) that belong to kept maps; `kept` counts the own
+        features too, if W does."""
         channels = (self.channels, *self.source_channels)[-len(kept) :]
         return torch.cat([block for block, keep in zip(weight.split(channels, 1), kept) if keep], 1)
 
@@ -117,10 +118,12 @@ class NDDR(Fusion):
     ) -> Tensor:
         maps = [own, *(s for s in sources if s is not None)]
         weight = self.conv.weight
-        if len(maps) <= len(sources):  # without the columns of closed sources
-            weight = self._kept(weight, [True, *(s is not None for s in sources)])
         if gates is not None:
             gates = torch.cat([gates.new_ones(1), gates]).index_select(0, self.of_map)
+        if len(maps) <= len(sources):  # without the columns of closed sources
+            kept = [True, *(s is not None for s in sources)]
+            weight = self._kept(weight, kept)
+            gates = gates if gates is None else self._kept(gates[None], kept)[0]
         return F.relu_(self.norm(gated_conv(maps, weight, gates)))
 
     def only(self, kept: Sequence[bool]) -> NDDR:
@@ -164,10 +167,12 @@ class ResidualFusion(Fusion):
         weight = self.conv.weight
         if not maps:
             return own
-        if len(maps) < len(sources):
-            weight = self._kept(weight, [s is not None for s in sources])
         if gates is not None:
             gates = gates.index_select(0, self.of_map[self.channels :] - 1)
+        if len(maps) < len(sources):
+            kept = [s is not None for s in sources]
+            weight = self._kept(weight, kept)
+            gates = gates if gates is None else self._kept(gates[None], kept)[0]
         return own + gated_conv(maps, weight, gates)
 
     def only(self, kept: Sequence[bool]) -> ResidualFusion:

@@ -22,11 +22,46 @@ TEMPERATURE_FLOOR = 0.05
 
 
 class ArchitectureWeights(nn.Module):
-    """α: one logit for each candidate edge, in the order of `space.edges`. α = 0 means undecided, p = ½."""
+    """α: one logit for each candidate edge, in the order of `space.edges`. α = 0 means undecided, p = ½.
 
-    def __init__(self, edges: int, start: float = 0.0):
+    A search asks α itself for gates and for its entropy, so that a subclass may read its logits in another way.
+
+    Args:
+        edges: E, how many candidates there are.
+        start: where α begins: a number for all edges, or E numbers, as `architecture.warm_start` gives them.
+
+    Raises:
+        ConfigError: for another number of starts than E.
+
+    Example:
+        >>> ArchitectureWeights(3, [0.5, 0.0, -0.5]).alpha.tolist()
+        [0.5, 0.0, -0.5]
+    """
+
+    most = math.log(2)  # the entropy, in nats, where nothing is decided
+
+    def __init__(self, edges: int, start: float | Sequence[float] = 0.0):
         super().__init__()
-        self.alpha = nn.Parameter(torch.full((edges,), float(start)))
+        begin = torch.as_tensor(start, dtype=torch.float32)
+        if begin.ndim and begin.shape != (edges,):
+            raise ConfigError(
+                f"α of {edges} edges cannot begin at {len(begin)} numbers; give one for each edge, or one for all"
+            )
+        self.alpha = nn.Parameter(begin.expand(edges).clone())
+
+    def gates(
+        self, name: str, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """(E,) gates through the relaxation of this name. Raises ConfigError where there is none."""
+        return relaxation(name)(self.alpha, temperature, generator)
+
+    def entropy(self, factors: Tensor | float = 1.0) -> Tensor:
+        """How undecided α is, in nats: what the entropy weight of a search multiplies."""
+        return entropy(self.alpha, factors)
+
+    def entropy_gradient(self, factors: Tensor | float = 1.0) -> Tensor:
+        """(E,) its gradient."""
+        return entropy_gradient(self.alpha.detach(), factors)
 
 
 Relaxation = Callable[[Tensor, float, torch.Generator | None], Tensor]

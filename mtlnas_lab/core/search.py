@@ -28,12 +28,13 @@ from ..values import number
 from . import search_state
 from .architecture import Architecture
 from .backbone import Dropout
+from .closing import Closing
 from .communicator import SINGLE_PROCESS, SingleProcess
 from .config import SearchConfig, versions
 from .controls import Controls, must_be_tasks, must_have_edges
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
-from .relaxation import entropy, entropy_gradient, l1, l1_gradient, relaxation
+from .relaxation import l1, l1_gradient
 from .supernet import Gates
 
 REPORTED = ("entropy_weight", "l1_weight", "temperature", "alpha_lr")  # knobs in every Step
@@ -101,6 +102,7 @@ class Search:
         self.draw_gates = draw_gates
         self.searches = self.fixed_gates is None and draw_gates is None  # α moves
         self.controls = Controls(config, lab.space)
+        self.closing = Closing(config.close_below, len(lab.space))
         must_be_tasks(config.visibility, lab.space.tasks)
         if self.searches:
             must_have_edges(config.edge_budget, lab.space)
@@ -150,6 +152,8 @@ class Search:
         losses, labelled = self._update_weights()  # how to use them?  α is only read
 
         report = self._report(losses, labelled, alpha_gradient, started)
+        if alpha_gradient is not None:
+            self.closing.see(report.alpha, self.forced)
         self.step_number += 1
         self.cover_eyes()  # whoever evaluates now sees what the next step will
         return report
@@ -181,13 +185,14 @@ class Search:
         seen, targets = next(self.seen_by_alpha)
         losses = self._losses(seen, targets, self._gates("alpha_gates"))
         total = self._total(losses)
-        undecided = entropy(alpha, self.entropy_factors)
+        undecided = self.lab.alphas.entropy(self.entropy_factors)
         objective = total + entropy_weight * undecided + l1_weight * l1(alpha, self.costs)
         (alpha.grad,) = torch.autograd.grad(objective, [alpha])  # first order: none for w
         self.communicator.all_reduce_mean([alpha.grad])
 
         before = alpha.detach()
-        of_tasks = alpha.grad - entropy_weight * entropy_gradient(before, self.entropy_factors)
+        of_entropy = self.lab.alphas.entropy_gradient(self.entropy_factors)
+        of_tasks = alpha.grad - entropy_weight * of_entropy
         of_tasks = of_tasks - l1_weight * l1_gradient(before, self.costs)
         self.objective = objective.detach()
         self.alpha_optimizer.step()
@@ -220,8 +225,9 @@ class Search:
 
     def _gates(self, update: str) -> Tensor:
         """Gates (E,) for one update: α through that update's relaxation, forced edges as they are forced."""
-        relax = relaxation(self.current(update))
-        gates = relax(self.lab.alphas.alpha, self.current("temperature"), self.generator)
+        gates = self.lab.alphas.gates(
+            self.current(update), self.current("temperature"), self.generator
+        )
         if self.forced:
             index = torch.tensor(list(self.forced), device=gates.device)
             values = gates.new_tensor([float(to) for to in self.forced.values()])
@@ -260,10 +266,17 @@ class Search:
             self.passes.of_step(self.step_number),
             torch.autocast(self.lab.device.type, torch.bfloat16, enabled=bf16),
         ):
-            outputs = self.forward(seen, gates)
+            outputs = self.forward(seen, gates, **self._known_closed(gates))
         if bf16:  # losses and metrics are computed in float32
             outputs = {task: output.float() for task, output in outputs.items()}
         return self.lab.loss(outputs, targets)
+
+    def _known_closed(self, gates: Gates) -> dict[str, frozenset[int]]:
+        """Edges that need not be computed, though the gates are a tensor: those that are forced shut."""
+        shut = frozenset(i for i, opened in self.forced.items() if not opened)
+        if not shut or not isinstance(gates, Tensor):
+            return {}
+        return {"closed": shut}
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
@@ -291,7 +304,8 @@ class Search:
             alpha_gradient = torch.zeros_like(alpha)
         shares = [labelled[task].to(alpha.dtype) for task in losses]
         means = [loss.detach().to(alpha.dtype) for loss in losses.values()]
-        means = torch.stack([entropy(alpha), *shares, *means])
+        undecided = self.lab.alphas.entropy().detach()
+        means = torch.stack([undecided, *shares, *means])
         self.communicator.all_reduce_mean([means])
         # one transfer for all the numbers of a step: each would make the host wait for the device
         numbers = torch.cat([alpha, alpha_gradient, means]).tolist()
@@ -308,7 +322,7 @@ class Search:
             alpha_grad=gradients,
             loss=_of_labelled(tuple(losses), means),
             entropy=nats,
-            entropy_fraction=nats / math.log(2),
+            entropy_fraction=nats / self.lab.alphas.most,
             **knobs,
             seconds=time.perf_counter() - started,
         )
@@ -330,6 +344,7 @@ class Search:
                 threads=torch.get_num_threads(),
             )
         while self.step_number < self.config.steps:
+            self._close_for_good()
             for knobs in self.controls.apply_turned(self.communicator):
                 yield Turned(step=self.step_number + 1, knobs=knobs)
             event = self.attempt()
@@ -341,6 +356,12 @@ class Search:
             if self.evaluates_now():
                 yield self.score_now()
         yield Finished(step=self.step_number, seconds=time.perf_counter() - begin)
+
+    def _close_for_good(self) -> None:
+        """Shuts the edges whose gates have stayed low: as if a person forced them, who may also set them free again."""
+        due = self.closing.due
+        if due:
+            self.turn(force={self.lab.space.edges[i]: False for i in due})
 
     def _failed(self, event: Step) -> Failed | None:
         """The event of a step whose loss is not a finite number; None where all are."""

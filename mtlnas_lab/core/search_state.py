@@ -16,6 +16,7 @@ from ..storage.checkpoints import misfit
 from ..storage.jsonl import from_jsonable
 from ..storage.torch_states import generator_fits, take_moments
 from ..values import told, whole
+from .closing import checked_counts
 from .controls import turned, without_freed
 
 OPTIMIZERS = ("weight_optimizer", "alpha_optimizer")
@@ -37,6 +38,7 @@ def state_of(search) -> tuple[dict[str, Tensor], dict]:
         "knobs": search.controls.to_json(),
         "threads": torch.get_num_threads(),
         "positions": [getattr(batches, "position", None) for batches in _batches(search)],
+        "low_for": search.closing.low_for,
     }
     return tensors, notes
 
@@ -59,6 +61,7 @@ def restore(search, tensors: Mapping[str, Tensor], meta: Mapping) -> list[str]:
     Raises RunError for the state of another space or network, and for what is not a state; then nothing changes.
     """
     step, knobs, positions = _notes(search, meta)
+    low_for = _low_for(search, meta)
     networks, moments, notices = _parts(search, tensors)
     _go_to(search, positions)  # the only part that others wrote, and which may refuse
     weights = {name.removeprefix("supernet."): value for name, value in networks.items()}
@@ -75,6 +78,7 @@ def restore(search, tensors: Mapping[str, Tensor], meta: Mapping) -> list[str]:
         optimizer.load_state_dict(optimizer.state_dict() | {"state": entries})
     search.step_number = step
     search.controls.restore(knobs)
+    search.closing.low_for = low_for
     search.passes.begin(step)
     search.cover_eyes()
     search.between_steps = True
@@ -85,6 +89,7 @@ def refusal(search, tensors: Mapping[str, Tensor], meta: Mapping) -> str:
     """Why this is not a state that `search` can go back to; "" where it is. Changes nothing."""
     try:
         _, _, positions = _notes(search, meta)
+        _low_for(search, meta)
         _parts(search, tensors)
         _check_positions(search, positions)
     except RunError as error:
@@ -138,6 +143,15 @@ def _notes(search, meta: Mapping) -> tuple[int, dict, list]:
     if "force" in knobs:
         knobs["force"] = without_freed(knobs["force"])
     return step, knobs, list(positions)
+
+
+def _low_for(search, meta: Mapping) -> list[int]:
+    """For how long each gate has been low; of a state from before there was such a count, 0. Raises RunError."""
+    edges = len(search.lab.space)
+    try:
+        return checked_counts(meta.get("low_for", [0] * edges), edges)
+    except ConfigError as error:
+        raise RunError(f"this checkpoint is damaged: {error}") from None
 
 
 def _generators_fit(search, others: dict[str, Tensor]) -> list[str]:

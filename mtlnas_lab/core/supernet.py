@@ -6,7 +6,7 @@ relaxation, from a finished architecture or from a baseline is not its business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,6 +72,7 @@ class SuperNet(nn.Module):
         image: Tensor | Mapping[str, Tensor],
         gates: Gates,
         tap: Callable[[Node, Tensor], None] | None = None,
+        closed: Collection[int] = (),
     ) -> dict[str, Tensor]:
         """Run all backbones side by side; at every node fuse what open edges bring.
 
@@ -79,16 +80,21 @@ class SuperNet(nn.Module):
             image: (B, 3, H, W), which all networks see; or {task: (B, 3, H, W)}, what each of them sees.
             gates: tensor (E,), or E booleans known on the host: then closed edges are not computed.
             tap: called with every node and its fused features (B, C, h, w).
+            closed: indices of edges that are known to be closed where `gates` is a tensor: they are not computed either.
 
         Returns:
             {task: output}, (B, outputs, h, w) for a dense task, (B, outputs) for an image task.
         """
         images = each_its_own(image, self.space.tasks)
         with enough(images[self.space.tasks[0]]):
-            return self._forward(images, gates, tap)
+            return self._forward(images, gates, tap, closed)
 
     def _forward(
-        self, images: dict[str, Tensor], gates: Gates, tap: Callable[[Node, Tensor], None] | None
+        self,
+        images: dict[str, Tensor],
+        gates: Gates,
+        tap: Callable[[Node, Tensor], None] | None,
+        closed: Collection[int],
     ) -> dict[str, Tensor]:
         features = {}  # of each node, (B, C, h, w), before fusion
         fused = dict(images)  # of each task's latest node, after fusion
@@ -100,13 +106,15 @@ class SuperNet(nn.Module):
                 stage = self.backbones[task].stages[node.stage]
                 features[node], carry[task] = step(stage, fused[task], carry[task])
             for node in nodes:
-                fused[node.task] = self._fuse(node, features, gates)
+                fused[node.task] = self._fuse(node, features, gates, closed)
                 if tap is not None:
                     tap(node, fused[node.task])
         heads = {task: backbone.head for task, backbone in self.backbones.items()}
         return {task: head(fused[task], *carry[task]) for task, head in heads.items()}
 
-    def _fuse(self, node: Node, features: Mapping[Node, Tensor], gates: Gates) -> Tensor:
+    def _fuse(
+        self, node: Node, features: Mapping[Node, Tensor], gates: Gates, closed: Collection[int]
+    ) -> Tensor:
         """Gather what enters `node`; maps of another size are resized to the node's own (the paper's R)."""
         own = features[node]
         into = self.space.into(node)
@@ -116,7 +124,8 @@ class SuperNet(nn.Module):
         # an edge that is known to be closed costs nothing: None
         sources: list[Tensor | None] = [None] * len(into)
         for k, i in enumerate(into):
-            if soft or gates[i]:
+            opened = i not in closed if soft else gates[i]
+            if opened:
                 sources[k] = _resize(features[self.space.edges[i].source], own)
         # edges into one node are neighbours in α
         given = gates[into[0] : into[-1] + 1] if soft and into else None

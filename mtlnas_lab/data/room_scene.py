@@ -448,6 +448,15 @@ def draw_camera(u, room, size):
     return eye, axes, focal
 
 
+def draw_sensor(u, size):
+    """(exposure, white balance, vignette, blur and noise of a camera; where its axis meets the picture, in pixels)."""
+    exposure = u(0.18, 0.4)
+    balance = [u(0.85, 1.15), 1, u(0.85, 1.15)]
+    sensor = [exposure, *balance, u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
+    middle = [(size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2)]
+    return sensor, middle
+
+
 def draw_furniture(u, kind, room, eye, ahead):
     """The parts of all furniture in a room of this kind, the most important first."""
     parts = []
@@ -480,9 +489,11 @@ def is_visible(centre, half, eye, axes, focal, size):
     return max(abs(right), abs(down)) < edge and ahead > -radius
 
 
-def draw_solids(u, parts, room, eye, axes, focal, size):
-    """(boxes, rounds): the 33 numbers of each part that the camera can see."""
-    skins = {}  # parts of one piece look alike where they have the same skin
+def draw_solids(u, parts, room, eye, axes, focal, size, skins):
+    """(boxes, rounds): the 33 numbers of each part that the camera can see.
+
+    `skins`, {(piece, skin): look}, gets those that are drawn here: parts of one piece look alike where they have the same.
+    """
     boxes = []
     rounds = []
     for part in parts:
@@ -506,16 +517,14 @@ def draw_solids(u, parts, room, eye, axes, focal, size):
     return boxes, rounds
 
 
-def draw_scene(size, seed, number):
+def draw_scene(size, seed, number, view=0):
     """All arrays of one scene; what the camera cannot see is left out, so it throws no shadow either. A solid is 33
     numbers: centre, half sizes, cos and sin of its turn, k, m; two colours, label, glow, 14 for pattern_of, piece.
+
+    View 0 is the one that the room was furnished for; each other view is the same room from another place, by another
+    camera.
     """
-    generator = np.random.Generator(np.random.PCG64([seed, number]))
-    stream = random_numbers(generator)
-
-    def u(low=0.0, high=1.0):
-        return low + (high - low) * next(stream)
-
+    u, generator = numbers_of(seed, number)
     kind = int(u(0, len(ROOMS)))
     room = (u(2.8, 5.5), u(2.3, 3.0), u(2.8, 5.5))  # metres along x, y, z
     eye, axes, focal = draw_camera(u, room, size)
@@ -523,16 +532,25 @@ def draw_scene(size, seed, number):
     faces = draw_faces(u)
     half = (room[0] / 2, room[1] / 2, room[2] / 2)
     inside = [half[0], -half[1], half[2], *half, 1, 0, 0, 0, *faces[0]]  # the room is a box, too
-    boxes, rounds = draw_solids(u, parts, room, eye, axes, focal, size)
+    skins = {}
+    boxes, rounds = draw_solids(u, parts, room, eye, axes, focal, size, skins)
     ceiling_lamp = (room[0] * u(0.25, 0.75), 0.2 - room[1], room[2] * u(0.25, 0.75))
     flash = [value + u(-0.5, 0.5) for value in eye]
     light = []
     for strength in (1, u(0, 0.5), u(0.15, 0.4)):  # of the lamp, the flash, and from everywhere
         light.append([strength * u(0.8, 1.2) for _ in range(3)])
-    exposure = u(0.18, 0.4)
-    balance = [u(0.85, 1.15), 1, u(0.85, 1.15)]
-    sensor = [exposure, *balance, u(0, 0.35), u(0, 0.3), u(0.005, 0.025)]
-    middle = [(size - 1) / 2 + size * u(-0.02, 0.02) for _ in range(2)]
+    sensor, middle = draw_sensor(u, size)
+    grain = generator.random(1024)
+    if view:
+        missing, _ = numbers_of(seed, number, 0)  # the same for every view
+        for part in parts:
+            if (part.piece, part.skin) not in skins:
+                skins[part.piece, part.skin] = draw_look(missing, part.label, part.skin)
+        u, generator = numbers_of(seed, number, view)
+        eye, axes, focal = draw_camera(u, room, size)
+        boxes, rounds = draw_solids(u, parts, room, eye, axes, focal, size, skins)
+        flash = [value + u(-0.5, 0.5) for value in eye]
+        sensor, middle = draw_sensor(u, size)
     boxes.insert(0, inside)
     rounds = np.reshape(rounds, (-1, 33))  # also where there is none
     camera = [eye, *axes]
@@ -549,9 +567,20 @@ def draw_scene(size, seed, number):
         "sensor": sensor,
         "room": kind,
     }
-    arrays["grain"] = generator.random(1024)
+    arrays["grain"] = grain
     arrays["noise"] = generator.standard_normal((3, size, size), np.float32)
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+
+
+def numbers_of(*key):
+    """(u, the generator behind it): u(low, high) draws the next number of the stream that this key names."""
+    generator = np.random.Generator(np.random.PCG64(key))
+    stream = random_numbers(generator)
+
+    def u(low=0.0, high=1.0):
+        return low + (high - low) * next(stream)
+
+    return u, generator
 
 
 def random_numbers(generator):

@@ -238,7 +238,12 @@ def paint(scenes, size):
 
 
 def render(
-    count: int, size: int = 64, seed: int = 0, first: int = 0, chunk: int | None = None
+    count: int,
+    size: int = 64,
+    seed: int = 0,
+    first: int = 0,
+    chunk: int | None = None,
+    views: int = 1,
 ) -> dict[str, np.ndarray]:
     """Draw pictures of furnished rooms with all their labels; each depends on the seed and on its number alone.
 
@@ -248,6 +253,7 @@ def render(
         seed: Names an endless series of rooms.
         first: Number of the first picture in that series.
         chunk: How many pictures to make at a time (None: as fits the cache). It changes the speed only.
+        views: How many pictures in a row show the same room, each from another place: picture n is of room n // views.
 
     Returns:
         Arrays under the keys of a pack's file:
@@ -262,7 +268,7 @@ def render(
         - `intrinsics` (N, 4) float32, fx, fy, cx, cy in pixels: x = (column − cx) · z / fx.
 
     Raises:
-        DataError: for a count below 1, a size below 16, a negative seed or first.
+        DataError: for a count or views below 1, a size below 16, a negative seed or first.
 
     Example:
         >>> from mtlnas_lab.data.rooms import render
@@ -272,8 +278,8 @@ def render(
         >>> bool((rooms["image"][1] == render(1, size=16, first=1)["image"][0]).all())
         True
     """
-    smallest = {"count": 1, "size": 16, "seed": 0, "first": 0}
-    given = {"count": count, "size": size, "seed": seed, "first": first}
+    smallest = {"count": 1, "size": 16, "seed": 0, "first": 0, "views": 1}
+    given = {"count": count, "size": size, "seed": seed, "first": first, "views": views}
     for name, least in smallest.items():
         if given[name] < least:
             raise DataError(
@@ -284,7 +290,10 @@ def render(
     order = []
     for start in range(0, count, 16 * chunk):
         numbers = range(start, min(count, start + 16 * chunk))
-        scenes = {i: draw_scene(size, seed, first + i) for i in numbers}
+        scenes = {}
+        for i in numbers:
+            room, view = divmod(first + i, views)
+            scenes[i] = draw_scene(size, seed, room, view)
         # Scenes of as many solids are painted together, so that little is computed for padding.
         alike = sorted(scenes, key=lambda i: (len(scenes[i]["boxes"]), len(scenes[i]["rounds"])))
         for at in range(0, len(alike), chunk):

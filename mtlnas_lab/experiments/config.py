@@ -12,9 +12,12 @@ from pathlib import Path
 
 import torch
 
+from ..core.architecture import Architecture, warm_start
 from ..core.config import SearchConfig
 from ..core.fusion import NDDR, CrossStitch, ResidualFusion
 from ..core.lab import Lab, pick_device
+from ..core.relaxation import ArchitectureWeights
+from ..core.space import SearchSpace
 from ..cores import default_threads
 from ..data import identity, loader
 from ..data.dataset import ImageDataset
@@ -123,6 +126,11 @@ class Experiment:
     primary: str = ""
     """The task that is wanted alone, as in Aux-NAS: entropy decides edges out of its network, L1 shuts those into it, and
     at the end it needs no other network."""
+    warm_start: Mapping | None = None
+    """A run folder or an architecture.json of a finished search, on these or on other tasks: α begins where that search
+    ended, each edge at most κ from undecided."""
+    kappa: float = 1.0
+    """κ of a warm start: 0 begins undecided, 1 with gates from 0.27 to 0.73, 3 from 0.05 to 0.95."""
     data_identity: Mapping = field(default_factory=dict)
     """Recorded: which data these are (data/identity.py)."""
 
@@ -291,7 +299,15 @@ class Experiment:
             self._put_weights(lab, tell)
         if self.primary:
             lab = self._with_roles(lab)
+        if self.warm_start is not None:
+            lab = replace(lab, alphas=ArchitectureWeights(len(lab.space), self.start(lab.space)))
         return lab.to(pick_device(self.device))
+
+    def start(self, space: SearchSpace) -> tuple[float, ...]:
+        """Where α begins: E numbers of the warm start, or zeros. Raises ConfigError, SpaceError for one that does not fit."""
+        if self.warm_start is None:
+            return (0.0,) * len(space)
+        return warm_start(Architecture.from_json(self.warm_start), space, self.kappa)
 
     def _with_roles(self, lab: Lab) -> Lab:
         """Candidates touch the primary task's network, and α of each direction begins at its own p. Raises ConfigError."""
@@ -541,5 +557,7 @@ SETTINGS = {  # {field: (whether a value can be one, what can)}
     "views": (_files, "{task: view}, as in {'normals': 'blurred:0.3'}"),
     "few_labels": (_counts, "{task: a whole number of images}"),
     "primary": (_text, "the name of a task, or nothing"),
+    "warm_start": (_optional_mapping, "an architecture's JSON"),
+    "kappa": (_amount, "a number from 0 up"),
     "data_identity": (_mapping, "what a run recorded"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.architecture import Architecture, transfer
+from ..core.architecture import Architecture, counterparts, transfer
 from ..core.communicator import SINGLE_PROCESS, SingleProcess
 from ..core.config import SearchConfig
 from ..core.controls import Controls, must_be_tasks, must_have_edges, turned
@@ -129,6 +129,7 @@ def prepare(
         experiment = _with_forces(replace(experiment, data_identity={}).sealed(), tell)
     for name in {*experiment.baselines, experiment.method} - {"search"} - BASELINES.keys():
         raise ConfigError(f"there is no baseline {name!r}; choose among {', '.join(BASELINES)}")
+    _must_search_to_start_warm(experiment)
     _must_see_one_image(experiment, turn or {})
     torch.set_num_threads(experiment.threads)  # the same again when it is resumed, for equal bits
     here = replace(experiment, device=str(communicator.device(experiment.device)))
@@ -139,6 +140,8 @@ def prepare(
     elif not resume:
         recorded = identity.identity(packs, lab.tasks, drawn, lab.targets)
         experiment = replace(experiment, data_identity=recorded)
+    if not resume:
+        _tell_of_the_start(experiment, lab, tell)
     _must_have_batches(experiment, lab)
     _must_fit(experiment, lab, turn or {})
     lab = communicator.check_in_sync(lab, _the_same_everywhere(experiment))
@@ -433,6 +436,44 @@ def _must_see_one_image(experiment: Experiment, turn: Mapping) -> None:
     apart = experiment.views or experiment.search.visibility or turn.get("visibility")
     if apart and "shared_trunk" in (*experiment.baselines, experiment.method):
         raise ConfigError(ONE_INPUT)
+
+
+def _must_search_to_start_warm(experiment: Experiment) -> None:
+    """Raise ConfigError for a warm start where nothing is searched or α begins elsewhere, and for a κ without one."""
+    if experiment.warm_start is None:
+        if experiment.kappa != Experiment.kappa:
+            raise ConfigError(
+                f"kappa = {experiment.kappa:g}: this search begins undecided, so there is nothing that κ could scale; leave "
+                "kappa out, or give warm_start, a run to begin with"
+            )
+        return
+    if experiment.method != "search" or experiment.graph is not None:
+        raise ConfigError(
+            "warm_start: α begins a search with it, and here nothing is searched; leave warm_start out, or search"
+        )
+    if experiment.primary:
+        raise ConfigError(
+            f"warm_start: for the primary task {experiment.primary} α begins at the values of Aux-NAS; leave one of the two out"
+        )
+
+
+def _tell_of_the_start(experiment: Experiment, lab: Lab, tell: Callable[[str], None]) -> None:
+    """Says where α of a warm start comes from, and how many edges begin open."""
+    if experiment.warm_start is None:
+        return
+    there = Architecture.from_json(experiment.warm_start).space.tasks
+    renamed = []
+    for task, mine in counterparts(there, lab.space.tasks).items():
+        if task != mine:
+            renamed.append(f"{task} there is {mine} here")
+    start = lab.alphas.alpha.detach()
+    p = torch.sigmoid(start)
+    said = [
+        f"warm start from {', '.join(there)}",
+        *renamed,
+        f"{int((start > 0).sum())} of {len(start)} edges begin above ½, gates from {p.min():.2f} to {p.max():.2f}",
+    ]
+    tell("; ".join(said))
 
 
 def _must_fit(experiment: Experiment, lab: Lab, turn: Mapping) -> None:

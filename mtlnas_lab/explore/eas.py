@@ -22,9 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from ..bench.condition import RECIPE, Condition
-from ..bench.searchers.supernet import losses_with_shared_weights
+from ..bench.graph import number_of
+from ..bench.searchers.problem import Problem, best_so_far
+from ..bench.searchers.supernet import losses_with_shared_weights, score, steps_of
 from ..bench.training import to_the_end
 from ..core.architecture import Architecture
+from ..core.config import SearchConfig
 from ..core.evaluate import evaluating
 from ..core.lab import Lab
 from ..core.relaxation import straight_through
@@ -42,6 +45,7 @@ PATIENCE = 4  # steps of the generator for each of the supernet's; they cost a t
 WIDTH = 64  # of the generator's layers
 SCENARIOS = ("110", "101", "011", "111")  # tasks wanted, as bits; one alone has no edge
 BUDGETS = (0.25, 0.5, 0.75)  # shares of the edges' multiply-adds
+LOOKS = 12  # budgets from 0 to 1 whose graphs a race looks at
 
 Wanted = Sequence[bool]
 
@@ -159,20 +163,25 @@ class TaskDropout:
         return tuple(one and fit for one, fit in zip(drawn.tolist(), fits))
 
 
-def train_supernet(seed: int, steps: int = RECIPE.steps, keep: float = KEEP) -> Lab:
-    """A lab of three tasks, trained under random graphs and task dropout.
+def supernet_search(lab: Lab, config: SearchConfig, keep: float = KEEP) -> Search:
+    """The training of a lab's supernet under random graphs and task dropout, to be looped over.
 
     Args:
-        seed: draws networks, batches, tasks and graphs.
-        steps: of training.
+        lab: whose images have labels for T tasks.
+        config: how long it trains, and its seed, which draws batches, tasks and graphs.
         keep: how likely a task is wanted in a step; 1: no task dropout.
     """
+    dropout = TaskDropout(lab.space, config.seed, keep)
+    images = lab.data["train"]
+    endless = whole(images, lab.targets, config.batch_size, config.seed, augment=False)
+    return Search(lab, config, dropout.batches(endless), draw_gates=dropout.gates)
+
+
+def train_supernet(seed: int, steps: int = RECIPE.steps, keep: float = KEEP) -> Lab:
+    """A lab of three tasks, trained as `supernet_search` says, from networks that the seed draws."""
     condition = Condition(name="eas", about="", tasks=TASKS, fusion="residual")
     lab = condition.lab(seed)
-    config = replace(RECIPE, steps=steps, seed=seed)
-    dropout = TaskDropout(lab.space, seed, keep)
-    endless = whole(lab.data["train"], lab.targets, config.batch_size, seed, augment=False)
-    search = Search(lab, config, dropout.batches(endless), draw_gates=dropout.gates)
+    search = supernet_search(lab, replace(RECIPE, steps=steps, seed=seed), keep)
     to_the_end(search, f"the supernet of seed {seed}")
     return lab
 
@@ -309,6 +318,47 @@ def search_one(lab: Lab, wanted: Wanted, budget: float, steps: int, seed: int = 
     return free.alpha.detach()
 
 
+def searcher(problem: Problem) -> Iterator[int]:
+    """EAS in a race for one graph: supernet, generator, and a look at the generator's graphs for some budgets.
+
+    All tasks are wanted, so that no task is dropped. A third of the budget trains the supernet and a half the generator; a
+    step of it counts as one of plain training. What is left looks at graphs.
+
+    Args:
+        problem: Where to search.
+
+    Yields:
+        Each graph that loses less in total on val than all before it.
+
+    Example:
+        >>> from mtlnas_lab.bench.searchers import search
+        >>> from mtlnas_lab.bench.table import FusionTable
+        >>> table = FusionTable.open("segmentation-normals")
+        >>> spent, graph = list(search(searcher, table, budget=300))[-1]
+        >>> spent <= 300
+        True
+    """
+    lab = problem.lab()
+    config = replace(problem.config, steps=int(problem.budget / 3))
+    for _ in steps_of(supernet_search(lab, config, keep=1.0), problem):
+        pass
+    model = new_generator(lab.space, problem.seed)
+    steps = int(problem.budget / 2)
+    problem.pay(steps)
+    fit(model, lab, any_deployment(lab.space), steps, problem.seed)
+    everything = (True,) * len(lab.space.tasks)
+    budgets = [place / LOOKS for place in range(LOOKS + 1)]
+    graphs = {number_of(model.graph(everything, budget), lab.space) for budget in budgets}
+    yield from best_so_far((graph, score(problem, lab, graph)) for graph in sorted(graphs))
+
+
+def new_generator(space: SearchSpace, seed: int) -> Generator:
+    """A generator as the seed draws it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Generator(space)
+
+
 # --- what a graph is worth ---------------------------------------------------------------------------------------------
 def losses(lab: Lab, kept: Sequence[bool], split: str = "test") -> dict[str, float]:
     """{task: loss} over all images of a split, in evaluation mode."""
@@ -377,9 +427,7 @@ supernet = functools.lru_cache(maxsize=2)(train_supernet)  # arms under one seed
 def made_generator(seed: int, steps: int, mu: float = MU) -> tuple[Lab, Generator]:
     """A supernet, and a generator that was trained on it, for PATIENCE times as many steps."""
     lab = supernet(seed, steps)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Generator(lab.space)
+    model = new_generator(lab.space, seed)
     return lab, fit(model, lab, any_deployment(lab.space), PATIENCE * steps, seed, mu)
 
 

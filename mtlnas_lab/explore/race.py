@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ..bench.searchers import SEARCHERS, search
+from ..bench.searchers import SEARCHERS, Searcher, search
 from ..bench.table import FusionTable
 from ..values import choice
 
 
-def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
+def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> dict[str, float]:
     """One search, judged by the table of its condition: test images, mean over the table's seeds.
 
     Args:
-        seed: Of the search.
-        searcher: A name of `bench.searchers.SEARCHERS`.
-        where: The name of a shipped table, or a folder with one.
+        searcher: A function that takes a `bench.searchers.Problem` and yields each graph that it would answer from now on.
+        table: Of the condition to search in.
         budget: In plain training steps.
+        seed: Of the search.
 
     Returns:
         Of the answer: `regret`, its total loss minus that of the best graph; `lead`, how much less it is than the mean of all
@@ -22,17 +22,16 @@ def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, floa
         `spent`, in plain training steps.
 
     Raises:
-        ConfigError: There is no such searcher or table.
+        ConfigError: The searcher ends without an answer, or cannot work with so small a budget.
         RunError: The table is not finished.
 
     Example:
-        >>> found = raced(0, "all_edges", "segmentation-normals", budget=300)
+        >>> table = FusionTable.open("segmentation-normals")
+        >>> found = judged(lambda problem: ["11111111"], table, budget=300, seed=0)
         >>> found["edges"], found["lead"], found["beats"]
         (8.0, 0.0, 0.5)
     """
-    choice("searcher", searcher, tuple(SEARCHERS))
-    table = FusionTable.open(where)
-    *_, (spent, graph) = search(SEARCHERS[searcher], table, budget, seed)
+    *_, (spent, graph) = search(searcher, table, budget, seed)
     return {
         "regret": table.regret(graph),
         "lead": 0.0 - table.regret(graph, against="random_same_edges"),
@@ -42,4 +41,49 @@ def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, floa
     }
 
 
-ARMS = {"raced": raced}
+def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
+    """`judged`, of a searcher and a table by their names.
+
+    Args:
+        seed: Of the search.
+        searcher: A name of `bench.searchers.SEARCHERS`.
+        where: The name of a shipped table, or a folder with one.
+        budget: In plain training steps.
+
+    Raises:
+        ConfigError: There is no such searcher or table.
+        RunError: The table is not finished.
+
+    Example:
+        >>> found = raced(0, "no_edges", "segmentation-normals", budget=300)
+        >>> found["edges"], found["spent"]
+        (0.0, 0.0)
+    """
+    choice("searcher", searcher, tuple(SEARCHERS))
+    return judged(SEARCHERS[searcher], FusionTable.open(where), budget, seed)
+
+
+def confirmed(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
+    """`raced`, and `share`: the regret over that of a graph by chance, which is the mean over all graphs of the table.
+
+    Args:
+        seed: Of the search.
+        searcher: A name of `bench.searchers.SEARCHERS`.
+        where: The name of a shipped table, or a folder with one.
+        budget: In plain training steps.
+
+    Raises:
+        ConfigError: There is no such searcher or table.
+        RunError: The table is not finished.
+
+    Example:
+        >>> confirmed(0, "all_edges", "segmentation-normals", budget=300)["share"]  # it is the best graph there
+        0.0
+    """
+    found = raced(seed, searcher, where, budget)
+    table = FusionTable.open(where)
+    by_chance = float(table.values().mean() - table.values().min())
+    return found | {"share": found["regret"] / by_chance}
+
+
+ARMS = {"raced": raced, "confirmed": confirmed}

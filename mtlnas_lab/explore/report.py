@@ -20,14 +20,18 @@ CLAIMS = ["claim", "outcome", "quantity", "comparison", "difference", "95 % inte
 def write(findings: Findings, folder: str | os.PathLike) -> list[Path]:
     """Writes report.html, report.md and runs.csv into a folder, which is made where it is not there.
 
+    An exploration with pictures or files of its own has functions `pictures(findings)` and `write_more(findings, folder)`.
+
     Raises:
         RunError: The folder cannot be made or written.
     """
     folder = Path(folder)
+    claims, numbers = tables(findings)
     parts = {
         "study": findings.study,
         "sentences": sentences(findings),
-        "tables": tables(findings),
+        "tables": [claims],
+        "numbers": numbers,
         "facts": facts(findings),
     }
     page = filled("report.html.j2", pictures=as_svg(pictures(findings)), **parts)
@@ -37,6 +41,9 @@ def write(findings: Findings, folder: str | os.PathLike) -> list[Path]:
         paths[0].write_text(page, encoding="utf-8")
         paths[1].write_text(filled("report.md.j2", **parts), encoding="utf-8")
         findings.frame.to_csv(paths[2], index=False)
+        write_more = getattr(findings.study.module, "write_more", None)
+        if write_more is not None:
+            paths += write_more(findings, folder)
     return paths
 
 
@@ -94,8 +101,12 @@ def _cells(arm: str, quantity: str, values) -> list[str]:
 
 
 def pictures(findings: Findings) -> list[tuple[str, object]]:
-    """(caption, Figure) of each quantity that a claim is about."""
+    """(caption, Figure): the exploration's own, or else one of each quantity that a claim is about."""
     import matplotlib
+
+    own = getattr(findings.study.module, "pictures", None)
+    if own is not None:
+        return own(findings)
 
     from ..viz.study_plots import plot_quantity
 

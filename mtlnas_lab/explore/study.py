@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import math
 import os
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 from ..analysis.statistics import Difference, difference, half_interval, holm
 from ..analysis.study import FOLDER, known, processes
@@ -181,8 +183,9 @@ class Exploration:
         """Reads its file.
 
         Args:
-            path: The name of a shipped one, or a YAML file: name, explore, question, arms, claims, base, notes,
-                sizes {name: {seeds, base, arms}}; a size's `arms` are the names of those that it runs.
+            path: The name of a shipped one, or a YAML file: name, explore, question, arms, grid {setting: its values}, which
+                adds an arm for every combination, claims, base, notes, sizes {name: {seeds, base, arms}}; a size's `arms`
+                are the names of those that it runs.
             size: One of the file's sizes.
 
         Raises:
@@ -205,10 +208,15 @@ class Exploration:
             ) from None
         return cls(**parts, size=size, file=given)
 
+    @property
+    def module(self) -> ModuleType:
+        """Of `mtlnas_lab.explore`. Raises ConfigError where it is not there."""
+        return _module(self.explore)
+
     def function(self, arm: str) -> Callable[..., dict[str, float]]:
         """What an arm calls. Raises ConfigError where it is not there."""
-        arms = _arms_of(self.explore)
-        name = self.arms[arm].get(ARM, arm)
+        arms = self.module.ARMS
+        name = {**self.base, **self.arms[arm]}.get(ARM, arm)
         if name not in arms:
             raise ConfigError(
                 f"{self.explore} has no arm {told(name)}; it has {', '.join(arms)}; name one of them in the settings, as in "
@@ -278,7 +286,10 @@ def _shipped(given: str) -> Path:
 
 def _parsed(data: Mapping, chosen: Mapping) -> dict:
     """The arguments of Exploration that a file gives, with what one of its sizes says of them."""
-    arms = {arm: settings or {} for arm, settings in data["arms"].items()}
+    arms = {arm: settings or {} for arm, settings in data.get("arms", {}).items()}
+    arms |= _grid(data.get("grid") or {})
+    if not arms:
+        raise KeyError("arms")
     claims = tuple(Claim(**claim) for claim in data.get("claims", ()))
     _must_be_about(claims, arms)
     arms = {arm: arms[arm] for arm in chosen.get("arms", arms)}
@@ -289,6 +300,16 @@ def _parsed(data: Mapping, chosen: Mapping) -> dict:
     parts["notes"] = tuple(data.get("notes") or ())
     parts["question"] = " ".join(data["question"].split())
     return parts | {"name": data["name"], "explore": data["explore"]}
+
+
+def _grid(choices: Mapping[str, list]) -> dict[str, dict]:
+    """An arm for every combination of some settings' values, named by them, as in "ramp, depth-normals, 1500"."""
+    if not choices:
+        return {}
+    arms = {}
+    for values in itertools.product(*choices.values()):
+        arms[", ".join(map(str, values))] = dict(zip(choices, values))
+    return arms
 
 
 def _must_be_about(claims: Iterable[Claim], arms: Mapping) -> None:
@@ -307,15 +328,15 @@ def _is_about(claim: Claim, arms: Mapping) -> bool:
 
 
 @functools.cache
-def _arms_of(name: str) -> Mapping[str, Callable]:
-    """The ARMS of an exploration. Raises ConfigError."""
+def _module(name: str) -> ModuleType:
+    """The module of an exploration, which has ARMS. Raises ConfigError."""
     there = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
     if name not in there:
         raise ConfigError(f"there is no exploration {told(name)}; choose of {', '.join(there)}")
-    arms = getattr(importlib.import_module(f"{__package__}.{name}"), "ARMS", None)
-    if not arms:
+    module = importlib.import_module(f"{__package__}.{name}")
+    if not getattr(module, "ARMS", None):
         raise ConfigError(f"mtlnas_lab.explore.{name} has no ARMS")
-    return arms
+    return module
 
 
 def run_arm(function: Callable, arm: str, seed: int, settings: Mapping) -> Row:
@@ -505,6 +526,6 @@ def _outcome(claim: Claim, found: Difference, corrected: float) -> str:
         return NOT_HELD if low > least or high < -least else COULD_NOT_TELL
     if corrected <= LEVEL:
         return HELD if found.mean > 0 else NOT_HELD
-    if high < least:
+    if high <= least:
         return NOT_HELD
     return COULD_NOT_TELL

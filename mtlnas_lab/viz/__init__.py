@@ -7,6 +7,7 @@ written.
 """
 
 from .axes import CurveFigure
+from .choices import plot_choices, plot_decisions
 from .curves import plot_collapse, plot_entropy, plot_gap, plot_gates, plot_losses, plot_scores
 from .distances import plot_distances, plot_profile
 from .export import figure_files, refigure, save_figure, save_fusion_graph
@@ -39,7 +40,9 @@ __all__ = [
     "overview",
     "plot_adaptation",
     "plot_agreement",
+    "plot_choices",
     "plot_collapse",
+    "plot_decisions",
     "plot_distances",
     "plot_effects",
     "plot_entropy",

@@ -118,6 +118,21 @@ def profile(data: Mapping) -> None:
         _full("values", row, len(rows[0]))
 
 
+def choices(data: Mapping) -> None:
+    _texts("share", [data["share"]], 1)
+    stages = _texts("stages", data["stages"], None)
+    operations = _texts("operations", data["operations"], None)
+    for row in _list("shares", data["shares"], stages):
+        _full("shares", row, operations)
+
+
+def decisions(data: Mapping) -> None:
+    steps = _numbers("steps", data["steps"], None)
+    stages = _texts("stages", data["stages"], None)
+    for row in _list("left", data["left"], stages):
+        _full("left", row, steps)
+
+
 def population(data: Mapping) -> None:
     edges = _texts("edges", data["edges"], None)
     graphs = len(_list("generation", data["generation"], None, MOST_GRAPHS))

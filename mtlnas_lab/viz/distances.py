@@ -5,6 +5,8 @@ Axes-level functions of frames: `(frame, *, ax=None, style=…, …) -> Axes`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -60,26 +62,11 @@ def plot_distances(data, ax, look, *, title: str | None = None):
         ['0.10', '0.50', '0.40', '0.20']
     """
     values = np.array(data["values"], float)
-    scale = Normalize(min(0.0, values.min()), max(values.max(), 1e-12))
-    ramp = look.ramp.resampled(LEVELS)
-    ax.imshow(values, cmap=ramp, norm=scale, aspect="auto")
+    framed = []
     for row, source in enumerate(data["sources"]):
-        for column, target in enumerate(data["targets"]):
-            value = values[row, column]
-            color = look.paper if scale(value) > DARK else look.ink
-            font = {"fontsize": look.small, "ha": "center", "va": "center", "color": color}
-            ax.text(column, row, f"{value:.2f}", parse_math=False, **font)
-            if source == target:
-                corners = np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]) * 0.46
-                pen = {"color": color, "linewidth": 1.2 * look.line}
-                ax.plot(column + corners[0], row + corners[1], **pen)
-    ax.set_xticks(range(len(data["targets"])), [drawable(name) for name in data["targets"]])
-    ax.set_yticks(range(len(data["sources"])), [drawable(name) for name in data["sources"]])
-    ax.grid(False)
-    ax.tick_params(length=0)
-    bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, shrink=0.8, aspect=18)
-    bar.set_label("distance")
-    bar.outline.set_visible(False)
+        framed += [(row, at) for at, target in enumerate(data["targets"]) if target == source]
+    scale = Normalize(min(0.0, values.min()), max(values.max(), 1e-12))
+    draw_matrix(ax, look, values, scale, data["sources"], data["targets"], framed, "distance")
     name_axes(ax, look, "target: whose loss it is", "source: whose network")
     handles = [text_entry("number: distance")]
     if set(data["sources"]) & set(data["targets"]):
@@ -87,6 +74,45 @@ def plot_distances(data, ax, look, *, title: str | None = None):
         label = "frame: two networks of one task"
         handles.append(Line2D([], [], label=label, markersize=5 * look.line, **frame))
     return legend_above(ax, look, handles, title, label="source: whose network")
+
+
+def draw_matrix(
+    ax,
+    look,
+    values: np.ndarray,
+    scale: Normalize,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    framed: Sequence[tuple[int, int]],
+    unit: str,
+) -> None:
+    """Draw fields (R, C), the darker the larger, each with its number; those at the places `framed` have a frame.
+
+    Args:
+        ax, look: where, and how.
+        values: (R, C).
+        scale: from the lightest to the darkest.
+        rows, columns: their names.
+        framed: (row, column) of each.
+        unit: what the bar at the side is labelled.
+    """
+    ramp = look.ramp.resampled(LEVELS)
+    ax.imshow(values, cmap=ramp, norm=scale, aspect="auto")
+    corners = np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]) * 0.46
+    for (row, column), value in np.ndenumerate(values):
+        color = look.paper if scale(value) > DARK else look.ink
+        font = {"fontsize": look.small, "ha": "center", "va": "center", "color": color}
+        ax.text(column, row, f"{value:.2f}", parse_math=False, **font)
+        if (row, column) in framed:
+            pen = {"color": color, "linewidth": 1.2 * look.line}
+            ax.plot(column + corners[0], row + corners[1], **pen)
+    ax.set_xticks(range(len(columns)), [drawable(name) for name in columns])
+    ax.set_yticks(range(len(rows)), [drawable(name) for name in rows])
+    ax.grid(False)
+    ax.tick_params(length=0)
+    bar = ax.figure.colorbar(ScalarMappable(scale, ramp), ax=ax, shrink=0.8, aspect=18)
+    bar.set_label(unit)
+    bar.outline.set_visible(False)
 
 
 # --- the profile ------------------------------------------------------------------------------------------------------

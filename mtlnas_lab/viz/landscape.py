@@ -495,7 +495,7 @@ def plot_regret(data, ax, look, *, title: str | None = None):
             ax.step(x, y, where="post", linewidth=0.7 * look.line, alpha=0.45, **pen)
         x, mean = mean_curve(searches, end)
         mark = {"marker": MARKERS[place % len(MARKERS)], "markersize": 4.5 * look.line}
-        label = f"{name} ({len(searches)} seeds)"
+        label = f"{name} ({len(searches)} {'seed' if len(searches) == 1 else 'seeds'})"
         bold = {"linewidth": 2 * look.line, "markevery": max(1, len(x) // 6), "label": label}
         handles += ax.step(x, mean, where="post", zorder=3, **bold, **pen, **mark)
     (floor,) = data["floor"]

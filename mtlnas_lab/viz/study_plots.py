@@ -7,6 +7,7 @@ from functools import wraps
 
 import numpy as np
 
+from ..errors import ConfigError
 from .style import LINES, MARKERS, STYLES, TASK_COLORS, drawable, noting, shorten, warn_of_boxes
 
 LOOK = STYLES["web-light"]
@@ -267,3 +268,58 @@ def _spread(seeds) -> dict:
     if len(seeds) == 1:
         return {seeds[0]: 0.0}
     return dict(zip(seeds, np.linspace(-1, 1, len(seeds))))
+
+
+# --- every method, a panel a table ------------------------------------------------------------------------------------
+BUDGETS = 4  # that a picture of methods tells apart
+
+
+@in_style
+def plot_methods(frame, half):
+    """What each method's answer loses against the best graph: a panel a table, a row a method, the best at the top.
+
+    Args:
+        frame: A row for each search: method, where (names a table), budget (plain training steps), seed, regret.
+        half: {(method, where, budget): how far the 95 % interval of the mean regret reaches to either side}.
+
+    Raises:
+        ConfigError: There is no row, or there are more than four budgets.
+    """
+    budgets = sorted({*frame["budget"]})
+    if not 0 < len(budgets) <= BUDGETS:
+        raise ConfigError(f"{len(budgets)} budgets in a picture of methods; give 1 to {BUDGETS}")
+    most = frame[frame["budget"] == budgets[-1]]
+    means = most.groupby("method")["regret"].mean()
+    methods = means.sort_values(kind="stable").index.tolist()
+    tables = frame["where"].unique().tolist()
+    figure = LOOK.figure(height=26 + 6.5 * len(methods), layout="constrained")
+    axes = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
+    for ax, table in zip(axes, tables):
+        part = frame[frame["where"] == table]
+        for i, budget in enumerate(budgets):
+            shift = 0.0 if len(budgets) == 1 else 0.5 * i / (len(budgets) - 1) - 0.25
+            label = f"{budget:,.0f} training steps" if ax is axes[0] else None
+            _draw_methods(ax, part[part["budget"] == budget], half, methods, shift, i, label)
+        _mark_zero(ax)
+        ax.set_title(_name(table, 150 / len(tables)))
+        ax.set_xlabel("regret (total loss)")
+        ax.grid(axis="y", visible=False)
+    names = [_name(method.replace("_", " ")) for method in methods]
+    axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    figure.legend(loc="outside lower center", ncols=len(budgets))
+    return figure
+
+
+def _draw_methods(ax, part, half, methods: list[str], shift: float, i: int, label) -> None:
+    """Searches of one budget: each seed a small dot, the mean a large one, its 95 % interval a line."""
+    look = _look(i)
+    for (method, table, budget), searches in part.groupby(["method", "where", "budget"]):
+        height = methods.index(method) + shift
+        regrets = searches["regret"]
+        ax.scatter(regrets, np.full(len(regrets), height), s=7, alpha=0.5, linewidth=0, **look)
+        mean = regrets.mean()
+        reach = half[method, table, budget]
+        ax.plot([mean - reach, mean + reach], [height, height], color=look["color"], lw=1.4)
+        rim = {"edgecolor": LOOK.ink, "linewidth": 0.5, "zorder": 3}
+        ax.scatter([mean], [height], s=26, **look, **rim, label=label)
+        label = None

@@ -170,17 +170,43 @@ def test_more_records_than_there_are(table):
         next(made_again(table, 769))
 
 
-def test_a_table_goes_on_from_its_files(tmp_path):
+SHIPPED = sorted(path.name for path in (samples() / "bench").iterdir())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_table_goes_on_from_its_files(name, tmp_path):
     """Its records and its pilot's are taken over; nothing is lost or made twice, and the same files come out."""
-    shipped = samples() / "bench" / SEEING.name
-    same_here = described(SEEING)["machine"] == FusionTable.open(SEEING.name).about["machine"]
-    if not same_here or unlike(FusionTable.open(SEEING.name).about, described(SEEING), PARTS):
+    about = condition(name)
+    shipped = samples() / "bench" / name
+    table = FusionTable.open(name)
+    same_here = described(about)["machine"] == table.about["machine"]
+    if not same_here or unlike(table.about, described(about), PARTS):
         pytest.skip("the shipped table was made by other versions, or on another kind of machine")
-    assert take_over(shipped, SEEING, tmp_path) == 608  # 256 × 2, and 16 × 6 of the pilot
-    assert take_over(shipped, SEEING, tmp_path) == 0
-    publish(SEEING, tmp_path, tmp_path / "table")
-    for name in ("table.parquet", "pilot.parquet"):
-        assert (tmp_path / "table" / name).read_bytes() == (shipped / name).read_bytes()
+    repeated = 16 * (8 - len(table.seeds))  # of the pilot, under seeds that the table has not
+    assert take_over(shipped, about, tmp_path) == len(table.frame()) + repeated
+    assert take_over(shipped, about, tmp_path) == 0
+    publish(about, tmp_path, tmp_path / "table")
+    for file in ("table.parquet", "pilot.parquet"):
+        assert (tmp_path / "table" / file).read_bytes() == (shipped / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_table_is_whole_and_reliable(name):
+    table = FusionTable.open(name)
+    assert len(table.graphs) == table.condition.graphs
+    assert table.seeds and {*table.seeds} <= {*table.condition.seeds}
+    for task in table.tasks:
+        assert table.noise_floor(f"{task}/loss").reliability > 0.6
+
+
+def test_a_recipe_from_before_there_was_a_setting_had_its_default():
+    now = described(SEEING)
+    stored = json.loads(json.dumps(now, default=dict))
+    assert unlike(stored, now, PARTS) == ""
+    del stored["recipe"]["close_below"]
+    assert unlike(stored, now, PARTS) == ""
+    stored["recipe"]["close_below"] = 0.1
+    assert unlike(stored, now, PARTS) == "recipe"
 
 
 def test_a_table_that_was_made_otherwise_is_not_gone_on_with(tmp_path, monkeypatch):

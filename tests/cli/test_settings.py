@@ -53,6 +53,7 @@ TEXTS_BY_NAME = {
     "class_weights": "segmentation=balanced",
     "views": "segmentation=depth,normals=blurred:0.3",
     "graph": str(samples() / "runs" / "entropy"),
+    "warm_start": str(samples() / "runs" / "entropy"),
 }
 OWN = [f for f in dataclasses.fields(Experiment) if f.name not in settings.SECTIONS]
 OWN = [f for f in OWN if f.name not in settings.RECORDED]

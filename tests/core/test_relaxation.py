@@ -102,6 +102,18 @@ def test_straight_through_is_hard_forward_and_soft_backward():
     assert torch.allclose(torch.autograd.grad(hard.sum(), alpha)[0], expected)
 
 
+def test_alpha_gives_its_own_gates_and_entropy():
+    alphas = ArchitectureWeights(len(ALPHA))
+    alphas.alpha.data = ALPHA.float()
+    gates = alphas.gates("stochastic", 0.5, seeded(1))
+    assert torch.equal(gates, stochastic(alphas.alpha, 0.5, seeded(1)))
+    assert torch.equal(alphas.entropy(2.0), entropy(alphas.alpha, 2.0))
+    assert torch.equal(alphas.entropy_gradient(), entropy_gradient(alphas.alpha.detach()))
+    assert alphas.most == math.log(2)
+    with pytest.raises(ConfigError, match="no relaxation"):
+        alphas.gates("nothing")
+
+
 def test_alpha_starts_undecided():
     assert torch.equal(deterministic(ArchitectureWeights(4).alpha), torch.full((4,), 0.5))
 

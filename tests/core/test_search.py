@@ -644,6 +644,7 @@ WRONG_SETTINGS = {
     "warm_up": [-1, 0.5, "x"],
     "evaluate_every": [-1, 0.5, None],
     "edge_budget": [-1, 0.5, None],
+    "close_below": [0.5, 1, -0.01, math.nan, "0.01", None],
     "freeze": ["yes", None],
     "visibility": [0.5, {"normals": 1.1}, {"normals": -0.1}, {"normals": "half"}, {3: 0.5}],
     "weight_lr": [math.nan, math.inf, -1e-9, "0.1", None, True, [1], HUGE],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mtlnas_lab.data.room_scene import draw_scene
 from mtlnas_lab.data.rooms import CLASSES, ROOMS, make_rooms, render
 from mtlnas_lab.errors import DataError
 
@@ -59,6 +60,31 @@ def test_a_picture_depends_on_seed_and_number_only(size, chunk):
         )
     other = render(8, size=size, seed=6)
     assert all((whole["image"][i] != other["image"][i]).mean() > 0.5 for i in range(8))
+
+
+def test_views_show_one_room_from_several_places():
+    pictures = render(6, size=16, views=3)
+    for room in range(2):
+        alone = render(1, size=16, first=room)
+        assert (pictures["image"][3 * room] == alone["image"][0]).all(), "view 0 is the room's own"
+        own = pictures["image"][3 * room : 3 * room + 3].reshape(3, -1)
+        assert len(np.unique(own, axis=0)) == 3
+        assert len(set(pictures["room"][3 * room : 3 * room + 3])) == 1
+    part = render(2, size=16, first=3, views=3)
+    assert (part["image"] == pictures["image"][3:5]).all()
+
+
+def test_a_room_looks_the_same_from_everywhere():
+    scenes = [draw_scene(32, 0, 7, view) for view in range(5)]
+    looks = {}
+    for scene in scenes:
+        assert (scene["faces"] == scenes[0]["faces"]).all()
+        assert (scene["grain"] == scenes[0]["grain"]).all()
+        for solid in [*scene["boxes"][1:], *scene["rounds"]]:
+            where = tuple(solid[:8])
+            assert looks.setdefault(where, tuple(solid[10:])) == tuple(solid[10:])
+    cameras = {tuple(scene["camera"].flat) for scene in scenes}
+    assert len(cameras) == 5 and len(looks) > 3
 
 
 def test_threads_change_nothing():

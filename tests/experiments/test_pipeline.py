@@ -262,6 +262,8 @@ WRONG = {
     "views": ("grey", {"normals": 5}, {"normals": "nowhere"}, {"normals": "blurred:2"}, [1]),
     "few_labels": (32, {"normals": 0}, {"normals": 1.5}, {"normals": "x"}, [1]),
     "primary": (5, None, ["segmentation"]),
+    "warm_start": (5, "x", []),
+    "kappa": (-1, "1", None, float("nan"), float("inf")),
     "data_identity": ([], "x", {"a": 1}),
     "unheard_of": (1,),
 }

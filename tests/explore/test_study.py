@@ -1,6 +1,7 @@
 """A study of an exploration: arms, claims and what becomes of them, going on, what cannot be, the report."""
 
 import math
+import sys
 
 import pytest
 import yaml
@@ -41,8 +42,9 @@ CLAIMS = (
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """`explore: fake` is this file."""
-    found = studies._arms_of
-    monkeypatch.setattr(studies, "_arms_of", lambda name: ARMS if name == "fake" else found(name))
+    found = studies._module
+    fake = sys.modules[__name__]
+    monkeypatch.setattr(studies, "_module", lambda name: fake if name == "fake" else found(name))
     CALLS.clear()
 
 
@@ -154,6 +156,17 @@ def test_what_a_file_cannot_say(changes, words, tmp_path):
         Exploration.load(path)
 
 
+def test_a_grid_is_an_arm_for_every_combination(tmp_path):
+    path = tmp_path / "grid.yaml"
+    grid = {"size": [1.0, 2.0], "shape": ["round", "flat"]}
+    base = {"arm": "steady"}
+    told = {"name": "g", "explore": "fake", "question": "?", "base": base, "grid": grid}
+    path.write_text(yaml.safe_dump(told, sort_keys=False))
+    made = Exploration.load(path)
+    assert list(made.arms) == ["1.0, round", "1.0, flat", "2.0, round", "2.0, flat"]
+    assert made.arms["2.0, round"] == {"size": 2.0, "shape": "round"}
+
+
 def test_a_size_may_leave_arms_out_and_what_is_claimed_of_them(tmp_path):
     claims = [{"says": "x", "quantity": "score", "arm": arm, "against": 0} for arm in "ab"]
     arms = {"a": {"arm": "steady"}, "b": {"arm": "steady"}}
@@ -199,6 +212,6 @@ def test_the_command_runs_it_and_writes_its_report(tmp_path, capsys, monkeypatch
     monkeypatch.chdir(tmp_path)
     main(["study", "mine.yaml", "--jobs", "1", "--backend", "sequential"])
     said = capsys.readouterr().out
-    assert "all opens it: held" in said and "chance: could not tell" in said
+    assert "all opens it: held" in said and "chance: did not hold" in said
     main(["report", "mine.yaml", "--to", "elsewhere"])
     assert (tmp_path / "elsewhere" / "report.md").is_file()

@@ -11,6 +11,8 @@ from mtlnas_lab.viz import (
     STYLES,
     plot_adaptation,
     plot_agreement,
+    plot_choices,
+    plot_decisions,
     plot_distances,
     plot_found,
     plot_population,
@@ -25,6 +27,8 @@ LOSSES["edges"] = [graph.bit_count() for graph in range(64)]
 SCORES = pd.DataFrame(RANDOM.normal(0, 1, (40, 3)), columns=["true", "one", "two"])
 NAMES = ["depth", "normals", "room"]
 MATRIX = pd.DataFrame(RANDOM.random((3, 3)), index=NAMES, columns=NAMES)
+SHARES = pd.DataFrame(RANDOM.dirichlet([1] * 3, 4), columns=["none", "gate", "nddr"])
+LEFT = pd.DataFrame(RANDOM.random((30, 2)), columns=["stage 0", "stage 1"])
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
 POPULATION = pd.DataFrame(RANDOM.integers(0, 2, (12, 3)), columns=["a → b", "b → a", "a → c"])
 POPULATION["generation"] = np.repeat([1, 2, 3], 4)
@@ -35,6 +39,8 @@ FIGURES = {
     "agreement": lambda **look: plot_agreement(SCORES, tau={"one": 0.25}, **look),
     "distances": lambda **look: plot_distances(MATRIX, **look),
     "profile": lambda **look: plot_profile(PROFILE, **look),
+    "choices": lambda **look: plot_choices(SHARES, share="share of seeds", **look),
+    "decisions": lambda **look: plot_decisions(LEFT, **look),
     "population": lambda **look: plot_population(POPULATION, **look),
     "adaptation": lambda **look: plot_adaptation(ADAPTATION, half={"meta": [0.1] * 3}, **look),
 }
@@ -85,6 +91,8 @@ def test_hostile_names_are_only_text(name):
         "agreement": lambda: plot_agreement(SCORES.rename(columns={"one": hostile})),
         "distances": lambda: plot_distances(MATRIX.rename(columns={"room": hostile})),
         "profile": lambda: plot_profile(PROFILE.rename(columns={"depth → room": hostile})),
+        "choices": lambda: plot_choices(SHARES.rename(columns={"gate": hostile})),
+        "decisions": lambda: plot_decisions(LEFT.rename(columns={"stage 0": hostile})),
         "population": lambda: plot_population(POPULATION.rename(columns={"a → b": hostile})),
         "adaptation": lambda: plot_adaptation(ADAPTATION.rename(columns={"meta": hostile})),
     }[name]()
@@ -117,6 +125,14 @@ def test_the_matrix_is_source_by_target():
     assert texts[2, 0] == f"{MATRIX.loc['depth', 'room']:.2f}"
     assert texts[0, 2] == f"{MATRIX.loc['room', 'depth']:.2f}"
     assert len(FIGURES["distances"]().get_lines()) == 3, "a frame for each task with itself"
+
+
+def test_the_largest_share_of_each_stage_has_a_frame():
+    lines = FIGURES["choices"]().get_lines()
+    places = [(round(line.get_ydata().mean() - 0.092), line.get_xdata().mean()) for line in lines]
+    assert [row for row, _ in places] == [0, 1, 2, 3]
+    columns = [round(column - 0.092) for _, column in places]
+    assert columns == SHARES.to_numpy().argmax(1).tolist()
 
 
 def test_the_bitmap_has_a_row_for_each_edge_and_a_column_for_each_graph():
@@ -153,6 +169,9 @@ def test_the_adaptation_says_the_loss_after_each_step_and_where_chance_is():
         (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
         (lambda: plot_distances(MATRIX.replace(MATRIX.iloc[0, 0], np.nan)), "has a gap"),
         (lambda: plot_profile(5), "is not a frame"),
+        (lambda: plot_choices(2 * SHARES), "give numbers from 0 to 1"),
+        (lambda: plot_choices(SHARES[["gate"]]), "has 1 columns"),
+        (lambda: plot_decisions(LEFT.replace(LEFT.iloc[0, 0], np.nan)), "has a gap"),
     ],
 )
 def test_what_is_no_such_frame_is_refused(draw, words):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...core.architecture import Architecture
+from ...core.lab import Lab
 from ...core.schedule import Schedule
 from ...core.search import Search
 from .problem import Problem
@@ -43,17 +44,20 @@ def with_l1(problem: Problem) -> Iterator[Architecture]:
     return mtlnas(problem, entropy_weight=RAMP, l1_weight=L1)
 
 
-def mtlnas(problem: Problem, warm_up: float = 0.0, **settings) -> Iterator[Architecture]:
+def mtlnas(
+    problem: Problem, warm_up: float = 0.0, lab: Lab | None = None, **settings
+) -> Iterator[Architecture]:
     """One search that uses the whole budget; it answers what α says after each step.
 
     Args:
         problem: Where to search.
         warm_up: Share of the steps in which α waits.
+        lab: A supernet and α to begin with; otherwise those of the problem at their start.
         settings: Other fields of SearchConfig.
     """
     steps = int(problem.budget / (2 - warm_up))
     waits = math.ceil(steps * warm_up)
     config = replace(problem.config, steps=steps, warm_up=waits, alpha_lr=0.02, **settings)
-    search = Search(problem.lab(), config)
+    search = Search(lab or problem.lab(), config)
     for _ in steps_of(search, problem):
         yield search.architecture()

@@ -1,0 +1,241 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Everything on one page, and your own search beside it
+#
+# *About 1 minute on two CPU cores, no GPU and no network needed.*
+#
+# **Why.** You have met many ways to find a fusion graph. Which one should you take? A paper shows its own method against a few
+# others, on its own data, at its own cost. Here all of them stand on one page: **the same graphs, the same tables of the truth, the same
+# purse**. And the page has an empty line: yours.
+
+# %%
+# %matplotlib inline
+import numpy as np
+import pandas as pd
+
+from mtlnas_lab.analysis.statistics import holm as library_holm
+from mtlnas_lab.bench.searchers import SEARCHERS, search
+from mtlnas_lab.bench.table import FusionTable
+from mtlnas_lab.course import check, predict, reveal
+from mtlnas_lab.explore import everything
+from mtlnas_lab.explore.study import Findings
+
+study = Findings.shipped("everything")
+frame = everything.frame_of(study)
+tables = frame["where"].unique().tolist()
+most = frame["budget"].max()
+
+# %% [markdown] tags=["teacher"]
+# **Teacher: 25 minutes with exercises.** The purse (4), the page (6), the answer by val (5), the own search (6), the correction
+# (4). The one sentence to take home: a ranking of methods is a statement about a table, a cost and a judge; change one of them and it
+# is another ranking.
+
+# %% [markdown]
+# ## Guess first
+
+# %%
+predict("20.methods", "Of all methods on the page, how many lose less than *all edges open* in every table?", between=(0, frame["method"].nunique()))
+
+# %%
+predict("20.held", "Of the claims “this method loses less than random search at equal cost”, on a table on which no setting was chosen, this share holds (%):",
+        between=(0, 100))
+
+# %% [markdown]
+# ## One purse
+#
+# Cost is counted in **plain training steps**: forward pass, backward pass and update of one batch. A search that trains a graph
+# pays 300 of them, and hears its loss on *validation* images. A search with a supernet pays 1 for a step of the weights and 2 for
+# a step of weights and α; looking at a graph costs the forward passes. All have the same purse:
+
+# %%
+budgets = sorted(frame["budget"].unique())
+for budget in budgets:
+    print(f"{budget:5,} training steps: {budget / 300:.0f} graphs trained from the start")
+spent = frame[frame["budget"] == most].groupby("method")["spent"].mean()
+print("Spent of the larger one: " + ", ".join(f"{name} {value:,.0f}" for name, value in spent.round().items()))
+
+# %% [markdown]
+# ## One judge
+#
+# A search chooses by *validation* images; the table judges its answer by *test* images: total loss, mean over the table's seeds.
+# **Regret** is how much more that is than the best graph's.
+#
+# ### Your turn: choose by one, be judged by the other
+
+# %% tags=["exercise"]
+def answers(seen, true):
+    """seen, true: (n,), losses on val and on test of n graphs in the order of looking. Returns (n,): after each look, the answer's loss on test."""
+    # your turn: about 2 lines
+    best = [seen[: look + 1].argmin() for look in range(len(seen))]
+    return true[best]
+    # end
+
+
+# %%
+check("20.answers", answers)
+
+# %% [markdown] tags=["hint"]
+# After look k the answer is the graph with the least loss on val among the first k.
+
+# %% [markdown] tags=["hint"]
+# `seen[:k].argmin()` is its place (the first one, of equals); `true[place]` is what it loses.
+
+# %% [markdown]
+# **Handshake.** The library's random search, judged by its table, is your function on the same graphs:
+
+# %%
+table = FusionTable.open(tables[0])
+seed = 3
+order = np.random.default_rng(seed).permutation(len(table.graphs))[:9]
+seen = table.values("total", split="val", seed=table.seeds[seed % len(table.seeds)])[order]
+true = table.values("total")[order]
+mine = answers(seen, true)
+*_, (_, graph) = search(SEARCHERS["random"], table, budget=9 * 304, seed=seed)
+assert mine is ... or np.isclose(mine[-1], table.values("total")[graph])                      # yours, once it is written
+print(f"Nine graphs: the answer has regret {table.regret(graph):.3f}.")
+
+# %% [markdown]
+# ## The page
+
+# %%
+everything.page(frame)
+
+# %% [markdown]
+# *Reading aid: left is better, and the best over all tables is at the top. A large mark is a mean, its line the 95 % interval;
+# small dots are single searches. Two marks in a row are two purses. “guess” is one graph by chance, “random” the best of as many as
+# the purse can train.*
+
+# %%
+wide = frame[frame["budget"] == most].pivot_table(index="method", columns="where", values="regret")
+wide = wide[tables].assign(mean=wide.mean(axis=1)).sort_values("mean")
+wide.round(3)
+
+# %%
+ahead = wide[tables].lt(wide.loc["all_edges", tables]).all(axis=1)
+reveal("20.methods", int(ahead.sum()), "they are: " + (", ".join(wide.index[ahead]) or "none") + ". Opening every edge costs nothing to guess.")
+
+# %% [markdown]
+# **Look twice.** Is a method good because it knows *which* edges, or because it opens *as many* as this table likes? Compare
+# with graphs of as many edges: *lead* is how much less the answer loses than their mean (0 for none and for all edges).
+
+# %%
+dear = frame[frame["budget"] == most]
+pd.DataFrame({"edges open": dear.groupby("method")["edges"].mean(), "lead": dear.groupby("method")["lead"].mean()}).loc[wide.index].round(3)
+
+# %% [markdown]
+# ## Enter your own
+#
+# A searcher is a function of a `problem`. It may `problem.train(graph)` as long as its purse lasts, draws from
+# `problem.generator`, and yields each graph that it would answer from now on. This one trains single edges first, and then puts
+# together those that were better than none. Change it.
+
+# %%
+def my_search(problem):
+    edges = len(problem.space)
+    alone = problem.train(0)                                            # no edge open
+    yield 0
+    together = 0
+    for edge in problem.generator.permutation(edges).tolist():
+        if problem.train(1 << edge) < alone:
+            together |= 1 << edge
+            yield together
+
+
+mine = everything.entered({"mine": my_search}, tables, seeds=frame["seed"].unique(), budgets=budgets)
+everything.page(pd.concat([frame, mine]))
+
+# %%
+place = pd.concat([dear, mine[mine["budget"] == most]]).groupby("method")["regret"].mean().sort_values()
+print(f"“mine” is number {place.index.get_loc('mine') + 1} of {len(place)}: mean regret {place['mine']:.3f}, the best has {place.iloc[0]:.3f}.")
+
+# %% [markdown]
+# ## Many methods, many chances
+#
+# With ten comparisons at p ≤ 0.05, one of them may well be luck. **Holm's correction**: the smallest of m p-values is multiplied by m, the
+# next by m − 1, and so on; none becomes smaller than one before it, and none larger than 1.
+#
+# ### Your turn: correct them
+
+# %% tags=["exercise"]
+def holm(p):
+    """p: (m,). Returns the corrected ones in the same order."""
+    # your turn: about 5 lines
+    order = p.argsort()
+    scaled = np.minimum((len(p) - np.arange(len(p))) * p[order], 1)
+    found = np.empty(len(p))
+    found[order] = np.maximum.accumulate(scaled)
+    return found
+    # end
+
+
+# %%
+check("20.holm", holm)
+
+# %% [markdown] tags=["hint"]
+# Sort first (`p.argsort()`), multiply, carry the largest so far along (`np.maximum.accumulate`), and put each back in its place.
+
+# %% [markdown] tags=["hint"]
+# `found[order] = ...` undoes the sorting.
+
+# %%
+verdicts = study.verdicts
+p = np.array([verdict.difference.p for verdict in verdicts])
+yours = holm(p)
+assert yours is ... or np.allclose(yours, library_holm(p.tolist()))                           # yours, once it is written
+for verdict in verdicts:
+    print(f"{verdict.outcome.upper():14} p {verdict.difference.p:.3f}, corrected {verdict.corrected:.2f}: {verdict.claim.says}")
+
+# %%
+held = [verdict for verdict in verdicts if verdict.outcome == "held"]
+seeds = len(verdicts[0].values)
+reveal("20.held", round(100 * len(held) / len(verdicts)), f"{len(held)} of {len(verdicts)} claims hold on {verdicts[0].claim.arm.split(', ')[1]}, "
+       f"with {seeds} searches each. “Could not tell” is not “equal”: a difference of {verdicts[0].difference.detectable:.2g} could have been seen.")
+
+# %% [markdown]
+# ## For a paper
+#
+# `mtlnas-lab study everything` makes the page again, as PDF, and the table for LaTeX:
+
+# %%
+print(everything.latex(frame[frame["budget"] == most]))
+
+# %% [markdown]
+# ## Which method for which question?
+#
+# | you want … | look at |
+# |---|---|
+# | one graph, as the paper finds it | MTL-NAS with the ramp (notebook 06) |
+# | the direction in which information is missing | the same search, one network blindfolded (10) |
+# | *which* edge, not only whither | MTL-NAS with L1, or perturbation (11) |
+# | one task at test time, help in training only | Aux-NAS (12) |
+# | all compromises between losses and cost | OFA² (13) |
+# | a graph for any tasks and any budget, at once | EAS (14) |
+# | a guess before anything is searched | task distance (15) |
+# | which *operation*, not only which edge | MSINet (16) |
+# | a head start from a search that you have | warm start (17) |
+# | a ranking from few trained graphs | Arch-Graph (18) |
+# | weights that adapt to new tasks in a few steps | AT-NAS (19) |
+#
+# ## What we know now
+
+# %%
+best = wide.index[0]
+print(f"Over {len(tables)} tables {best.replace('_', ' ')} loses least on average ({wide['mean'].iloc[0]:.3f}); a guess loses {wide.loc['guess', 'mean']:.3f}.")
+for where in tables:
+    first = wide[where].sort_values()
+    print(f"{where}: {first.index[0].replace('_', ' ')} {first.iloc[0]:.3f}, {first.index[1].replace('_', ' ')} {first.iloc[1]:.3f}; all edges {wide.loc['all_edges', where]:.3f}.")
+
+# %% [markdown]
+# * Cost and judge belong to a ranking. A method that looks at few graphs is not worse than one that was allowed many.
+# * The plainest rivals, *all edges* and *random search*, have to be on the page.
+# * A method may be made for another question than one graph of least total loss. Then this page is not its page.
+#
+# What this small data can *not* show: spaces with 48 edges and more, where no table can be made; networks that were trained for long;
+# and whether a difference that this page could not tell is there.
