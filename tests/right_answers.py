@@ -550,6 +550,15 @@ def reptile_loop(alpha, after, epsilon):
     return found
 
 
+# --- 19 -----------------------------------------------------------------------------------------------------------------
+def child_loop(mother, father, from_mother, flips):
+    bits = []
+    for place, coin in enumerate(from_mother.tolist()):
+        parent = mother if coin else father
+        bits.append(bool(parent[place]) ^ bool(flips[place]))
+    return bits
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -782,5 +791,15 @@ ALL = {
         lambda a, t, e: a + e * (t - a).mean(0),
         lambda a, t, e: a.lerp(t.mean(0), e),
         reptile_loop,
+    ],
+    "19.reptile": [
+        lambda w, a, r: w + r * (a.mean(0) - w),
+        lambda w, a, r: torch.lerp(w, a.mean(0), r),
+        reptile_loop,
+    ],
+    "19.child": [
+        lambda m, f, c, x: torch.where(c, m, f) ^ x,
+        lambda m, f, c, x: np.where(c.numpy(), m.numpy(), f.numpy()) != x.numpy(),
+        child_loop,
     ],
 }

@@ -19,6 +19,7 @@ from .graph.figure import GraphFigure, GraphGrid
 from .graph.plot import plot_fusion_graph
 from .heatmap import overview, plot_heatmap, side_by_side
 from .landscape import plot_effects, plot_front, plot_ranks, plot_regret, plot_seeds
+from .population import plot_adaptation, plot_population
 from .predictions import plot_predictions
 from .provenance import provenance
 from .style import STYLES, FigureStyle, style
@@ -38,6 +39,7 @@ __all__ = [
     "fusion_graph",
     "ladder_layout",
     "overview",
+    "plot_adaptation",
     "plot_agreement",
     "plot_choices",
     "plot_budgets",
@@ -53,6 +55,7 @@ __all__ = [
     "plot_gates",
     "plot_heatmap",
     "plot_losses",
+    "plot_population",
     "plot_predictions",
     "plot_profile",
     "plot_ranks",

@@ -164,6 +164,25 @@ def budgets(data: Mapping) -> None:
         _numbers("half", [half], 1)
 
 
+def population(data: Mapping) -> None:
+    edges = _texts("edges", data["edges"], None)
+    graphs = len(_list("generation", data["generation"], None, MOST_GRAPHS))
+    if not graphs:
+        raise ConfigError("there are no graphs")
+    _full("generation", data["generation"], graphs)
+    for row in _list("bits", data["bits"], edges):
+        _full("bits", row, graphs)
+
+
+def adaptation(data: Mapping) -> None:
+    count = len(_steps(data))
+    names = _texts("names", data["names"], None)
+    for row in _list("values", data["values"], names):
+        _full("values", row, count)
+    for row in _list("half", data["half"], names):
+        _numbers("half", row, count)
+
+
 def ranks(data: Mapping) -> None:
     _points(data, ("x", "y", "rank"))
 

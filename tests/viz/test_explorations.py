@@ -10,12 +10,14 @@ from matplotlib.colors import to_hex
 from mtlnas_lab.errors import ConfigError, DataError
 from mtlnas_lab.viz import (
     STYLES,
+    plot_adaptation,
     plot_agreement,
     plot_budgets,
     plot_choices,
     plot_decisions,
     plot_distances,
     plot_found,
+    plot_population,
     plot_profile,
     plot_tournament,
     refigure,
@@ -36,6 +38,9 @@ EDGES = pd.DataFrame(
 BUDGETS = pd.DataFrame({"method": ["one", "one", "two"] * 8, "budget": [8, 16, 8] * 8})
 BUDGETS = BUDGETS.assign(seed=np.arange(24) // 3, value=RANDOM.random(24))
 PROFILE = pd.DataFrame(RANDOM.random((4, 2)), columns=["depth → room", "room → depth"])
+POPULATION = pd.DataFrame(RANDOM.integers(0, 2, (12, 3)), columns=["a → b", "b → a", "a → c"])
+POPULATION["generation"] = np.repeat([1, 2, 3], 4)
+ADAPTATION = pd.DataFrame(RANDOM.random((3, 2)), index=[0, 5, 20], columns=["meta", "joint"])
 
 FIGURES = {
     "found": lambda **look: plot_found(LOSSES, found=[0, 5, 63], truth=[5, 6], **look),
@@ -48,6 +53,8 @@ FIGURES = {
     "budgets": lambda **look: plot_budgets(
         BUDGETS, quantity="regret", half={"one": {8: 0.1}}, **look
     ),
+    "population": lambda **look: plot_population(POPULATION, **look),
+    "adaptation": lambda **look: plot_adaptation(ADAPTATION, half={"meta": [0.1] * 3}, **look),
 }
 every = pytest.mark.parametrize("name", FIGURES)
 
@@ -100,6 +107,8 @@ def test_hostile_names_are_only_text(name):
         "decisions": lambda: plot_decisions(LEFT.rename(columns={"stage 0": hostile})),
         "tournament": lambda: plot_tournament(EDGES.replace("a", hostile), title=hostile),
         "budgets": lambda: plot_budgets(BUDGETS.replace("one", hostile), quantity=hostile),
+        "population": lambda: plot_population(POPULATION.rename(columns={"a → b": hostile})),
+        "adaptation": lambda: plot_adaptation(ADAPTATION.rename(columns={"meta": hostile})),
     }[name]()
     ax.figure.canvas.draw()
 
@@ -169,9 +178,35 @@ def test_every_seed_is_a_dot_and_the_mean_a_line():
     assert sum(len(line.get_xdata()) for line in dots if len(line.get_xdata()) == 8) == 24
 
 
+def test_the_bitmap_has_a_row_for_each_edge_and_a_column_for_each_graph():
+    ax = FIGURES["population"]()
+    (image,) = ax.get_images()
+    edges = ["a → b", "b → a", "a → c"]
+    assert np.array_equal(image.get_array(), POPULATION[edges].to_numpy().T)
+    assert list(ax.get_xticks()) == [1.5, 5.5, 9.5], "the middle of each generation"
+    assert len(ax.get_lines()) == 2, "a line between two generations"
+
+
+def test_the_adaptation_says_the_loss_after_each_step_and_where_chance_is():
+    ax = FIGURES["adaptation"]()
+    first, *_, chance = ax.get_lines()
+    assert np.allclose(first.get_ydata(), ADAPTATION["meta"])
+    assert list(chance.get_ydata()) == [1, 1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["meta", "joint", "chance"]
+
+
 @pytest.mark.parametrize(
     "draw, words",
     [
+        (lambda: plot_population(POPULATION[::-1]), "generation does not count up"),
+        (lambda: plot_population(POPULATION.replace(1, 2)), "neither 0 nor 1"),
+        (lambda: plot_population(POPULATION.drop(columns="generation")), "no column 'generation'"),
+        (
+            lambda: plot_adaptation(ADAPTATION, half={"scratch": [1]}),
+            "'scratch', which is no column",
+        ),
+        (lambda: plot_adaptation(ADAPTATION[::-1]), "does not count up"),
+        (lambda: plot_adaptation(ADAPTATION, half={"meta": [1]}), "half has 1 values; give 3"),
         (lambda: plot_found(LOSSES, found=[64]), "found has row 64; give 0 to 63"),
         (lambda: plot_found(LOSSES.drop(columns="edges")), "no column 'edges'"),
         (lambda: plot_agreement(SCORES[["true"]]), "has 1 columns"),
