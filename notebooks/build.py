@@ -162,6 +162,8 @@ def _waited(execution: dict) -> float:
 def texts(source: Path) -> Path:
     """Copies the texts of a source into its built notebook, whose outputs and seconds stay."""
     target = HERE / f"{source.stem}.ipynb"
+    if not target.is_file():
+        raise SystemExit(f"{target} is not built yet: build it without --texts first")
     built = nbformat.read(target, 4)
     old, new = built.cells, cells(source)
     codes = [[cell.source for cell in part if cell.cell_type == "code"] for part in (old, new)]
