@@ -559,6 +559,13 @@ def child_loop(mother, father, from_mother, flips):
     return bits
 
 
+def interaction_loop(both, one, other, neither):
+    found = []
+    for seed in range(len(both)):
+        found.append(float(both[seed] - one[seed]) - float(other[seed] - neither[seed]))
+    return found
+
+
 ALL = {
     "00.count": [lambda e: 2**e, lambda e: 2.0**e, product],
     "01.depth_loss": [
@@ -792,10 +799,9 @@ ALL = {
         lambda a, t, e: a.lerp(t.mean(0), e),
         reptile_loop,
     ],
-    "19.reptile": [
-        lambda w, a, r: w + r * (a.mean(0) - w),
-        lambda w, a, r: torch.lerp(w, a.mean(0), r),
-        reptile_loop,
+    "19.interaction": [
+        lambda both, one, other, neither: both - one - other + neither,
+        interaction_loop,
     ],
     "19.child": [
         lambda m, f, c, x: torch.where(c, m, f) ^ x,

@@ -92,31 +92,14 @@ figure
 #
 # $$w \leftarrow w + \varepsilon \cdot \Big(\frac{1}{N}\sum_{n} w_n - w\Big)$$
 #
-# ### Your turn: the outer step
-#
-# `weights` (W,) are w, `adapted` (N, W) what the N copies became, `rate` is ε.
-
-# %% tags=["exercise"]
-def reptile(weights, adapted, rate):
-    # your turn: about 1 line
-    return weights + rate * (adapted.mean(0) - weights)
-    # end
-
+# `weights` (W,) are w, `adapted` (N, W) what the N copies became, `rate` is ε (notebook 17 does the same to α). By hand, and by
+# the library:
 
 # %%
-check("19.reptile", reptile)
-
-# %% [markdown] tags=["hint"]
-# Where did the copies go, on average, seen from w? Go a share of that way.
-
-# %% [markdown] tags=["hint"]
-# `adapted.mean(0) - weights` is the whole way.
-
-# %%
-weights, adapted = torch.randn(6), torch.randn(3, 6)
-library = at_nas.reptile({"w": weights}, [{"w": one} for one in adapted], rate=0.3)["w"]
-mine = reptile(weights, adapted, 0.3)
-assert mine is ... or torch.allclose(torch.as_tensor(mine), library, atol=1e-6)                # yours, once it is written
+weights, adapted, rate = torch.randn(6), torch.randn(3, 6), 0.3
+mine = weights + rate * (adapted.mean(0) - weights)
+library = at_nas.reptile({"w": weights}, [{"w": one} for one in adapted], rate)["w"]
+assert torch.allclose(mine, library, atol=1e-6)
 print("after the outer step:", library.numpy().round(3))
 
 # %% [markdown]
@@ -261,6 +244,35 @@ def shown(quantity, label):
 
 
 shown("loss", "loss on new pairs as a share of chance, less is better")
+
+# %% [markdown]
+# ### Your turn: the interaction
+#
+# What do evolved graphs bring to meta-learnt weights, beyond what they bring to joint ones? Each argument is (n,), the loss of
+# an arm under n seeds.
+
+# %% tags=["exercise"]
+def interaction(meta_evolved, meta_all, joint_evolved, joint_all):
+    # your turn: about 1 line
+    return (meta_evolved - meta_all) - (joint_evolved - joint_all)
+    # end
+
+
+# %%
+check("19.interaction", interaction)
+
+# %% [markdown] tags=["hint"]
+# What evolving brings is the loss with evolved graphs minus that with all edges: once for each kind of weights.
+
+# %% [markdown] tags=["hint"]
+# `(meta_evolved - meta_all)` is the first of the two; take the other one off.
+
+# %%
+arms = [study.values("loss").loc[arm].to_numpy() for arm in FOUR]
+library = study.values("interaction").loc["interaction"].to_numpy()
+mine = interaction(*arms)
+assert mine is ... or np.allclose(mine, library)                                                # yours, once it is written
+print("seed by seed:", library.round(4))
 
 # %%
 shown("interaction", "interaction (below 0: the parts help each other)")

@@ -3,27 +3,25 @@
 import pytest
 import torch
 from judging import judged
-from right_answers import child_loop, reptile_loop
+from right_answers import child_loop, interaction_loop
 
 from mtlnas_lab.course import check
 
 
-def test_reptile():
+def test_interaction():
     judged(
-        "19.reptile",
+        "19.interaction",
         [
-            reptile_loop,
-            (lambda w, a, r: w - r * (a.mean(0) - w), "goes away"),
-            (lambda w, a, r: w + r * a.mean(0), "take w off the mean"),
-            (lambda w, a, r: a.mean(0), "a rate of 1 alone"),
-            (lambda w, a, r: r * w + (1 - r) * a.mean(0), "at the wrong end"),
-            (lambda w, a, r: r * (a.mean(0) - w), "add it to w"),
-            (lambda w, a, r: w + r * (a - w).sum(0), "take the mean"),
-            (lambda w, a, r: torch.lerp(w, a[-1], r), "the last copy alone"),
-            (lambda w, a, r: torch.lerp(w, a[0], r), "the first copy alone"),
-            (lambda w, a, r: torch.lerp(w, a.mean(0), 0.4), "use the arguments"),
-            (lambda w, a, r: w + 7, "for weight 0"),
-            (lambda w, a, r: a.mean(1), "yours has 3"),
+            interaction_loop,
+            (lambda b, o, x, n: (x - n) - (b - o), "the sign is turned"),
+            (lambda b, o, x, n: b - o, "take off what it brings to joint"),
+            (lambda b, o, x, n: x - n, "joint weights alone"),
+            (lambda b, o, x, n: b - n, "against neither"),
+            (lambda b, o, x, n: (b - o) + (x - n), "their difference is asked"),
+            (lambda b, o, x, n: ((b - o) - (x - n)) / 2, "leave the ½ out"),
+            (lambda b, o, x, n: [((b - o) - (x - n)).mean()] * 3, "each seed has its own"),
+            (lambda b, o, x, n: ((b - o) - (x - n)).mean(), "one number for each of the seeds"),
+            (lambda b, o, x, n: b + 1, "for seed 1"),
         ],
     )
 
@@ -45,6 +43,6 @@ def test_child():
     )
 
 
-@pytest.mark.parametrize("name", ["reptile", "child"])
+@pytest.mark.parametrize("name", ["interaction", "child"])
 def test_nothing_to_judge(name):
     assert check(f"19.{name}", lambda *_: ...).solved is None

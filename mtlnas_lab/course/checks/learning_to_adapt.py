@@ -1,52 +1,43 @@
-"""Checks of notebook 19: one outer step of Reptile, and a child of two graphs."""
+"""Checks of notebook 19: a child of two graphs, and the interaction of two parts."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from ..checking import Wrong, exercise
-from .common import bars, close, differ, near_misses, row, truths
+from ..checking import exercise
+from .common import bars, differ, near_misses, row, truths
 
 
-# --- Reptile ------------------------------------------------------------------------------------------------------------
-@exercise("19.reptile")
-def reptile(answer, ax):
-    """One outer step of Reptile."""
-    weights = torch.tensor([1.0, -2.0, 0.5, 0.0])
-    adapted = torch.tensor([[2.0, -2.0, 0.0, 1.0], [3.0, -1.0, 0.0, -1.0], [1.0, 0.0, 0.9, 3.0]])
-    rate = 0.4
-    right = _moved(weights, adapted, rate)
-    yours = row(answer(weights.clone(), adapted.clone(), rate), 4, "the weights")
-    bars(ax, right, yours, [f"weight {place}" for place in range(4)], "after the outer step")
+# --- two parts, four arms -----------------------------------------------------------------------------------------------
+@exercise("19.interaction")
+def interaction(answer, ax):
+    """The interaction of two parts, seed by seed."""
+    both = np.array([0.80, 0.84, 0.79])  # meta, evolved
+    one = np.array([0.86, 0.83, 0.88])  # meta, all edges
+    other = np.array([0.85, 0.90, 0.82])  # joint, evolved
+    neither = np.array([0.87, 0.88, 0.90])  # joint, all edges
+    right = _interaction(both, one, other, neither)
+    yours = row(answer(both.copy(), one.copy(), other.copy(), neither.copy()), 3, "the seeds")
+    bars(ax, right, yours, ["seed 1", "seed 2", "seed 3"], "interaction")
 
-    mean = adapted.mean(0)
-    way = mean - weights
-    last = _moved(weights, adapted[-1:], rate)
-    first = _moved(weights, adapted[:1], rate)
-    summed = weights + rate * (adapted - weights).sum(0)
     mistakes = {
-        "this goes away from what the copies became: the difference is mean − w": weights
-        - rate * way,
-        "take w off the mean first: the step is the difference, not the mean": weights
-        + rate * mean,
-        "this is the mean of the copies, which is right for a rate of 1 alone": mean,
-        "the rate stands at the wrong end: with a rate of 0 nothing moves": mean - rate * way,
-        "this is the step; add it to w": rate * way,
-        "these are sums over the copies; take the mean": summed,
-        "this takes the last copy alone; all of them count": last,
-        "this takes the first copy alone; all of them count": first,
+        "the sign is turned: what evolving brings to meta-learnt weights comes first": -right,
+        "this is what evolving brings to meta-learnt weights; take off what it brings to joint ones": both
+        - one,
+        "this is what evolving brings to joint weights alone": other - neither,
+        "this is what both parts bring together, against neither": both - neither,
+        "this adds both gains; their difference is asked": both - one + (other - neither),
+        "an interaction is no mean: leave the ½ out": right / 2,
+        "this is one number for all; each seed has its own": np.full(3, right.mean()),
     }
-    places = [f"for weight {place}" for place in range(4)]
-    near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-6)
-    said = "right for three copies and a rate of 0.4, but not for one copy and a rate of 1"
-    one = row(answer.also(said, weights.clone(), adapted[:1].clone(), 1.0), 4, "the weights")
-    if not close(one, adapted[0]):
-        raise Wrong(f"{said}: use the arguments")
-    return "No gradient goes through the adaptation: Reptile needs where the copies went, not how they came there."
+    places = [f"for seed {place + 1}" for place in range(3)]
+    near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-9)
+    return "Four numbers that each vary are in it: so its noise is about twice that of one arm."
 
 
-def _moved(weights: torch.Tensor, adapted: torch.Tensor, rate: float) -> torch.Tensor:
-    return weights + rate * (adapted.mean(0) - weights)
+def _interaction(both: np.ndarray, one: np.ndarray, other: np.ndarray, neither: np.ndarray):
+    return (both - one) - (other - neither)
 
 
 # --- a child ------------------------------------------------------------------------------------------------------------
