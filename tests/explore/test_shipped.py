@@ -3,6 +3,7 @@
 import pytest
 
 from mtlnas_lab.analysis.study import FOLDER
+from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.explore.report import sentences
 from mtlnas_lab.explore.study import HELD, Findings, explores
 
@@ -71,6 +72,43 @@ def test_readme_says_what_the_explorations_say():
     assert outcomes[("same task", "another task")] == HELD
     assert outcomes[("same task, other start", "another task")] != HELD
     assert outcomes[("edges", 0.0)] == "could not tell"
+
+
+def test_readme_says_what_the_other_explorations_say():
+    msinet = Findings.shipped("msinet")
+    outcomes = [v.outcome for v in msinet.verdicts if v.difference is not None]
+    assert outcomes == ["could not tell"] * 6
+
+    warm = Findings.shipped("warm-start")
+    assert [v.outcome for v in warm.verdicts].count("could not tell") == 7
+    turned = warm.values("turned").mean(axis=1)
+    assert turned["nearest"] == 0 and turned["cold"] > 6
+
+    pairs = Findings.shipped("arch-graph").values("kendall").mean(axis=1).round(2)
+    assert pairs["pairs, transfer, 16"] == pairs["scores, transfer, 16"] == 0.56
+    assert pairs["pairs, 16"] == 0.39
+
+    adapt = Findings.shipped("at-nas")
+    outcomes = {(v.claim.arm, v.claim.against): v for v in adapt.verdicts}
+    trained = outcomes["joint, all edges", "fresh, all edges"]
+    assert trained.outcome == HELD and round(trained.mean, 2) == -0.09
+    assert round(outcomes["interaction", 0.0].mean, 3) == 0.001
+
+
+def test_readme_says_what_the_tables_say():
+    tables = {}
+    for name in ("segmentation-normals", "segmentation-normals-few", "depth-normals"):
+        tables[name] = FusionTable.open(name)
+    ranks = {name: table.rank(255) for name, table in tables.items()}
+    assert list(ranks.values()) == [1, 40, 4]
+    few = tables["segmentation-normals-few"]
+    assert few.regret(255) < few.noise_floor().smallest
+    cost = {task: few.values(f"{task}/loss") for task in few.tasks}
+    assert round(float(cost["segmentation"][255] - cost["segmentation"][0]), 3) == 0.218
+    assert round(float(cost["normals"][0] - cost["normals"][255]), 3) == 0.043
+    held = tables["depth-normals"].values()
+    assert [round(float(held[graph]), 2) for graph in (255, 0)] == [5.69, 6.09]
+    assert round(float(held.min()), 2) == 5.68
 
 
 def test_readme_says_what_the_race_says():
