@@ -63,27 +63,4 @@ def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, floa
     return judged(SEARCHERS[searcher], FusionTable.open(where), budget, seed)
 
 
-def confirmed(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
-    """`raced`, and `share`: the regret over that of a graph by chance, which is the mean over all graphs of the table.
-
-    Args:
-        seed: Of the search.
-        searcher: A name of `bench.searchers.SEARCHERS`.
-        where: The name of a shipped table, or a folder with one.
-        budget: In plain training steps.
-
-    Raises:
-        ConfigError: There is no such searcher or table.
-        RunError: The table is not finished.
-
-    Example:
-        >>> confirmed(0, "all_edges", "segmentation-normals", budget=300)["share"]  # it is the best graph there
-        0.0
-    """
-    found = raced(seed, searcher, where, budget)
-    table = FusionTable.open(where)
-    by_chance = float(table.values().mean() - table.values().min())
-    return found | {"share": found["regret"] / by_chance}
-
-
-ARMS = {"raced": raced, "confirmed": confirmed}
+ARMS = {"raced": raced}

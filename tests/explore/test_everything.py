@@ -59,6 +59,14 @@ def test_a_name_of_the_lab_is_taken():
         everything.entered({"random": SEARCHERS["random"]}, [TABLE], [0], [600])
 
 
+def test_a_share_is_of_what_chance_loses():
+    table = FusionTable.open(TABLE)
+    by_chance = [table.regret(graph) for graph in table.graphs]
+    found = everything.confirmed(0, "no_edges", TABLE, 300)
+    mean = sum(by_chance) / len(by_chance)
+    assert found["share"] == pytest.approx(table.regret(0) / mean)
+
+
 def test_no_such_method():
     with pytest.raises(ConfigError, match="method = 'fast' is none of the choices guess"):
         everything.searched(0, "fast", TABLE, 300)
@@ -76,9 +84,9 @@ def test_the_report_has_the_page_for_a_paper(findings, tmp_path):
     assert [path.name for path in paths[3:]] == [
         "everything.pdf",
         "everything.png",
-        "everything.tex",
+        "small.tex",
     ]
-    text = (tmp_path / "everything.tex").read_text()
+    text = (tmp_path / "small.tex").read_text()
     assert text.startswith("\\begin{tabular}{lrr}") and "no edges & $" in text
     html = (tmp_path / "report.html").read_text()
     assert html.index("<svg") < html.index("All numbers")
