@@ -86,11 +86,12 @@ ARMS = {"searched": searched, "confirmed": confirmed}
 def frame_of(findings: Findings):
     """A study's searches as a pandas frame: method, where, budget, seed, regret, lead, beats, edges, spent, seconds."""
     wide = findings.frame.pivot(index=["arm", "seed"], columns="quantity", values="value")
-    frame = wide.reset_index()
+    places = {arm: place for place, arm in enumerate(findings.study.arms)}
+    frame = wide.reset_index().sort_values("arm", key=lambda arms: arms.map(places), kind="stable")
     for name in BY:
         frame[name] = [findings.study.settings(arm)[name] for arm in frame["arm"]]
     others = [name for name in findings.quantities if name in frame]
-    return frame[COLUMNS + others]
+    return frame[COLUMNS + others].reset_index(drop=True)
 
 
 def entered(

@@ -82,8 +82,8 @@ def test_a_picture_tells_four_budgets_apart(findings):
 def test_the_report_has_the_page_for_a_paper(findings, tmp_path):
     paths = write(findings, tmp_path)
     assert [path.name for path in paths[3:]] == [
-        "everything.pdf",
-        "everything.png",
+        "small.pdf",
+        "small.png",
         "small.tex",
     ]
     text = (tmp_path / "small.tex").read_text()
