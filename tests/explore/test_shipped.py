@@ -4,8 +4,9 @@ import pytest
 
 from mtlnas_lab.analysis.study import FOLDER
 from mtlnas_lab.bench.table import FusionTable
+from mtlnas_lab.explore import everything
 from mtlnas_lab.explore.report import sentences
-from mtlnas_lab.explore.study import HELD, Findings, explores
+from mtlnas_lab.explore.study import HELD, Exploration, Findings, explores
 
 ALL = sorted(path.name.removesuffix("-small") for path in FOLDER.glob("*-small"))
 SHIPPED = [name for name in ALL if explores(name)]
@@ -93,6 +94,35 @@ def test_readme_says_what_the_other_explorations_say():
     trained = outcomes["joint, all edges", "fresh, all edges"]
     assert trained.outcome == HELD and round(trained.mean, 2) == -0.09
     assert round(outcomes["interaction", 0.0].mean, 3) == 0.001
+
+
+def test_readme_says_what_everything_says():
+    frame = everything.frame_of(Findings.shipped("everything"))
+    most = frame[frame["budget"] == 1500]
+    means = most.groupby("method")["regret"].mean().round(3).to_dict()
+    assert len(means) == 16
+    said = {"ofa2": 0.046, "mtlnas_warm_up": 0.053, "random": 0.065, "guess": 0.271}
+    said["all_edges"] = 0.035
+    assert {name: means[name] for name in said} == said
+    searches = sorted(set(means) - {"all_edges", "no_edges", "guess"}, key=means.get)
+    assert searches[:2] == ["ofa2", "mtlnas_warm_up"]
+
+    half, same_edges, random, all_edges = Findings.shipped("held-out").verdicts
+    assert [half.outcome, random.outcome] == [HELD, HELD]
+    low, high = half.interval
+    assert [round(100 * (0.5 + one)) for one in (low, half.mean, high)] == [9, 13, 18]
+    assert round(-random.mean, 3) == 0.018 and same_edges.outcome == "could not tell"
+    assert all_edges.outcome == "did not hold" and round(all_edges.mean, 3) == 0.016
+
+
+def test_an_order_is_learnt_from_other_tables_where_none_was_looked_at():
+    study = Exploration.load("arch-graph", "held_out")
+    found = Findings.read(study, FOLDER / "arch-graph-held_out")
+    outcomes = {(v.claim.quantity, v.claim.arm, v.claim.against): v.outcome for v in found.verdicts}
+    learnt = "pairs, transfer, 16"
+    assert outcomes["kendall", learnt, "pairs, 16"] == HELD
+    assert outcomes["kendall", learnt, "scores, transfer, 16"] == "could not tell"
+    assert outcomes["regret", learnt, "random, 16"] == "could not tell"
 
 
 def test_readme_says_what_the_tables_say():
