@@ -90,9 +90,8 @@ class SearchConfig:
     visibility: Mapping[str, Schedule | float] = field(default_factory=dict)
     freeze: bool = False  # the backbones' stages stay as they are; fusion and heads learn
     edge_budget: int = 0  # keep so many edges, those with the largest α; 0: those with α > 0
-    close_below: float = (
-        0.0  # an edge whose gate stays below it for 20 steps is shut for good; 0: none
-    )
+    # an edge whose gate stays below it for 20 steps is shut for good; 0: none
+    close_below: float = 0.0
     evaluate_every: int = 0  # steps between evaluations; 0: none
     precision: str = "float32"  # or bf16 (autocast of the networks), or auto: whichever is faster
     # a backend of torch.compile, as in inductor: worth its minute after some 1,000 steps
