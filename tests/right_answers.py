@@ -538,7 +538,7 @@ def moved(centroid, feature, momentum):
 
 
 # --- 17 -----------------------------------------------------------------------------------------------------------------
-def start_loop(alpha, kappa):
+def warm_loop(alpha, kappa):
     return [kappa * min(1.0, max(-1.0, float(value))) for value in alpha]
 
 
@@ -792,7 +792,7 @@ ALL = {
     "17.start": [
         lambda a, k: k * a.clamp(-1, 1),
         lambda a, k: k * np.clip(a.numpy(), -1, 1),
-        start_loop,
+        warm_loop,
     ],
     "17.reptile": [
         lambda a, t, e: a + e * (t - a).mean(0),

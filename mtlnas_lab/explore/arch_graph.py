@@ -566,7 +566,7 @@ ARMS = {"search": search_arm}
 SHOWN = ("pairs, transfer", "pairs", "scores, transfer", "scores", "more edges", "random")
 
 
-def pictures(findings: Findings) -> list[tuple[str, object]]:
+def report_pictures(findings: Findings) -> list[tuple[str, object]]:
     """(caption, Figure): what methods reach by their budget."""
     return [
         (

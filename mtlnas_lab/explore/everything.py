@@ -176,7 +176,7 @@ def latex(frame) -> str:
 
 
 # --- of the report ----------------------------------------------------------------------------------------------------
-def pictures(findings: Findings) -> list[tuple[str, object]]:
+def report_pictures(findings: Findings) -> list[tuple[str, object]]:
     """(caption, Figure) of the page."""
     frame = frame_of(findings)
     seeds = frame["seed"].nunique()

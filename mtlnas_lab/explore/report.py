@@ -20,7 +20,7 @@ CLAIMS = ["claim", "outcome", "quantity", "comparison", "difference", "95 % inte
 def write(findings: Findings, folder: str | os.PathLike) -> list[Path]:
     """Writes report.html, report.md and runs.csv into a folder, which is made where it is not there.
 
-    An exploration with pictures or files of its own has functions `pictures(findings)` and `write_more(findings, folder)`.
+    An exploration with pictures or files of its own has functions `report_pictures(findings)` and `write_more(findings, folder)`.
 
     Raises:
         RunError: The folder cannot be made or written.
@@ -54,7 +54,8 @@ def sentences(findings: Findings) -> list[str]:
     if compared:
         said.append(
             f"{_counted(compared)} by paired t-tests, p corrected for that number (Holm); a true difference of the size "
-            "called detectable is found at 5 % in four of five such studies."
+            "called detectable is found at 5 % in four of five such studies. A claim held where its corrected p is 0.05 at most; it did "
+            "not hold where its own interval, uncorrected, leaves no room for it; else the seeds could not tell."
         )
     return said
 
@@ -104,7 +105,7 @@ def pictures(findings: Findings) -> list[tuple[str, object]]:
     """(caption, Figure): the exploration's own, or else one of each quantity that a claim is about."""
     import matplotlib
 
-    own = getattr(findings.study.module, "pictures", None)
+    own = getattr(findings.study.module, "report_pictures", None)
     if own is not None:
         return own(findings)
 

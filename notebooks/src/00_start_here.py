@@ -242,7 +242,7 @@ print(f"step 0: {sum(a == 0 for a in begun)} of {len(begun)} gates are ½, so no
 print(f"after step 1 α > 0 for {sum(a > 0 for a in first)}: one batch of images has moved every gate a little, to one side or the other.")
 
 # %% [markdown]
-# *Reading aid: strong and wide is open, faint and dashed is closed. In JupyterLab, press Play: from step 0 on the cloud of
+# *Reading aid: strong and wide is open, faint and dashed is closed or, at step 0, undecided. In JupyterLab, press Play: from step 0 on the cloud of
 # maybes collapses into one graph. Where you see a still picture instead (that of step 0), or "model not found" after the page
 # was reloaded: run the cell (again).*
 
@@ -304,7 +304,7 @@ for name, part in pair.groupby("row", observed=True):
     print(f"{name}: cutting the gates costs {part.hard.mean():.1f} % of the score on average (each seed: {each})")
 
 # %% [markdown]
-# *Reading aid: a mark is a search, the line their mean. 0: the network that is used is as good as the one that was
+# *Reading aid: a mark is a search, the line their mean; circles are cut, squares are cut and have their batch norm averaged anew (notebook 07). 0: the network that is used is as good as the one that was
 # searched; right of 0 it is worse.*
 
 # %% [markdown] tags=["teacher"]

@@ -423,7 +423,7 @@ ax.legend(loc="best", frameon=False)
 plt.show()
 
 # %% [markdown]
-# *Reading aid: bars near 0 are classes that the network hardly ever finds. They are the rare ones.*
+# *Reading aid: bars near 0 are classes that the network hardly ever finds. Rare classes are among them; how large and how plain a thing is counts, too.*
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: metrics, 12 minutes.** Have the class compute one IoU from a 2 × 2 table on the board. Ask what a network
@@ -518,7 +518,7 @@ figure.legend(loc="outside upper right", ncols=4, frameon=False)
 plt.show()
 
 # %% [markdown]
-# *Reading aid: a row is an epoch. Left: each column changes its colour all the time; right: never. Dealt anew, the
+# *Reading aid: a row is an epoch. Left: each column changes its colour all the time; in the middle: never. Dealt anew, the
 # halves are clean within an epoch and quickly mixed over many: closer to learning both from everything. Dealt once, α
 # sees images that w never saw, but each gets only 240.* Which is better is a question for an experiment, not for
 # taste; both are one setting, `SearchConfig(redraw=…)`.

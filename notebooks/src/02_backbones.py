@@ -45,7 +45,7 @@ from mtlnas_lab.core.space import plan
 # ## Thirteen stages and a head
 #
 # The lab's backbone is VGG-16: 13 convolutions, and here each is one stage (convolution, batch norm, ReLU). Stages
-# come in *groups*: a group begins with a pooling, and inside a group all maps have one size. Behind the last stage
+# come in *groups*: a group behind the first begins with a pooling, and inside a group all maps have one size. Behind the last stage
 # comes the *head*, which turns features into an output. The preset `tiny` has an eighth of VGG-16's channels;
 # everything else is the same. Stages count from 0.
 
@@ -296,7 +296,7 @@ figure.colorbar(drawn, label="linear CKA (0–1)")
 plt.show()
 
 # %% [markdown]
-# *Reading aid: bright squares along the diagonal. Stages of one group resemble each other across tasks; far-apart
+# *Reading aid: a bright band along the diagonal. Stages of nearby depth resemble each other across tasks; far-apart
 # stages do not.* Keep this picture in mind for the next notebook, whose search space joins stages of the same group
 # only. It does not prove that such edges help: what is alike may just as well be superfluous.
 
@@ -470,7 +470,7 @@ plt.show()
 #
 # * A backbone is a row of stages and a head; running it is a loop, and between two stages there is a place for more.
 # * Its plan (channels, groups) is all that a search space will see of it.
-# * Deep features see more and know less about where; features of the same depth are alike even across tasks.
+# * Deep features see more and know less about where; features of nearby depth are alike even across tasks.
 # * Single-task training is a loop of ten lines, and the trivial answer is its first stop.
 # * Sharing everything and sharing nothing are the two ends. What lies between is the subject of the next notebook.
 #

@@ -589,9 +589,7 @@ matrix(change, axes[1], "What has changed (a finer colour scale)", size=change.a
 #
 # ## Play
 #
-# * In the last cell, search with another fusion: `with_fusion(ResidualFusion)` instead of `lab.copy()`; its weight
-#   has no own block: `matrix(…, widths=(16, 16), names=("F₁", "F₂"))`.
-# * Draw another node: `"normals:12"` has 64 rows and 256 columns.
+# * Draw another node: `"normals:12"` has 64 rows and 256 columns: `matrix(…, widths=(64, 64, 64, 64), names=("F", "F₁", "F₂", "F₃"))`.
 # * In `forward`, let a fusion read `fused[source.task]` of the stage before. What breaks when sources have another
 #   number of channels?
 #

@@ -441,7 +441,7 @@ check("06.force", with_forced)
 # * Two runs of your own side by side are two studios: `SearchStudio(run_1).beside(SearchStudio(run_2))`, which stay at the
 #   same step.
 #
-# What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved five times as fast
+# What these short runs do *not* show: that the edges found are good ones. They were hurried (α moved 2.5 to five times as fast
 # as it should, four images a batch). Whether a search beats a random graph is the question of notebook 07; when there is
 # anything to find, that of [notebook 10](10_when_is_there_something_to_find.ipynb).
 #

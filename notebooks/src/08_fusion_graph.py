@@ -166,7 +166,7 @@ predict("08.cycle", "Some arrows run both ways between two stages. Can it be com
         ["yes", "no, there is a cycle"])
 
 # %% [markdown]
-# An edge reads the features of its source **before** fusion there, and adds to its target's features **after** them.
+# An edge reads the features of its source **before** fusion there, and adds to its target's features **before** the target's next stage reads them.
 # Split each node in these two, *features* and *fused*, and look whether the graph has cycles:
 
 # %%
@@ -491,7 +491,7 @@ draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 
 # %% [markdown]
 # *Reading aid: first everything is half open, then the tasks pull (a few edges grow strong or fade), and once λ has grown
-# the entropy term decides the rest within some dozen steps.*
+# the entropy term decides the rest in the second half.*
 #
 # ## In words, and what an edge is worth
 #
@@ -549,7 +549,7 @@ print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(ang
 # * "Two seeds agree on 45 %" says nothing before chance is subtracted; stability does that.
 # * Compare with one thing changed; the difference graph shows what it changed, for that pair.
 #
-# What this does *not* show: that a kept edge is a good edge, or that longer searches agree no better. Four hurried
+# What this does *not* show: that a kept edge is a good edge, or how well long searches agree. Four hurried
 # runs on small rooms are a way to learn the tools, not a result.
 #
 # Both networks see the same image here, so perhaps there was little to find. [Notebook

@@ -333,7 +333,7 @@ plot_fusion_graph(run, style="web-light", title="A fusion graph with a task of o
 
 # %% [markdown]
 # *Reading aid: the lower lane is our task. It reads the segmentation network, which knows the floor when it sees it.*
-# Whether an edge *helps* takes longer searches, seeds and a control, as in notebook 08.
+# Whether an edge *helps* takes longer searches, seeds and a control, as in notebooks 07 and 08.
 #
 # ## A network of your own
 #

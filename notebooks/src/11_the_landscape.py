@@ -454,5 +454,5 @@ print(f"One MTL-NAS search: regret {table.regret(found):.3f}, beats {table.perce
 # * A search that is judged by lookups can be judged twenty times; one that is trained once is an anecdote.
 #
 # What this small data can *not* show: whether large networks have such a landscape (ours are tiny, see 32 × 32 pixels and
-# train for 300 steps); whether another pair of tasks has; and which searcher is best in general. The table of another
+# train for 300 steps); whether many pairs of tasks have (depth + normals, the third table, has: `mtlnas-lab bench show`); and which searcher is best in general. The table of another
 # condition is another landscape: `mtlnas-lab bench show` lists those that are here.

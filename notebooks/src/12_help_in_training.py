@@ -150,7 +150,7 @@ print(f"Cut loose, an output changes by {max(one for _, one in changes):.2g} at 
 # %% [markdown]
 # *Reading aid: dashed lines are gates into the primary network, solid ones out of it. The lower curve has a logarithmic
 # axis: below the dotted line the output counts as the same.* The gates begin at p = 0.001: they have to be asked for. They
-# open as long as they are free, and the ramp shuts them.
+# may open as long as they are free, and the ramp shuts them.
 #
 # ### Your turn: what is taken away?
 #
@@ -224,7 +224,7 @@ table.round(3)
 #
 # The study `aux-nas`: every arm trains for 300 steps from the same start. **Aux-G** shuts edges into the primary network
 # from the start: the control that was named before the run, for it asks whether these edges are needed at all. **MTL-NAS**
-# uses both networks at twice the price. In the last rows the helper *sees the depth map*, which the primary network never
+# uses both networks at more than twice the price. In the rows called “depth” the helper *sees the depth map*, which the primary network never
 # will. The score is the mIoU of segmentation on 320 test images.
 
 # %%
@@ -276,7 +276,8 @@ print(f"Single-task whose batches hold labelled images alone: {means['labelled_o
 # * Which force an edge gets decides what it is for: entropy chooses, L1 takes away.
 # * That the output stays the same is checked in one line. That it became *better* needs seeds and a control. The control
 #   that draws its batches from the labelled images alone costs one line, too: look at it before you search.
-# * Help that is worth having while it is there may be gone with the network that gave it: compare MTL-NAS and Aux-NAS.
+# * Help that is there while both networks run may be gone with the network that gave it: compare MTL-NAS and Aux-NAS. With 32 labels,
+#   though, the control that needs no second network is as good as MTL-NAS.
 # * A gate shuts no faster than its optimiser lets it: its gradient fades with p(1 − p), and Adam remembers larger ones.
 #   With β₂ = 0.999 it moves by ½ ln(1/β₂) = 0.0005 a step then; our 300 steps take β₂ = 0.5.
 #

@@ -238,6 +238,10 @@ reveal("13.random", steps[min(steps, key=lambda share: abs(share - covered["rand
        "share of a volume is kind to random graphs: look at the difference between two searches, not at the number.")
 
 # %% [markdown]
+# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
+# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+
+# %% [markdown]
 # ## One supernet
 #
 # Now nobody knows the truth. The supernet is trained once, under a graph for each step: all edges in a quarter of the
@@ -329,7 +333,8 @@ print(f"With a supernet's scores NSGA-II covers {mean['nsga2']:.1%}, random grap
 print("It orders the graphs with " + ", ".join(f"τ = {value:.2f} ({name})" for name, value in tau.items()) + ".")
 
 # %% [markdown]
-# * One search gives a front where many searches give a few points of it.
+# * One search gives a front where many searches answer a few points of it; whether it finds more than all that those looked at together, the
+#   study could not tell.
 # * Test a search on true scores first, and scores by how they order graphs: then you know which of them to improve.
 # * In a small space random graphs are a strong control. Never show a front without one.
 #

@@ -249,6 +249,10 @@ for verdict in study.verdicts:
     low, high = verdict.interval
     print(f"{verdict.outcome.upper():14} {verdict.claim.says}: {verdict.claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
 
+# %% [markdown]
+# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
+# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+
 # %%
 regret = study.values("regret").mean(axis=1)
 lead = regret["random cut"] - regret["closest"]
@@ -271,8 +275,8 @@ print("Regret of the cut: " + ", ".join(f"{name} {value:.3f}" for name, value in
 # * A distance between weights only means something between networks of one start: another start numbers its channels anew.
 # * Square each image's gradient, not the batch's.
 # * A mean over all pairs can be consistent while the order of eight edges is not: look at every start before you cut.
-# * Late edges help most here, whatever the tasks. Hold a clever order against such a plain one (*latest*) before you believe it.
+# * Late edges help most in this table. Hold a clever order against such a plain one (*latest*) before you believe it.
 #
 # What this small data can *not* show: whether the distance predicts which *pair* of tasks gains from fusion (that takes a
-# table for each pair, and one is here); what holds for large pretrained networks, which begin alike and stay closer; and
+# table for each of many pairs, and two pairs have one); what holds for large pretrained networks, which begin alike and stay closer; and
 # what a search in the cut space would save.

@@ -262,6 +262,10 @@ for verdict in study.verdicts:
     print(f"{verdict.outcome.upper():14} {claim.says}{' (control)' if claim.control else ''}:")
     print(f"{'':14} {claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
 
+# %% [markdown]
+# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
+# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+
 # %%
 detectable = [verdict.difference.detectable for verdict in study.verdicts if verdict.claim.quantity == "map_unseen"]
 print(f"What could have been detected with so many seeds: differences in map of {min(detectable):.3f} to {max(detectable):.3f}, by the "

@@ -297,6 +297,10 @@ for verdict in study.verdicts:
     control = " (control)" if verdict.claim.control else ""
     print(f"{verdict.outcome.upper():14} {verdict.claim.says}{control}: {verdict.claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
 
+# %% [markdown]
+# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
+# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+
 # %%
 outcome = next(one for one in study.verdicts if one.claim.arm == "pairs, transfer, 16" and one.claim.against == "pairs, 16"
                and one.claim.quantity == "kendall")
@@ -321,12 +325,15 @@ print(f"At 16, {dropped['pairs, 16']:.1%} of the edges are dropped without trans
 
 # %% [markdown]
 # * Which is better is a question that can be learnt from few graphs, for n graphs are n (n − 1) / 2 answers.
-# * A better order of all graphs is not yet a better answer. The first graphs of an order are close to each other, and a single
-#   training of each lets luck choose among them: the more are tried, the luckier the best one was.
+# * A better order of all graphs is not yet a better answer. The first graphs of an order are close to each other, and one
+#   training of each can hardly choose among them.
 # * A tournament's cycles are the predictor's doubts about graphs that are nearly equal. Cutting them makes an order; counting wins makes
 #   one, too, and only a control tells whether they differ.
 # * Greedy is not exact, except on three graphs. Say so, and measure how much it misses.
 #
-# What this small data can *not* show: how well this carries over to other pairs of tasks (source and target are the same two tasks here, and seeds
-# are draws of graphs under three trainings of each, so that intervals of regret are too narrow where many draws end at one graph); whether an **embedding** of the tasks helps, which takes more tables to learn from than one; and what the paper's own predictor, whose layers
+# On the table of another pair of tasks, which was held out, transfer and an **embedding** of the tasks made the order better, too
+# (`mtlnas-lab study arch-graph --size held_out`; its report is in data_samples/studies/arch-graph-held_out).
+#
+# What this small data can *not* show: how well this carries over to many pairs of tasks (source and target are the same two tasks here, and seeds
+# are draws of graphs under three trainings of each, so that intervals of regret are too narrow where many draws end at one graph); and what the paper's own predictor, whose layers
 # and loss we could not read, would do in a space of thousands of graphs.

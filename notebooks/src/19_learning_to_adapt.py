@@ -286,6 +286,10 @@ for verdict in study.verdicts:
     low, high = verdict.interval
     print(f"{verdict.outcome.upper():15}{verdict.claim.says}: {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
 
+# %% [markdown]
+# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
+# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+
 # %%
 loss = study.values("loss").mean(axis=1)
 share = 100 * loss["meta, all edges"] / loss["joint, all edges"]
@@ -320,8 +324,8 @@ print(f"Of {len(study.verdicts)} claims: " + ", ".join(f"{count} {outcome}" for 
 # %% [markdown]
 # * Reptile needs no gradient through the adaptation: only where the copies went.
 # * A search for a new pair has to pay for its steps. The honest rival spends the same steps on plain training.
-# * Two parts, four arms: that each helps alone does not say that they help each other, and an interaction is noisier than
-#   either part.
+# * Two parts, four arms: that each helps alone does not say that they help each other. Ask for the interaction, and expect it to be as noisy
+#   as either part or more.
 # * Score, crossover and flips are cheap; what costs is that each look at a graph is an adaptation, and a few looks are mostly
 #   chance.
 #

@@ -15,7 +15,7 @@
 # six faults below are of kinds that real code has had. You get no source, only what six panels show: name the
 # fault, then see the line.
 #
-# You need notebooks 05 and 06: gates, entropy, λ, one step of the search.
+# You need notebooks 05 and 06: gates, entropy, λ, one step of the search; and of 07 the part about batch norm.
 
 # %%
 # %matplotlib inline

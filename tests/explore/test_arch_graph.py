@@ -315,7 +315,7 @@ def test_every_arm_of_the_study_can_be_pickled():
 
 def test_the_report_shows_each_method_by_budget():
     found = Findings.shipped("arch-graph")
-    (_, regret), (_, order) = ag.pictures(found)
+    (_, regret), (_, order) = ag.report_pictures(found)
     names = [
         [text.get_text() for text in one.axes[0].get_legend().get_texts()]
         for one in (regret, order)

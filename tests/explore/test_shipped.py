@@ -5,7 +5,7 @@ import pytest
 from mtlnas_lab.analysis.study import FOLDER
 from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.explore import everything
-from mtlnas_lab.explore.report import sentences
+from mtlnas_lab.explore.report import sentences, write
 from mtlnas_lab.explore.study import HELD, Exploration, Findings, explores
 
 ALL = sorted(path.name.removesuffix("-small") for path in FOLDER.glob("*-small"))
@@ -19,6 +19,13 @@ def test_the_tables_say_what_the_report_says(name):
     assert [line for line in sentences(found) if f"- {line}\n" not in report] == []
     ran = set(map(tuple, found.frame[["arm", "seed"]].itertuples(index=False)))
     assert ran == {(arm, seed) for arm in found.study.arms for seed in found.study.seeds}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_report_is_written_of_the_tables(name, tmp_path):
+    paths = write(Findings.shipped(name), tmp_path)
+    assert all(path.stat().st_size for path in paths)
+    assert "<svg" in paths[0].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -46,7 +46,7 @@ def test_a_search_by_keyboard_and_without_any_request(browser, tmp_path):
     page.get_by_role("button", name="Shut by force").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".mtl-edge")).to_contain_text("forced shut")
-    page.get_by_role("button", name="Discretise now").click()
+    page.get_by_role("button", name="Discretize now").click()
     expect(page.locator("#scores")).to_contain_text("test images")
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / "playground.png", full_page=True)

@@ -451,18 +451,19 @@ run = Run.open({str(ROOT / "data_samples" / "runs" / "entropy")!r})
 
 
 @pytest.mark.parametrize(
-    "panel, play",
+    "panel, play, stop",
     [
-        pytest.param("ReplayScrubber(run)", "Play", id="the replay of notebook 00"),
+        pytest.param("ReplayScrubber(run)", "Play", "Pause", id="the replay of notebook 00"),
         pytest.param(  # the studio's own page beside a cell that draws: quickly in test_jupyter.py
             "studio = SearchStudio(run.log)\nstudio",
             "Replay",
+            "Pause replay",
             id="the studio of notebook 06",
             marks=pytest.mark.slow,
         ),
     ],
 )
-def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, panel, play):
+def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, panel, play, stop):
     """Each message of the replay made matplotlib send off the figure that the cell had half drawn."""
     nb = notebook(RECORDED + panel, "")
     nb.run_all(until=".mtl-studio")
@@ -478,11 +479,11 @@ def test_a_cell_that_draws_while_a_replay_plays_has_its_whole_picture(notebook, 
     for _ in range(3):
         nb.page.locator(".mtl-time select").select_option(index=0)  # as slowly as can be
         nb.button(play).click()
-        expect(nb.button("Pause replay")).to_be_visible()
+        expect(nb.button(stop)).to_be_visible()
         before = nb.page.evaluate(moved)
         assert drawn() == quiet
         assert nb.page.evaluate(moved) != before, "nothing moved meanwhile"
-        nb.button("Pause replay").click() if nb.button("Pause replay").is_visible() else None
+        nb.button(stop).click() if nb.button(stop).is_visible() else None
 
 
 def test_it_follows_a_run_that_runs_elsewhere(notebook, tmp_path):

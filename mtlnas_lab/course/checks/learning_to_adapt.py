@@ -21,15 +21,17 @@ def interaction(answer, ax):
     yours = row(answer(both.copy(), one.copy(), other.copy(), neither.copy()), 3, "the seeds")
     bars(ax, right, yours, ["seed 1", "seed 2", "seed 3"], "interaction")
 
+    of_meta = both - one
+    of_joint = other - neither
+    average = np.full(3, right.mean())
     mistakes = {
         "the sign is turned: what evolving brings to meta-learnt weights comes first": -right,
-        "this is what evolving brings to meta-learnt weights; take off what it brings to joint ones": both
-        - one,
-        "this is what evolving brings to joint weights alone": other - neither,
+        "this is what evolving brings to meta-learnt weights; take off what it brings to joint ones": of_meta,
+        "this is what evolving brings to joint weights alone": of_joint,
         "this is what both parts bring together, against neither": both - neither,
-        "this adds both gains; their difference is asked": both - one + (other - neither),
+        "this adds both gains; their difference is asked": of_meta + of_joint,
         "an interaction is no mean: leave the ½ out": right / 2,
-        "this is one number for all; each seed has its own": np.full(3, right.mean()),
+        "this is one number for all; each seed has its own": average,
     }
     places = [f"for seed {place + 1}" for place in range(3)]
     near_misses(yours, right, mistakes, differ(right, yours, places), atol=1e-9)
