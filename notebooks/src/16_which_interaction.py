@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Which interaction, and learnt on whom?
 #
-# *About 3 minutes on two CPU cores, no GPU and no network needed.*
+# *About 1 minute on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** An edge is open or shut. Two networks could do more with each other than that. After **MSINet** (Gu et al., arXiv
 # 2303.07065) there are **five operations** between two maps of equal depth, and a search chooses one behind every stage. Its

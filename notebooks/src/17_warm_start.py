@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Warm start: begin with a neighbour's α
 #
-# *About 4 minutes on two CPU cores, no GPU and no network needed.*
+# *About 1 minute on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** Each search so far began at α = 0: nothing is known, every gate is at ½. But you may have searched before, on other
 # tasks. Inspired by **warm-starting DARTS with meta-learning** (Grobelnik & Vanschoren, arXiv 2205.06355, whose abstract is all

@@ -174,7 +174,8 @@ def picture(budget, theta):
 if live():                                                    # somebody is there to move them
     from ipywidgets import IntSlider, FloatSlider, interact
 
-    interact(picture, budget=IntSlider(4, 4, 64, 4), theta=FloatSlider(0, 0, 0.95, 0.05))
+    budget = IntSlider(value=4, min=4, max=64, step=4)
+    interact(picture, budget=budget, theta=FloatSlider(value=0, min=0, max=0.95, step=0.05))
 else:
     print("In JupyterLab two sliders stand here.")
 

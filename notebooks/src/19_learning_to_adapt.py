@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Learning to adapt: weights for many pairs, graphs that evolve
 #
-# *About 2 minutes on two CPU cores, no GPU and no network needed.*
+# *About 1 minute on two CPU cores, no GPU and no network needed.*
 #
 # **Why.** So far every pair of tasks had its own training and its own search. With many pairs to come and a few images of
 # each, one could do better: learn *weights that are easily adapted* from other pairs, and *graphs* that go well with them.
