@@ -67,6 +67,7 @@ def make_site(out: Path = BUILD) -> Path:
 
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
     course(source / "course", frames, names)
+    for_teachers(source)
     gallery(source / "gallery")
     glossary(source, names)
     api(source / "api")
@@ -85,7 +86,9 @@ def make_site(out: Path = BUILD) -> Path:
 def course(folder: Path, frames: Path, names: list[str]) -> None:
     """The notebooks as pages, and a page that lists them."""
     folder.mkdir()
-    lines = []
+    text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    (folder / "map.md").write_text(in_course(text), encoding="utf-8")
+    lines = ["map"]
     for name in names:
         notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
         title = with_frames(notebook, name, frames)
@@ -100,6 +103,22 @@ def course(folder: Path, frames: Path, names: list[str]) -> None:
     )
 
 
+def in_course(text: str) -> str:
+    """A text of the folder notebooks/ with links as the site's pages lie."""
+    text = text.replace("](../docs/glossary.md", "](../glossary.md").replace(
+        "](README.md", "](map.md"
+    )
+    return text.replace("](../docs/teaching.md", "](../teaching.md")
+
+
+def for_teachers(source: Path) -> None:
+    """docs/teaching.md as a page."""
+    text = (DOCS / "teaching.md").read_text(encoding="utf-8")
+    text = text.replace("](../notebooks/README.md", "](course/map.md")
+    text = text.replace("](../notebooks/", "](course/")
+    (source / "teaching.md").write_text(text, encoding="utf-8")
+
+
 def with_frames(notebook, name: str, frames: Path) -> str:
     """Makes the saved panels of a notebook frames, and gives the notebook's title with its number."""
     states = notebook.metadata.pop("widgets", {}).get(STATES, {}).get("state", {})
@@ -111,7 +130,7 @@ def with_frames(notebook, name: str, frames: Path) -> str:
     count = 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("](../docs/glossary.md", "](../glossary.md")
+            cell.source = in_course(cell.source)
         for output in cell.get("outputs", []):
             view = output.get("data", {}).pop(WIDGET, None)
             panel = saved_panel(states, view["model_id"]) if view else None
