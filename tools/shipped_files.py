@@ -8,6 +8,11 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDERS = ("data_samples",)
+LEFT_OUT = (
+    ".html",
+    ".pdf",
+    ".png",
+)  # of studies: their tables say the same, and `report.md` reads without a browser
 FILES = ("notebooks/*.ipynb", "notebooks/README.md", "docs/glossary.md", "docs/teaching.md")
 
 
@@ -15,11 +20,17 @@ def shipped_files(root: Path) -> dict[str, str]:
     """{file of the checkout: where it goes in the wheel}; `mtlnas_lab.data.open.shipped` looks there."""
     found = []
     for folder in FOLDERS:
-        found += (path for path in (root / folder).rglob("*") if path.is_file())
+        found += (path for path in (root / folder).rglob("*") if is_shipped(path))
     for pattern in FILES:
         found += root.glob(pattern)
     inside = "mtlnas_lab/shipped"
     return {str(path): f"{inside}/{path.relative_to(root).as_posix()}" for path in sorted(found)}
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a path below data_samples is a file that a wheel has."""
+    of_study = "studies" in path.parts
+    return path.is_file() and not (of_study and path.suffix in LEFT_OUT)
 
 
 class Shipped(BuildHookInterface):
