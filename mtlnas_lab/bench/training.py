@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from ..core.evaluate import evaluating, recalibrated
-from ..core.events import Evaluated, Failed
+from ..core.events import Evaluated, Failed, Step
 from ..core.lab import Lab
 from ..core.search import Search
 from ..data.loader import sequential
@@ -62,15 +62,24 @@ def train(condition: Condition, graph: Graph, seed: int) -> Record:
     return record
 
 
-def to_the_end(search: Search, who: str) -> None:
-    """Goes on with a search to its end, where no step of it is looked at.
+def go_on(search: Search, who: str, until: int | None = None) -> None:
+    """Goes on with a search, where no step of it is looked at.
+
+    Args:
+        search: At whatever step it is.
+        who: Names it in a message.
+        until: The step to stop after; otherwise the search goes on to its end.
 
     Raises:
         ConfigError: A loss is not a finite number any more; the message begins with `who`.
     """
+    if until is not None and search.step_number >= until:
+        return
     for event in search:
         if isinstance(event, Failed):
             raise ConfigError(f"{who} failed: {event.message}")
+        if isinstance(event, Step) and event.step == until:
+            return
 
 
 @contextmanager

@@ -152,7 +152,7 @@ class Search:
         losses, labelled = self._update_weights()  # how to use them?  α is only read
 
         report = self._report(losses, labelled, alpha_gradient, started)
-        if alpha_gradient is not None:
+        if self.config.close_below and alpha_gradient is not None:
             self.closing.see(report.alpha, self.forced)
         self.step_number += 1
         self.cover_eyes()  # whoever evaluates now sees what the next step will

@@ -25,9 +25,8 @@ import torch
 from torch import Tensor
 
 from ..bench.condition import FUSIONS, RECIPE, channels_of, network, rooms
-from ..bench.training import to_the_end
+from ..bench.training import go_on
 from ..core.evaluate import recalibrated
-from ..core.events import Failed, Step
 from ..core.lab import Lab
 from ..core.relaxation import ArchitectureWeights
 from ..core.search import Search
@@ -196,7 +195,7 @@ def adapt(
 ) -> Lab:
     """The copy after its steps, see `adaptation`. Raises ConfigError where a loss is not finite any more."""
     search = adaptation(lab, setting, pair, images, graph, seed)
-    to_the_end(search, "an adaptation")
+    go_on(search, "an adaptation")
     return search.lab
 
 
@@ -424,13 +423,8 @@ class Training:
         return graphs[int(torch.randint(len(graphs), (1,), generator=generator))]
 
     def _train_jointly(self) -> None:
-        left = self.steps
-        for event in self.jointly:
-            if isinstance(event, Failed):
-                raise ConfigError(f"joint training of seed {self.seed} failed: {event.message}")
-            left -= isinstance(event, Step)
-            if not left:
-                return
+        until = self.jointly.step_number + self.steps
+        go_on(self.jointly, f"joint training of seed {self.seed}", until)
 
 
 # --- 4: a new pair ----------------------------------------------------------------------------------------------------

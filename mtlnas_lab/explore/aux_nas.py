@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..bench.condition import RECIPE, Condition
-from ..bench.training import to_the_end
+from ..bench.training import go_on
 from ..core.config import SearchConfig
 from ..core.evaluate import evaluating, recalibrated
 from ..core.lab import Lab
@@ -213,7 +213,7 @@ def mtl_nas(seed: int, **settings) -> dict[str, float]:
 
 def _trained(lab: Lab, setting: Setting, search: Search, alone: bool = True) -> dict[str, float]:
     """Train or search; then the primary task on test images, by its network alone or by the graph that was found."""
-    to_the_end(search, f"the search of seed {search.config.seed}")
+    go_on(search, f"the search of seed {search.config.seed}")
     kept = no_edges(lab.space).kept if alone else lab.derive().kept
     training = lab.seen(sequential(lab.data["train"], lab.targets, 32))
     with recalibrated(lab.supernet, kept, training):

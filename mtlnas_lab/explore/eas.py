@@ -25,7 +25,7 @@ from ..bench.condition import RECIPE, Condition
 from ..bench.graph import number_of
 from ..bench.searchers.problem import Problem, best_so_far
 from ..bench.searchers.supernet import losses_with_shared_weights, score, steps_of
-from ..bench.training import to_the_end
+from ..bench.training import go_on
 from ..core.architecture import Architecture
 from ..core.config import SearchConfig
 from ..core.evaluate import evaluating
@@ -182,7 +182,7 @@ def train_supernet(seed: int, steps: int = RECIPE.steps, keep: float = KEEP) -> 
     condition = Condition(name="eas", about="", tasks=TASKS, fusion="residual")
     lab = condition.lab(seed)
     search = supernet_search(lab, replace(RECIPE, steps=steps, seed=seed), keep)
-    to_the_end(search, f"the supernet of seed {seed}")
+    go_on(search, f"the supernet of seed {seed}")
     return lab
 
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..bench.condition import IMAGE_SIZE, RECIPE, channels_of, network
-from ..bench.training import one_thread, to_the_end
+from ..bench.training import go_on, one_thread
 from ..core.evaluate import evaluate, recalibrated
 from ..core.lab import Lab
 from ..core.relaxation import TEMPERATURE_FLOOR, ArchitectureWeights
@@ -383,7 +383,7 @@ def search(seed: int, **settings) -> tuple[tuple[str, ...], Lab]:
     """A whole search: the operation of each pair of stages, and the lab that it searched in. Settings as in `searching`."""
     made = searching(seed, **settings)
     with one_thread():
-        to_the_end(made, f"the search of seed {seed}")
+        go_on(made, f"the search of seed {seed}")
     return made.lab.space.chosen(made.lab.alphas.alpha), made.lab
 
 
@@ -402,7 +402,7 @@ def train(
     found = {}
     with one_thread():
         config = replace(RECIPE, steps=steps, seed=seed)
-        to_the_end(Search(lab, config, gates=gates), f"the training of seed {seed}")
+        go_on(Search(lab, config, gates=gates), f"the training of seed {seed}")
         training = lab.seen(sequential(lab.data["train"], TASKS, 32))
         with recalibrated(lab.supernet, gates, training):
             for split in ("seen", "unseen"):

@@ -21,10 +21,10 @@ from ..bench.searchers.supernet import (
     coin_flips,
     cost_of_score,
     losses_with_shared_weights,
-    steps_of,
+    one_shot_supernet,
 )
 from ..bench.table import FusionTable
-from ..bench.training import costs, one_thread, to_the_end
+from ..bench.training import costs, go_on, one_thread
 from ..core.config import SearchConfig
 from ..core.lab import Lab
 from ..core.search import Search
@@ -76,7 +76,7 @@ def train_supernet(lab: Lab, config: SearchConfig) -> Lab:
         ConfigError: A loss is not a finite number any more.
     """
     search = Search(lab, config, draw_gates=sandwich(len(lab.space)))
-    to_the_end(search, f"the supernet of seed {config.seed}")
+    go_on(search, f"the supernet of seed {config.seed}")
     return lab
 
 
@@ -337,11 +337,7 @@ def searcher(problem: Problem) -> Iterator[int]:
         >>> spent <= 300
         True
     """
-    lab = problem.lab()
-    config = replace(problem.config, steps=int(problem.budget / 3))
-    supernet = Search(lab, config, draw_gates=sandwich(len(lab.space)))
-    for _ in steps_of(supernet, problem):
-        pass
+    lab = one_shot_supernet(problem, sandwich(len(problem.space)))
     objectives = supernet_objectives(lab)
 
     def paid(graph: int) -> Sequence[float]:
@@ -576,7 +572,7 @@ def _trained(graph: int, config: SearchConfig) -> list[float]:
     """Each task's loss on test of one graph, trained from the shipped backbones under its own gates."""
     lab = tiny(seed=config.seed)
     kept = kept_of(graph, lab.space)
-    to_the_end(Search(lab, config, gates=kept), f"graph {graph} of seed {config.seed}")
+    go_on(Search(lab, config, gates=kept), f"graph {graph} of seed {config.seed}")
     return list(losses_with_shared_weights(lab, graph, "test").values())
 
 

@@ -21,7 +21,7 @@ from torch.func import functional_call, grad, vmap
 from ..bench.condition import RECIPE, channels_of, head_of, network, rooms
 from ..bench.landscape import main_effect
 from ..bench.table import FusionTable
-from ..bench.training import one_thread, to_the_end
+from ..bench.training import go_on, one_thread
 from ..core.backbone import Backbone
 from ..core.evaluate import evaluating
 from ..core.lab import Lab
@@ -89,7 +89,7 @@ def _trained(task: str, backbone: Backbone, order: int, steps: int, freeze: bool
     lab = Lab({task: tasks()[task]}, supernet, ArchitectureWeights(0), rooms())
     config = replace(RECIPE, steps=steps, seed=order, freeze=freeze)
     with one_thread():
-        to_the_end(Search(lab, config), f"the network of {task}")
+        go_on(Search(lab, config), f"the network of {task}")
     return backbone
 
 

@@ -26,10 +26,10 @@ from ..bench.graph import number_of
 from ..bench.searchers.mtlnas import RAMP, mtlnas
 from ..bench.searchers.problem import Problem
 from ..bench.table import FusionTable
-from ..bench.training import losses, to_the_end
+from ..bench.training import go_on, losses
 from ..core.architecture import CLIP, Architecture, derive, warm_start
 from ..core.config import SearchConfig
-from ..core.events import Evaluated, Failed, Step
+from ..core.events import Evaluated, Failed
 from ..core.lab import Lab
 from ..core.relaxation import ArchitectureWeights, deterministic
 from ..core.search import Search
@@ -83,7 +83,7 @@ def searched(pair: Pair, seed: int, steps: int = STEPS) -> Architecture:
         ConfigError: A loss is not a finite number any more.
     """
     search = Search(lab_of(pair, seed), replace(SETTINGS, steps=steps, seed=seed))
-    to_the_end(search, f"the search of {' and '.join(pair)}")
+    go_on(search, f"the search of {' and '.join(pair)}")
     return search.architecture()
 
 
@@ -174,7 +174,7 @@ def reptile(
         moved = []
         for search in searches:
             _begin_at(search, alphas[-1])
-            _go_on(search, until=search.config.steps * turn // rounds)
+            go_on(search, "a search of the meta start", search.config.steps * turn // rounds)
             moved.append(search.lab.alphas.alpha.detach() - alphas[-1])
         alphas.append(alphas[-1] + epsilon * torch.stack(moved).mean(0))
     return alphas
@@ -183,17 +183,6 @@ def reptile(
 def _begin_at(search: Search, alpha: Tensor) -> None:
     with torch.no_grad():
         search.lab.alphas.alpha.copy_(alpha)
-
-
-def _go_on(search: Search, until: int) -> None:
-    """Goes on with a search to this step."""
-    if search.step_number >= until:
-        return
-    for event in search:
-        if isinstance(event, Failed):
-            raise ConfigError(f"a search of the meta start failed: {event.message}")
-        if isinstance(event, Step) and event.step >= until:
-            return
 
 
 @functools.cache

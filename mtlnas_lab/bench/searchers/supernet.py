@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
@@ -17,9 +18,10 @@ from ..graph import Graph, kept_of
 from ..training import losses
 from .problem import Problem
 
-AVERAGED = (
-    160  # training images that batch-norm statistics are averaged over, before a graph is scored
-)
+# of the budget of a search with a one-shot supernet; the rest is for looking at graphs
+TRAINING = 1 / 3
+# training images that batch-norm statistics are averaged over, before a graph is scored
+AVERAGED = 160
 
 
 def steps_of(search: Search, problem: Problem, steps: int | None = None) -> Iterator[Step]:
@@ -41,6 +43,20 @@ def steps_of(search: Search, problem: Problem, steps: int | None = None) -> Iter
             left -= 1
             if not left:
                 return
+
+
+def one_shot_supernet(problem: Problem, draw: Callable[[torch.Generator], tuple[bool, ...]]) -> Lab:
+    """A supernet that a third of the budget has trained, under graphs that are drawn anew for each step.
+
+    Args:
+        problem: Pays the steps.
+        draw: As `coin_flips` gives it.
+    """
+    lab = problem.lab()
+    config = replace(problem.config, steps=int(problem.budget * TRAINING))
+    for _ in steps_of(Search(lab, config, draw_gates=draw), problem):
+        pass
+    return lab
 
 
 def coin_flips(edges: int) -> Callable[[torch.Generator], tuple[bool, ...]]:
