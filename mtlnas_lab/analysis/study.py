@@ -47,7 +47,7 @@ EXPERIMENT = {field.name for field in fields(Experiment)}
 TAKES = ("edges_of", "graph_of")
 
 # settings of a row that a study itself reads
-OWN = {*TAKES, "draws", "pretrain_steps", "against", "edge_worth"}
+OWN = {*TAKES, "draws", "pretrain", "pretrain_steps", "against", "edge_worth"}
 
 # what a row shares with the single-task networks that its Δm is over
 ALIKE = ("preset", "data", "eval_data", "tasks", "backbone")
@@ -104,6 +104,7 @@ class Study:
         draws       how many such graphs are drawn under each seed
         graph_of    a row whose graph is carried over, under the same seed; with edge_budget: K, the K of its candidates with
                     the largest α
+        pretrain    {setting: value}, what the pretraining does otherwise than the preset's
         edge_worth  true: score each edge of the finished network (edge_importance.py)
         against     the row that it is compared with, otherwise `reference`; null: none
 
@@ -343,7 +344,10 @@ class Study:
             pretrain_steps=cell.settings.get("pretrain_steps"),
             **given,
         )
-        return replace(made, search=SearchConfig.from_json({**made.search.to_json(), **search}))
+        pretrain = cell.settings.get("pretrain", {})
+        return replace(
+            made, search=_changed(made.search, search), pretrain=_changed(made.pretrain, pretrain)
+        )
 
     def _graph(self, cell: Cell, name: str, out: Path) -> dict:
         """What the row that the setting `name` names has kept under the cell's seed."""
@@ -413,7 +417,7 @@ class Study:
     def pretraining_folder(self, cell: Cell) -> str | None:
         """The folder of the pretraining that the cell shares with others; None where nothing is pretrained."""
         begins = {name: cell.settings.get(name) for name in BEGINS}
-        for name in ("class_weights", "views", "few_labels"):
+        for name in ("class_weights", "views", "few_labels", "pretrain"):
             if cell.settings.get(name):  # else folders keep the names that they had
                 begins[name] = cell.settings[name]
         made = Experiment.from_preset(
@@ -599,6 +603,11 @@ def _grid_row(choice: Sequence[tuple[str, str, object]]) -> tuple[str, dict]:
         if isinstance(neighbour, Mapping):
             settings[setting] = ", ".join({**names, **neighbour}.values())
     return ", ".join(names.values()), settings
+
+
+def _changed(config: SearchConfig, settings: Mapping) -> SearchConfig:
+    """The settings of a search, some of them changed. Raises ConfigError for one that cannot be."""
+    return SearchConfig.from_json({**config.to_json(), **settings})
 
 
 def _best(graph: Mapping, edges: int) -> dict:

@@ -285,6 +285,19 @@ def test_cells_share_a_pretraining_only_where_it_is_the_same():
     ]
 
 
+def test_a_row_may_pretrain_otherwise_and_then_shares_no_pretraining_with_others():
+    rows = {"seen": {}, "otherwise": {"pretrain": {"augment": False, "weight_lr": 0.01}}}
+    study = Study("a", "?", rows, (0,), "seen", {"pretrain_steps": 3})
+    seen, otherwise = study.cells()
+    assert study.pretraining_folder(seen) != study.pretraining_folder(otherwise)
+    usual = study.experiment(seen, Path())
+    made = study.experiment(otherwise, Path())
+    assert made.pretrain == replace(usual.pretrain, augment=False, weight_lr=0.01)
+    assert made.search == usual.search
+    with pytest.raises(ConfigError, match="no setting colour"):
+        Study("a", "?", {"seen": {"pretrain": {"colour": 1}}}, (0,), "seen")._check_settings()
+
+
 def test_a_path_may_name_the_environment(monkeypatch, tmp_path):
     study = Study.load("real")
     monkeypatch.delenv("MTLNAS_LAB_REAL_DATA", raising=False)
