@@ -132,8 +132,9 @@ check("06.halves", two_halves)
 #
 # The lab `tiny`: two pretrained networks (segmentation, normals), 48 candidate edges, α = 0. `search` holds two streams
 # of batches, two optimisers, and `search.current(name)`: the value of a schedule (λ, the temperature τ) at this step.
-# We write what it does with them. Only α is asked for its gradient in part 1; α is detached in part 2: each update
-# reads the other's variable and does not touch it.
+# We write what it does with them: each update reads the other's variable and does not move it. In part 2 α is detached, so
+# no gradient reaches it. In part 1 `backward()` fills the gradients of all weights, too; nobody uses them, and part 2
+# throws them away with `zero_grad()`.
 
 # %%
 def step_by_hand(search):
@@ -144,7 +145,8 @@ def step_by_hand(search):
     losses = lab.loss(lab.supernet(image, torch.sigmoid(alpha)), targets)
     total = sum(lab.tasks[task].weight * loss for task, loss in losses.items())
     objective = total + search.current("entropy_weight") * entropy(alpha)
-    alpha.grad, = torch.autograd.grad(objective, [alpha])
+    search.alpha_optimizer.zero_grad()
+    objective.backward()
     search.alpha_optimizer.step()
 
     image, targets = next(search.weight_batches)                          # 2. how to use them?
@@ -178,7 +180,8 @@ print("α and losses agree:", {task: round(value, 4) for task, value in event.lo
 #
 # ### Your turn: the update of α alone
 #
-# `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
+# Part 1 does more than it has to: of the gradients that `backward()` computes only α's is used. Write it so that w gets
+# none. `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
 # `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return
 # `alpha.grad`.
 

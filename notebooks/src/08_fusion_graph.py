@@ -162,8 +162,8 @@ plot_fusion_graph(run, style="web-light").figure
 # result. Two arrows between the same two stages, bent apart, are two networks that read each other.*
 
 # %%
-predict("08.cycle", "Some arrows run both ways between two stages. Can it be computed in one pass, left to right?",
-        ["yes", "no, there is a cycle"])
+predict("08.circles", "A cycle is a way along arrows (a network's own ones, too) that comes back to where it began. Of the 26 nodes in "
+        "this drawing, how many lie on a cycle of kept edges?", between=(0, 26))
 
 # %% [markdown]
 # An edge reads the features of its source **before** fusion there, and adds to its target's features **before** the target's next stage reads them.
@@ -173,7 +173,9 @@ predict("08.cycle", "Some arrows run both ways between two stages. Can it be com
 whole, halves = fusion_graph(run, dropped=False), fusion_graph(run, dropped=False, split=True)
 for name, one in (("nodes as drawn above", whole), ("each node split in two", halves)):
     print(f"{name}: {len(one)} nodes, without cycles: {nx.is_directed_acyclic_graph(one)}")
-reveal("08.cycle", "yes", "The drawing has cycles, the computation has none: both read before either is changed.")
+on_cycles = {node for cycle in nx.simple_cycles(whole) for node in cycle}
+reveal("08.circles", len(on_cycles), "No edge leads to a shallower stage, so a cycle can only join two stages of one depth that read each "
+       "other. The drawing has such cycles, the computation has none: both read before either is changed.")
 
 # %%
 plot_fusion_graph(run, split=True, dropped="hide", style="paper-double").figure
@@ -503,7 +505,7 @@ draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 import torch
 
 from mtlnas_lab.data.loader import sequential
-from mtlnas_lab.analysis.edge_table import explain, to_latex, to_markdown
+from mtlnas_lab.analysis.edge_table import explain, to_markdown
 
 lab, architecture = labs[1]
 few = lab.data["val"].subset(torch.arange(presets.quick(40, 8)))
@@ -524,7 +526,6 @@ ax.axhline(0, color="0.6", lw=1)
 ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="mean angle without the edge − with it (degrees)", ylabel="mIoU without − with\n(points)")
 ax.legend(loc="best", title="edge into", frameon=False)
-print(to_latex(rows[:1]).splitlines()[1])
 
 # %% [markdown]
 # *Reading aid: a dot is an edge. To the right, normals got worse without it; below 0, segmentation got worse without

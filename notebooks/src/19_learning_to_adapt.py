@@ -283,25 +283,26 @@ shown("interaction", "interaction (below 0: the parts help each other)")
 
 # %%
 for verdict in study.verdicts:
-    low, high = verdict.interval
-    print(f"{verdict.outcome.upper():15}{verdict.claim.says}: {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
+    print(verdict.in_short)
 
 # %% [markdown]
-# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
-# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+# *Reading aid: below each claim stand the difference, its 95 % interval and a p. The interval is of this comparison alone; the p is
+# corrected for the number of claims (Holm: notebook 07, by hand in 20). “Held” asks for a corrected p of 0.05 at most; “did not hold” is an
+# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
 
 # %%
 loss = study.values("loss").mean(axis=1)
 share = 100 * loss["meta, all edges"] / loss["joint, all edges"]
-reveal("19.lead", round(share), f"{loss['meta, all edges']:.3f} against {loss['joint, all edges']:.3f} with all edges, "
-       f"{study.values('loss').shape[1]} seeds; fresh weights {loss['fresh, all edges']:.3f}.")
+lead, = [v for v in study.verdicts if (v.claim.arm, v.claim.against, v.claim.quantity) == ("meta, all edges", "joint, all edges", "loss")]
+reveal("19.lead", round(share), f"{loss['meta, all edges']:.3f} against {loss['joint, all edges']:.3f} with all edges; fresh weights "
+       f"{loss['fresh, all edges']:.3f}. Whether the meta-learnt ones lose less: {lead.outcome}, {lead.measured}.")
 
 # %%
-about = [v for v in study.verdicts if v.claim.against == "meta, random graphs"][0]
-answer = {"held": "clearly better"}.get(about.outcome, "the seeds cannot tell")
-if about.interval[0] > 0:
-    answer = "clearly worse"
-reveal("19.graphs", answer, f"Evolved minus random: {about.mean:+.4f}, 95 % interval {about.interval[0]:+.4f} to {about.interval[1]:+.4f}.")
+about, = [v for v in study.verdicts if v.claim.against == "meta, random graphs"]
+answer = "the seeds cannot tell"
+if about.corrected <= 0.05:
+    answer = "clearly better" if about.mean < 0 else "clearly worse"
+reveal("19.graphs", answer, f"Evolved minus random, as a share of chance: {about.measured}.")
 
 # %% [markdown]
 # ## What we know now
@@ -312,8 +313,7 @@ print(f"The four arms lie within {four.max() - four.min():.3f} of chance of each
       f"{loss['fresh, all edges'] - four.mean():.3f}.")
 claims = {(v.claim.arm, v.claim.against): v for v in study.verdicts}
 both = claims["interaction", 0.0]
-print(f"The interaction is {both.mean:+.3f} ({both.interval[0]:+.3f} to {both.interval[1]:+.3f}): {both.outcome}; "
-      f"{both.difference.detectable:.2g} could have been detected.")
+print(f"The interaction is {both.measured}: {both.outcome}; {both.difference.detectable:.2g} could have been detected.")
 longer = claims["meta, evolved", "meta, all edges, longer"]
 print(f"Choosing a graph against training on for as many steps: {longer.mean:+.3f} of chance (below 0: choosing is better): {longer.outcome}.")
 edges = study.values("edges").mean(axis=1)
