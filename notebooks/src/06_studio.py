@@ -70,9 +70,8 @@ def toy(two_halves, seed, steps=300):
     return path                                                 # mean gate of the useless inputs
 
 
-predict("06.halves", "α learns from the very examples that teach w. What do the gates of the 36 useless inputs do, "
-                     "compared with "
-        "two halves?", ["they close further", "they stay further open", "they do the same"])
+predict("06.halves", "α learns from the very examples that teach w. The gates of the 36 useless inputs begin at 0.5. Where is their "
+        "mean after 300 steps?", between=(0.0, 1.0))
 
 # %%
 figure, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
@@ -89,11 +88,11 @@ legend = ax.legend(loc="best", frameon=False)
 # *Reading aid:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
 
 # %%
-opener = means["the same 40 examples"] > means["two halves of 20"]
+same, apart = means["the same 40 examples"], means["two halves of 20"]
 because = "On other examples than w's, noise does harm, and the gate shuts."
-if opener:
+if same > apart:
     because = "w learns noise by heart, and on the examples it knows by heart, noise looks useful. " + because
-reveal("06.halves", "they stay further open" if opener else "they close further", because)
+reveal("06.halves", f"{same:.2f}; with two halves {apart:.2f}", because)
 
 # %% [markdown]
 # So α asks its question on images that w has not just been taught. The paper's released code, and this lab, draw the

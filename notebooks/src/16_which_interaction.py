@@ -166,8 +166,9 @@ plot_choices(shares, style="web-light").figure
 # *Reading aid: above, 1 is undecided among five, 0 is decided. Below, a row is a stage; its numbers sum to 1, and the frame is what is
 # built.*
 #
-# **Tweak.** `look(rho=1.0)` teaches w and α by the same rooms; `temperature=0.5` makes the memories' contrast soft, `momentum=0.9` their
-# centroids slow; `operations=("none", "nddr")` is the library's edge, both ways; `entropy=0` leaves the choice open.
+# **Tweak.** `look(operations=("none", "nddr"))` is the library's edge, both ways; `entropy=0` leaves the choice open. After the next
+# section: `rho=1.0` teaches w and α by the same rooms, `temperature=0.5` makes the memories' contrast soft, `momentum=0.9` their
+# centroids slow.
 #
 # ## Learnt on whom? The twins
 #

@@ -181,7 +181,7 @@ pd.DataFrame(regret).T.rename_axis("population").round(3)
 
 # %% [markdown]
 # *Reading aid: each population has 40 births, 10 seeds. “Mean of the last generation” is its loss on val above the best
-# graph's.*
+# graph's; “unlike graphs in it” says how many different graphs it still has: what a small population loses is variety.*
 #
 # ## Both at once
 #
@@ -213,8 +213,9 @@ for name, lab in starts.items():
 plot_adaptation(pd.DataFrame(curves), style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: 1 is the best answer that knows how frequent the groups are, and does not look at the image. Means of two new
-# pairs: a demonstration, not a proof.*
+# *Reading aid: 1 is the best answer that knows how frequent the groups are, and does not look at the image. Before the first
+# step the weights know nothing of the new pair: meta-learnt ones expect the groups of other pairs, so they may well be the worse
+# ones there. What they were learnt for is where a few steps lead. Means of two new pairs: a demonstration, not a proof.*
 #
 # **Tweak.** `replace(setting, lr=0.2)` adapts more carefully, `shots=48` gives more images, `relatedness=1.0` makes both tasks
 # of a pair the same. Which of them moves the curves most?
