@@ -47,6 +47,9 @@ space, look = table.space, style("web-light")
 
 # %% [markdown]
 # ## Guess first
+#
+# How good a set of graphs is, one number says, the **hypervolume**: the volume of all points that are worse than at least one of
+# the graphs in every respect. The true front has the most of it; any other set has a share of that.
 
 # %%
 predict("13.random", "A search may ask for 60 of the 256 graphs. Of the volume that the true front covers, how much do 60 random "
@@ -125,8 +128,8 @@ else:
 # %% [markdown]
 # ## How good is a front?
 #
-# One number for a set of points: the **hypervolume**, what they beat. With two losses it is an area: of everything that is
-# worse than at least one of the points, up to a **reference point**. More is better.
+# The hypervolume is what a set of points beats. With two losses it is an area: of everything that is worse than at least one
+# of the points, up to a **reference point**. More is better.
 #
 # ### Your turn: the area that a set of points beats
 

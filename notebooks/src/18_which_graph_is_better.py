@@ -43,6 +43,9 @@ EDGES = len(table.space)                                         # 8 candidate e
 
 # %% [markdown]
 # ## Guess first
+#
+# In a tournament each pair of graphs has an edge from the better one to the worse one, with a weight: how sure that is. Edges are
+# dropped until no cycle is left, and the weight of those that are kept should be as large as can be.
 
 # %%
 predict("18.greedy", "200 tournaments of 8 graphs, all winners and weights drawn by chance. In how many does “the surest edge first” "

@@ -44,6 +44,9 @@ from mtlnas_lab.viz.study_plots import plot_quantity
 
 # %% [markdown]
 # ## Guess first
+#
+# Two ways to learn weights from many pairs of tasks: **jointly trained** ones are to do well on all of them at once;
+# **meta-learnt** ones are to do well after five steps on a pair.
 
 # %%
 predict("19.lead", "After five steps on a new pair: the loss from meta-learnt weights, beside that from jointly trained ones "
