@@ -277,7 +277,7 @@ ranks["rank"] = [table.rank(graph) for graph in table.graphs]
 plot_ranks(ranks, style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: a small square is a graph, the darker the better. A field has all graphs with so many edges into segmentation (to
+# *Reading aid: a small square is a graph, its shade its rank (the scale is on the right). A field has all graphs with so many edges into segmentation (to
 # the right) and into normals (upwards), and below them their mean rank; 1 is the best.*
 
 # %%

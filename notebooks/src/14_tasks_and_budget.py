@@ -160,6 +160,9 @@ asked.pivot(index="wanted", columns="budget", values="cost").round(2)
 # Every set of tasks and 21 budgets were answered beforehand, and scored on the validation images by the supernet under the
 # graph. The page looks the answer up, so it follows the slider.
 #
+# The cost beside the budget is what the graph really costs: the generator was taught to meet the budget, and misses it by
+# some edges.
+#
 # 1. Slide the budget with all tasks on. Which edges come first?
 # 2. Switch depth off. Do the edges between the other two change, or only vanish?
 # 3. Where does the curve stop falling? Is more budget always better?
@@ -187,6 +190,8 @@ reveal("14.ratio", nearest, f"{ratio:,.0f} times: {1000 * one_graph:.2f} ms for 
 plot_fusion_graph(model.graph((True, True, True), 0.5), style="web-light").figure
 
 # %% [markdown]
+# *Reading aid: the generator's graph for all three tasks and a budget of 50 %; strong edges are open, faint dashed ones shut.*
+#
 # ## Tweak: μ
 #
 # The weight of the penalty: 0 lets the losses alone decide how much is spent.

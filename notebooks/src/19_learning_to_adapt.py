@@ -170,8 +170,8 @@ lived = evolved()
 plot_population(bitmap(lived, table.space.edges), style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: every column is a graph, the oldest of a generation on its left; the dark fields are its open edges. A row that
-# turns dark from left to right is an edge that wins.*
+# *Reading aid: every column is a graph, the oldest of a generation on its left; the purple fields are its open edges. A row that
+# turns purple from left to right is an edge that wins.*
 
 # %%
 regret = {}
@@ -201,7 +201,7 @@ generations = [one.graphs for one in steps[:: setting.every]]
 plot_population(bitmap(generations, training.lab.space.edges), style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: as above, on little training and few looks: with so much chance in a fitness, do not expect rows to turn dark.*
+# *Reading aid: as above, on little training and few looks: with so much chance in a fitness, do not expect rows to turn purple.*
 #
 # And a **new pair**, 16 images of it: the loss on test images over the steps, from the weights just trained and from freshly
 # drawn ones, with all edges.
