@@ -615,8 +615,11 @@ print(f"Entropy, share of ln 2: {with_entropy[149]:.2f} then, {with_entropy[-1]:
 # %% [markdown]
 # ## Play
 #
-# * `toy_search(…, wish=0.02)`: does the order of the three weights change? And with λ = 2 at once?
-# * Start the toy's α at 0.01 instead of 0. What happens to edges that nobody asks for?
+# * Stronger wishes: `alpha, wanted = toy_search(weights["λ ramp"], wish=0.02)`, and how many end as wished is
+#   `((alpha[-1] > 0) == wanted).sum(1).float().mean()`. Does the order of the three weights change? And with λ = 2 at once,
+#   `Schedule.constant(2.0)`?
+# * In `toy_search`, start α at 0.01 instead of 0 (`torch.full((repeats, edges), 0.01, requires_grad=True)`). What happens to
+#   edges that nobody asks for?
 # * `EdgeMicroscope(run, "normals:2 -> segmentation:3")` is another edge; `run.space.edges` lists them all.
 #
 # ## What we know now

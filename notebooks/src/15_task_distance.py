@@ -260,7 +260,7 @@ answer = "the study cannot tell"
 if about.corrected <= 0.05:
     answer = "better" if about.mean < 0 else "worse"
 reveal("15.cut", answer, f"its regret is {regret['closest']:.3f}, that of a random cut {regret['random cut']:.3f}; the difference is {about.measured}. "
-       f"With five starts one of {about.difference.detectable:.2g} could have been detected. That is not “as good”.")
+       f"With {len(about.values)} starts one of {about.difference.detectable:.2g} could have been detected.")
 
 # %% [markdown]
 # ## What we know now

@@ -301,7 +301,8 @@ lead = outcome["ρ = 1"]
 answer = "the seeds cannot tell"
 if lead.corrected <= 0.05:
     answer = "better" if lead.mean > 0 else "worse"
-reveal("16.rho", answer, f"map {means['ρ = 0.4']:.3f} against {means['ρ = 1']:.3f}: {lead.measured}. That is not “as good”.")
+reveal("16.rho", answer, f"map {means['ρ = 0.4']:.3f} against {means['ρ = 1']:.3f}: {lead.measured}. A difference of "
+       f"{lead.difference.detectable:.2g} could have been detected.")
 
 # %%
 reveal("16.random", round(100 * means["random operations"] / means["ρ = 0.4"]), f"{means['random operations']:.3f} against "
