@@ -282,7 +282,8 @@ print("Of", len(results.verdicts), "claims:", ", ".join(f"{count} {outcome}" for
 # * Keeping to a budget is easy to check, and learnt on average; that it holds to a tenth was asked of every seed, and one is beyond. Choosing the *right* edges is the claim that needs a control.
 # * Task dropout takes a loss away from each task in a third of the steps. Where training is as short as here that alone costs
 #   something, and the study does not part it from what task dropout is for: it compares at equal steps.
-# * A supernet that was trained under random graphs relies on no edge, so that there is less for any search to find.
+# * A supernet that was trained under random graphs has learnt to do without any single edge. That may leave less for a search
+#   to find; it was not measured here.
 #
 # What this small data can *not* show: what well-trained networks would do (after 300 steps normals and depth are not yet
 # better than a constant answer; compare the table in part one); whether large networks gain more from their edges (here it is some per cent); whether

@@ -324,6 +324,6 @@ print("Entropy that is left, as a share of ln 5: " + ", ".join(f"{name} {value:.
 # * A split by rooms changes *what α is asked*. Whether it changes the answer has to be seen on rooms of neither side.
 # * The controls decide: shuffled rooms, random operations, and no operation at all, each trained anew by the same recipe.
 #
-# What this small data can *not* show: rooms of 32 × 32 pixels are told apart by their colours, which a network of four narrow stages
-# learns by itself; 60 rooms are few, where the paper has thousands of people; its cells have two depths inside, twelve choices and 350
+# What this small data can *not* show: rooms of 32 × 32 pixels may well be told apart by their colours, which a network of four
+# narrow stages learns by itself; 60 rooms are few, where the paper has thousands of people; its cells have two depths inside, twelve choices and 350
 # epochs. Whether the twins help *there* is not asked here.

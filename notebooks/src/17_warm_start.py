@@ -290,8 +290,9 @@ summary.round(3)
 # %% [markdown]
 # * A start that helps is no proof that *similarity* helps. Two controls decide: the farthest entry (**negative transfer**, if it
 #   harms), and *open*, a start that has looked at nothing. What they reach too is not the neighbour's merit.
-# * Most of the loss is learnt by w, on the same schedule from every start. In the study a cold search has a good graph after a quarter of its
-#   steps already, so that a warm one cannot save much. Gates that are hard from the first step (*frozen*) are no slower than any that can move.
+# * The loss that *steps* waits for is brought down by w, too, on the same schedule from every start. In the study a cold search has
+#   a good graph after a quarter of its steps already, so that a warm one cannot save much. Gates that are hard from the first step
+#   (*frozen*) took no more steps on average than any that can move.
 # * Adam moves α by some 0.02 a step: from κ = 1 the way to ½ takes 50 of the study's 100 steps, and after 30 of them λ begins to push away from
 #   ½. Edges that do not turn make a warm start a **frozen copy**, with its source's mistakes in it. Count them before you speak of
 #   adaptation.
