@@ -255,6 +255,7 @@ reveal("13.random", steps[min(steps, key=lambda share: abs(share - covered["rand
 #
 # Now nobody knows the truth. The supernet is trained once, under a graph for each step: all edges in a quarter of the
 # steps, none in a quarter, else each edge by a coin (a **sandwich**: the two slices are the ends of what it must be good at).
+# The next cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 chosen, steps_now = table.condition, presets.quick(400, 10)
