@@ -518,7 +518,7 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
 # * Where information is missing, the search can find the way that it must take. Where nothing is missing there is little to
 #   win, whatever the figure of its graph looks like; here it won nothing that three seeds could show.
 # * A coin is the wrong yardstick. The same search with nothing missing is the right one.
-# * When λ speaks matters: before the tasks were heard, it can only enlarge the noise of a batch.
+# * When λ speaks matters: before the tasks were heard, it enlarges what one batch has said, which is noise for the most part.
 # * So ask of your own tasks first: *what does one network know that the other cannot see?* Another sensor, another
 #   crop, labels for few images. Where the answer is "nothing", expect nothing.
 #
