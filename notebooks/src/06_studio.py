@@ -303,8 +303,8 @@ check("06.settled", settled)
 #
 # A search that is recorded in a folder leaves checkpoints: weights, α, both optimisers, all random generators. From one
 # of them another search can go on under other knobs, with everything else the same. First the run itself, with a
-# checkpoint now and then. The cell with the branches, after your guess, is the longest one of this notebook: about half a
-# minute on a quiet machine, two on a busy one.
+# checkpoint now and then. After your guess comes the cell with the branches, which is
+# the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 folder = tempfile.TemporaryDirectory()

@@ -162,8 +162,8 @@ predict("10.begins", "And if it sees a little? Between seeing and blind, the arr
 
 # %% [markdown]
 # One search: λ, the weight of the entropy term, is 0 for the first half, so that the tasks are heard; then it grows to
-# 10 and makes each gate decide. Below, one for each visibility and seed. That cell is the longest one of this notebook: about
-# half a minute on a quiet machine, two on a busy one.
+# 10 and makes each gate decide. Below, one for each visibility and seed.
+# That cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03,
