@@ -31,10 +31,22 @@ def depth_loop(output, target):
     return total / count if count else 0
 
 
-def mirror_numpy(image, normals):
-    image, normals = image.numpy()[..., ::-1].copy(), normals.numpy()[..., ::-1].copy()
-    normals[:, 0] *= -1
+def quarter_turn(image, normals):
+    image, normals = image.rot90(1, (-2, -1)), normals.rot90(1, (2, 3))
+    return image, torch.stack([normals[:, 1], -normals[:, 0], normals[:, 2]], 1)
+
+
+def quarter_turn_numpy(image, normals):
+    image = np.rot90(image.numpy(), axes=(2, 3)).copy()
+    normals = np.rot90(normals.numpy(), axes=(2, 3))[:, [1, 0, 2]].copy()
+    normals[:, 1] *= -1
     return image, normals
+
+
+def quarter_turn_by_flips(image, normals):
+    turn = torch.tensor([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+    normals = torch.einsum("ij,bjhw->bihw", turn, normals)
+    return [x.transpose(2, 3).flip(2) for x in (image, normals)]
 
 
 def angle_loop(output, target):
@@ -573,11 +585,7 @@ ALL = {
         lambda o, t: F.l1_loss(o[t > 0], t[t > 0]) if (t > 0).any() else (o * 0).sum(),
         depth_loop,
     ],
-    "01.mirror": [
-        lambda i, n: (i.flip(-1), n.flip(-1) * torch.tensor([-1.0, 1, 1]).view(3, 1, 1)),
-        lambda i, n: [i.flip(3), torch.cat([-n[:, :1], n[:, 1:]], 1).flip(3)],
-        mirror_numpy,
-    ],
+    "01.quarter_turn": [quarter_turn, quarter_turn_numpy, quarter_turn_by_flips],
     "01.mean_angle": [
         lambda o, t: (
             (F.normalize(o, dim=1) * t).sum(1).clamp(-1, 1)[(t != 0).any(1)].acos().rad2deg().mean()

@@ -112,9 +112,36 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
+        return f"{self._claimed}: {self.outcome} ({self.claim.quantity} of {self._numbers})."
+
+    @property
+    def in_short(self) -> str:
+        """Two lines for a list of claims: what became of it and what was expected; below, the numbers.
+
+        Example:
+            >>> print(Findings.shipped("eas").verdicts[4].in_short)
+            HELD           They are better than random graphs at equal cost (control)
+                           relative_loss -0.00925 (95 % interval -0.0114 to -0.00709), corrected p = 0.0017
+        """
+        below = f"{'':14} {self.claim.quantity} {self.measured}"
+        return f"{self.outcome.upper():14} {self._claimed}\n{below}"
+
+    @property
+    def measured(self) -> str:
+        """The mean difference, its interval, and its p among all claims; of a claim with a limit, each seed's value."""
         claim = self.claim
-        control = " (control)" if claim.control else ""
-        return f"{claim.says}{control}: {self.outcome} ({claim.quantity} of {self._numbers})."
+        if self.difference is None:
+            seeds = ", ".join(_digits(value) for value in self.values)
+            return f"by seed {seeds}; asked to be {claim.better} than {_digits(claim.limit)}"
+        low, high = self.interval
+        said = f"{self.mean:+.3g} (95 % interval {low:+.3g} to {high:+.3g}), corrected p = {self.corrected:.2g}"
+        if claim.better == "same":
+            said += f"; alike is an interval within ±{claim.least:g}"
+        return said
+
+    @property
+    def _claimed(self) -> str:
+        return f"{self.claim.says}{' (control)' if self.claim.control else ''}"
 
     @property
     def _numbers(self) -> str:
@@ -138,6 +165,11 @@ class Verdict:
         """95 % interval of the mean, by Student's t."""
         half = half_interval(self.values)
         return self.mean - half, self.mean + half
+
+
+def _digits(value: float) -> str:
+    """A number with three digits, or with all before its point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,10 @@ figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols
 plt.show()
 
 # %% [markdown]
-# *Reading aid: left segmentation's eyes are covered (after a quarter of the steps, if you only watched), right nobody's.
-# Where both lines go the same way, the search says nothing about directions.*
+# *Reading aid: left segmentation's eyes are covered (after a quarter of the steps, if you only watched), right nobody's. A line is
+# the mean gate of the 24 edges of one direction. On the right, too, the two lines part a little: one search under one seed does
+# that by chance. So do not ask whether they part on the left, but whether they part by much more than on the right.* In numbers,
+# the edges that are kept at the end:
 
 # %%
 counts = {}
@@ -304,8 +306,9 @@ for name, part in pair.groupby("row", observed=True):
     print(f"{name}: cutting the gates costs {part.hard.mean():.1f} % of the score on average (each seed: {each})")
 
 # %% [markdown]
-# *Reading aid: a mark is a search, the line their mean; circles are cut, squares are cut and have their batch norm averaged anew (notebook 07). 0: the network that is used is as good as the one that was
-# searched; right of 0 it is worse.*
+# *Reading aid: a mark is a search, the line their mean; circles are cut, squares are cut and have their batch norm averaged anew
+# (notebook 07). What is lost is in % of the soft network's score, mean over both tasks and their metrics. 0: the network that is
+# used is as good as the one that was searched; right of 0 it is worse.*
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: the table.** Compare `soft` and `hard` in both blocks first, then let the five seeds answer. Somebody

@@ -183,9 +183,16 @@ along = point[:, :, 1:-1, 2:] - point[:, :, 1:-1, :-2]                          
 down = point[:, :, 2:, 1:-1] - point[:, :, :-2, 1:-1]                                # two rows further
 from_depth = torch.nn.functional.normalize(torch.cross(down, along, dim=1), dim=1)
 
-truth = target["normals"][:, :, 1:-1, 1:-1]
-angles = (from_depth * truth).sum(1).clamp(-1, 1).acos().rad2deg()[(truth != 0).any(1)]
-print(f"half are within {angles.median():.1f}° of the label, {(angles < 11.25).float().mean():.0%} within 11.25°")
+
+def off_by(output, label):
+    """How far two maps of normals are apart, as the library measures it; you will write that yourself below."""
+    meter = tasks["normals"].meter()
+    meter.update(output, label)
+    return meter.compute()
+
+
+off = off_by(from_depth, target["normals"][:, :, 1:-1, 1:-1])
+print(f"half are within {off['median_angle']:.1f}° of the label, {off['within_11']:.0%} within 11.25°")
 
 # %%
 show([[picture(image[i]), normal_colours(target["normals"][i].numpy()), normal_colours(from_depth[i].numpy())]
@@ -233,31 +240,9 @@ show([[picture(image[i]), lit[i], lit[i].flip(-1), shade(moved, right_lamp)[i], 
 
 # %%
 assert torch.allclose(shade(turned, right_lamp), lit.flip(-1), atol=1e-6)
-labelled = (turned != 0).any(1)
-wrong = (moved * turned).sum(1)[labelled].clamp(-1, 1).acos().rad2deg().mean()
+wrong = off_by(moved, turned)["mean_angle"]
 reveal("01.mirror", "(−1, 0, 0)", "An arrow to the right points to the left in a mirror. A label that keeps its sign "
        f"is wrong by {wrong:.0f}° on average here, and who mirrors half of the images so teaches opposite things.")
-
-# %% [markdown]
-# ### Your turn: mirror both
-
-# %% tags=["exercise"]
-def mirror(image, normals):
-    """image, normals (B, 3, H, W); both as a mirror shows them."""
-    # your turn: about 2 lines
-    sign = torch.tensor([-1.0, 1, 1]).view(3, 1, 1)
-    return image.flip(-1), normals.flip(-1) * sign
-    # end
-
-
-# %%
-check("01.mirror", mirror)
-
-# %% [markdown] tags=["hint"]
-# Columns are the last axis. Both maps are flipped along it.
-
-# %% [markdown] tags=["hint"]
-# Channel 0 is n_x. Multiply by (−1, 1, 1), shaped (3, 1, 1) so that it meets the channels.
 
 # %% [markdown]
 # **Handshake.** The library's `augment` mirrors each image or not, by chance (and zooms, and changes the light; both
@@ -270,10 +255,38 @@ for i, flipped in enumerate(mirrored):
     assert torch.equal(changed["normals"][i], turned[i] if flipped else normals[i])
 print(f"{sum(mirrored)} of {len(mirrored)} were mirrored, with n_x negated in each")
 
+# %% [markdown]
+# ### Your turn: a quarter turn
+#
+# A camera was mounted sideways. To set its images upright they are turned by 90° against the clock, with `rot90`: what
+# was at the right is then at the top. What becomes of the normals, whose y points *down*?
+
+# %% tags=["exercise"]
+def quarter_turn(image, normals):
+    """image, normals (B, 3, H, W); both turned by 90° against the clock, (B, 3, W, H)."""
+    # your turn: about 3 lines
+    image, moved = image.rot90(1, (-2, -1)), normals.rot90(1, (-2, -1))
+    x, y, z = moved.unbind(1)
+    return image, torch.stack([y, -x, z], 1)
+    # end
+
+
+# %%
+check("01.quarter_turn", quarter_turn)
+
+# %% [markdown] tags=["hint"]
+# `rot90(1, (-2, -1))` turns rows and columns against the clock. Both maps are turned so; then the arrows in the map of
+# normals have to be turned, too.
+
+# %% [markdown] tags=["hint"]
+# An arrow to the right, (1, 0, 0), points up afterwards: (0, −1, 0). One that points down, (0, 1, 0), points to the
+# right afterwards. n_z stays.
+
 # %% [markdown] tags=["teacher"]
 # **Teacher: normals, 15 minutes.** The released code of this family keeps normals as 0…255 images and mirrors them
 # without negating; its angles are therefore measured between shifted vectors and are not comparable with ours. Usual
-# misunderstanding: "negate everything". Ask which way up points in a mirror.
+# misunderstandings: "negate everything" (ask which way up points in a mirror), and a quarter turn the wrong way round,
+# because y points down.
 
 # %% [markdown]
 # ## Metrics: how people judge
@@ -480,14 +493,15 @@ check("01.trivial", one_depth)
 # %% [markdown]
 # ## Two halves
 #
-# A search learns two things: the networks' weights *w* (how to do it) and one number *α* for each candidate
-# connection (what to connect). Were both learnt from the same images, α would reward connections that help to learn
-# them by heart. So the training images are dealt into two halves, one for each. By default they are dealt anew in
-# every *epoch* (one pass through w's half), as in the released code.
+# A search (notebook 00) learns two things: the networks' weights *w*, and for each candidate edge between them one number
+# *α*, which says whether the edge is kept. Suppose both were learnt from the same images. The weights come to know these
+# images by heart, and an edge that helps them to do so would lower the loss that α looks at, though it helps on no other
+# image. So the training images are dealt into two halves: w learns from one, α from the other. By default they are dealt
+# anew in every *epoch* (one pass through w's half), as in the code that the authors of MTL-NAS released.
 
 # %%
 predict("01.halves", "The 480 images are dealt anew in each epoch, half to w and half to α. After five epochs, how "
-        "many percent of them have taught both?", between=(0, 100))
+        "many percent of them have been in w's half at least once, and in α's at least once?", between=(0, 100))
 
 
 # %%
@@ -502,7 +516,8 @@ def dealt(redraw, epochs=12):
 
 anew, once = dealt(True), dealt(False)
 mixed = [100 * (anew[:n].any(0) & ~anew[:n].all(0)).float().mean().item() for n in range(1, 13)]
-reveal("01.halves", f"{mixed[4]:.0f} %", "An image is in one half five times running with probability 2 · (½)⁵ = 6 %.")
+reveal("01.halves", f"{mixed[4]:.0f} %", "An image is in w's half five times running with probability (½)⁵, or in α's: together 6 %. "
+       "All others have been in both.")
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout="constrained", width_ratios=(1, 1, 1.1))
@@ -532,8 +547,8 @@ plt.show()
 # ## What we know now
 #
 # * A task is a target, a loss, metrics and a picture; "no label" is 255, the zero vector or 0, and never counts.
-# * Normals are unit vectors: mirroring negates n_x, angles need length 1, and a mean angle is not the angle of a
-#   mean.
+# * Normals are unit vectors: mirroring negates n_x, a quarter turn exchanges n_x and n_y and negates one of them, angles
+#   need length 1, and a mean angle is not the angle of a mean.
 # * Mean IoU gives each class one vote, accuracy gives each pixel one.
 # * Any score stands beside the trivial one.
 # * w and α are taught by two halves of the training images.

@@ -589,7 +589,8 @@ matrix(change, axes[1], "What has changed (a finer colour scale)", size=change.a
 #
 # ## Play
 #
-# * Draw another node: `"normals:12"` has 64 rows and 256 columns: `matrix(…, widths=(64, 64, 64, 64), names=("F", "F₁", "F₂", "F₃"))`.
+# * Draw another node. `"normals:12"` has 64 rows and 256 columns: `weight = net.fusion["normals:12"].conv.weight`, then
+#   `_, ax = plt.subplots(figsize=(9, 3))` and `matrix(weight, ax, "normals:12", widths=[64] * 4, names=["F", "F₁", "F₂", "F₃"])`.
 # * In `forward`, let a fusion read `fused[source.task]` of the stage before. What breaks when sources have another
 #   number of channels?
 #

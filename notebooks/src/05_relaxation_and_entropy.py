@@ -135,10 +135,12 @@ reveal("05.share", "it stays, at about 73 %",
 RelaxationExplorer(alpha=1.0, temperature=0.25)
 
 # %% [markdown]
-# *Reading aid: left, u becomes z along the curve; right, how many draws end up at which gate.*
+# *Reading aid: left, u becomes z along the curve; right, how many draws end up at which gate. Dashed: the deterministic gate σ(α),
+# which does not ask u; dotted: the cut at ½.*
 #
-# MTL-NAS's default mixes the two: **α is moved under deterministic gates, the weights are trained under stochastic
-# ones**. So the networks get used to gates that are nearly 0 or 1, and α gets a gradient without noise from the draw.
+# A search trains two things in turn (notebook 06): α, and the networks' weights. MTL-NAS by default uses both kinds of gates:
+# **α is moved under deterministic gates, the weights are trained under stochastic ones**. So the networks get used to gates
+# that are nearly 0 or 1, and α gets a gradient without noise from the draw.
 
 # %% [markdown] tags=["teacher"]
 # **15 minutes.** "Hard" in the released flags means "stochastic", and a stochastic gate is still soft: say it once.
@@ -148,8 +150,9 @@ RelaxationExplorer(alpha=1.0, temperature=0.25)
 # %% [markdown]
 # ### A trap: the temperature must not reach 0
 #
-# The released schedule lets τ fall as (1 − t/T)² over T steps, to exactly 0 at the end. The gradient of a gate is
-# ∂z/∂α = z(1 − z)/τ. What happens to it when τ becomes small?
+# In the code that the authors of MTL-NAS released, τ falls while the search runs: at step t of T it is (1 − t/T)², so that it
+# is exactly 0 at the end. The gradient of a gate is ∂z/∂α = z(1 − z)/τ, by the chain rule, for σ' = σ(1 − σ). With a small τ
+# two things happen to it: it is divided by a small number, and z lies near 0 or 1, where z(1 − z) is small. Which wins?
 
 # %%
 rows = []
@@ -381,8 +384,9 @@ run = Run.open(presets.samples() / "runs" / "entropy")
 EdgeMicroscope(run)
 
 # %% [markdown]
-# *Reading aid: left, the forces as above; right, where gradient descent takes the gate from its start, and dashed
-# what the recorded search did (with noise, with Adam, and with a λ that grew slowly).*
+# *Reading aid: left, the forces as above; right, where gradient descent takes the gate from its start, which is where the edge
+# stood when λ began to grow (step 150), and dashed what the recorded search did (with noise, with Adam, and with a λ that
+# grew slowly).*
 #
 # ### The gate's journey
 #
@@ -447,7 +451,8 @@ print(f"∂L/∂z of an edge: |mean over steps| {mean:.4f}, spread from step to 
 print(f"noise alone would leave a |mean| of about {0.8 * spread / 150**0.5:.4f}")
 
 # %% [markdown]
-# The spread (a standard deviation) is over ten times as large as the mean, and most of that mean may itself be noise.
+# The spread (a standard deviation) is over ten times as large as the mean, and most of that mean may itself be noise: the mean
+# of 150 numbers that are noise alone has a spread of spread/√150, and its size without the sign is 0.8 of that on average.
 # For the toy we take a spread of 0.0134 and wishes of about 0.001, which is rather generous.
 
 # %%
@@ -610,8 +615,11 @@ print(f"Entropy, share of ln 2: {with_entropy[149]:.2f} then, {with_entropy[-1]:
 # %% [markdown]
 # ## Play
 #
-# * `toy_search(…, wish=0.02)`: does the order of the three weights change? And with λ = 2 at once?
-# * Start the toy's α at 0.01 instead of 0. What happens to edges that nobody asks for?
+# * Stronger wishes: `alpha, wanted = toy_search(weights["λ ramp"], wish=0.02)`, and how many end as wished is
+#   `((alpha[-1] > 0) == wanted).sum(1).float().mean()`. Does the order of the three weights change? And with λ = 2 at once,
+#   `Schedule.constant(2.0)`?
+# * In `toy_search`, start α at 0.01 instead of 0 (`torch.full((repeats, edges), 0.01, requires_grad=True)`). What happens to
+#   edges that nobody asks for?
 # * `EdgeMicroscope(run, "normals:2 -> segmentation:3")` is another edge; `run.space.edges` lists them all.
 #
 # ## What we know now

@@ -70,9 +70,8 @@ def toy(two_halves, seed, steps=300):
     return path                                                 # mean gate of the useless inputs
 
 
-predict("06.halves", "α learns from the very examples that teach w. What do the gates of the 36 useless inputs do, "
-                     "compared with "
-        "two halves?", ["they close further", "they stay further open", "they do the same"])
+predict("06.halves", "α learns from the very examples that teach w. The gates of the 36 useless inputs begin at 0.5. Where is their "
+        "mean after 300 steps?", between=(0.0, 1.0))
 
 # %%
 figure, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
@@ -89,11 +88,11 @@ legend = ax.legend(loc="best", frameon=False)
 # *Reading aid:* thin lines are five draws of the data, strong ones their mean. Low is right: these inputs are noise.
 
 # %%
-opener = means["the same 40 examples"] > means["two halves of 20"]
+same, apart = means["the same 40 examples"], means["two halves of 20"]
 because = "On other examples than w's, noise does harm, and the gate shuts."
-if opener:
+if same > apart:
     because = "w learns noise by heart, and on the examples it knows by heart, noise looks useful. " + because
-reveal("06.halves", "they stay further open" if opener else "they close further", because)
+reveal("06.halves", f"{same:.2f}; with two halves {apart:.2f}", because)
 
 # %% [markdown]
 # So α asks its question on images that w has not just been taught. The paper's released code, and this lab, draw the
@@ -132,8 +131,9 @@ check("06.halves", two_halves)
 #
 # The lab `tiny`: two pretrained networks (segmentation, normals), 48 candidate edges, α = 0. `search` holds two streams
 # of batches, two optimisers, and `search.current(name)`: the value of a schedule (λ, the temperature τ) at this step.
-# We write what it does with them. Only α is asked for its gradient in part 1; α is detached in part 2: each update
-# reads the other's variable and does not touch it.
+# We write what it does with them: each update reads the other's variable and does not move it. In part 2 α is detached, so
+# no gradient reaches it. In part 1 `backward()` fills the gradients of all weights, too; nobody uses them, and part 2
+# throws them away with `zero_grad()`.
 
 # %%
 def step_by_hand(search):
@@ -144,7 +144,8 @@ def step_by_hand(search):
     losses = lab.loss(lab.supernet(image, torch.sigmoid(alpha)), targets)
     total = sum(lab.tasks[task].weight * loss for task, loss in losses.items())
     objective = total + search.current("entropy_weight") * entropy(alpha)
-    alpha.grad, = torch.autograd.grad(objective, [alpha])
+    search.alpha_optimizer.zero_grad()
+    objective.backward()
     search.alpha_optimizer.step()
 
     image, targets = next(search.weight_batches)                          # 2. how to use them?
@@ -178,7 +179,8 @@ print("α and losses agree:", {task: round(value, 4) for task, value in event.lo
 #
 # ### Your turn: the update of α alone
 #
-# `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
+# Part 1 does more than it has to: of the gradients that `backward()` computes only α's is used. Write it so that w gets
+# none. `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
 # `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return
 # `alpha.grad`.
 
@@ -301,7 +303,8 @@ check("06.settled", settled)
 #
 # A search that is recorded in a folder leaves checkpoints: weights, α, both optimisers, all random generators. From one
 # of them another search can go on under other knobs, with everything else the same. First the run itself, with a
-# checkpoint now and then.
+# checkpoint now and then. After your guess comes the cell with the branches, which is
+# the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 folder = tempfile.TemporaryDirectory()

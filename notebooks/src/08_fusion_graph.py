@@ -162,18 +162,21 @@ plot_fusion_graph(run, style="web-light").figure
 # result. Two arrows between the same two stages, bent apart, are two networks that read each other.*
 
 # %%
-predict("08.cycle", "Some arrows run both ways between two stages. Can it be computed in one pass, left to right?",
-        ["yes", "no, there is a cycle"])
+predict("08.circles", "A cycle is a way along arrows (a network's own ones, too) that comes back to where it began. Of the 26 nodes in "
+        "this drawing, how many lie on a cycle of kept edges?", between=(0, 26))
 
 # %% [markdown]
-# An edge reads the features of its source **before** fusion there, and adds to its target's features **before** the target's next stage reads them.
+# An edge reads the features of its source **before** fusion there, and what it brings is mixed into its target's features
+# **before** the target's next stage reads them (notebooks 03 and 04). Does a cycle matter, then?
 # Split each node in these two, *features* and *fused*, and look whether the graph has cycles:
 
 # %%
 whole, halves = fusion_graph(run, dropped=False), fusion_graph(run, dropped=False, split=True)
 for name, one in (("nodes as drawn above", whole), ("each node split in two", halves)):
     print(f"{name}: {len(one)} nodes, without cycles: {nx.is_directed_acyclic_graph(one)}")
-reveal("08.cycle", "yes", "The drawing has cycles, the computation has none: both read before either is changed.")
+on_cycles = {node for cycle in nx.simple_cycles(whole) for node in cycle}
+reveal("08.circles", len(on_cycles), "No edge leads to a shallower stage, so a cycle can only join two stages of one depth that read each "
+       "other. The drawing has such cycles, the computation has none: both read before either is changed.")
 
 # %%
 plot_fusion_graph(run, split=True, dropped="hide", style="paper-double").figure
@@ -422,8 +425,8 @@ plot_fusion_graph(consensus_graph(patient), style="paper-double", title="Five se
 
 # %% [markdown]
 # *Reading aid: as above; **Jaccard** overlap is the edges in both graphs over the edges in either: 1 for equal graphs.* Where
-# it is more than chance, α has heard something that all seeds hear. Whether what they agree on is also *better* is another
-# question, and notebook 07 has the answer of the same study.
+# it is more than chance, the searches have something in common: the tasks, or only the trained networks from which all of
+# them began. Whether what they agree on is also *better* is another question, and notebook 07 has the answer of the same study.
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: seeds, 15 minutes.** The heart of this notebook. Ask for the guess before, then let the chance level
@@ -452,7 +455,7 @@ plot_fusion_graph(difference, dropped="hide", style="paper-double",
                   title="What the entropy term changed, everything else equal").figure
 
 # %% [markdown]
-# *Reading aid: thin grey edges are in both, wide ones in one alone: in colour with λ = 10, without with λ = 0.* The agreement
+# *Reading aid: thin grey edges are in both, wide ones in one alone: the red ones with λ = 10, the others with λ = 0.* The agreement
 # is not a proof that these edges are good: the two searches shared their first 150 steps, their images and their
 # noise. To compare λ = 10 with λ = 0 in general needs several such pairs.
 #
@@ -490,20 +493,20 @@ from mtlnas_lab.viz.graph.shapes import draw
 draw(filmstrip(run, pictures=4, columns=2).scene()).figure
 
 # %% [markdown]
-# *Reading aid: first everything is half open, then the tasks pull (a few edges grow strong or fade), and once λ has grown
-# the entropy term decides the rest in the second half.*
+# *Reading aid: first everything is half open. λ grows from step 150 on, so the second picture shows what the tasks alone have
+# done: a few edges have grown stronger or weaker. In the third the entropy term has decided nearly all, in the last the rest.*
 #
 # ## In words, and what an edge is worth
 #
-# For the appendix: a row for each kept edge. `ablate` turns one kept edge off at a time, with the weights as they
+# For the appendix: a row for each kept edge; p is its σ(α). `ablate` turns one kept edge off at a time, with the weights as they
 # are, and says what the scores lose; it needs weights, which recorded runs do not ship, so this is the hurried search
-# with seed 1, on 40 validation images.
+# with seed 1, on 40 validation images. Here are the first four rows; `to_latex(rows)` of the same module writes all for LaTeX.
 
 # %%
 import torch
 
 from mtlnas_lab.data.loader import sequential
-from mtlnas_lab.analysis.edge_table import explain, to_latex, to_markdown
+from mtlnas_lab.analysis.edge_table import explain, to_markdown
 
 lab, architecture = labs[1]
 few = lab.data["val"].subset(torch.arange(presets.quick(40, 8)))
@@ -524,7 +527,6 @@ ax.axhline(0, color="0.6", lw=1)
 ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="mean angle without the edge − with it (degrees)", ylabel="mIoU without − with\n(points)")
 ax.legend(loc="best", title="edge into", frameon=False)
-print(to_latex(rows[:1]).splitlines()[1])
 
 # %% [markdown]
 # *Reading aid: a dot is an edge. To the right, normals got worse without it; below 0, segmentation got worse without
@@ -538,8 +540,8 @@ print(f"An edge into normals moves their mean angle by {own['normals']:.2f}°, o
 print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(angle).max():.2f}°.")
 
 # %% [markdown]
-# Are these large? Two seeds of one method differ by some half a point and a degree (standard deviations of the study in
-# notebook 07). And what a network *leans on* today is not what it could learn to do without.
+# Are these large? Seeds of one method differ by half a point to a point of mIoU and by half a degree to a degree (standard
+# deviations of the study in notebook 07). And what a network *leans on* today is not what it could learn to do without.
 #
 # ## What we know now
 #

@@ -307,7 +307,7 @@ for kind, values in scores.items():
 # %% [markdown]
 # `soft` is the network as it was searched, `hard` the one with its gates cut to 0 and 1, `hard_recalibrated` the same
 # with its batch-norm averages taken anew over training images. After so few steps these averages lag behind the
-# weights, so the last is the fair one here. `trivial` is our `constant`.
+# weights, so the last is the fair one here. `trivial` is our `constant`, judged on test images (above: on those it came from).
 
 # %%
 from mtlnas_lab.core.evaluate import recalibrated
@@ -332,8 +332,8 @@ from mtlnas_lab.viz import plot_fusion_graph
 plot_fusion_graph(run, style="web-light", title="A fusion graph with a task of ours (a hurried search)").figure
 
 # %% [markdown]
-# *Reading aid: the lower lane is our task. It reads the segmentation network, which knows the floor when it sees it.*
-# Whether an edge *helps* takes longer searches, seeds and a control, as in notebooks 07 and 08.
+# *Reading aid: the lower lane is our task; arrows that lead down bring it features of the segmentation network, which has learnt
+# to tell floor from wall.* Whether an edge *helps* takes longer searches, seeds and a control, as in notebooks 07 and 08.
 #
 # ## A network of your own
 #
@@ -386,7 +386,9 @@ print("the same plan and the same maps; the lab also has", ", ".join(presets.pre
 
 # %% [markdown]
 # Put it beside the 13-stage network. An edge may come from stages of the same group that are not deeper than its
-# target, and only from the last three of those.
+# target, and only from the last three of those. How deep a stage is in its group says the share of the group that is done
+# behind it: in a group of three stages ⅓, ⅔ and 1, in a group of two ½ and 1, and a stage that is alone in its group
+# has 1.
 
 # %%
 predict("09.edges", "Stages in groups of 2, 2, 3, 3, 3 beside stages in groups of 1, 1, 2, 2, 1: how many "
@@ -394,14 +396,15 @@ predict("09.edges", "Stages in groups of 2, 2, 3, 3, 3 beside stages in groups o
 
 # %%
 from mtlnas_lab import Lab, SuperNet
+from mtlnas_lab.core.events import Step
 from mtlnas_lab.core.relaxation import ArchitectureWeights
 
 mixed = SearchSpace.build({"segmentation": own["segmentation"].plan, "floor": mine.plan})
 supernet = SuperNet({"segmentation": shipped["segmentation"], "floor": mine}, mixed)
 unlike = Lab(tasks, supernet, ArchitectureWeights(len(mixed)), packs)
-for event in Search(unlike, SearchConfig(steps=2, augment=False)):
-    pass
-print(f"{len(mixed)} edges; two steps of a search run through, losses are finite: {event}")
+steps = [event for event in Search(unlike, SearchConfig(steps=2, augment=False)) if isinstance(event, Step)]
+losses = {task: round(loss, 3) for task, loss in steps[-1].loss.items()}
+print(f"{len(mixed)} edges; a search takes a step in it, and the second one's losses are {losses}")
 reveal("09.edges", len(mixed), "Groups pair up; a group's only stage reads the last three of the other network's, and "
        "is read by their last alone.")
 
@@ -446,16 +449,20 @@ check("09.cut", cut_by_hand)
 # %% [markdown]
 # ## Data of your own
 #
-# A **pack** is one `.npz` file of plain arrays, never of Python objects. The image and the labels of each kind of
-# task lie in it like this, and `…_names` may list a task's classes:
+# A **pack** is one `.npz` file of plain arrays, never of Python objects. Below: the array's name in the file, its type, its
+# shape (N images of H × W pixels), and what its numbers mean. `scene10` is one class for the whole image, in any whole
+# numbers with a sign. To the name of an array with classes belongs another one with `_names` behind it, such as `seg_names`,
+# which may list them:
 
 # %%
-from mtlnas_lab.data.npz import KEYS, LAYOUT
+from mtlnas_lab.data.npz import KEYS, LAYOUT, VALID
 
 print("image            uint8            (N, H, W, 3)     0..255, RGB")
 for task in ("segmentation", "normals", "depth", "edges", "scene"):
     kind, axes, meaning = LAYOUT[KINDS[task]]
     print(f"{KEYS[task]:16} {kind.__name__:16} ({axes + ')':15} {meaning}")
+name, kind, axes, meaning = VALID
+print(f"{name:16} {kind.__name__:16} ({axes + ')':15} {meaning}: goes with normal")
 
 # %% [markdown]
 # Everything is looked at before anything is learnt. Here are five broken packs, made out of a good one: floats for an

@@ -153,8 +153,8 @@ plot_fusion_graph(space, style="web-light").figure
 # We cover **segmentation's** eyes. Normals sees the room.
 
 # %%
-predict("10.arrows", "Segmentation is blind (v = 0). Which edges will the search keep?",
-        ["those into segmentation", "those out of segmentation", "half of either"])
+predict("10.out", "Segmentation is blind (v = 0). Three searches decide about 4 edges *out of* it each, 12 in all. In notebook 00 "
+        "hardly any of 24 such edges were kept. How many of the 12 will be kept here?", between=(0, 12))
 
 # %%
 predict("10.begins", "And if it sees a little? Between seeing and blind, the arrows begin to turn at v =",
@@ -162,7 +162,8 @@ predict("10.begins", "And if it sees a little? Between seeing and blind, the arr
 
 # %% [markdown]
 # One search: λ, the weight of the entropy term, is 0 for the first half, so that the tasks are heard; then it grows to
-# 10 and makes each gate decide.
+# 10 and makes each gate decide. Below, one for each visibility and seed.
+# That cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03,
@@ -239,21 +240,20 @@ for visibility, logs in runs.items():
     print(f"visibility {visibility:<5g} kept into segmentation: {into:.0f} of {count}   out of it: {out:.0f}")
 
 # %%
-into, out = np.mean([shares(log) for log in runs[0.0]], axis=0)
-way = "those into segmentation" if into > out else "those out of segmentation"
-reveal("10.arrows", way if into != out else "half of either",
-       f"Blind, it keeps {into:.0%} of the edges into segmentation and {out:.0%} of those out of it.")
+into, out = np.sum([shares(log) for log in runs[0.0]], axis=0) * 4
+reveal("10.out", f"{out:.0f}", f"And {into:.0f} of the {4 * len(SEEDS)} edges into segmentation.")
 
 # %% [markdown]
 # ## The control that could embarrass us
 #
-# "So many of 12 edges point the right way: no coin does that." How many would a coin? Say, 10 of 12 or more.
+# "So many of the 12 edges into segmentation were kept (4 edges in each of 3 searches): that cannot be chance." Let chance
+# be a coin for each edge, heads is open. How probable is it that such coins open 10 or more of 12?
 #
 # ### Your turn: a coin's luck
 
 # %% tags=["exercise"]
 def coin(edges, least):
-    """The probability that a coin opens `least` or more of `edges` edges."""
+    """The probability that coins, one for each edge, open `least` or more of `edges` edges."""
     # your turn: about 2 lines
     from math import comb
     return sum(comb(edges, count) for count in range(least, edges + 1)) / 2**edges
@@ -270,9 +270,10 @@ check("10.coin", coin)
 # Add up `comb(edges, k)` for k from `least` to `edges`, and divide by 2 ** edges.
 
 # %% [markdown]
-# But a search is not a coin. Where both networks see, edges may help *everybody*, and then many are kept in both
-# directions; that would look splendid beside a coin, and would have nothing to do with the blindfold. So the yardstick
-# is the search itself at **visibility 1**, and what counts is how much *more* leads in than out.
+# In 79 of 4,096 cases, 2 %: the blind searches are no coins. But that is little to know. Where both networks see, edges may
+# help *everybody*, and then many are kept in both directions; that would look splendid beside a coin, and would have
+# nothing to do with the blindfold. So the yardstick is the search itself at **visibility 1**, and what counts is how much
+# *more* leads in than out.
 #
 # ### Your turn: how far have the arrows turned?
 
@@ -369,17 +370,22 @@ for place, color, name in ((0.25, INTO, "into segmentation"), (0.75, OUT, "out o
     ax.text(place, 1.03, name, transform=ax.transAxes, ha="center", color=color)
 text = figure.suptitle(f"kept by how many of {len(SEEDS)} searches", fontsize=10)
 
+# %% [markdown]
+# *Reading aid: a row is a visibility, a column an edge, named by its source's stage and its target's; the number says how
+# many of the searches kept it.* Look at the edges out of segmentation: one is not like the others.
+
 # %%
 last = [str(edge) for edge in space.edges].index("segmentation:2 -> normals:2")
-count = sum(kept(log)[last] for log in runs[0.0])
-print(f"Blind, {space.edges[last]} was kept by {count} of {len(SEEDS)} searches,")
-others = [often[-1][i] for i in range(len(space)) if not into_blind[i] and i != last]
-print(f"the other three edges out of segmentation by {np.mean(others) * len(SEEDS):.1f} on average.")
+counts = often[1:].sum(0) * len(SEEDS)                        # over all visibilities below 1
+others = [counts[i] for i in range(len(space)) if not into_blind[i] and i != last]
+print(f"Below visibility 1, {space.edges[last]} was kept by {counts[last]:.0f} of {len(often[1:]) * len(SEEDS)} searches,")
+print(f"the other three edges out of segmentation by {np.mean(others):.1f} on average.")
 
 # %% [markdown]
-# Is it strange that an edge *out of* a blind network is kept at all? At its last stage segmentation is not blind any
-# more: it carries what fusion brought. That sounds right. If it *is* right, the edge must lose its worth as soon as
-# nothing comes in. So we force every edge into segmentation shut, and search again.
+# Why should an edge *out of* a network that sees little be kept? A story: at its last stage segmentation is not blind
+# any more, for it carries what fusion brought. That sounds right. If it *is* right, the edge must lose its worth where
+# nothing comes in, neither through the eyes nor through edges. So we blind segmentation (v = 0), force every edge into it
+# shut, and search again.
 
 # %%
 def cut_off(seed):
@@ -509,10 +515,10 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
       f"{lift[1.0]:+.3f} where it sees.")
 
 # %% [markdown]
-# * Where information is missing, the search can find the way that it must take. Where nothing is missing, it cannot
-#   win, whatever the figure of its graph looks like.
+# * Where information is missing, the search can find the way that it must take. Where nothing is missing there is little to
+#   win, whatever the figure of its graph looks like; here it won nothing that three seeds could show.
 # * A coin is the wrong yardstick. The same search with nothing missing is the right one.
-# * When λ speaks matters: before the tasks were heard, it can only enlarge the noise of a batch.
+# * When λ speaks matters: before the tasks were heard, it enlarges what one batch has said, which is noise for the most part.
 # * So ask of your own tasks first: *what does one network know that the other cannot see?* Another sensor, another
 #   crop, labels for few images. Where the answer is "nothing", expect nothing.
 #

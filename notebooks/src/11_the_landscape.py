@@ -152,7 +152,9 @@ check("11.noise", noise)
 
 # %% [markdown]
 # **Handshake.** `table.noise_floor()` does that, and says what follows: the smallest difference of two means that so many
-# seeds can show. That is the **noise floor**.
+# seeds can show (column `smallest`). That is the **noise floor**. The other columns: `between_graphs` is how much the graphs
+# themselves differ (a standard deviation), `residual` is what you computed, `reliability` is the share of what differs between
+# the graphs' means that is not noise.
 
 # %%
 floor = table.noise_floor("total")
@@ -274,11 +276,19 @@ ranks = pd.DataFrame({f"edges into {task}": kept[:, own].sum(1) for task, own in
 ranks["rank"] = [table.rank(graph) for graph in table.graphs]
 plot_ranks(ranks, style="web-light").figure
 
+# %% [markdown]
+# *Reading aid: a small square is a graph, its shade its rank (the scale is on the right). A field has all graphs with so many edges into segmentation (to
+# the right) and into normals (upwards), and below them their mean rank; 1 is the best.*
+
 # %%
 effect = np.array([wide[kept[:, e]].mean(0) - wide[~kept[:, e]].mean(0) for e in range(8)])     # (edges, seeds)
 effects = pd.DataFrame(effect, index=map(str, space.edges), columns=list(table.seeds))
 groups = [f"into {edge.target.task}" for edge in space.edges]
 plot_effects(effects, score="total loss", groups=groups, style="web-light").figure
+
+# %% [markdown]
+# *Reading aid: a row is an edge: the mean loss of the 128 graphs that have it minus that of the 128 that do not. Left of 0 it
+# helps; small dots are seeds. (The total counts the loss of normals 20 times.)*
 
 # %%
 additive = total.mean() + (kept - 0.5) @ effect.mean(1)

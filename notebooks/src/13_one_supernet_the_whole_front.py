@@ -47,6 +47,9 @@ space, look = table.space, style("web-light")
 
 # %% [markdown]
 # ## Guess first
+#
+# How good a set of graphs is, one number says, the **hypervolume**: the volume of all points that are worse than at least one of
+# the graphs in every respect. The true front has the most of it; any other set has a share of that.
 
 # %%
 predict("13.random", "A search may ask for 60 of the 256 graphs. Of the volume that the true front covers, how much do 60 random "
@@ -125,8 +128,8 @@ else:
 # %% [markdown]
 # ## How good is a front?
 #
-# One number for a set of points: the **hypervolume**, what they beat. With two losses it is an area: of everything that is
-# worse than at least one of the points, up to a **reference point**. More is better.
+# The hypervolume is what a set of points beats. With two losses it is an area: of everything that is worse than at least one
+# of the points, up to a **reference point**. More is better.
 #
 # ### Your turn: the area that a set of points beats
 
@@ -210,6 +213,11 @@ for count in (6, 100, 10_000):
 # The shipped study asks this under many seeds, at equal calls; all claims were named before it ran. Every score is the truth.
 # `weighted` answers the best graph of each of six sets of prices, `weighted_all` the front of all that those six searches
 # looked at. The control that could embarrass the claim is `random`.
+#
+# Two more searches of the kind of NSGA-II stand beside it, which differ in who lives on: **SMS-EMOA** drops the graph without
+# which the hypervolume loses least; **SPEA2** looks at how many graphs those beat by which a graph is beaten, and at how close its
+# neighbours are. And a second number for a front: **igd** (*inverted generational distance*) is the mean distance from a graph of
+# the true front to the nearest one that was found, so less is better.
 
 # %%
 def shown(study, quantity="hypervolume_ratio"):
@@ -220,8 +228,7 @@ def shown(study, quantity="hypervolume_ratio"):
 
 def told(study):
     for verdict in study.verdicts:
-        low, high = verdict.interval
-        print(f"{verdict.outcome.upper():14} {verdict.claim.says}: {verdict.claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
+        print(verdict.in_short)
 
 
 alone = Findings.shipped("ofa2-search")
@@ -238,14 +245,17 @@ reveal("13.random", steps[min(steps, key=lambda share: abs(share - covered["rand
        "share of a volume is kind to random graphs: look at the difference between two searches, not at the number.")
 
 # %% [markdown]
-# *Reading aid: an interval is of one comparison. “Held” asks for more, p ≤ 0.05 after Holm's correction over all claims (notebook 07, by hand
-# in 20); “did not hold” is an interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+# *Reading aid: below each claim stand the difference, its 95 % interval and a p. The interval is of this comparison alone; the p is
+# corrected for the number of claims (Holm: notebook 07, by hand in 20). “Held” asks for a corrected p of 0.05 at most; “did not hold” is an
+# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”. A claim that two are alike holds where
+# the interval lies within the bound that is given.*
 
 # %% [markdown]
 # ## One supernet
 #
 # Now nobody knows the truth. The supernet is trained once, under a graph for each step: all edges in a quarter of the
 # steps, none in a quarter, else each edge by a coin (a **sandwich**: the two slices are the ends of what it must be good at).
+# The next cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
 chosen, steps_now = table.condition, presets.quick(400, 10)
@@ -299,7 +309,8 @@ plot_found(points, found=last.front, truth=truth.front, style=look).figure
 
 # %% [markdown]
 # *Reading aid: as above, but here the search believed the supernet. A coloured dot without a ring is a graph that the
-# supernet took for one of the front.*
+# supernet took for one of the front. Printed: the share of the true front's hypervolume, igd, which share of the true front
+# is among the answers, and how many graphs the search answers.*
 #
 # ## Proof 2: search and scores apart
 #

@@ -223,8 +223,7 @@ print(f"{chosen['method']} on {chosen['where']}: {share['chosen']:.0%} of the re
 few, many = wide.loc[chosen["method"], chosen["where"]], once.values("regret").mean(axis=1)["chosen"]
 print(f"Its regret was {few:.3f} in the five searches of the page, and is {many:.3f} in the twenty new ones.")
 for verdict in once.verdicts:
-    low, high = verdict.interval
-    print(f"{verdict.outcome.upper():14} {verdict.claim.says}: {verdict.claim.quantity} {verdict.mean:+.3f} ({low:+.3f} to {high:+.3f})")
+    print(verdict.in_short)
 
 # %% [markdown]
 # *Reading aid: the first line counts against ½, the others against 0. A control is part of the claim: a search may beat

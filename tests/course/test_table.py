@@ -319,16 +319,16 @@ def trunk_again(stages, heads, image):
     return outputs
 
 
-def flipped_in_place(image, normals):
+def turned_in_place(image, normals):
     normals[:, 0] *= -1
-    return image.flip(-1), normals.flip(-1)
+    return image.rot90(1, (-2, -1)), normals[:, [1, 0, 2]].rot90(1, (-2, -1))
 
 
 TYPICAL = [
     ("00.count", lambda e: 2 ^ e, "does not mean"),
     ("01.depth_loss", lambda o, t: torch.where((t > 0).any(), ((o - t).abs() * (t > 0)).sum() / (t > 0).sum(), o.sum() * 0), "gradient is NaN"),
     ("01.depth_loss", lambda o, t: ((o - t).abs() * (t > 0)).sum((1, 2, 3)).div((t > 0).sum((1, 2, 3)).clamp(min=1)).mean(), "each picture first"),
-    ("01.mirror", flipped_in_place, "`normals` have changed"),
+    ("01.quarter_turn", turned_in_place, "`normals` have changed"),
     ("01.miou", lambda t: (t.diagonal() / (t.sum(0) + t.sum(1) - t.diagonal()))[:3].mean(), "empty class"),
     ("01.trivial", lambda d: 2.25, "use the argument"),
     ("02.until", head_too_early, "the head takes a map of 6 channels"),

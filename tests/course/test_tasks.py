@@ -5,7 +5,12 @@ import torch
 from judging import cases, judge, refused
 from torch.nn import functional as F
 
-TURN = torch.tensor([-1.0, 1, 1]).view(3, 1, 1)
+
+def quarter(image, normals, places=(1, 0, 2), signs=(1.0, -1, 1), times=1):
+    """Both turned against the clock; the arrows take these components, with these signs."""
+    signs = torch.tensor(signs).view(3, 1, 1)
+    image, normals = (x.rot90(times, (-2, -1)) for x in (image, normals))
+    return image, normals[:, list(places)] * signs
 
 
 def l1(output, target, count=lambda labelled: labelled.sum().clamp(min=1)):
@@ -44,16 +49,21 @@ ANSWERS = {
         (lambda o, t: ((o - t) ** 2).mean(), "mean of |output − target|"),
         (lambda o, t: (o - t).abs(), "one number"),
     ],
-    "01.mirror": [
-        (lambda i, n: (i.flip(-1), n.flip(-1) * TURN), None),
-        (lambda i, n: [i.flip(3), n.flip(3) * TURN], None),
-        (lambda i, n: (i.flip(-1), n.flip(-1)), "point the old way"),
-        (lambda i, n: (i.flip(-1), n * TURN), "old pixels"),
-        (lambda i, n: (i.flip(-1), -n.flip(-1)), "up stays up"),
-        (lambda i, n: (i.flip(-1), n.flip(-1) * TURN.flip(0)), "only n_x"),
-        (lambda i, n: (i.flip(-2), n.flip(-2) * TURN), "on its head"),
-        (lambda i, n: (i, n), "picture first"),
-        (lambda i, n: (i.flip(-1), n[..., 0]), "keeps shapes"),
+    "01.quarter_turn": [
+        (quarter, None),
+        (lambda i, n: list(quarter(i, n)), None),
+        (lambda i, n: quarter(i, n)[::-1], "other order"),
+        (lambda i, n: quarter(i, n, (0, 1, 2), (1, 1, 1)), "point the old way"),
+        (lambda i, n: quarter(i, n, (1, 0, 2), (-1, 1, 1)), "y points down"),
+        (lambda i, n: quarter(i, n, (1, 0, 2), (1, 1, 1)), "changes its sign, too"),
+        (lambda i, n: quarter(i, n, (0, 1, 2), (-1, 1, 1)), "a mirror"),
+        (lambda i, n: quarter(i, n, (0, 1, 2), (-1, -1, 1)), "half a turn"),
+        (lambda i, n: (quarter(i, n)[0], quarter(i, n)[1].flip(-1)), "(n_y, −n_x, n_z)"),
+        (lambda i, n: quarter(i, n, (1, 0, 2), (-1, 1, 1), 3), "with the clock"),
+        (lambda i, n: quarter(i, n, times=2), "W columns"),
+        (lambda i, n: (i.mT, n.mT), "mirrored"),
+        (lambda i, n: (i, n), "W columns"),
+        (lambda i, n: (quarter(i, n)[0], n[..., 0]), "becomes W rows"),
         (lambda i, n: i, "two things"),
     ],
     "01.mean_angle": [

@@ -94,6 +94,14 @@ def test_what_becomes_of_claims(tmp_path):
     assert math.isnan(found["the bound is kept"].corrected)
     assert "large is behind: did not hold (score of large minus steady: +2" in behind.sentence
     assert "(control): held" in found["a twin is the same"].sentence
+    first, below = ahead.in_short.splitlines()
+    assert first == "HELD           large is ahead" and below.startswith(
+        " " * 15 + "score +2 (95 % interval +2 to"
+    )
+    assert f"corrected p = {ahead.corrected:.2g}" in below, "an interval never stands without it"
+    assert "alike is an interval within ±" in found["a twin is the same"].in_short
+    limit = found["the bound is kept"].in_short
+    assert "by seed" in limit and "asked to be" in limit and "corrected p" not in limit
 
 
 def test_too_little_is_called_so(tmp_path):

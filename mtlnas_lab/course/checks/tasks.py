@@ -1,4 +1,4 @@
-"""Checks of notebook 01: losses that skip what is not labelled, mirrored normals, metrics, the trivial answer."""
+"""Checks of notebook 01: losses that skip what is not labelled, turned normals, metrics, the trivial answer."""
 
 from __future__ import annotations
 
@@ -129,34 +129,42 @@ def _wrong_losses(guess: torch.Tensor, targets: Sequence[torch.Tensor]) -> dict[
     return mistakes
 
 
-@exercise("01.mirror")
-def mirror(answer, ax):
-    """A mirrored picture and its normals."""
+@exercise("01.quarter_turn")
+def quarter_turn(answer, ax):
+    """A picture and its normals, turned by 90° against the clock."""
     generator = torch.Generator().manual_seed(1)
     image = torch.rand(2, 3, 6, 8, generator=generator)
     normals = F.normalize(torch.randn(2, 3, 6, 8, generator=generator), dim=1)
     given = answer(image, normals)
     if not (isinstance(given, (tuple, list)) and len(given) == 2):
         raise Wrong(
-            "give two things, the mirrored picture and the mirrored normals: return image, normals"
+            "give two things, the turned picture and the turned normals: return image, normals"
         )
-    shape = tuple(image.shape)
-    seen = tensor(given[0], shape, "the picture first (a mirror keeps shapes)")
-    yours = tensor(given[1], shape, "the normals second (a mirror keeps shapes)")
+    shape = (2, 3, 8, 6)
+    what = "(a quarter turn: of H rows and W columns becomes W rows and H columns)"
+    seen = tensor(given[0], shape, f"the picture first {what}")
+    yours = tensor(given[1], shape, f"the normals second {what}")
 
-    image = image.double()
-    normals = normals.double()
-    turn_x = torch.tensor([-1.0, 1, 1]).view(3, 1, 1)
-    right = normals.flip(-1) * turn_x
+    image = _turned(image.double())
+    moved = _turned(normals.double())
+    right = torch.stack([moved[:, 1], -moved[:, 0], moved[:, 2]], 1)
     ax.plot(right[0, 0, 0], "o-", color=RIGHT, lw=4, alpha=0.5, label="right")
     ax.plot(yours[0, 0, 0], "o-", color=YOURS, label="yours")
     ax.set(xlabel="column (pixels)", ylabel="n_x in the first row", ylim=(-1.4, 1.4))
     ax.legend(loc="best", frameon=False, ncols=2)
-    if _same(seen, right) and _same(yours, image.flip(-1)):
+    if _same(seen, right) and _same(yours, image):
         raise Wrong("both are right, but in the other order: the picture first, then the normals")
     _judge_picture(seen, image)
-    _judge_normals(yours, normals, right)
-    return "A vector is more than three channels of a picture. Depth needs no such care, a rotation would need more."
+    _judge_normals(yours, moved, right)
+    return (
+        "A vector is more than three channels of a picture: whatever moves the pixels has to turn the arrows, too. "
+        "Depth needs no such care."
+    )
+
+
+def _turned(maps: torch.Tensor) -> torch.Tensor:
+    """A quarter turn against the clock."""
+    return maps.rot90(1, (-2, -1))
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -165,36 +173,52 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _judge_picture(seen: torch.Tensor, image: torch.Tensor) -> None:
-    # the axes of (B, C, H, W) are easily taken for one another
-    if _same(seen, image.flip(1)):
-        raise Wrong("you turned the colours round, red for blue; columns are axis −1, the last one")
-    if _same(seen, image.flip(0)):
-        raise Wrong("you turned the order of the pictures round; columns are axis −1, the last one")
-    if _same(seen, image.flip(-2)):
-        raise Wrong("you stood the picture on its head: rows are axis −2, columns are axis −1")
-    if not _same(seen, image.flip(-1)):
+    if _same(seen, image.rot90(2, (-2, -1))):
         raise Wrong(
-            "look at the picture first: in the mirror its first column is its last, nothing else changes"
+            "you turned the picture with the clock; against it, what was at the right is at the top: rot90(1, (-2, -1))"
+        )
+    # rows and columns changed places, and nothing was turned
+    if _same(seen, image.flip(-2)):
+        raise Wrong(
+            "rows and columns have changed places, but that is a picture which is mirrored: rot90(1, (-2, -1)) turns it"
+        )
+    if not _same(seen, image):
+        raise Wrong(
+            "look at the picture first: its last column, from top to bottom, becomes its first row: rot90(1, (-2, -1))"
         )
 
 
-def _judge_normals(yours: torch.Tensor, normals: torch.Tensor, right: torch.Tensor) -> None:
-    # two things are to be done, to the places and to the arrows: one of them alone, or one of them too far
-    moved = normals.flip(-1)
-    turned = right.flip(-1)
-    without_sign = right.clone()
-    without_sign[:, 0] = right[:, 0].abs()
+def _judge_normals(yours: torch.Tensor, moved: torch.Tensor, right: torch.Tensor) -> None:
+    x, y, z = moved.unbind(1)
     mistakes = {
-        "the pixels have moved, but the arrows in them still point the old way: what faced right faces left in a mirror": (
-            moved
+        "the pixels have moved, but the arrows in them still point the old way: what faced right faces up afterwards": (
+            x,
+            y,
+            z,
         ),
-        "the picture is mirrored, its normals are as they were: flip them, too, and turn n_x round": normals,
-        "the arrows are turned, but they stand at their old pixels: the map must be mirrored, too": turned,
-        "you turned all three components round: up stays up in this mirror, what faced us still faces us": -moved,
-        "n_x has lost its sign: multiply it by −1 instead of taking |n_x| (or its minus)": without_sign,
+        "the arrows are turned with the clock, the picture against it: y points down, so right, (1, 0, 0), becomes up, "
+        "(0, −1, 0)": (-y, x, z),
+        "n_x and n_y have changed places, and that is all; one of them changes its sign, too: right becomes up, and up is "
+        "negative": (y, x, z),
+        "n_x and n_y have changed places, but both signs are turned; only one of them is": (
+            -y,
+            -x,
+            z,
+        ),
+        "n_x changes its sign in a mirror; in a quarter turn right becomes up: n_x and n_y change places, too": (
+            -x,
+            y,
+            z,
+        ),
+        "this is half a turn: n_x and n_y change their signs; in a quarter turn they change places, too": (
+            -x,
+            -y,
+            z,
+        ),
     }
-    said = "of the mirrored map only n_x, channel 0, changes its sign"
-    near_misses(yours, right, mistakes, said, atol=1e-6)
+    wrong = {sentence: torch.stack(parts, 1) for sentence, parts in mistakes.items()}
+    said = "at its new place an arrow (n_x, n_y, n_z) becomes (n_y, −n_x, n_z)"
+    near_misses(yours, right, wrong, said, atol=1e-6)
 
 
 @exercise("01.mean_angle")
