@@ -312,9 +312,10 @@ class SearchSpace:
         last = dict(place)
         for edge in self.edges:
             last[edge.source] = max(last[edge.source], place[edge.target])
-        return tuple(
-            tuple(node for node in self.nodes if last[node] == i) for i in range(len(self.order))
-        )
+        at = [[] for _ in self.order]
+        for node, i in last.items():
+            at[i].append(node)
+        return tuple(map(tuple, at))
 
     @cached_property
     def _into(self) -> dict[Node, tuple[int, ...]]:
