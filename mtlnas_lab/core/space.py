@@ -306,6 +306,18 @@ class SearchSpace:
         return tuple(tuple(at[position]) for position in sorted(at))
 
     @cached_property
+    def done(self) -> tuple[tuple[Node, ...], ...]:
+        """The nodes at each place of `order` whose features no later node reads."""
+        place = {node: i for i, nodes in enumerate(self.order) for node in nodes}
+        last = dict(place)
+        for edge in self.edges:
+            last[edge.source] = max(last[edge.source], place[edge.target])
+        at = [[] for _ in self.order]
+        for node, i in last.items():
+            at[i].append(node)
+        return tuple(map(tuple, at))
+
+    @cached_property
     def _into(self) -> dict[Node, tuple[int, ...]]:
         into = {node: [] for node in self.nodes}
         for i, edge in enumerate(self.edges):

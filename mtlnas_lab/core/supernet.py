@@ -99,7 +99,7 @@ class SuperNet(nn.Module):
         features = {}  # of each node, (B, C, h, w), before fusion
         fused = dict(images)  # of each task's latest node, after fusion
         carry = dict.fromkeys(self.space.tasks, ())
-        for nodes in self.space.order:  # shallow to deep
+        for nodes, done in zip(self.space.order, self.space.done):  # shallow to deep
             # all nodes of one position run before any of them fuses: edges between them go both ways
             for node in nodes:
                 task = node.task
@@ -109,6 +109,8 @@ class SuperNet(nn.Module):
                 fused[node.task] = self._fuse(node, features, gates, closed)
                 if tap is not None:
                     tap(node, fused[node.task])
+            for node in done:  # without gradients its memory is free for the next maps
+                del features[node]
         heads = {task: backbone.head for task, backbone in self.backbones.items()}
         return {task: head(fused[task], *carry[task]) for task, head in heads.items()}
 

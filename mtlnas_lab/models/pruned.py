@@ -35,22 +35,13 @@ class FoldedNDDR(Fusion):
         self, own: Tensor, sources: Sequence[Tensor | None], gates: Tensor | None = None
     ) -> Tensor:
         blocks = self.conv.weight[:, :, 0, 0].split((self.channels, *self.source_channels), 1)
-        maps = (own, *sources)
-        bias = self.conv.bias
+        # rows of channels, one a pixel: channels-last maps lie in memory so
+        rows = [x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in (own, *sources)]
+        out = torch.addmm(self.conv.bias, rows[0], blocks[0].t())
+        for block, x in zip(blocks[1:], rows[1:]):
+            out.addmm_(x, block.t())
         count, _, height, width = own.shape
-        # Two ways to the same sum: each reads its maps in the order in which they lie in memory.
-        if own.is_contiguous(memory_format=torch.channels_last) and not own.is_contiguous():
-            rows = [x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps]
-            out = torch.addmm(bias, rows[0], blocks[0].t())
-            for block, x in zip(blocks[1:], rows[1:]):
-                out.addmm_(x, block.t())
-            out = out.view(count, height, width, -1).permute(0, 3, 1, 2)
-        else:
-            out = torch.baddbmm(bias[:, None], blocks[0].expand(count, -1, -1), own.flatten(2))
-            for block, x in zip(blocks[1:], maps[1:]):
-                out.baddbmm_(block.expand(count, -1, -1), x.flatten(2))
-            out = out.view(count, -1, height, width)
-        return F.relu_(out)
+        return F.relu_(out).view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
 class PrunedNetwork(nn.Module):
@@ -114,7 +105,8 @@ def prune(supernet: SuperNet, architecture: Architecture | Sequence[bool]) -> Pr
     for name, operation in fusion.items():
         if isinstance(operation, NDDR):  # a cross-stitch unit has nothing to fold
             network.supernet.fusion[name] = FoldedNDDR(operation.eval())
-    return fold_batch_norm(_with_plain_weights(network))
+    network = fold_batch_norm(_with_plain_weights(network))
+    return network.to(memory_format=torch.channels_last)  # convolutions are faster then
 
 
 def _without_others(supernet: SuperNet, architecture: Architecture) -> SuperNet:
@@ -212,9 +204,8 @@ def operations(network: nn.Module, *inputs) -> int:
 
     aten = torch.ops.aten
     counter = FlopCounterMode(display=False)
-    # FoldedNDDR's operations in place, which torch does not count by itself
+    # FoldedNDDR's operation in place, which torch does not count by itself
     counter.flop_registry[aten.addmm_] = flop_registry[aten.addmm]
-    counter.flop_registry[aten.baddbmm_] = flop_registry[aten.baddbmm]
     with torch.no_grad(), counter:
         network(*inputs)
     return counter.get_total_flops() // 2  # torch counts a multiplication and an addition as two
