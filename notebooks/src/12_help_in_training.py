@@ -133,7 +133,7 @@ for event in search:
         screen.update(plot_roles(space, event.alpha, primary, prices, changes[-1][1], event.step))
 
 # %% [markdown]
-# *Reading aid: a cell is an edge; a light one is shut, a dark one open, a dot marks what would be kept. Left block: into
+# *Reading aid: a cell is an edge; the colour bar says how far it is open, a dot marks what would be kept. Left block: into
 # segmentation. The bars never change: training always computes everything, and use never does.*
 
 # %%

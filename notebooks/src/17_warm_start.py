@@ -71,7 +71,7 @@ titles = {f"{' + '.join(entry.found.space.tasks)}, distance {entry.distance:.2f}
 draw(small_multiples(titles, columns=2, style="web-light").scene()).figure
 
 # %% [markdown]
-# *Reading aid: a picture for each entry, the nearest first. A thick dark edge ended open, a thin dashed one shut. Each has two
+# *Reading aid: a picture for each entry, the nearest first. A thick edge ended open, a thin dashed one shut. Each has two
 # ways round (which task takes whose place); the store takes the nearer one.*
 
 # %%

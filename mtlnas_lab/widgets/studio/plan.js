@@ -380,7 +380,7 @@ export function gaps(evaluated, tasks) {
   return found;
 }
 
-// What discretizing costs: soft − hard in % of soft; above 0, hard is worse.
+// What discretizing costs, in % of soft: above 0 hard is worse, whichever way the metric counts.
 export const cost = (one, gate, i) => 100 * one.better * (one.soft[i] - one[gate][i]) / Math.abs(one.soft[i]);
 
 // One sentence on everything, for those who do not see the canvas.
