@@ -342,7 +342,9 @@ export function noise(count, seed) {
     t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
     return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
   };
-  return Float32Array.from({length: count}, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+  const all = new Float32Array(count);
+  for (let k = 0; k < count; k++) all[k] = Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return all;
 }
 
 // v · image + (1 − v) · noise as RGBA, of an image as RGB bytes; the noise is unit after normalisation by mean and deviation.
