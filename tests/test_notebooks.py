@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
@@ -100,6 +101,18 @@ def test_pictures_keep_their_colours(photos):
         assert build.color_error(photos, few) <= error
         sizes.append(len(few))
     assert sizes[-1] < len(photos) / 2 and sizes == sorted(sizes, reverse=True)
+
+
+def test_a_light_shade_stays_beside_white_paper():
+    """Groups of a fusion graph stand on a shade that is 13 levels from the paper."""
+    paper = np.full((100, 100, 3), 255, np.uint8)
+    paper[:20] = 242, 243, 246
+    paper[50, :, 0] = np.arange(100)
+    stream = io.BytesIO()
+    Image.fromarray(paper).save(stream, "PNG")
+    few = build.light(base64.b64encode(stream.getvalue()).decode(), max(build.ERRORS))
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(few))).convert("RGB"))
+    assert (shown[:20] == paper[:20]).all() and (shown[60:] == 255).all()
 
 
 def test_blotches_and_a_legend_that_is_not_the_map_are_errors(photos):
