@@ -15,7 +15,7 @@ DARK = '[data-jp-theme-light="false"]'
 DRAWINGS = f"{DARK} .jp-RenderedImage img[width], {DARK} img.mtl-drawing"
 PIXELS = f"{DARK} .jp-RenderedImage img:not([width]), {DARK} img.mtl-pixels"
 PAGE = (
-    f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) }} "
+    f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) brightness(1.25) }} "
     f"{PIXELS} {{ filter: brightness(0.85); border-radius: 6px }}</style>"
 )
 

@@ -225,7 +225,7 @@ plot_quantity(worth, half, "loss as a share of that without edges, less is bette
 # %%
 missing = results.values("loss_with_one_missing").dropna(how="all")
 half = {arm: half_interval(row.dropna()) for arm, row in missing.iterrows()}
-plot_quantity(missing, half, "loss of two tasks with the third missing, as a share of the constant answer's")
+plot_quantity(missing, half, "loss with a task missing, as a share of the constant answer's")
 
 # %%
 for verdict in results.verdicts:
