@@ -2,7 +2,8 @@
 
 A kernel does not know the theme, and a saved picture cannot: so the first cell of a notebook tells the page, once, how its
 drawings are shown in the dark. Light and dark change places, and every colour stays the colour it is called in the text. What
-is made of pixels (a photo, a map of numbers as colours) keeps its colours, on a paper that does not dazzle.
+is made of pixels (a photo, a map of numbers as colours) keeps its colours, on a paper that does not dazzle. JupyterLab listens
+to such a cell once it has run, or from the start where the reader trusts the notebook (`jupyter trust`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ DARK = '[data-jp-theme-light="false"]'
 DRAWINGS = f"{DARK} .jp-RenderedImage img[width], {DARK} img.mtl-drawing"
 PIXELS = f"{DARK} .jp-RenderedImage img:not([width]), {DARK} img.mtl-pixels"
 PAGE = (
-    f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) brightness(1.25) }} "
-    f"{PIXELS} {{ filter: brightness(0.85); border-radius: 6px }}</style>"
+    f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) brightness(1.15) }} "
+    f"{PIXELS} {{ filter: brightness(0.85); border-radius: 6px }} "
+    ".jp-RenderedSVG svg { max-width: 100%; height: auto }</style>"
 )
 
 
