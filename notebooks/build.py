@@ -30,7 +30,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 MOST = 400_000  # bytes of a built notebook
-ERRORS = (8, 10, 12, 14, 16)  # of a colour, in levels of 255; as small a one as the bytes allow
+ERRORS = (8, 10, 12, 14, 16, 20)  # of a colour, in levels of 255; as small a one as the bytes allow
 COLOURS = (
     16,
     20,
