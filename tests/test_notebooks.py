@@ -1,5 +1,6 @@
 """The built notebooks are their sources; they are light, quick enough, and their solutions pass their own checks."""
 
+import base64
 import importlib
 import importlib.util
 import io
@@ -12,14 +13,21 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
+from PIL import Image
 
 from mtlnas_lab._compat import torchvision
 from mtlnas_lab.course.checking import load
+from mtlnas_lab.course.theme import PAGE
+from mtlnas_lab.data.dataset import picture
 from mtlnas_lab.data.open import open_data
+from mtlnas_lab.tasks.colormap import palette
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 SOURCES = sorted((FOLDER / "src").glob("*.py"))
@@ -58,6 +66,80 @@ def test_answers_to_predictions_are_folded(source):
         if "text/html" in output.get("data", {})
     ]
     assert pages and all(page.startswith("<details") for page in pages)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_a_built_notebook_follows_the_theme(source):
+    """Its first cell told the page how, as today, and so a notebook that nobody has run is dark on a dark page."""
+    built = nbformat.read(FOLDER / f"{source.stem}.ipynb", 4)
+    first = next(cell for cell in built.cells if cell.cell_type == "code")
+    assert PAGE in [output.get("data", {}).get("text/html") for output in first.outputs]
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """A picture (PNG) of rooms, of what stands in them, and of what the colours mean."""
+    pack = open_data("rooms")["test"]
+    task = pack.make_tasks(["segmentation"])["segmentation"]
+    images, targets = pack.batch(torch.tensor([3, 8, 14]), {"segmentation": task})
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    for row, image, target in zip(figure.subplots(3, 3), images, targets["segmentation"]):
+        row[0].imshow(picture(image), interpolation="nearest")
+        row[1].imshow(task.picture(target), interpolation="nearest")
+        for label in range(13):
+            row[2].scatter(label, 0, color=palette(13)[label] / 255, label=task.labels[label])
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def test_pictures_keep_their_colours(photos):
+    sizes = []
+    for error in build.ERRORS:
+        few = base64.b64decode(build.light(base64.b64encode(photos).decode(), error))
+        assert build.color_error(photos, few) <= error
+        sizes.append(len(few))
+    assert sizes[-1] < len(photos) / 2 and sizes == sorted(sizes, reverse=True)
+
+
+def test_a_light_shade_stays_beside_white_paper():
+    """Groups of a fusion graph stand on a shade that is 13 levels from the paper."""
+    paper = np.full((100, 100, 3), 255, np.uint8)
+    paper[:20] = 242, 243, 246
+    paper[50, :, 0] = np.arange(100)
+    stream = io.BytesIO()
+    Image.fromarray(paper).save(stream, "PNG")
+    few = build.light(base64.b64encode(stream.getvalue()).decode(), max(build.ERRORS))
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(few))).convert("RGB"))
+    assert (shown[:20] == paper[:20]).all() and (shown[60:] == 255).all()
+
+
+def test_blotches_and_a_legend_that_is_not_the_map_are_errors(photos):
+    """The palettes that notebooks once had: 96 colours by median cut, 40 by largest coverage."""
+    plain = Image.open(io.BytesIO(photos)).convert("RGB")
+    for colours, method in ((96, Image.Quantize.MEDIANCUT), (40, Image.Quantize.MAXCOVERAGE)):
+        stream = io.BytesIO()
+        plain.quantize(colours, method=method, dither=Image.Dither.NONE).save(stream, "PNG")
+        assert build.color_error(photos, stream.getvalue()) > max(build.ERRORS)
+    gray, legend = Image.new("RGB", (100, 100), "gray"), io.BytesIO()
+    gray.paste((200, 30, 30), (0, 0, 4, 4))
+    gray.save(legend, "PNG")
+    lost = io.BytesIO()
+    gray.paste((230, 30, 30), (0, 0, 4, 4))
+    gray.save(lost, "PNG")
+    assert build.color_error(legend.getvalue(), lost.getvalue()) == 30, "16 of 10,000 pixels"
+
+
+def test_a_notebook_that_stays_too_heavy_is_refused(photos, monkeypatch):
+    data = {"image/png": base64.b64encode(photos).decode()}
+    output = nbformat.v4.new_output("display_data", data)
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(outputs=[output], execution_count=1)]
+    )
+    monkeypatch.setattr(build, "MOST", 1000)
+    with pytest.raises(SystemExit, match="draw fewer pictures, or smaller ones"):
+        build._lighten(notebook)
 
 
 @pytest.mark.parametrize("form", ["student", "teacher"])

@@ -12,7 +12,7 @@ LEFT_OUT = (
     ".html",
     ".pdf",
     ".png",
-)  # of studies: their tables say the same, and `report.md` reads without a browser
+)  # of studies and runs: their tables and events say the same, and `mtlnas-lab figure` draws
 FILES = ("notebooks/*.ipynb", "notebooks/README.md", "docs/glossary.md", "docs/teaching.md")
 
 
@@ -29,8 +29,8 @@ def shipped_files(root: Path) -> dict[str, str]:
 
 def is_shipped(path: Path) -> bool:
     """Whether a path below data_samples is a file that a wheel has."""
-    of_study = "studies" in path.parts
-    return path.is_file() and not (of_study and path.suffix in LEFT_OUT)
+    made = "studies" in path.parts or "runs" in path.parts
+    return path.is_file() and not (made and path.suffix in LEFT_OUT)
 
 
 class Shipped(BuildHookInterface):

@@ -47,6 +47,7 @@ def course(folder: Positional[Path] = FOLDER) -> None:
     print(printable(f"{len(notebooks)} notebooks are in {folder}"))
     if kept:
         print(printable(f"yours differ and stay as they are: {', '.join(kept)}"))
+    print(printable(f"dark pictures before a cell has run: jupyter trust {folder / '*.ipynb'}"))
     print(printable(f"open the first: jupyter lab {folder / FIRST}"))
 
 

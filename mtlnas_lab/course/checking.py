@@ -16,7 +16,6 @@ from functools import cache
 from . import progress
 from .calling import Answer, TooLong, Unfilled, Watch, blank, changed_sentence, endless
 from .checks.common import Wrong, kind
-from .theme import has_pixels
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ def _register() -> None:
 
 
 WORDS = {True: "✓ solved", False: "✗ not yet", None: "○ not filled in"}
-COLOURS = {True: "#1b7837", False: "#b35806", None: "#777777"}
+# Below white letters, so that the words can be read on any page, light or dark.
+COLOURS = {True: "#1b7837", False: "#b35806", None: "#5c6370"}
+BADGE = "color:#ffffff;padding:1px 8px;border-radius:4px;background:"
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,14 @@ class Verdict:
         drawn = ""
         if self.picture:
             drawn = (
-                f'<img class="{"mtl-drawing" if self.drawing else ""}" alt="your answer and what was expected" '
+                f'<img class="{"mtl-drawing" if self.drawing else "mtl-pixels"}" alt="your answer and what was expected" '
                 'style="max-width:100%;background:white" '
                 f'src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
             )
         return {
             "text/plain": str(self),
             "text/html": (
-                f'<div style="border-left:4px solid {colour};padding:4px 12px"><b style="color:{colour}">{word}</b> · '
+                f'<div style="border-left:4px solid {colour};padding:4px 12px"><b style="{BADGE}{colour}">{word}</b> '
                 f"{html.escape(self.name)}<br>{html.escape(self.message)}<br>{drawn}</div>"
             ),
         }
@@ -132,6 +133,8 @@ def check(name: str, answer: object = ...) -> Verdict:
         >>> check("00.count", ...).solved is None
         True
     """
+    from ..viz.pixels import has_pixels
+
     exercises = load()
     if name not in exercises:
         return Verdict(str(name), False, _unknown(name, exercises))

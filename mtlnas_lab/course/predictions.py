@@ -61,7 +61,9 @@ class Question:
                 said.value = f"Kept: {field.value}. Now look."
 
         button.on_click(commit)
-        asked = ipywidgets.Label(f"Predict first: {self.question}")
+        # a label would be one line, cut off at the page's edge
+        question = html.escape(self.question)
+        asked = ipywidgets.HTML(f'<div style="line-height:1.5">Predict first: {question}</div>')
         box = ipywidgets.VBox([asked, field, ipywidgets.HBox([button, said])])
         hear_all(box)
         return box

@@ -2,7 +2,8 @@
 
 A kernel does not know the theme, and a saved picture cannot: so the first cell of a notebook tells the page, once, how its
 drawings are shown in the dark. Light and dark change places, and every colour stays the colour it is called in the text. What
-is made of pixels (a photo, a map of numbers as colours) stays as it is, on white.
+is made of pixels (a photo, a map of numbers as colours) keeps its colours, on a paper that does not dazzle. JupyterLab listens
+to such a cell once it has run, or from the start where the reader trusts the notebook (`jupyter trust`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from functools import partial
 # JupyterLab writes the width of a picture on it where a notebook says one: so a drawing is told from other pictures.
 DARK = '[data-jp-theme-light="false"]'
 DRAWINGS = f"{DARK} .jp-RenderedImage img[width], {DARK} img.mtl-drawing"
-PAGE = f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) }}</style>"
+PIXELS = f"{DARK} .jp-RenderedImage img:not([width]), {DARK} img.mtl-pixels"
+PAGE = (
+    f"<style>{DRAWINGS} {{ filter: invert(0.93) hue-rotate(180deg) brightness(1.15) }} "
+    f"{PIXELS} {{ filter: brightness(0.85); border-radius: 6px }} "
+    ".jp-RenderedSVG svg { max-width: 100%; height: auto }</style>"
+)
 
 
 def follow_theme() -> None:
@@ -49,35 +55,11 @@ def _mark_drawings(shell, _cell=None) -> None:
 
 def _marked(draw, figure):
     """What `draw` makes of a figure; a drawing also says its width in pixels."""
+    from ..viz.pixels import has_pixels
+
     png = draw(figure)
     if not isinstance(png, str) or has_pixels(figure):
         return png
     # a PNG begins with a mark of 8 bytes, the head of its first part (8), and its width (4)
     width = int.from_bytes(base64.b64decode(png[:32])[16:20], "big")
     return png, {"width": width}
-
-
-def has_pixels(figure) -> bool:
-    """Whether a figure shows images or maps of numbers as colours, whose light and dark have a meaning.
-
-    Args:
-        figure: of matplotlib.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> figure = Figure()
-        >>> ax = figure.add_subplot()
-        >>> line = ax.plot([1, 2])
-        >>> has_pixels(figure)
-        False
-        >>> image = ax.imshow([[1, 2]])
-        >>> has_pixels(figure)
-        True
-    """
-    from matplotlib.collections import QuadMesh
-
-    return any(ax.images or _has(ax, QuadMesh) for ax in figure.axes)
-
-
-def _has(ax, kind: type) -> bool:
-    return any(isinstance(one, kind) for one in ax.collections)

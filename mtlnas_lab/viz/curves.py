@@ -500,7 +500,7 @@ def plot_scores(
 
 @axes_level(_evaluations, check.scores)
 def plot_gap(data, ax, look, *, title: str | None = None):
-    """What discretizing costs: soft − hard in % of soft, first metric of each task; above 0, hard is worse."""
+    """What discretizing costs: by how many % of soft hard is worse, first metric of each task; below 0, it is better."""
     there = _tasks(data)
     colors = look.colors(there)
     size = 3.5 * look.line
@@ -526,11 +526,11 @@ def plot_gap(data, ax, look, *, title: str | None = None):
     if recalibrated:
         dotted = {"color": look.soft, "linestyle": ":", "marker": "s", "markersize": size}
         handles.append(Line2D([], [], label="recalibrated", **dotted))
-    return _finish(ax, look, data, "gap soft − hard, % of soft", handles, title)
+    return _finish(ax, look, data, "gap, % of soft (+: hard is worse)", handles, title)
 
 
 def _gap(data, gate: str, task: str, metric: str) -> np.ndarray:
-    """(soft − hard) / |soft| in %, with the sign that makes worse positive."""
+    """What hard loses against soft, in % of |soft|: positive where hard is worse, whichever way the metric counts."""
     better = direction_of(metric) or 1  # of a metric of one's own, more is better
     soft = _score(data, "soft", task, metric)
     hard = _score(data, gate, task, metric)

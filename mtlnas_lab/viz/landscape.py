@@ -104,7 +104,11 @@ def _front(source, floor: Mapping | None = None, marked: Mapping | None = None) 
     for name, place in (marked or {}).items():
         if type(place) is not int or not 0 <= place < graphs:
             raise ConfigError(f"marked {brief(name)} is {brief(place)}; give 0 to {graphs - 1}")
-        places.append([str(name), place])
+        same = [one for one in places if one[1] == place]
+        if same:  # two names at one place would cover each other
+            same[0][0] += f", {name}"
+        else:
+            places.append([str(name), place])
     known = column_names(source, 2, without=("edges",))[:2]
     found["floor"] = numbers([floor.get(name, np.nan) for name in known])
     found["marked"] = places

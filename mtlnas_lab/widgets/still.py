@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -17,6 +18,23 @@ HIGH = 22  # pixels
 DPI = 100
 MARGIN = 8  # pixels on its left
 TEXT = {"va": "center", "fontsize": 7.5, "color": "#5c6370"}
+
+
+def shown(png: bytes, line: str = BACK, drawing: bool = True) -> tuple[dict, dict]:
+    """What a cell's output holds of a picture (PNG): data and metadata, by kind.
+
+    Args:
+        png: Of the panel.
+        line: Stands below it.
+        drawing: Whether it is made of lines; it then says its width, as every drawing of a notebook does, so that a dark
+            page shows it on dark paper.
+    """
+    whole = signed(png, line)
+    data = {"image/png": base64.b64encode(whole).decode()}
+    if not drawing:
+        return data, {}
+    width = Image.open(io.BytesIO(whole)).width
+    return data, {"image/png": {"width": width}}
 
 
 def signed(png: bytes, line: str = BACK) -> bytes:

@@ -68,7 +68,8 @@ def show(rows, titles):
                                 layout="constrained")
     for line, row in zip(axes, rows):
         for ax, pixels in zip(line, row):
-            ax.imshow(pixels, cmap="gray", vmin=0, vmax=1 if pixels.ndim == 2 else None)
+            ax.imshow(pixels, cmap="gray", vmin=0, vmax=1 if pixels.ndim == 2 else None,
+                      interpolation="nearest")
             ax.set_axis_off()
     for ax, title in zip(axes[0], titles):
         ax.set_title(title, fontsize=10)

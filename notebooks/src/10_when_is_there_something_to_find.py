@@ -65,7 +65,7 @@ generator = torch.Generator().manual_seed(0)
 figure, axes = plt.subplots(2, 6, figsize=(8.5, 3.1), layout="constrained")
 for column, visibility in zip(axes.T, DIAL):
     for ax, picture in zip(column, blindfolded(image, visibility, generator)):
-        ax.imshow((picture.permute(1, 2, 0) / 5 + 0.5).clamp(0, 1))
+        ax.imshow((picture.permute(1, 2, 0) / 5 + 0.5).clamp(0, 1), interpolation="nearest")
         ax.axis("off")
     column[0].set_title(f"v = {visibility:g}")
 

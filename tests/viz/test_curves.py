@@ -121,7 +121,9 @@ def test_turned_knobs_are_marked(history):
 def test_scores_and_gap(history):
     ax = plot_scores(history, task="normals", metric="mean_angle")
     assert ax.get_ylabel() == "normals\nmean angle, degrees ↓" and len(ax.get_lines()) == 3
-    gaps = plot_gap(history).get_lines()
+    drawn = plot_gap(history)
+    gaps = drawn.get_lines()
+    assert drawn.get_ylabel() == "gap, % of soft (+: hard is worse)", "true of an angle, too"
     hard = np.array([event.scores["hard"]["normals"]["mean_angle"] for event in history.evaluated])
     found = [line.get_ydata() for line in gaps if len(line.get_ydata()) == 6]
     assert any(np.allclose(gap, 100 * (hard - 30) / 30) for gap in found)

@@ -106,6 +106,11 @@ def test_hostile_names_are_only_text(name):
 
 
 # --- the front --------------------------------------------------------------------------------------------------------
+def test_two_names_at_one_place_are_one_label():
+    said = [text.get_text() for text in plot_front(LOSSES, marked={"all": 63, "best": 63}).texts]
+    assert "all, best" in said and "best" not in said
+
+
 def test_the_front_is_that_which_none_beats():
     x, y = LOSSES["a/loss"], LOSSES["b/loss"]
     front = front_of(x, y)

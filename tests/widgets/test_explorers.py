@@ -89,7 +89,9 @@ EVERY = [
 def test_where_no_widget_can_live_a_picture_stands_for_it(make, monkeypatch):
     monkeypatch.setenv("MTLNAS_LAB_LIVE", "0")
     one = make()
-    data = one._repr_mimebundle_()[0]
+    data, about = one._repr_mimebundle_()
+    drawing = not isinstance(one, PredictionBrowser | EdgeToggler)  # which show photos
+    assert ("image/png" in about) == drawing, "a dark page turns drawings over, and nothing else"
     assert (
         base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
         and len(data["image/png"]) < 200_000

@@ -215,13 +215,19 @@ def test_a_still_picture_stays_in_the_notebook():
 def test_a_saved_output_says_how_to_have_the_panel_back():
     """A page that is opened later knows no widget: it shows the picture or the text, and these say what to do."""
     studio = FigureStudio(space())
-    data = studio._repr_mimebundle_()[0]
+    data, about = studio._repr_mimebundle_()
     plain = Image.open(io.BytesIO(studio.picture()))
     shown = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert data["text/plain"].endswith(f". {BACK}")
     assert (shown.width, shown.height) == (plain.width, plain.height + HIGH)
+    assert about["image/png"]["width"] == shown.width, "not a drawing, and so white on a dark page"
     assert (np.asarray(shown)[-HIGH:] < 200).any(), "nothing is written there"
     assert (np.asarray(shown)[-HIGH:, -4:] == 255).all(), "the line has no room"
+
+
+def test_a_still_picture_on_dark_paper_is_not_turned_over():
+    _, about = FigureStudio(space(), style="web-dark")._repr_mimebundle_()
+    assert "image/png" not in about
 
 
 def test_names_are_text_and_sources_are_checked():

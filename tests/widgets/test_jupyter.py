@@ -199,7 +199,7 @@ def test_a_kernel_that_is_shut_down_leaves_a_run_that_goes_on(tmp_path):
     manager = pytest.importorskip(
         "jupyter_client.manager", reason="jupyter_client is not installed"
     )
-    from recording_helpers import Run, a_search, folder, told
+    from recording_helpers import RunWriter, a_search, folder, told
 
     from mtlnas_lab.runs.recorder import record
 
@@ -223,6 +223,6 @@ while search.step_number < 2:
     one.cleanup_resources()
     steps = told(tmp_path / "run")[0]
     with folder(tmp_path / "run", again=True) as again:
-        assert isinstance(again, Run) and again.checkpoints()[-1].step == len(steps) >= 2
+        assert isinstance(again, RunWriter) and again.checkpoints()[-1].step == len(steps) >= 2
         list(record(a_search(), again))
     assert [step.step for step in told(tmp_path / "run")[0]] == list(range(1, 9))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contrast import AA, contrast
 from torch import nn
 
 from mtlnas_lab.core.backbone import Backbone
@@ -273,18 +274,6 @@ def test_the_playground_that_is_shipped_is_that_of_today():
     assert shipped == playground_html(), "make it again: mtlnas-lab playground docs/playground.html"
 
 
-def luminance(colour):
-    """Of a colour #rrggbb, as WCAG 2 defines it."""
-    shares = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_words_can_be_read_in_both_themes(theme):
     """A contrast of 4.5, which WCAG asks for at level AA, of all colours that words have on a page that stands alone."""
@@ -307,6 +296,6 @@ def test_words_can_be_read_in_both_themes(theme):
         (light, dark)[theme],
     ]
     for colour in words:
-        assert contrast(colour, found["layout-color0"]) >= 4.5, colour
+        assert contrast(colour, found["layout-color0"]) >= AA, colour
     for colour in words[:2]:
-        assert contrast(colour, found["layout-color2"]) >= 4.5, colour
+        assert contrast(colour, found["layout-color2"]) >= AA, colour

@@ -272,7 +272,8 @@ def test_a_search_that_fails_without_a_page_says_so(studio):
     one = studio(Failing(steps=9)).run()
     assert one.view.status["mode"] == "failed" and "nan at step 5" in one.view.status["message"]
     assert (
-        "failed, step 4" in one._bundle(None)["text/plain"] and "run" not in one.view.status["can"]
+        "failed, step 4" in one._bundle(None)[0]["text/plain"]
+        and "run" not in one.view.status["can"]
     )
 
 

@@ -477,12 +477,13 @@ def test_a_saved_output_says_how_to_have_the_panel_back():
     """A page that is opened later knows no widget: it shows the picture or the text, and these say what to do."""
     one = SearchStudio(FakeSearch(steps=4)).run()
     still = one.picture()
-    data = one._bundle(still)
+    data, about = one._bundle(still)
     assert "studio.show()" in data["text/plain"] and "step 4" in data["text/plain"]
     plain, shown = (
         Image.open(io.BytesIO(png)) for png in (still, base64.b64decode(data["image/png"]))
     )
     assert (shown.width, shown.height) == (plain.width, plain.height + HIGH)
+    assert about["image/png"]["width"] == shown.width, "not a drawing, and so white on a dark page"
     line = np.asarray(shown)[-HIGH:]
     assert (line < 200).any(), "nothing is written there"
     assert (line[:, -4:] == 255).all(), "the line has no room"

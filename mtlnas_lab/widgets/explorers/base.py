@@ -14,10 +14,11 @@ import traitlets
 from ...core.space import SearchSpace
 from ...errors import ConfigError, RunError
 from ...runs.event_log import EventLog
+from ...viz.pixels import has_pixels
 from ...viz.sources import read_log
 from ...viz.style import FigureStyle, style
 from ..jupyter import deliver_directly, live
-from ..still import BACK, signed
+from ..still import BACK, shown
 from ..studio.panel import space_of
 from ..studio.view import page_script, page_style
 
@@ -52,21 +53,24 @@ class Explorer(anywidget.AnyWidget):
 
     def picture(self) -> bytes:
         """The still twin (PNG)."""
+        return _pixels_of(self._drawn())
+
+    def _drawn(self):
         look = style(STYLE)
         with look.context():
             figure = self.figure(look)
             figure.set_dpi(DPI)
             figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        sixteen_levels = (pixels / 17).round().astype(np.uint8) * 17  # half the bytes
-        return _png(sixteen_levels)
+        return figure
 
     def _repr_mimebundle_(self, **options):
-        data, *metadata = super()._repr_mimebundle_(**options)
+        data, metadata = super()._repr_mimebundle_(**options)
         data = {**data, "text/plain": f"{self.caption()}. {BACK}"}
-        if not live():
-            data["image/png"] = base64.b64encode(signed(self.picture())).decode()
-        return data, *metadata
+        if live():
+            return data, metadata
+        figure = self._drawn()
+        picture, about = shown(_pixels_of(figure), drawing=not has_pixels(figure))
+        return data | picture, metadata | about
 
 
 def searched(log_or_run, purpose: str) -> tuple[EventLog, SearchSpace]:
@@ -93,6 +97,12 @@ def checked_picture(image) -> np.ndarray:
 def address(image) -> str:
     """A picture (H, W, 3) uint8 as an address that a page can show."""
     return "data:image/png;base64," + base64.b64encode(_png(checked_picture(image))).decode()
+
+
+def _pixels_of(figure) -> bytes:
+    """A drawn figure (PNG), in sixteen levels of each colour: half the bytes."""
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    return _png((pixels / 17).round().astype(np.uint8) * 17)
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import math
@@ -24,9 +23,9 @@ from ...viz.graph.figure import read_layout
 from ...viz.graph.shapes import draw
 from ...viz.graph.svg_tikz import to_svg
 from ...viz.sources import opened
-from ...viz.style import brief
+from ...viz.style import brief, style
 from ..jupyter import deliver_directly
-from ..still import BACK, signed
+from ..still import BACK, shown
 from ..studio.runner import one_line
 from ..studio.view import page_script, page_style
 
@@ -299,21 +298,18 @@ class FigureStudio(anywidget.AnyWidget):
         return f"Fusion graph of {', '.join(tasks)}: {kept} edges kept"
 
     def _repr_mimebundle_(self, **options):
-        data, *metadata = super()._repr_mimebundle_(**options)
-        data = {
-            **data,
-            "text/plain": f"{self._caption()}. {BACK}",
-            "image/png": base64.b64encode(signed(self.picture())).decode(),
-        }
-        return data, *metadata
+        data, metadata = super()._repr_mimebundle_(**options)
+        dark = style(self._figure.style).dark  # and so on dark paper already
+        picture, about = shown(self.picture(), drawing=not dark)
+        data = {**data, "text/plain": f"{self._caption()}. {BACK}", **picture}
+        return data, metadata | about
 
 
 def _check(settings: Mapping) -> None:
     """What the studio takes fewer values of than a figure does. Raises ConfigError."""
-    style = settings["style"]
-    if not isinstance(style, str):
+    if not isinstance(settings["style"], str):
         raise ConfigError(
-            f"style={brief(style)} is not a name; the studio takes one of {', '.join(STYLES)}"
+            f"style={brief(settings['style'])} is not a name; the studio takes one of {', '.join(STYLES)}"
         )
     if not isinstance(settings["split"], bool):
         raise ConfigError(f"split={brief(settings['split'])}; give True or False")

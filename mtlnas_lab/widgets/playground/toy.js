@@ -41,10 +41,12 @@ export function batchOf(chosen, side, visibility, seed) {
   const eyes = visibility.map((v, t) => {
     const maps = new Float64Array(images * 3 * area), over = v < 1 ? noise(images * 3 * side * side, 2 * seed + t + 1) : null;
     let k = 0;
-    chosen.forEach(({planes}, n) => planes.forEach((plane, c) => plane.forEach((value, p) => {
-      const at = (n * 3 + c) * area + (Math.floor(p / side) + 1) * W + p % side + 1;
-      maps[at] = over ? v * value + (1 - v) * over[k++] : value;
-    })));
+    chosen.forEach(({planes}, n) => planes.forEach((plane, c) => {
+      for (let p = 0; p < plane.length; p++) {
+        const at = (n * 3 + c) * area + (Math.floor(p / side) + 1) * W + p % side + 1;
+        maps[at] = over ? v * plane[p] + (1 - v) * over[k++] : plane[p];
+      }
+    }));
     return maps;
   });
   const joined = (name, kind) => { const all = new kind(images * side * side); chosen.forEach((one, n) => all.set(one[name], n * side * side)); return all; };

@@ -117,7 +117,7 @@ const gap = {
   back(g, S, box) {
     const {found, plot, low, top} = S.gapAt = gapAt(S, box);
     legend(g, S, box, "What cutting the gates costs, in % of the soft score (above 0: hard is worse). ○ soft ● hard, small: recalibrated; right is better.");
-    title(g, S, box, "Gap soft − hard");
+    title(g, S, box, "Gap (+: hard is worse)");
     if (!found.length) {
       g.fillStyle = S.shade;
       g.fillRect(box.x, box.y, box.w, box.h);
@@ -135,7 +135,7 @@ const gap = {
         if (Number.isFinite(y)) { g.beginPath(); g.arc(X(step), y, r, 0, 7); g.fill(); }
       });
     }
-    values(g, S, box, "Gap soft − hard", "● hard ┄ recalibrated");
+    values(g, S, box, "Gap (+: hard is worse)", "● hard ┄ recalibrated");
   },
   front(g, S, box) {
     const {found, plot, low, top} = S.gapAt, step = S.at < 0 ? Infinity : S.frame.step[S.row];

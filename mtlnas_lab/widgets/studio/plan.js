@@ -342,7 +342,9 @@ export function noise(count, seed) {
     t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
     return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
   };
-  return Float32Array.from({length: count}, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+  const all = new Float32Array(count);
+  for (let k = 0; k < count; k++) all[k] = Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return all;
 }
 
 // v · image + (1 − v) · noise as RGBA, of an image as RGB bytes; the noise is unit after normalisation by mean and deviation.
@@ -380,7 +382,7 @@ export function gaps(evaluated, tasks) {
   return found;
 }
 
-// What discretizing costs: soft − hard in % of soft; above 0, hard is worse.
+// What discretizing costs, in % of soft: above 0 hard is worse, whichever way the metric counts.
 export const cost = (one, gate, i) => 100 * one.better * (one.soft[i] - one[gate][i]) / Math.abs(one.soft[i]);
 
 // One sentence on everything, for those who do not see the canvas.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
 import threading
@@ -17,7 +16,7 @@ from ...core.lab import Lab
 from ...errors import ConfigError
 from ...runs.event_log import EventLog
 from ..jupyter import deliver_directly, hear_all, live, loop_between_cells, running_cell
-from ..still import SHOW, signed
+from ..still import SHOW, shown
 from .panel import PLAIN, settings, short_knobs, space_of
 from .sources import LiveSource, source_of
 from .sync import StudioSync
@@ -342,16 +341,17 @@ class SearchStudio:
         figure.savefig(stream, format="png", dpi=PICTURE_DPI)
         return stream.getvalue()
 
-    def _bundle(self, picture: bytes | None) -> dict:
-        """The output of a cell: the widget, a text, and the picture where there is one."""
+    def _bundle(self, picture: bytes | None) -> tuple[dict, dict]:
+        """The output of a cell, data and metadata: the widget, a text, and the picture where there is one."""
         caption = f"Search, {self.source.mode}, step {self.view.status.get('step', 0)}"
         if picture and self.view.stage:
             kept = self.architecture.kept
             caption += f": {sum(kept)} of {len(kept)} edges open"
         data = {**self.box._repr_mimebundle_(), "text/plain": f"{caption}. {SHOW}"}
-        if picture:
-            data["image/png"] = base64.b64encode(signed(picture, SHOW)).decode()
-        return data
+        if not picture:
+            return data, {}
+        still, about = shown(picture, SHOW)
+        return data | still, about
 
     def show(self) -> None:
         """Shows it (again), below the cell that is running; a page that was reloaded is attached anew."""
@@ -371,8 +371,8 @@ class SearchStudio:
         from IPython.display import display
 
         self._drawn = None
-        data = self._bundle(picture)
-        self._handle = display(data, raw=True, display_id=uuid.uuid4().hex)
+        data, about = self._bundle(picture)
+        self._handle = display(data, metadata=about, raw=True, display_id=uuid.uuid4().hex)
 
     def _ipython_display_(self) -> None:
         self.show()
@@ -392,7 +392,8 @@ class SearchStudio:
             return
         try:
             self._drawn = self.sync.size
-            self._handle.update(self._bundle(self.picture()), raw=True)
+            data, about = self._bundle(self.picture())
+            self._handle.update(data, metadata=about, raw=True)
         except Exception:  # what a file holds may be no picture; the panel has said so
             pass
 
