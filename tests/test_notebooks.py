@@ -1,5 +1,6 @@
 """The built notebooks are their sources; they are light, quick enough, and their solutions pass their own checks."""
 
+import ast
 import base64
 import importlib
 import importlib.util
@@ -66,6 +67,17 @@ def test_answers_to_predictions_are_folded(source):
         if "text/html" in output.get("data", {})
     ]
     assert pages and all(page.startswith("<details") for page in pages)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_an_answer_is_the_last_thing_of_its_cell(source):
+    """A cell shows its last value alone: an answer that stands before it would be nowhere."""
+    for cell in build.cells(source):
+        if cell.cell_type != "code" or not re.search(r"^ *reveal\(", cell.source, re.M):
+            continue
+        plain = re.sub(r"^ *%.*", "", cell.source, flags=re.M)
+        last = ast.unparse(ast.parse(plain).body[-1])
+        assert last.startswith("reveal("), cell.source
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)

@@ -38,6 +38,8 @@ def _rows(what: str, rows: Sequence, count: int) -> list[int]:
 def plot_found(data, ax, look, *, title: str | None = None):
     """Draw all graphs by two losses in grey, the true front as rings, and what a search has found, darker the more edges.
 
+    Where no search is shown, every graph has the shade of its edges, and none is grey.
+
     A front of three objectives is seen from one side here: a graph may be on it for its few multiply-adds, and then it lies
     up and right of others.
 
@@ -47,7 +49,7 @@ def plot_found(data, ax, look, *, title: str | None = None):
         ax: axes to draw on; by default a figure of its own.
         style: a name of `STYLES`, or a FigureStyle.
         height: mm of a figure of its own; by default the golden section of its width.
-        found: rows of the graphs that a search answers.
+        found: rows of the graphs that a search answers; none, where no search is shown.
         truth: rows of the graphs of the true front.
         title: above the picture.
 
@@ -68,17 +70,21 @@ def plot_found(data, ax, look, *, title: str | None = None):
     x, y, edges = arrays(data, "x", "y", "edges")
     found = np.array(data["found"], int)
     truth = np.array(data["truth"], int)
-    rest = np.setdiff1d(np.arange(len(x)), found)
+    every = np.arange(len(x))
+    shown = found if len(found) else every
+    rest = np.setdiff1d(every, shown)
     grey = {"marker": "o", "linestyle": "none", "color": look.soft, "alpha": 0.35}
     grey |= {"markersize": 2 * look.line, "markeredgewidth": 0}
     ax.plot(x[rest], y[rest], zorder=1, **grey)
-    handles = draw_graphs(ax, look, x[found], y[found], edges[found], set(edges.tolist()))
-    handles.append(Line2D([], [], label="not found", **grey))
+    handles = draw_graphs(ax, look, x[shown], y[shown], edges[shown], set(edges.tolist()))
+    if len(found):
+        handles.append(Line2D([], [], label="not found", **grey))
     if len(truth):
         ring = {"marker": "o", "linestyle": "none", "markerfacecolor": "none"}
         ring |= {"markeredgecolor": look.task_colors[5], "markersize": 7 * look.line}
-        both = len(np.intersect1d(found, truth))
-        label = f"true front: {len(truth)} graphs, {both} of them found"
+        label = f"true front: {len(truth)} graphs"
+        if len(found):
+            label += f", {len(np.intersect1d(found, truth))} of them found"
         ring |= {"markeredgewidth": look.line, "label": label}
         handles += ax.plot(x[truth], y[truth], zorder=4, **ring)
     xlabel, ylabel = (f"{name} (less is better)" for name in data["names"])

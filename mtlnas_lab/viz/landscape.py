@@ -147,7 +147,7 @@ def plot_front(data, ax, look, *, title: str | None = None):
     handles = draw_graphs(ax, look, x, y, edges, set(edges.tolist()))
     front = front_of(x, y)
     line = {"color": look.task_colors[5], "linewidth": 1.4 * look.line, "zorder": 2}
-    label = f"front: {len(front)} graphs that none beats in both"
+    label = f"front: {len(front)} graphs that none beats"
     handles += ax.step(x[front], y[front], where="post", label=label, **line)
     _cross(ax, look, data["floor"], handles)
     for name, place in data["marked"]:
@@ -345,13 +345,15 @@ def plot_effects(data, ax, look, *, title: str | None = None):
     groups = list(dict.fromkeys(data["groups"]))
     colors = look.colors(groups)
     handles = []
-    offsets = np.linspace(-0.18, 0.18, len(effect)) if len(effect) > 1 else [0.0]
+    offsets = np.linspace(-0.18, 0.18, len(effect))
     half = np.nan_to_num(np.array(data["half"], float))
     for place, group in enumerate(groups):
         own = np.array([one == group for one in data["groups"]])
         pen = {"color": colors[group], "marker": MARKERS[place % len(MARKERS)], "linestyle": "none"}
-        for values, offset in zip(effect, offsets):
-            ax.plot(values[own], rows[own] + offset, markersize=2.6 * look.line, alpha=0.7, **pen)
+        small = {"markersize": 2.6 * look.line, "alpha": 0.7, **pen}
+        if len(effect) > 1:  # the one dot would lie below the mean
+            for values, offset in zip(effect, offsets):
+                ax.plot(values[own], rows[own] + offset, **small)
         mean = effect.mean(0)
         bars = {"capsize": 2.5 * look.line, "elinewidth": look.line, "zorder": 4}
         large = {"markersize": 6.5 * look.line, "markeredgecolor": look.ink, **pen, **bars}
@@ -360,7 +362,8 @@ def plot_effects(data, ax, look, *, title: str | None = None):
             label += ", 95 % interval"
         handles.append(ax.errorbar(mean[own], rows[own], xerr=half[own], label=label, **large))
     dot = {"color": look.soft, "marker": "o", "linestyle": "none", "markersize": 2.6 * look.line}
-    handles.append(Line2D([], [], label="each seed", **dot))
+    if len(effect) > 1:
+        handles.append(Line2D([], [], label="each seed", **dot))
     ax.axvline(0, color=look.soft, linewidth=look.line, linestyle=":")
     names = [drawable(edge.replace("->", "→")) for edge in data["edges"]]
     ax.set_yticks(rows, names, parse_math=False)

@@ -288,13 +288,16 @@ plot_effects(effects, score="total loss", groups=groups, style="web-light").figu
 
 # %% [markdown]
 # *Reading aid: a row is an edge: the mean loss of the 128 graphs that have it minus that of the 128 that do not. Left of 0 it
-# helps; small dots are seeds. (The total counts the loss of normals 20 times.)*
+# helps; small dots are seeds, and where they lie on both sides of 0 nothing can be told. (The total counts the loss of normals 20 times.)*
 
 # %%
+agreed = np.abs(np.sign(effect).sum(1)) == len(table.seeds)      # all seeds have one sign
+helps, harms = (agreed & (effect.mean(1) < 0)), (agreed & (effect.mean(1) > 0))
 additive = total.mean() + (kept - 0.5) @ effect.mean(1)
 explained = 1 - ((total - additive) ** 2).sum() / ((total - total.mean()) ** 2).sum()
-print(f"{(effect.mean(1) < 0).sum()} of 8 edges help the total by themselves. Edges one by one explain {explained:.0%} of "
-      f"what differs between graphs; the rest is how they work together, and noise.")
+print(f"By themselves, under each of the {len(table.seeds)} seeds, {helps.sum()} of 8 edges help the total and {harms.sum()} "
+      f"{'harms' if harms.sum() == 1 else 'harm'} it; of {(~agreed).sum()} the seeds disagree, so that they cannot be told.")
+print(f"Edges one by one explain {explained:.0%} of what differs between graphs; the rest is how they work together, and noise.")
 
 # %% [markdown]
 # ## Play: walk through all of it
@@ -303,7 +306,7 @@ print(f"{(effect.mean(1) < 0).sum()} of 8 edges help the total by themselves. Ed
 # dimensions. Click an edge (or: Tab into the picture, arrow keys, Enter).
 #
 # 1. Start at *No edge* and press *Best neighbour* until it is grey. Where are you? Is it the best graph?
-# 2. Rank by one task's loss instead. Does the walk end elsewhere? Watch "you are here" slide along the front.
+# 2. Rank by one task's loss instead. Does the walk end elsewhere? Watch the point that is called "here" ("you are here" in a running notebook) slide along the front.
 # 3. How many of the eight flips around the best graph are beyond the noise?
 
 # %%
@@ -339,15 +342,18 @@ if len(like) > 1:
     print(f"Of the {len(like)} graphs with as many edges it beats {table.percentile(found, same_edges=True):.0%}; ½ is chance.")
 else:
     print("No other graph has as many edges: to keep this number of edges was its whole choice.")
-helps = effect.mean(1) < 0
-agree = (np.array(found.kept) == helps).sum()
+agree = (np.array(found.kept) == helps)[agreed].sum()
 print(f"Regret {table.regret(found):.3f}, noise floor {floor.smallest:.3f}.")
-print(f"{agree} of its 8 gates are as the edges' own effects ask (open where opening helps); a coin gets 4.")
+print(f"{agree} of {agreed.sum()} gates whose edges' own effects can be told are as these ask (open where opening helps); a coin gets "
+      f"{agreed.sum() / 2:g}.")
+place = "It cannot be told from the best graph" if table.regret(found) < floor.smallest else "It misses the best graph by more than the noise"
+print(f"{place}.")
 
 # %% [markdown]
-# *Why there?* A gate's gradient asks: does opening this edge a little help the weights **as they are now**? In a shared
-# network that is being trained, with all gates half open, that need not be what the edge is worth to a network which is
-# trained with it from the start. One search is one search: twenty of each kind are what a race needs.
+# *Why may a search miss?* A gate's gradient asks: does opening this edge a little help the weights **as they are now**? In a
+# shared network that is being trained, with all gates half open, that need not be what the edge is worth to a network which is
+# trained with it from the start. The last line above says whether it mattered here. One search is one search: twenty of each kind
+# are what a race needs.
 #
 # ## The race: your own search
 #
@@ -449,9 +455,8 @@ for name in searchers:
 # ## What we know now
 
 # %%
-sizes = total.std()
 print(f"There is {'something' if floor.reliability > 0.8 else 'little that can be measured'} to find: graphs differ by "
-      f"{sizes:.3f} (sd), the best is {total.mean() - total[best]:.3f} ahead of the mean, and {len(table.seeds)} seeds tell {floor.smallest:.3f}.")
+      f"{floor.between_graphs:.3f} (sd, without what is noise), the best is {total.mean() - total[best]:.3f} ahead of the mean, and {len(table.seeds)} seeds tell {floor.smallest:.3f}.")
 print(f"All edges beat {table.percentile(255):.0%} of the graphs, none {table.percentile(0):.0%}; the best has {table.edges(best)}.")
 print(f"The two losses {'pull apart' if correlation < -0.1 else 'go together' if correlation > 0.1 else 'hardly know each other'} "
       f"(r = {correlation:+.2f}); {len(table.pareto())} graphs are on the front.")
@@ -464,5 +469,6 @@ print(f"One MTL-NAS search: regret {table.regret(found):.3f}, beats {table.perce
 # * A search that is judged by lookups can be judged twenty times; one that is trained once is an anecdote.
 #
 # What this small data can *not* show: whether large networks have such a landscape (ours are tiny, see 32 × 32 pixels and
-# train for 300 steps); whether many pairs of tasks have (depth + normals, the third table, has: `mtlnas-lab bench show`); and which searcher is best in general. The table of another
-# condition is another landscape: `mtlnas-lab bench show` lists those that are here.
+# train for 300 steps); whether many pairs of tasks have; and which searcher is best in general. Three tables are here, and each is another landscape:
+# *segmentation-normals* (this one), *segmentation-normals-few* (the same two tasks, with labels of normals on 32 images only) and
+# *depth-normals*. `mtlnas-lab bench show` lists them and says what there is to find in each.

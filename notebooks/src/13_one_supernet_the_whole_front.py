@@ -71,11 +71,11 @@ known = ofa2.objectives_of(table)                             # (256, 3)
 truth = ofa2.Truth(known)
 points = pd.DataFrame({f"{task} loss": known[:, place] for place, task in enumerate(table.tasks)})
 points["edges"] = [graph.bit_count() for graph in range(256)]
-plot_found(points, found=truth.front, truth=truth.front, style=look).figure
+plot_found(points, truth=truth.front, style=look).figure
 
 # %% [markdown]
-# *Reading aid: every dot is a graph, seen by its two losses; the third objective is its shade and size. Ringed graphs are
-# beaten by none. Some of them lie up and right of others: those others need more multiply-adds.*
+# *Reading aid: every dot is a graph, seen by its two losses; the third objective is its shade and size: the more edges, the darker
+# and the larger. Ringed graphs are beaten by none. Some of them lie up and right of others: those others need more multiply-adds.*
 #
 # ## A search for all of it
 #
@@ -113,7 +113,8 @@ def picture(generation, point, looked_at=generations):
 picture(len(generations), 0)
 
 # %% [markdown]
-# *Reading aid: coloured dots are the graphs that the search answers after its last generation, rings the true front. The ×
+# *Reading aid: coloured dots are the graphs that the search answers after its last generation, small grey ones all others, rings
+# the true front. The ×
 # is the graph on the right.* **Tweak:** move the sliders (in a running notebook) and watch the front move by generation;
 # `point` walks along it, from the least loss of segmentation to the most. Then change algorithm, calls and seed above.
 
@@ -129,7 +130,8 @@ else:
 # ## How good is a front?
 #
 # The hypervolume is what a set of points beats. With two losses it is an area: of everything that is worse than at least one
-# of the points, up to a **reference point**. More is better.
+# of the points, up to a **reference point**. More is better. Losses are scaled here so that 0 is the best graph of all in each and 1
+# the worst; the reference point `ofa2.BEYOND` lies a little beyond the worst, at 1.1.
 #
 # ### Your turn: the area that a set of points beats
 
@@ -220,10 +222,10 @@ for count in (6, 100, 10_000):
 # the true front to the nearest one that was found, so less is better.
 
 # %%
-def shown(study, quantity="hypervolume_ratio"):
-    values = study.values(quantity)
+def shown(study):
+    values = study.values("hypervolume_ratio")
     half = {name: half_interval(row.dropna().tolist()) for name, row in values.iterrows()}
-    return plot_quantity(values, half, quantity)
+    return plot_quantity(values, half, "share of the true front's hypervolume, more is better")
 
 
 def told(study):
@@ -297,7 +299,8 @@ for task, half in zip(table.tasks, halves):
     print(f"{task}: two trainings of all graphs from the start agree with τ = {kendalltau(*half[:, :2].T).statistic:.2f}.")
 
 # %% [markdown]
-# The truth is measured with noise, too, so that no score can reach τ = 1. Now the same search with the supernet's scores; what it
+# The truth is measured with noise, too, so that no score can reach τ = 1. (A τ above that of two trainings is possible: those two are noisy both,
+# while the truth that a score is held against is the mean over the table's seeds.) Now the same search with the supernet's scores; what it
 # answers is judged by the truth.
 
 # %%
@@ -330,7 +333,8 @@ search, wrong = 1 - covered["nsga2"], 1 - mean["everything"]
 more = "both about the same" if abs(search - wrong) < 0.02 else (
     "that the scores are wrong" if wrong > search else "that the search sees only 60 graphs")
 reveal("13.limit", more, f"60 calls with true scores miss {search:.0%} of the hypervolume; all 256 graphs with a supernet's "
-       f"scores miss {wrong:.0%}.")
+       f"scores miss {wrong:.0%}. These are means of two studies, of {alone.values('hypervolume_ratio').shape[1]} and of "
+       f"{study.values('hypervolume_ratio').shape[1]} seeds: no test compares them.")
 
 # %% [markdown]
 # ## What we know now

@@ -26,6 +26,7 @@ from torch.func import functional_call, grad, vmap
 from mtlnas_lab import presets
 from mtlnas_lab.analysis.statistics import half_interval
 from mtlnas_lab.bench.condition import rooms
+from mtlnas_lab.bench.landscape import main_effect
 from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.course import check, predict, reveal
 from mtlnas_lab.explore import task_distance as td
@@ -52,7 +53,8 @@ predict("15.cut", "Keep the half of the 8 edges that connect the closest stages.
 # %% [markdown]
 # ## Networks of one start
 #
-# Five tasks of the rooms, a small network each: three stages and a head. All of them begin with **the same stages**, or else
+# Five tasks of the rooms, a small network each: three stages and a head. (The fifth, *room*, names the kind of room that an image
+# shows, such as a kitchen: one answer for the whole image.) All of them begin with **the same stages**, or else
 # weight 17 of one would have nothing to do with weight 17 of the other. Each is trained by itself.
 
 # %%
@@ -205,10 +207,14 @@ edges.sort_values("distance").round(4)
 
 # %%
 order = edges.sort_values("distance")
-plot_effects(order[["effect"]], score="loss of the target", groups=list(order["target's loss"]), style="web-light").figure
+wide = {task: table.by_seed(f"{task}/loss") for task in table.tasks}              # (256, seeds) each
+by_seed = {str(edge): [main_effect(column, place) for column in wide[edge.target.task].T] for place, edge in enumerate(table.space.edges)}
+each = pd.DataFrame(by_seed, index=list(table.seeds)).T.loc[order.index]
+plot_effects(each, score="loss of the target", groups=list(order["target's loss"]), style="web-light").figure
 
 # %% [markdown]
-# *Reading aid: edges from the closest (top) to the farthest; left of 0 an edge helps the task that it leads into. If
+# *Reading aid: edges from the closest (top) to the farthest; left of 0 an edge helps the task that it leads into; small dots are
+# the table's seeds. If
 # closeness were a good guide, the helpful ones would be at the top. The scale of a loss depends on its task: compare
 # within a colour.*
 #
@@ -221,16 +227,17 @@ plot_effects(order[["effect"]], score="loss of the target", groups=list(order["t
 study = Findings.shipped("task-distance")
 
 
-def shown(quantity):
+def shown(quantity, label):
     values = study.values(quantity)
     half = {name: half_interval(row.dropna().tolist()) for name, row in values.iterrows()}
-    return plot_quantity(values, half, quantity)
+    return plot_quantity(values, half, label)
 
 
-shown("distance")
+shown("distance", "distance of two networks, mean over pairs")
 
 # %% [markdown]
-# *Reading aid: every dot is a start. “Batch gradient” is the wrong way from above, on the same networks.*
+# *Reading aid: every dot is a start. Student's interval knows no bounds: a bar of few starts may reach where no distance and no regret
+# can be, as below 0. “Batch gradient” is the wrong way from above, on the same networks.*
 
 # %%
 means = study.values("distance").mean(axis=1)
@@ -242,7 +249,7 @@ reveal("15.same", round(100 * means["same task"] / means["another task"]), f"{me
 # images. *Random cut* is the mean over all 70 cuts; *latest* keeps the edges of the last stages without looking at any task.
 
 # %%
-shown("regret")
+shown("regret", "regret of the best graph that is left, total loss, less is better")
 
 # %%
 for verdict in study.verdicts:
@@ -251,7 +258,9 @@ for verdict in study.verdicts:
 # %% [markdown]
 # *Reading aid: below each claim stand the difference, its 95 % interval and a p. The interval is of this comparison alone; the p is
 # corrected for the number of claims (Holm: notebook 07, by hand in 20). “Held” asks for a corrected p of 0.05 at most; “did not hold” is an
-# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”. The **smallest detectable
+# difference**, below “could have been detected”, is the true difference that a test at 5 % (of one comparison, uncorrected) finds in
+# four of five such studies.*
 
 # %%
 regret = study.values("regret").mean(axis=1)

@@ -226,8 +226,9 @@ plot_adaptation(pd.DataFrame(curves), style="web-light").figure
 # ## Prove: do the two need each other?
 #
 # The shipped study has **four arms**, {meta, joint} × {evolved, all edges}, and rivals that could embarrass them: graphs that
-# chance draws, and all edges that are trained on for as many steps as the choice of a graph takes. Its claims were named
-# before the run.
+# chance draws, and all edges that are trained on for as many steps as the choice of a graph takes. How is a graph chosen for a new
+# pair? Each graph of the last population is adapted on the first half of the pair's images; that with the least loss on the second
+# half is adapted anew on all of them. The claims were named before the run.
 
 # %%
 study = Findings.shipped("at-nas")
@@ -292,7 +293,9 @@ for verdict in study.verdicts:
 # %% [markdown]
 # *Reading aid: below each claim stand the difference, its 95 % interval and a p. The interval is of this comparison alone; the p is
 # corrected for the number of claims (Holm: notebook 07, by hand in 20). “Held” asks for a corrected p of 0.05 at most; “did not hold” is an
-# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”.*
+# interval that leaves no room for the claim; all else is “could not tell”, which is not “the same”. The **smallest detectable
+# difference**, below “could have been detected”, is the true one that a test at 5 % (of one comparison, uncorrected) finds in four of
+# five such studies.*
 
 # %%
 loss = study.values("loss").mean(axis=1)

@@ -126,6 +126,14 @@ def test_what_is_found_is_coloured_and_the_truth_is_ringed():
     )
 
 
+def test_where_no_search_is_shown_nothing_is_called_found():
+    ax = plot_found(LOSSES, truth=[5, 6])
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "true front: 2 graphs" in texts and "not found" not in texts
+    *dots, _ = ax.get_lines()
+    assert sum(len(line.get_xdata()) for line in dots) == len(LOSSES)
+
+
 def test_every_series_has_its_tau_colour_and_shape():
     ax = FIGURES["agreement"]()
     lines = ax.get_lines()
