@@ -131,7 +131,7 @@ else:
 #
 # The hypervolume is what a set of points beats. With two losses it is an area: of everything that is worse than at least one
 # of the points, up to a **reference point**. More is better. Losses are scaled here so that 0 is the best graph of all in each and 1
-# the worst; the reference point `ofa2.BEYOND` lies a little beyond the worst, at 1.1.
+# the worst; the reference point `ofa2.BEYOND` lies a little beyond the worst.
 #
 # ### Your turn: the area that a set of points beats
 
@@ -168,7 +168,7 @@ library = HV(ref_point=np.full(2, ofa2.BEYOND))
 for name, graphs in {"true front": truth.front, "found": generations[-1].front}.items():
     area = library(flat[list(graphs)])
     mine = hypervolume(flat[list(graphs)], np.full(2, ofa2.BEYOND))
-    print(f"{name:10}: library {area:.4f} (two losses, scaled from 0 to 1)")
+    print(f"{name:10}: library {area:.4f} (two losses, scaled from 0 to 1; reference point {ofa2.BEYOND})")
     assert mine is ... or abs(mine - area) < 1e-9             # yours, once it is written
 
 # %% [markdown]

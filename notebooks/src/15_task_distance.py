@@ -236,8 +236,8 @@ def shown(quantity, label):
 shown("distance", "distance of two networks, mean over pairs")
 
 # %% [markdown]
-# *Reading aid: every dot is a start. Student's interval knows no bounds: a bar of few starts may reach where no distance and no regret
-# can be, as below 0. “Batch gradient” is the wrong way from above, on the same networks.*
+# *Reading aid: every dot is a start. Student's interval knows no bounds: an interval of few starts may reach where nothing can be, as below a
+# regret of 0 or above a correlation of 1. “Batch gradient” is the wrong way from above, on the same networks.*
 
 # %%
 means = study.values("distance").mean(axis=1)
