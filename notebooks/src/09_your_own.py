@@ -623,3 +623,6 @@ print(*[file.name for file in save_fusion_graph(copied, here, formats=("pdf", "t
 #
 # What this does *not* show: that floor and segmentation should be joined as drawn above. That search was hurried, on
 # 480 rooms, with one seed. Your own task deserves the long one.
+#
+# Words are in the [glossary](../docs/glossary.md). Next: the [bug hunt](bug_hunt.ipynb), or [10](10_when_is_there_something_to_find.ipynb), when there is
+# something to find.
