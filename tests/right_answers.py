@@ -186,15 +186,18 @@ def derived_sorted(alpha, budget):
     return kept
 
 
-def update(alpha, task_loss, weight, optimizer):
-    (alpha.grad,) = torch.autograd.grad(task_loss(alpha) + weight * entropy(alpha), [alpha])
+def update(alpha, task_losses, weight, optimizer):
+    tasks = sum(loss(alpha) for loss in task_losses) / len(task_losses)
+    (alpha.grad,) = torch.autograd.grad(tasks + weight * entropy(alpha), [alpha])
     optimizer.step()
     return alpha.grad
 
 
-def update_backward(alpha, task_loss, weight, optimizer):
+def update_backward(alpha, task_losses, weight, optimizer):
     optimizer.zero_grad()
-    (task_loss(alpha) + weight * entropy(alpha)).backward(inputs=[alpha])
+    for loss in task_losses:
+        (loss(alpha) / len(task_losses)).backward(inputs=[alpha])
+    (weight * entropy(alpha)).backward(inputs=[alpha])
     optimizer.step()
     return alpha.grad
 

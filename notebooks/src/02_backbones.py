@@ -45,8 +45,8 @@ from mtlnas_lab.core.space import plan
 # ## Thirteen stages and a head
 #
 # The lab's backbone is VGG-16: 13 convolutions, and here each is one stage (convolution, batch norm, ReLU). Stages
-# come in *groups*: a group behind the first begins with a pooling, which in most groups halves the map, and inside a group all maps have one size. Behind the last stage
-# comes the *head*, which turns features into an output. The preset `tiny` has an eighth of VGG-16's channels;
+# come in *groups*: a group behind the first begins with a pooling, which in most groups halves the map, and inside a
+# group all maps have one size. Behind the last stage comes the *head*, which turns features into an output. The preset `tiny` has an eighth of VGG-16's channels;
 # everything else is the same. Stages count from 0.
 
 # %%

@@ -181,15 +181,16 @@ print("α and losses agree:", {task: round(value, 4) for task, value in event.lo
 # ### Your turn: the update of α alone
 #
 # Part 1 does more than it has to: of the gradients that `backward()` computes only α's is used. Write it so that w gets
-# none. `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
-# `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return
-# `alpha.grad`.
+# none. And let the batch be one that comes in equal parts, as where it is too large for the memory: `task_losses` is a
+# list of functions, one for each part; each says the tasks' loss for an α, and somewhere inside uses w. Move α by one step
+# of `optimizer` down what the whole batch would say, tasks and entropy term, without leaving a gradient anywhere else.
+# Return `alpha.grad`.
 
 # %% tags=["exercise"]
-def update_alpha(alpha, task_loss, entropy_weight, optimizer):
+def update_alpha(alpha, task_losses, entropy_weight, optimizer):
     # your turn: about 4 lines
-    objective = task_loss(alpha) + entropy_weight * entropy(alpha)
-    alpha.grad, = torch.autograd.grad(objective, [alpha])
+    tasks = sum(loss(alpha) for loss in task_losses) / len(task_losses)
+    alpha.grad, = torch.autograd.grad(tasks + entropy_weight * entropy(alpha), [alpha])
     optimizer.step()
     return alpha.grad
     # end
@@ -198,8 +199,8 @@ def update_alpha(alpha, task_loss, entropy_weight, optimizer):
 check("06.update", update_alpha)
 
 # %% [markdown] tags=["hint"]
-# `objective.backward()` would fill the gradients of w too. `torch.autograd.grad(objective, [alpha])` gives a tuple of
-# one.
+# The parts are equal, so the batch's loss is the mean of theirs. `objective.backward()` would fill the gradients of w too;
+# `torch.autograd.grad(objective, [alpha])` gives a tuple of one.
 
 # %% [markdown] tags=["hint"]
 # `alpha.grad, = torch.autograd.grad(…)`, with the comma; then `optimizer.step()`.
