@@ -42,8 +42,6 @@ from mtlnas_lab.data.views import blindfolded
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.viz import plot_fusion_graph
 
-INTO, OUT = "#b35806", "#2262ad"                              # into the blind network, out of it
-
 # %% [markdown] tags=["teacher"]
 # **Teacher: 40 minutes with exercises.** The blindfold (8), the micro space (7), the dial (10), controls (10), the
 # studio (5). Start the dial's cell while you talk about the micro space. The one sentence to take home: an experiment
@@ -168,6 +166,7 @@ predict("10.begins", "And if it sees a little? Say that arrows turn where more o
 # That cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
+INTO, OUT = "#b35806", "#2262ad"                              # into the blind network, out of it
 CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03,
                       augment=False, entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)))
 
