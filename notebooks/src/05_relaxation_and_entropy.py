@@ -203,7 +203,7 @@ check("05.temperature", temperature)
 #
 # It is 0 for p = 0 and p = 1, and at most ln 2 ≈ 0.693, at p = ½. With the natural logarithm its unit is the *nat*.
 # Divided by ln 2 it is a *fraction*: 1 is completely undecided, 0 is decided. For a whole search we take the mean
-# over the edges; added to the loss with a weight λ, it is what the paper calls the *minimum-entropy term*.
+# over the edges. Added to the loss with a weight λ, it is the entropy term, also called *minimum-entropy term*.
 #
 # ### Your turn
 #
