@@ -175,15 +175,29 @@ def sorted_halves(count, generator):
     return sorted(order[: count // 2]), sorted(order[count // 2 :])
 
 
-def update(alpha, task_loss, weight, optimizer):
-    (alpha.grad,) = torch.autograd.grad(task_loss(alpha) + weight * entropy(alpha), [alpha])
+def derived(alpha, budget):
+    best = alpha.argsort(descending=True, stable=True)[:budget]
+    return [i in best for i in range(len(alpha))]
+
+
+def derived_sorted(alpha, budget):
+    kept = torch.zeros(len(alpha), dtype=torch.bool)
+    kept[sorted(range(len(alpha)), key=lambda i: -alpha[i])[:budget]] = True
+    return kept
+
+
+def update(alpha, task_losses, weight, optimizer):
+    tasks = sum(loss(alpha) for loss in task_losses) / len(task_losses)
+    (alpha.grad,) = torch.autograd.grad(tasks + weight * entropy(alpha), [alpha])
     optimizer.step()
     return alpha.grad
 
 
-def update_backward(alpha, task_loss, weight, optimizer):
+def update_backward(alpha, task_losses, weight, optimizer):
     optimizer.zero_grad()
-    (task_loss(alpha) + weight * entropy(alpha)).backward(inputs=[alpha])
+    for loss in task_losses:
+        (loss(alpha) / len(task_losses)).backward(inputs=[alpha])
+    (weight * entropy(alpha)).backward(inputs=[alpha])
     optimizer.step()
     return alpha.grad
 
@@ -694,10 +708,10 @@ ALL = {
     "06.force": [forced_clone, forced_stack],
     "06.part": [part, part_by_rows],
     "07.derive": [
-        lambda a: a > 0,
-        lambda a: [x > 0 for x in a.tolist()],
-        lambda a: tuple(bool(x) for x in a > 0),
-        lambda a: (a > 0).numpy(),
+        derived,
+        derived_sorted,
+        lambda a, budget: tuple(derived(a, budget)),
+        lambda a, budget: np.array(derived(a, budget)),
     ],
     "07.gap": [
         lambda s, h, more: 100 * (s - h if more else h - s) / s,

@@ -321,8 +321,8 @@ for name, part in pair.groupby("row", observed=True):
 # * A search space between networks is a set of candidate edges; here 48.
 # * α is learnt by gradient descent; the entropy term makes the gates decide.
 # * The searched network is used as it is, with its gates cut to 0 or 1.
-# * Cover one network's eyes, and the search looks for the way information must take. With nothing missing it has
-#   nothing to find.
+# * Cover one network's eyes, and the search looks for the way information must take. With nothing missing, its
+#   graphs were not ahead of random ones.
 #
 # What one run on little rooms does *not* show: that these edges are better than others. For that you need several
 # seeds and a control, a random graph with as many edges; for the arrows, the search with nothing missing.

@@ -50,7 +50,8 @@ from mtlnas_lab.course import check, predict, reveal
 # ## One room, four answers
 #
 # The rooms are drawn by a program, so every label is exact. All 120 test images fit in one batch: `image` has the
-# shape (120, 3, 64, 64), and `target` has one entry for each task.
+# shape (120, 3, 64, 64), and `target` has one entry for each task. (The task called `edges` asks for outlines in the
+# image; it has nothing to do with the candidate edges between networks of notebook 00.)
 
 # %%
 packs = presets.open_data("rooms")
@@ -243,7 +244,7 @@ show([[picture(image[i]), lit[i], lit[i].flip(-1), shade(moved, right_lamp)[i], 
 assert torch.allclose(shade(turned, right_lamp), lit.flip(-1), atol=1e-6)
 wrong = off_by(moved, turned)["mean_angle"]
 reveal("01.mirror", "(−1, 0, 0)", "An arrow to the right points to the left in a mirror. A label that keeps its sign "
-       f"is wrong by {wrong:.0f}° on average here, and who mirrors half of the images so teaches opposite things.")
+       f"is wrong by {wrong:.0f}° on average here, and a training that mirrors half of its images in this way teaches opposite things.")
 
 # %% [markdown]
 # **Handshake.** The library's `augment` mirrors each image or not, by chance (and zooms, and changes the light; both
@@ -292,8 +293,8 @@ check("01.quarter_turn", quarter_turn)
 # %% [markdown]
 # ## Metrics: how people judge
 #
-# Two shipped networks, each trained on its own task, look at the test images. Their outputs are 8 × 8 and are
-# brought to the size of the image bilinearly.
+# Two shipped networks, each trained on its own task, look at the test images. Their outputs are smaller than the
+# image and are brought to its size bilinearly.
 
 # %%
 lab = presets.tiny()
@@ -382,9 +383,10 @@ plt.show()
 
 # %%
 accuracy = confusion.diagonal().sum() / confusion.sum()
-print(f"{accuracy:.0%} of all pixels are named rightly")
-predict("01.miou", "The IoU of a class is its hits over all pixels that are of the class or were said to be. "
-        "What is the mean over the 13 classes, in percent?", between=(0, 100))
+hits, there_is = confusion[0, 0], confusion[0].sum()
+print(f"{accuracy:.0%} of all pixels are named rightly; of the wall's pixels it is {hits / there_is:.0%}")
+predict("01.wall", "The IoU of a class is its hits over all pixels that are of the class or were said to be. "
+        "What is the IoU of the wall, in percent?", between=(0, 100))
 
 # %% [markdown]
 # ### Your turn: the mean IoU
@@ -421,8 +423,9 @@ meter.update(outputs["segmentation"], truth)
 hits = confusion.diagonal()
 iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
 assert abs(iou.nanmean().item() - meter.compute()["miou"]) < 1e-6
-reveal("01.miou", f"{100 * iou.nanmean():.0f} %", f"The accuracy of {accuracy:.0%} comes from walls and floors, "
-       "most of the image; in the mean IoU a lamp counts as much as all walls together.")
+amiss = 1 - hits[0] / confusion[:, 0].sum()
+reveal("01.wall", f"{100 * iou[0]:.0f} %", f"{amiss:.0%} of what it calls wall is something else, and the union counts that. The mean "
+       f"over all classes is {100 * iou.nanmean():.0f} %: in it a lamp counts as much as all walls together.")
 
 # %%
 order = iou.argsort(descending=True)
@@ -548,8 +551,8 @@ plt.show()
 # ## What we know now
 #
 # * A task is a target, a loss, metrics and a picture; "no label" is 255, the zero vector or 0, and never counts.
-# * Normals are unit vectors: mirroring negates n_x, a quarter turn exchanges n_x and n_y and negates one of them, angles
-#   need length 1, and a mean angle is not the angle of a mean.
+# * Normals are unit vectors: mirroring negates n_x, a quarter turn exchanges n_x and n_y and negates one of them, and
+#   angles need length 1.
 # * Mean IoU gives each class one vote, accuracy gives each pixel one.
 # * Any score stands beside the trivial one.
 # * w and α are taught by two halves of the training images.
@@ -557,4 +560,4 @@ plt.show()
 # **What these little rooms do not show.** Their labels are exact and complete; real ones are noisy and full of holes.
 # And a network that is well above the floor here says nothing about photographs.
 #
-# Next: `02_backbones`, the networks themselves, cut in stages.
+# Words are in the [glossary](../docs/glossary.md). Next: [02](02_backbones.ipynb), the networks themselves, cut in stages.

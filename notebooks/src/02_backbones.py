@@ -45,8 +45,8 @@ from mtlnas_lab.core.space import plan
 # ## Thirteen stages and a head
 #
 # The lab's backbone is VGG-16: 13 convolutions, and here each is one stage (convolution, batch norm, ReLU). Stages
-# come in *groups*: a group behind the first begins with a pooling, and inside a group all maps have one size. Behind the last stage
-# comes the *head*, which turns features into an output. The preset `tiny` has an eighth of VGG-16's channels;
+# come in *groups*: a group behind the first begins with a pooling, which in most groups halves the map, and inside a
+# group all maps have one size. Behind the last stage comes the *head*, which turns features into an output. The preset `tiny` has an eighth of VGG-16's channels;
 # everything else is the same. Stages count from 0.
 
 # %%
@@ -56,7 +56,7 @@ networks = {task: network.eval() for task, network in lab.supernet.backbones.ite
 network = networks["normals"]
 print("one stage:", network.stages[2])
 predict("02.size", "The image has 64 × 64 pixels. How large is the map behind the last stage?",
-        ["64 × 64", "16 × 16", "8 × 8", "2 × 2"])
+        ["32 × 32", "16 × 16", "8 × 8", "4 × 4"])
 
 # %% [markdown]
 # **By hand.** Running it is a loop:
@@ -476,4 +476,4 @@ plt.show()
 #
 # **What small data does not show**: which of the two ends is better, and by how much.
 #
-# Next: `03_search_space`, everything that lies between.
+# Words are in the [glossary](../docs/glossary.md). Next: [03](03_search_space.ipynb), everything that lies between.

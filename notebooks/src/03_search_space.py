@@ -40,7 +40,7 @@ from mtlnas_lab.widgets.explorers import SpaceExplorer
 # ## Nodes and edges
 #
 # Two backbones of 13 stages, in groups of 2, 2, 3, 3, 3 (`02_backbones`). A **node** is the place behind one stage of
-# one network; we write `normals:3`. A **candidate edge** brings the features of its *source* node to its *target*
+# one network; we write `normals:3`. A **candidate edge** (or *fusion edge*) brings the features of its *source* node to its *target*
 # node, where they are mixed into what is there. How many could there be? By hand, with plain tuples:
 
 # %%
@@ -382,7 +382,8 @@ explorer = SpaceExplorer(tasks=3)
 explorer
 
 # %% [markdown]
-# *Reading aid: blocks are pairs of networks. `explorer.space` is the space that you see, for later cells.*
+# *Reading aid: blocks are pairs of networks. **Fusion weights** are the numbers with which nodes mix what their edges
+# bring (notebook 04). `explorer.space` is the space that you see, for later cells.*
 #
 # ### Your turn: count without listing
 
@@ -445,4 +446,4 @@ reveal("03.years", "nine million years", f"2⁴⁸ is {2 ** 48:,} seconds, {2 **
 # **What counting does not show**: whether the good architectures are among them. A rule that is wrong for your tasks
 # removes them silently, and no search will tell you.
 #
-# Next: `04_fusion`, what happens at a node where an edge arrives.
+# Words are in the [glossary](../docs/glossary.md). Next: [04](04_fusion.ipynb), what happens at a node where an edge arrives.

@@ -426,7 +426,8 @@ with torch.no_grad():
 # %% [markdown]
 # ## The supernet's forward in ten lines
 #
-# Now all nodes at once. Two dictionaries: `features` are maps *before* fusion, `fused` are maps *after* it. A stage
+# Now all nodes at once. A **supernet** is the backbones with a fusion at every node that an edge enters; it runs under
+# any vector of gates (this and all other words: [glossary](../docs/glossary.md)). Two dictionaries: `features` are maps *before* fusion, `fused` are maps *after* it. A stage
 # reads what was fused behind the stage before; a fusion reads features.
 
 # %%
@@ -605,3 +606,5 @@ matrix(change, axes[1], "What has changed (a finer colour scale)", size=change.a
 #
 # What this does *not* show: which fusion gives better networks. All numbers here are of freshly built networks and 8
 # images; they say how the parts work and nothing about results after training.
+#
+# Next: [05](05_relaxation_and_entropy.ipynb), how gates are moved and made to decide.

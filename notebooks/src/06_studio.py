@@ -64,7 +64,8 @@ def toy(two_halves, seed, steps=300):
     for _ in range(steps):
         for part, parameter, optimizer in ((yours, alpha, of_alpha), (mine, w, of_w)):
             loss = ((part[0] * torch.sigmoid(alpha)) @ w - part[1]).square().mean()
-            parameter.grad, = torch.autograd.grad(loss, [parameter])
+            optimizer.zero_grad()
+            loss.backward()
             optimizer.step()
         path.append(torch.sigmoid(alpha.detach())[4:].mean().item())
     return path                                                 # mean gate of the useless inputs
@@ -180,15 +181,16 @@ print("α and losses agree:", {task: round(value, 4) for task, value in event.lo
 # ### Your turn: the update of α alone
 #
 # Part 1 does more than it has to: of the gradients that `backward()` computes only α's is used. Write it so that w gets
-# none. `task_loss(alpha)` is the tasks' loss; somewhere inside, it also uses w. Move α by one step of `optimizer` down
-# `task_loss(alpha)` plus `entropy_weight` times `entropy(alpha)`, without leaving a gradient anywhere else. Return
-# `alpha.grad`.
+# none. And let the batch be one that comes in equal parts, as where it is too large for the memory: `task_losses` is a
+# list of functions, one for each part; each says the tasks' loss for an α, and somewhere inside uses w. Move α by one step
+# of `optimizer` down what the whole batch would say, tasks and entropy term, without leaving a gradient anywhere else.
+# Return `alpha.grad`.
 
 # %% tags=["exercise"]
-def update_alpha(alpha, task_loss, entropy_weight, optimizer):
+def update_alpha(alpha, task_losses, entropy_weight, optimizer):
     # your turn: about 4 lines
-    objective = task_loss(alpha) + entropy_weight * entropy(alpha)
-    alpha.grad, = torch.autograd.grad(objective, [alpha])
+    tasks = sum(loss(alpha) for loss in task_losses) / len(task_losses)
+    alpha.grad, = torch.autograd.grad(tasks + entropy_weight * entropy(alpha), [alpha])
     optimizer.step()
     return alpha.grad
     # end
@@ -197,8 +199,8 @@ def update_alpha(alpha, task_loss, entropy_weight, optimizer):
 check("06.update", update_alpha)
 
 # %% [markdown] tags=["hint"]
-# `objective.backward()` would fill the gradients of w too. `torch.autograd.grad(objective, [alpha])` gives a tuple of
-# one.
+# The parts are equal, so the batch's loss is the mean of theirs. `objective.backward()` would fill the gradients of w too;
+# `torch.autograd.grad(objective, [alpha])` gives a tuple of one.
 
 # %% [markdown] tags=["hint"]
 # `alpha.grad, = torch.autograd.grad(…)`, with the comma; then `optimizer.step()`.
@@ -223,13 +225,13 @@ check("06.update", update_alpha)
 # * **Discretize now** says what both networks would be worth with every gate cut to 0 or 1. The search asks this itself
 #   every 40 steps.
 # * The slider below the picture goes back in time; it changes nothing. But this search is kept in a folder, with a
-#   checkpoint every 20 steps: go back, and **Branch from …** opens a second search that goes on from there beside it.
+#   checkpoint (all that a search needs to go on from there) every 20 steps: go back, and **Branch from …** opens a second search that goes on from there beside it.
 #
 # λ is 0 for the first 30 % of the steps, then grows to 10.
 
 # %%
-predict("06.leave", "By the time λ begins to grow, how far will the gates have left ½, on average?",
-        ["not at all (below 0.01)", "a little (0.01 to 0.2)", "most have decided (above 0.2)"])
+predict("06.sides", "After its first step every gate is a little to one side of ½. By the time λ begins to grow, how many of "
+        "the 48 will have changed to the other side?", between=(0, 48))
 
 # %%
 runs = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)            # it goes when the kernel goes
@@ -253,10 +255,13 @@ studio
 # %%
 log = studio.log
 before = [step for step in log.steps if step.entropy_weight == 0]
-away = np.abs(1 / (1 + np.exp(-np.array(before[-1].alpha))) - 0.5).mean() if before else float("nan")
-said = "not at all" if away < 0.01 else "a little" if away < 0.2 else "most have decided"
-reveal("06.leave", f"{said}: {away:.2f}" if before else "press Start above, then run this cell again",
-       "With noisy batches of four, a pull one way is often followed by one the other way.")
+said, because = "press Start above, then run this cell again", ""
+if before:
+    first, last = np.array(before[0].alpha), np.array(before[-1].alpha)
+    away = np.abs(1 / (1 + np.exp(-last)) - 0.5).mean()
+    said = str(((first > 0) != (last > 0)).sum())
+    because = f"If the first batch of four had said nothing, 24 would be expected. The gates are {away:.2f} away from ½ then, on average."
+reveal("06.sides", said, because)
 
 # %% [markdown]
 # Everything on the panel is also a line of Python: `studio.start()`, `studio.pause()`,
@@ -451,6 +456,8 @@ check("06.force", with_forced)
 # `SearchStudio("runs/demo")` follows a run folder while `make demo` writes it in a terminal, or a cluster node does;
 # the sliders reach that search through the folder. `mtlnas_lab.widgets.replay_html("runs/demo")` makes one HTML page of
 # it that needs no kernel.
+#
+# Words are in the [glossary](../docs/glossary.md). Next: [07](07_derive_and_gap.ipynb), what is lost when the gates are cut.
 
 # %%
 recorded.folder.close()

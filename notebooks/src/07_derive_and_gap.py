@@ -48,7 +48,7 @@ from mtlnas_lab.viz import plot_gap
 # ## Derive
 #
 # Two searches were recorded and are shipped: with the entropy term, and without (λ = 0). Their last α is all we need. The
-# library's `derive` makes a graph of it; what it does you write below.
+# library's `derive` keeps the edges with α > 0.
 
 # %%
 runs = {name: Run.open(presets.samples() / "runs" / folder)
@@ -65,25 +65,26 @@ for name, run in runs.items():
 # Both give a graph. But where the least decided gate is next to ½, "keep" or "cut" hangs on a hair, and a gate of 0.52
 # becomes 1.
 #
-# ### Your turn: derive
+# ### Your turn: derive within a budget
 #
-# `alpha` is a tensor (E,). Return one truth value for each edge. An edge at exactly 0 is closed, as in the released
-# code.
+# How many edges have α > 0, nobody says beforehand. With a budget, exactly so many are kept: those with the largest α,
+# whatever its sign; of equals the first. `alpha` is a tensor (E,). Return one truth value for each edge.
 
 # %% tags=["exercise"]
-def derived(alpha):
-    # your turn: about 1 line
-    return [bool(a > 0) for a in alpha]
+def derived(alpha, budget):
+    # your turn: about 2 lines
+    best = alpha.argsort(descending=True, stable=True)[:budget]
+    return [i in best for i in range(len(alpha))]
     # end
 
 # %%
 check("07.derive", derived)
 
 # %% [markdown] tags=["hint"]
-# σ(0) = ½: the border is at ½ for gates, and so at 0 for α.
+# `alpha.argsort(descending=True, stable=True)` numbers the edges from the largest α on; stable keeps equals in their order.
 
 # %% [markdown] tags=["hint"]
-# `alpha > 0` is a tensor of truth values.
+# Take the first `budget` of these numbers, and say of each edge whether it is among them. `derive(space, alpha, budget)` does this, too.
 
 # %% [markdown]
 # ## The gap, as recorded
@@ -515,7 +516,7 @@ plot_gains(gains, {row: half_interval(values.dropna()) for row, values in gains.
 # %% [markdown]
 # *Reading aid:* a dot is a seed; the bar is the 95 % interval of the mean over seeds. Zero is single-task. Compare
 # `mtlnas` with `random_graph`, seed by seed (one colour is one seed), and say what you see before you run the next cell.
-# It says of each comparison: the difference in Δm; the **effect size g**, which is the mean of the seeds' differences in
+# It says of each comparison: the difference in Δm (the row that is named first minus `mtlnas`: + means that `mtlnas` is behind); the **effect size g**, which is the mean of the seeds' differences in
 # units of their standard deviation (0.2 is called small, 0.8 large); and the **corrected p**, the chance of such a difference
 # if there were none, made larger because eight comparisons have eight chances to be lucky (Holm's correction).
 
@@ -554,3 +555,5 @@ print(f"So averaging anew takes away {share:.0%} of the gap at λ = 0, the entro
 # What this notebook can *not* show: that the searched edges are better than random ones. Five seeds of the shipped study
 # do not show it either, on 480 little images; larger data and a longer training are a study of your own
 # (`mtlnas-lab study main --size full`).
+#
+# Words: [glossary](../docs/glossary.md). Next: [08](08_fusion_graph.ipynb), the graph as a figure.

@@ -207,7 +207,7 @@ plot_fusion_graph(run, style="paper-single", title="One column of a paper").figu
 
 # %% [markdown]
 # In JupyterLab the next one is a **figure studio**: choose page and emphasis, drag nodes, take the files. What it
-# shows is also a call, which belongs into the script that makes your paper's figures:
+# shows is also a call, which belongs in the script that makes your paper's figures:
 
 # %%
 from mtlnas_lab.widgets import FigureStudio
@@ -538,21 +538,24 @@ across = {task: np.abs((angle if task == "normals" else miou)[into != task]).mea
 print(f"An edge into segmentation moves its mIoU by {own['segmentation']:.2f} points on average, one into normals by {across['segmentation']:.2f}.")
 print(f"An edge into normals moves their mean angle by {own['normals']:.2f}°, one into segmentation by {across['normals']:.2f}°.")
 print(f"The largest changes of all: {np.abs(miou).max():.2f} points, {np.abs(angle).max():.2f}°.")
+seeds = main.final[(main.final.row == "mtlnas") & (main.final.kind == main.study.kind)]
+spread = seeds.groupby("metric").value.std()
+print(f"Five seeds of the study's searches: standard deviation {100 * spread['miou']:.2f} points and {spread['mean_angle']:.2f}°.")
 
 # %% [markdown]
-# Are these large? Seeds of one method differ by half a point to a point of mIoU and by half a degree to a degree (standard
-# deviations of the study in notebook 07). And what a network *leans on* today is not what it could learn to do without.
+# Are these large? The last line says how much seeds of one method differ by themselves. And what a network *leans on* today is not what it could learn to do without.
 #
 # ## What we know now
 #
 # * A fusion graph is two chains and some arrows; a figure adds places, widths, and what was not chosen.
 # * Reading before fusion is why the drawing may have cycles and the computation has none.
 # * A figure has a size from the start, and carries its seed, settings and numbers.
-# * "Two seeds agree on 45 %" says nothing before chance is subtracted; stability does that.
+# * "Two seeds share so many edges" says nothing before chance is subtracted; stability does that.
 # * Compare with one thing changed; the difference graph shows what it changed, for that pair.
 #
-# What this does *not* show: that a kept edge is a good edge, or how well long searches agree. Four hurried
-# runs on small rooms are a way to learn the tools, not a result.
+# What this does *not* show: that a kept edge is a good edge, or how well searches agree that are longer than the study's
+# 200 steps. Four hurried runs on small rooms are a way to learn the tools, not a result.
 #
 # Both networks see the same image here, so perhaps there was little to find. [Notebook
 # 10](10_when_is_there_something_to_find.ipynb) covers one network's eyes, and asks from where on the graph says something.
+# Words are in the [glossary](../docs/glossary.md). Next: [09](09_your_own.ipynb), the same with a task, a network and data of your own.

@@ -532,7 +532,8 @@ check("09.pack", to_pack)
 # %% [markdown]
 # Written with `numpy.savez_compressed`, the file has splits if its keys say so (`train/image`, `test/image`, …);
 # otherwise the lab holds out a tenth for validation and a tenth for the test, at random. If your images are frames
-# of a video, cut by video yourself: neighbouring frames in training and test are the same image twice.
+# of a video, cut by video yourself: neighbouring frames in training and test are the same image twice. (The file below
+# also has `room`, a label of the whole image: what kind of room it is.)
 
 # %%
 path = Path(temporary.name) / "mine.npz"
@@ -623,3 +624,6 @@ print(*[file.name for file in save_fusion_graph(copied, here, formats=("pdf", "t
 #
 # What this does *not* show: that floor and segmentation should be joined as drawn above. That search was hurried, on
 # 480 rooms, with one seed. Your own task deserves the long one.
+#
+# Words are in the [glossary](../docs/glossary.md). Next: the [bug hunt](bug_hunt.ipynb), or [10](10_when_is_there_something_to_find.ipynb), when there is
+# something to find.

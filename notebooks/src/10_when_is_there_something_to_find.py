@@ -15,7 +15,7 @@
 # search for? Perhaps there was nothing to find: both networks see the same image, so an edge brings nothing that
 # the network could not compute by itself. Here we turn a dial. At one end both networks see everything; at the other
 # one of them is **blind**, and what it needs can come only from its neighbour. If the search is worth its name, it must
-# notice. And at the first end it must find nothing.
+# notice. And at the first end no direction may stand out.
 #
 # What a network gets to see is its **view**: the image, or a stored map such as depth. Here it is the image for both.
 # The **visibility** v says how much of its view is left: v · image + (1 − v) · noise. With v = 1 the network sees the
@@ -32,6 +32,7 @@ from torch import nn
 
 from mtlnas_lab import NDDR, ImageDataset, Lab, Schedule, Search, SearchConfig, SearchSpace, SearchStudio, SuperNet
 from mtlnas_lab import presets
+from mtlnas_lab.analysis.directions import way
 from mtlnas_lab.core.backbone import Backbone
 from mtlnas_lab.core.relaxation import ArchitectureWeights
 from mtlnas_lab.core.space import plan
@@ -40,8 +41,6 @@ from mtlnas_lab.data.rooms import render
 from mtlnas_lab.data.views import blindfolded
 from mtlnas_lab.runs.event_log import EventLog
 from mtlnas_lab.viz import plot_fusion_graph
-
-INTO, OUT = "#b35806", "#2262ad"                              # into the blind network, out of it
 
 # %% [markdown] tags=["teacher"]
 # **Teacher: 40 minutes with exercises.** The blindfold (8), the micro space (7), the dial (10), controls (10), the
@@ -157,7 +156,8 @@ predict("10.out", "Segmentation is blind (v = 0). Three searches decide about 4 
         "hardly any of 24 such edges were kept. How many of the 12 will be kept here?", between=(0, 12))
 
 # %%
-predict("10.begins", "And if it sees a little? Between seeing and blind, the arrows begin to turn at v =",
+predict("10.begins", "And if it sees a little? Say that arrows turn where more of them lead in under every seed than under any seed at "
+        "v = 1. Between seeing and blind, this begins at v =",
         ["0.75", "0.5", "0.25", "0.1", "0", "they do not turn"])
 
 # %% [markdown]
@@ -166,6 +166,7 @@ predict("10.begins", "And if it sees a little? Between seeing and blind, the arr
 # That cell is the longest one of this notebook: about half a minute on a quiet machine, two on a busy one.
 
 # %%
+INTO, OUT = "#b35806", "#2262ad"                              # into the blind network, out of it
 CONFIG = SearchConfig(steps=presets.quick(120, 4), batch_size=8, weight_lr=1e-3, alpha_lr=0.03,
                       augment=False, entropy_weight=Schedule(10.0, 0.0, (0.5, 1.0)))
 
@@ -189,8 +190,8 @@ def kept(log):
 
 
 def shares(log):
-    open_now = kept(log)
-    return open_now[into_blind].mean(), open_now[~into_blind].mean()
+    found = way("".join("1" if one else "0" for one in kept(log)), space, "segmentation")
+    return found["into"], found["out"]                        # of the edges into it, and of those out of it
 
 
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.8), sharey=True, layout="constrained")
@@ -217,12 +218,12 @@ def plot_shares(rows, xlabel, joined=" "):
     """rows: {label: logs}. Every seed is a small mark, their mean a large one."""
     figure, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
     ways = ((INTO, "o", "into segmentation"), (OUT, "s", "out of segmentation"))
-    for way, (color, mark, name) in enumerate(ways):
-        points = np.array([[shares(log)[way] for log in logs] for logs in rows.values()])
-        beside = 0.12 * (2 * way - 1) + 0.05 * (np.arange(points.shape[1]) - 1)
+    for side, (color, mark, name) in enumerate(ways):
+        points = np.array([[shares(log)[side] for log in logs] for logs in rows.values()])
+        beside = 0.12 * (2 * side - 1) + 0.05 * (np.arange(points.shape[1]) - 1)
         for place, row in enumerate(points):
             ax.plot(place + beside, row, mark, color=color, ms=5, alpha=0.6)
-        middle = np.arange(len(points)) + 0.12 * (2 * way - 1)
+        middle = np.arange(len(points)) + 0.12 * (2 * side - 1)
         ax.plot(middle, points.mean(1), mark, ls=joined, color=color, mfc="none", ms=13, label=name)
     ax.axhline(0.5, color="#777777", ls=":", label="a coin")
     ax.set(xlabel=xlabel, ylabel="share of edges kept", ylim=(-0.1, 1.1))
@@ -424,12 +425,14 @@ plot_shares(forces, "segmentation is blind, v = 0")
 for name, logs in forces.items():
     into, out = np.sum([shares(log) for log in logs], axis=0) * 4
     on_side = np.mean([(log.alpha[0] > 0) == kept(log) for log in logs])
-    print(f"{name:20} into {into:2.0f}, out {out:2.0f} of {4 * len(logs)};",
+    turned = (into - out) / (4 * len(logs))
+    print(f"{name:20} into {into:2.0f}, out {out:2.0f} of {4 * len(logs)}, turn {turned:+.2f};",
           f"after one step {on_side:.0%} of the edges stood where they ended")
 
 # %% [markdown]
-# *Reading aid: entropy enlarges what is there (notebook 05). What is there after one step is the noise of one batch;
-# what is there after many is what the tasks want. L1 asks each edge for a price: too high a price, and a blind network
+# *Reading aid: entropy enlarges what is there (notebook 05). What is there after one step is one batch's word,
+# noise and signal together, and what is there after many is what many batches have said: compare how far the arrows turn
+# in the first two lines. L1 asks each edge for a price: too high a price, and a blind network
 # does not even buy its eyes back.*
 #
 # ## Play: cover its eyes yourself
@@ -518,7 +521,8 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
 # * Where information is missing, the search can find the way that it must take. Where nothing is missing there is little to
 #   win, whatever the figure of its graph looks like; here it won nothing that three seeds could show.
 # * A coin is the wrong yardstick. The same search with nothing missing is the right one.
-# * When λ speaks matters: before the tasks were heard, it enlarges what one batch has said, which is noise for the most part.
+# * When λ speaks matters: before the tasks were heard, it enlarges what one batch has said, noise and signal; compare the two
+#   turns above.
 # * So ask of your own tasks first: *what does one network know that the other cannot see?* Another sensor, another
 #   crop, labels for few images. Where the answer is "nothing", expect nothing.
 #
@@ -526,4 +530,4 @@ print(f"What the searched edges add to segmentation's mIoU: {lift[0.0]:+.3f} whe
 # information (and where the arrows begin to turn depends on what the networks know of noise: ours were trained on clear
 # images); that searched edges beat random ones elsewhere. Three seeds and 8 edges are a way to see the mechanism, not a
 # measurement. The arrows of 48 edges, in the lab that this course uses, are in [notebook 00](00_start_here.ipynb).
-# How good a graph is beside *all* others, [notebook 11](11_the_landscape.ipynb) looks up.
+# How good a graph is beside *all* others, [notebook 11](11_the_landscape.ipynb) looks up. Words are in the [glossary](../docs/glossary.md).

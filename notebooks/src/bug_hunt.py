@@ -300,7 +300,7 @@ check("bug.5", diagnosis_5)
 # ## Patient 6
 #
 # A decided graph, a fair score. Who decided? (One thing is otherwise on purpose, and is not the fault: here α, too, is moved under
-# gates that are drawn at a temperature τ, which the studio of notebook 06 calls *stochastic*.)
+# *stochastic* gates, as the studio of notebook 06 calls them.)
 
 # %%
 patient_6 = run(buggy(6))
@@ -376,10 +376,12 @@ reveal("bug.leak", "none of them", "Losses come from training images and scores 
 # * A fault in a search shows in *which* numbers are odd together: λ without entropy, gates without pulls, scores
 #   without losses.
 # * Look at settings as they were *used* (λ, learning rates), at gradients, and at scores in more than one way.
-# * Some faults show nowhere. Against a leak helps only care; against "it found a graph, so it works" helps the control
-#   of notebook 07.
+# * Some faults show nowhere. Only care helps against a leak; the control of notebook 07 helps against "it found a graph,
+#   so it works".
 #
 # These symptoms are of one small search under one seed, and far from subtle; in a long run a fault may hide for days.
+#
+# Words are in the [glossary](../docs/glossary.md). Next: [10](10_when_is_there_something_to_find.ipynb), when there is something to find at all.
 
 # %% [markdown] tags=["teacher"]
 # **Closing question:** which of the six would still give a publishable table? (2, 5 recalibrated, 6, and the leak. That

@@ -2,18 +2,27 @@
 
 import torch
 from judging import judged
+from right_answers import derived
 
 
 def test_derive():
     judged(
         "07.derive",
         [
-            lambda alpha: alpha > 0,
-            (lambda alpha: alpha >= 0, "exactly α = 0 is closed"),
-            (lambda alpha: alpha > 0.5, "border of the other"),
-            (lambda alpha: torch.sigmoid(alpha) > 0, "always true"),
-            (lambda alpha: alpha <= 0, "closed ones"),
-            (lambda alpha: [i for i, a in enumerate(alpha) if a > 0], "one truth value for each"),
+            derived,
+            (lambda alpha, budget: alpha > 0, "whatever the sign"),
+            (lambda alpha, budget: [not keep for keep in derived(alpha, budget)], "left out"),
+            (lambda alpha, budget: derived(-alpha, budget), "the smallest α"),
+            (lambda alpha, budget: derived(alpha.abs(), budget), "all but closed"),
+            (lambda alpha, budget: [i < budget for i in range(len(alpha))], "choose by α"),
+            (lambda alpha, budget: alpha > -9, "every edge"),
+            (lambda alpha, budget: alpha >= alpha.sort().values[-budget], "keep the first of them"),
+            (lambda alpha, budget: derived(alpha, budget + 1), "yours keeps 5"),
+            (
+                lambda alpha, budget: derived(alpha, budget) if len(alpha) > 3 else [True] * 3,
+                "use the arg",
+            ),
+            (lambda alpha, budget: alpha.argsort()[-budget:], "one truth value for each"),
         ],
     )
 

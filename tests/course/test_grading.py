@@ -4,6 +4,7 @@ import csv
 
 import nbformat
 import pytest
+from right_answers import derived
 
 from mtlnas_lab.cli.main import main
 from mtlnas_lab.course import check
@@ -35,8 +36,8 @@ def folder(tmp_path):
     right = check(
         "07.gap", lambda soft, hard, more: 100 * (soft - hard if more else hard - soft) / soft
     )
-    wrong = check("07.derive", lambda alpha: [True for _ in alpha])
-    also = check("07.derive", lambda alpha: alpha > 0)
+    wrong = check("07.derive", lambda alpha, budget: [True for _ in alpha])
+    also = check("07.derive", derived)
     empty = check("07.cost", ...)
     assert (right.solved, wrong.solved, also.solved, empty.solved) == (True, False, True, None)
     for i in range(30):

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from judging import judged
+from right_answers import update
 
 from mtlnas_lab.core.relaxation import entropy
 
@@ -33,16 +34,20 @@ def test_halves():
 
 
 def moving(objective):
-    def update(alpha, task_loss, weight, optimizer):
-        (alpha.grad,) = torch.autograd.grad(objective(alpha, task_loss, weight), [alpha])
+    def update(alpha, task_losses, weight, optimizer):
+        def tasks(alpha):
+            return sum(loss(alpha) for loss in task_losses) / len(task_losses)
+
+        (alpha.grad,) = torch.autograd.grad(objective(alpha, tasks, weight), [alpha])
         optimizer.step()
         return alpha.grad
 
     return update
 
 
-def backward(alpha, task_loss, weight, optimizer):
-    (task_loss(alpha) + weight * entropy(alpha)).backward()
+def backward(alpha, task_losses, weight, optimizer):
+    tasks = sum(loss(alpha) for loss in task_losses) / len(task_losses)
+    (tasks + weight * entropy(alpha)).backward()
     optimizer.step()
     return alpha.grad
 
@@ -59,8 +64,19 @@ def test_update():
                 moving(lambda a, tasks, weight: tasks(a) + weight * entropy(a) * len(a)),
                 "entropy's mean",
             ),
+            (moving(lambda a, tasks, weight: 3 * tasks(a) + weight * entropy(a)), "their mean"),
+            (moving(lambda a, tasks, weight: 3 * (tasks(a) + weight * entropy(a))), "everything"),
+            (moving(lambda a, tasks, weight: tasks(a) + 3 * weight * entropy(a)), "counts once"),
             (
-                lambda a, tasks, weight, optimizer: torch.autograd.grad(tasks(a), [a])[0],
+                lambda a, losses, weight, optimizer: update(a, losses[:1], weight, optimizer),
+                "only the first part",
+            ),
+            (
+                lambda a, losses, weight, optimizer: update(a, losses[-1:], weight, optimizer),
+                "only the last part",
+            ),
+            (
+                lambda a, losses, weight, optimizer: torch.autograd.grad(losses[0](a), [a])[0],
                 "has not moved",
             ),
         ],

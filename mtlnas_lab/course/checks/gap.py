@@ -28,35 +28,40 @@ from .common import (
 
 @exercise("07.derive")
 def derive(answer, ax):
-    """From α to an architecture."""
-    # one clearly open, one barely open, one on the border itself, two closed
-    alpha = [2.0, 0.3, 0.0, -0.1, -3.0]
-    right = [a > 0 for a in alpha]
-    yours = truths(answer(torch.tensor(alpha)), len(alpha), "the 5 edges")
-    bars(ax, right, yours, [f"α = {a:g}" for a in alpha], "kept")
+    """From α to an architecture of so many edges."""
+    # a budget of 4 needs an edge below 0; a budget of 2 has to choose between two equal ones
+    alpha = torch.tensor([-3.0, 0.3, 2.0, -0.1, 0.3, -0.5])
+    edges = len(alpha)
+    right = [False, True, True, True, True, False]
+    yours = truths(answer(alpha.clone(), 4), edges, "the 6 edges")
+    bars(ax, right, yours, [f"α = {a:g}" for a in alpha.tolist()], "kept, budget 4")
+    above_zero = [False, True, True, False, True, False]
+    left_out = [not keep for keep in right]
+    smallest = [True, True, False, True, False, True]
+    farthest = [True, True, True, False, False, True]
+    first = [True, True, True, True, False, False]
     mistakes = {
-        "every edge is open: σ(α) > 0 is always true. The border is σ(α) = ½, which is α = 0": [
-            True for _ in alpha
-        ],
-        "α = 0.3 means σ(α) = 0.57, an open gate: compare α with 0, or σ(α) with ½, not one with the border of the "
-        "other": [a > 0.5 for a in alpha],
-        "an edge at exactly α = 0 is closed (α > 0, as in the released code): no evidence, no edge": [
-            a >= 0 for a in alpha
-        ],
-        "these are the closed ones": [a <= 0 for a in alpha],
+        "these are the edges with α > 0; a budget of 4 keeps four edges, whatever the sign of their α": (
+            above_zero
+        ),
+        "these are the edges that are left out": left_out,
+        "these have the smallest α; the largest are kept": smallest,
+        "these have the largest |α|; α = -3 means σ(α) = 0.05, a gate that is all but closed": farthest,
+        "these are the first four edges; choose by α": first,
+        "every edge is kept; the budget is 4": [True] * edges,
     }
-    near_misses(yours, right, mistakes)
-    for a, keep, said in zip(alpha, right, yours):
-        if said != keep:
-            word = "kept" if keep else "closed"
-            raise Wrong(
-                f"keep exactly the edges with α > 0: an edge with α = {a:g} is {word}, but yours says {said}"
-            )
-    # whoever wrote the five answers down instead of comparing is found out by three others
-    other = truths(answer(torch.tensor([-1.0, 1.0, 0.01])), 3, "3 edges")
-    if other != [False, True, True]:
-        raise Wrong("right for these five α, but not for -1, 1 and 0.01: use the argument")
-    return "No top-k, no softmax among edges: each edge for itself, so a node may end with all its edges or with none."
+    otherwise = f"keep the four edges with the largest α, and no others; yours keeps {sum(yours)}"
+    near_misses(yours, right, mistakes, otherwise)
+    said = "right for a budget of 4, but not for a budget of 2, where two edges are equal: keep the first of them"
+    other = truths(answer.also(said, alpha.clone(), 2), edges, "the 6 edges")
+    if other != [False, True, True, False, False, False]:
+        raise Wrong(f"{said}; yours keeps {sum(other)}")
+    # whoever wrote the answers down instead of comparing is found out by three others
+    said = "right for these six α, but not for -1, 1 and 0.01 and a budget of 1"
+    other = truths(answer.also(said, torch.tensor([-1.0, 1.0, 0.01]), 1), 3, "3 edges")
+    if other != [False, True, False]:
+        raise Wrong(f"{said}: use the arguments")
+    return "A budget asks which edges are best, a border at ½ asks of each edge for itself: no top-k there, no softmax."
 
 
 @exercise("07.gap")

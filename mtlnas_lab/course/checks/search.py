@@ -106,19 +106,22 @@ def _judge_chance(answer) -> None:
 def update(answer, ax):
     """One update of α."""
     start = torch.tensor([0.5, -0.3, 2.0, 0.0])
-    target = torch.tensor([1.0, 0.0, 0.2, 0.9])
+    # three parts of a batch, each of which wants something else of the gates
+    targets = torch.tensor([[1.0, 0.0, 0.2, 0.9], [0.5, 0.1, 0.9, 0.0], [0.0, 0.8, 0.4, 0.7]])
     rate = 0.1
     weight = 4.0
     w = torch.ones(4, requires_grad=True)
 
-    def task_loss(alpha):
-        return ((w * torch.sigmoid(alpha) - target) ** 2).sum()
+    def loss_of(target):
+        return lambda alpha: ((w * torch.sigmoid(alpha) - target) ** 2).sum()
 
+    task_losses = [loss_of(target) for target in targets]
     alpha = start.clone().requires_grad_()
-    (tasks,) = torch.autograd.grad(task_loss(alpha), [alpha])
+    parts = torch.stack([torch.autograd.grad(loss(alpha), [alpha])[0] for loss in task_losses])
+    tasks = parts.mean(0)
     push = weight * entropy_gradient(start)
     right = start - rate * (tasks + push)
-    returned = answer.once(alpha, task_loss, weight, torch.optim.SGD([alpha], rate))
+    returned = answer.once(alpha, list(task_losses), weight, torch.optim.SGD([alpha], rate))
     moved = alpha.detach()
     bars(ax, right - start, moved - start, range(4), "step of α")
     ax.set_xlabel("edge")
@@ -132,12 +135,12 @@ def update(answer, ax):
         )
     places = [f"for edge {edge} (α)" for edge in range(4)]
     said = differ(right, moved, places, 1e-6, digits=4)
-    steps = _wrong_steps(tasks, push, weight)
+    steps = _wrong_steps(parts, push, weight)
     near_misses(
         moved,
         right,
         {sentence: start - rate * step for sentence, step in steps.items()},
-        f"α moved to another place than by task_loss(alpha) + entropy_weight * entropy(alpha): {said}",
+        f"α moved to another place than by the parts' mean loss + entropy_weight * entropy(alpha): {said}",
         atol=1e-6,
     )
     # α is at its place; now what the function returns
@@ -153,7 +156,7 @@ def update(answer, ax):
         raise Wrong(f"α is right, but return alpha.grad: {said}")
     # an `Answer` calls twice to compare; here the call changes its argument, so the check does it
     again = start.clone().requires_grad_()
-    twice = answer.once(again, task_loss, weight, torch.optim.SGD([again], rate))
+    twice = answer.once(again, list(task_losses), weight, torch.optim.SGD([again], rate))
     if not close(again, right, 1e-6) or not close(twice, found, 1e-6):
         raise Wrong(
             "the same update from the same α went somewhere else the second time: nothing here is left to chance, "
@@ -165,9 +168,16 @@ def update(answer, ax):
     )
 
 
-def _wrong_steps(tasks: torch.Tensor, push: torch.Tensor, weight: float) -> dict[str, torch.Tensor]:
-    """Sentence → the gradient by which α moves under this mistake; right is tasks + push."""
-    edges = len(tasks)
+def _wrong_steps(parts: torch.Tensor, push: torch.Tensor, weight: float) -> dict[str, torch.Tensor]:
+    """Sentence → the gradient by which α moves under this mistake; right is parts.mean(0) + push."""
+    tasks = parts.mean(0)
+    count, edges = parts.shape
+    # the parts: added up, or one of them alone; the entropy once for each
+    added_up = count * tasks + push
+    all_added_up = count * (tasks + push)
+    entropy_again = tasks + count * push
+    first_alone = parts[0] + push
+    last_alone = parts[-1] + push
     # the entropy term: its sign, its mean, its weight
     entropy_raised = tasks - push
     entropy_summed = tasks + edges * push
@@ -178,6 +188,11 @@ def _wrong_steps(tasks: torch.Tensor, push: torch.Tensor, weight: float) -> dict
     # `.step()` twice, or a gradient that was added to the old one
     twice = 2 * (tasks + push)
     mistakes = {
+        "the losses of the parts are added up; take their mean, as over the whole batch": added_up,
+        "everything is added up over the parts, the entropy term too; take the mean of their losses": all_added_up,
+        "the entropy term counts once, not once for each part": entropy_again,
+        "only the first part moves α; take the mean over all of task_losses": first_alone,
+        "only the last part moves α; take the mean over all of task_losses": last_alone,
         "the entropy term is missing": tasks,
         "the entropy term has the wrong sign: entropy is added to the loss, so that it gets small": entropy_raised,
         "take the entropy's mean over the edges, not the sum": entropy_summed,
