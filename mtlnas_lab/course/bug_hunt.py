@@ -151,6 +151,8 @@ def _made(kind: type[Healthy], settings: Mapping) -> Healthy:
         "batch_size": 4,
         "alpha_lr": 0.1,
         "evaluate_every": presets.quick(20, 3),
+        "augment": True,  # so that the first batch, again and again, is not quite the same
+        "lr_power": 0.0,  # the rates stay: what a patient does with them is seen to the end
     }
     config = replace(presets.preset("tiny").search, **{**hurried, **settings})
     return kind(presets.tiny(seed=0), config, evaluate=scores)

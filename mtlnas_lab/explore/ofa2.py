@@ -552,7 +552,7 @@ def lab_size_arm(
     """
     from scipy.stats import kendalltau
 
-    config = replace(preset("tiny").search, steps=steps, seed=seed, augment=False)
+    config = replace(preset("tiny").search, steps=steps, seed=seed, lr_power=0.0)
     supernet = train_supernet(tiny(seed=seed), config)
     ask = supernet_objectives(supernet)
     *_, last = search_front(ask, len(supernet.space), calls=calls, seed=seed)

@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab import Search, presets
+from mtlnas_lab import Search, SearchConfig, presets
 from mtlnas_lab.models.baselines import baseline, without_candidates
 from mtlnas_lab.data.dataset import picture
 from mtlnas_lab.data.loader import sequential, whole
@@ -335,7 +335,7 @@ losses = train(mine, lab.tasks["normals"], whole(lab.data["train"], ["normals"],
 # so the normals' losses are those of your loop:
 
 # %%
-config = replace(presets.preset("tiny").pretrain, steps=5)
+config = SearchConfig(steps=5, weight_lr=2e-3)
 theirs = [event.loss["normals"] for event in Search(alone, config) if isinstance(event, Step)]
 for step, (by_hand, library) in enumerate(zip(losses, theirs), 1):
     print(f"step {step}: by hand {by_hand:.5f}, library {library:.5f}")

@@ -33,12 +33,15 @@ from mtlnas_lab.models.baselines import without_candidates
 
 EXTRA = 2400  # rooms for pretraining, which come after the shipped ones
 
+# how the preset taught when backbones and searches were recorded
+TAUGHT = {"augment": True, "lr_power": 0.0}
+
 # {a recorded search: what it does otherwise than the preset}; the last two are as in data_samples/studies/blind.yaml
 RUNS = {
-    "entropy": {},
-    "no_entropy": {"entropy_weight": 0.0},
-    "seeing": {"steps": 200, "alpha_lr": 0.03},
-    "blind": {"steps": 200, "alpha_lr": 0.03, "visibility": {"segmentation": 0}},
+    "entropy": TAUGHT,
+    "no_entropy": TAUGHT | {"entropy_weight": 0.0},
+    "seeing": TAUGHT | {"steps": 200, "alpha_lr": 0.03},
+    "blind": TAUGHT | {"steps": 200, "alpha_lr": 0.03, "visibility": {"segmentation": 0}},
 }
 
 
@@ -50,7 +53,7 @@ def make_backbones(out: Path, steps: int = 1500, seed: int = 0) -> Iterator[Path
         {**arrays, "seg_names": np.array(["unlabelled", *CLASSES]), "room_names": np.array(ROOMS)}
     )
     lab = without_candidates(make_lab("tiny", {"train": pack}, pack.tasks, seed))
-    config = replace(preset("tiny").pretrain, steps=steps, seed=seed, lr_power=0.9)
+    config = replace(preset("tiny").pretrain, steps=steps, seed=seed, augment=True)
     with tqdm(total=steps, desc="backbones", unit="step") as bar:
         for event in Search(lab, config):
             if isinstance(event, Step):
