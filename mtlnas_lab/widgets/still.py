@@ -33,7 +33,7 @@ def shown(png: bytes, line: str = BACK, drawing: bool = True) -> tuple[dict, dic
     data = {"image/png": base64.b64encode(whole).decode()}
     if not drawing:
         return data, {}
-    width = Image.open(io.BytesIO(whole)).width
+    width = Image.open(io.BytesIO(whole), formats=("PNG",)).width
     return data, {"image/png": {"width": width}}
 
 

@@ -37,6 +37,7 @@ TEXTS = {
 }
 TEXTS_BY_NAME = {
     "primary": "normals",
+    "augment": "true",  # the preset does not
     "optimizer": "sgd",
     "alpha_gates": "bernoulli",
     "weight_gates": "bernoulli",
