@@ -265,13 +265,12 @@ for name, one in searched.items():
 for name in searched:
     soft, hard, anew = (angles[name, gates] for gates in ("soft", "hard", "hard, recalibrated"))
     cost, left = hard - soft, anew - soft
-    better = "closer to" if abs(left) < abs(cost) else "farther from"
-    print(f"{name}: cutting costs {cost:+.2f}° of mean angle, recalibrated {left:+.2f}°: averaging anew brought it "
-          f"{better} the soft score.")
+    where = "is better than the soft score" if left < 0 else "has not reached the soft score"
+    print(f"{name}: hard − soft is {cost:+.2f}° of mean angle, recalibrated − soft {left:+.2f}°: averaged anew, it {where}.")
 
 # %% [markdown]
-# Averaging anew need not help: the statistics then fit the hard gates, but the weights were trained under others.
-# Report all three: `hard` is what the released code evaluates, `hard, recalibrated` tells how much of a loss was only
+# Above 0 something is lost, below 0 something is won by the cut. Averaging anew often helps and need not: the statistics
+# then fit the hard gates, but the weights were trained under others. Report all three: `hard` is what the released code evaluates, `hard, recalibrated` tells how much of a loss was only
 # bookkeeping. Neither is retraining: no weight was changed.
 #
 # ### Your turn: statistics, averaged anew
@@ -475,16 +474,17 @@ dots(unfair, "The same weights under other graphs")
 # %%
 mine = results["searched"][0]["normals"]["mean_angle"]
 others = [run["normals"]["mean_angle"] for run in unfair["random graph,\nsearched weights"]]
-print(f"The searched graph is better than {sum(mine < other for other in others)} of {len(others)} random ones under its own "
-      f"weights, by {np.mean(others) - mine:+.2f}° of mean angle on average.")
+lead = np.mean(others) - mine
+print(f"By the angle the searched graph is better than {sum(mine < other for other in others)} of {len(others)} random ones under its own "
+      f"weights; on average it is {abs(lead):.2f}° {'better' if lead > 0 else 'worse'}.")
 
 # %% [markdown]
 # Whatever this shows, it does not answer the question. The weights grew up under the searched gates: near the end they
 # saw hardly any others, so a random graph meets weights that were never made for it (and open edges whose columns
-# hardly anybody has taught). It *ought* to lose. If it loses by a hair, the weights hardly lean on their edges yet;
-# neither a win nor a draw says that the searched graph is better. The fair control trains its own weights, with
+# hardly anybody has taught). It *ought* to lose. If it loses by a hair, or even wins in one score, the weights hardly lean on
+# their edges yet; neither a win nor a draw nor a loss says which graph is better. The fair control trains its own weights, with
 # the same budget; it costs as much as a search, and so is often left out. That the control is needed has been asked of
-# NAS since [DARTS](https://github.com/quark0/darts/issues/101).
+# neural architecture search (NAS) since [DARTS](https://github.com/quark0/darts/issues/101).
 
 # %% [markdown] tags=["teacher"]
 # **5 minutes, as a debate:** one half of the class defends the cheap control, the other the dear one. Then ask what a

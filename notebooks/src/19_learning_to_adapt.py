@@ -184,7 +184,7 @@ pd.DataFrame(regret).T.rename_axis("population").round(3)
 
 # %% [markdown]
 # *Reading aid: each population has 40 births, 10 seeds. “Mean of the last generation” is its loss on val above the best
-# graph's; “unlike graphs in it” says how many different graphs it still has: what a small population loses is variety.*
+# graph's; “unlike graphs in it” says how many different graphs it still has, at most as many as its size.*
 #
 # ## Both at once
 #
