@@ -31,22 +31,8 @@ from PIL import Image
 
 MOST = 400_000  # bytes of a built notebook
 ERRORS = (8, 10, 12, 14, 16, 20)  # of a colour, in levels of 255; as small a one as the bytes allow
-COLOURS = (
-    16,
-    20,
-    24,
-    32,
-    40,
-    48,
-    64,
-    80,
-    96,
-    128,
-    160,
-    192,
-    224,
-    256,
-)  # of a picture; a PNG has no larger palette
+# of a picture; a PNG has no larger palette
+COLOURS = (16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 224, 256)
 ADDRESS = ""  # the public address of the repository, once there is one: owner/name on GitHub
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ANSWER = re.compile(r"^( *)# your turn(.*)\n((?:.*\n)*?) *# end *\n?", re.M)

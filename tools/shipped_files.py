@@ -8,11 +8,8 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDERS = ("data_samples",)
-LEFT_OUT = (
-    ".html",
-    ".pdf",
-    ".png",
-)  # of studies and runs: their tables and events say the same, and `mtlnas-lab figure` draws
+# of studies and runs: their tables and events say the same, and `mtlnas-lab figure` draws
+LEFT_OUT = (".html", ".pdf", ".png")
 FILES = ("notebooks/*.ipynb", "notebooks/README.md", "docs/glossary.md", "docs/teaching.md")
 
 
