@@ -203,6 +203,15 @@ class Notebook:
             timeout=60_000,
         )
 
+    def wait_cell(self, code, said):
+        """Runs a cell until it prints `said`: a message of the page takes its time to the kernel, and a step to be done."""
+        for _ in range(100):
+            printed = self.cell(code)
+            if printed == said:
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError(f"{code} still prints {printed}, not {said}")
+
     def button(self, name, which=0):
         return (
             self.page.locator(".mtl-studio").nth(which).get_by_role("button", name=name, exact=True)
