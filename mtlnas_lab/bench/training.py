@@ -115,14 +115,15 @@ def measured(lab: Lab, kept: Sequence[bool]) -> Record:
     record: Record = {}
     training = sequential(lab.data["train"], lab.targets, 32)
     for split in SPLITS:
-        record |= _scored(lab, kept, split, "trained")
+        record |= scored(lab, kept, split, "trained")
     with recalibrated(lab.supernet, kept, lab.seen(training)):
         for split in SPLITS:
-            record |= _scored(lab, kept, split, "recalibrated")
+            record |= scored(lab, kept, split, "recalibrated")
     return record
 
 
-def _scored(lab: Lab, kept: Sequence[bool], split: str, batch_norm: str) -> Record:
+def scored(lab: Lab, kept: Sequence[bool], split: str, batch_norm: str) -> Record:
+    """Losses and metrics of a graph on all images of a split, named `<split>/<batch_norm>/<task>/<metric>`."""
     (batch,) = lab.seen(sequential(lab.data[split], lab.targets, len(lab.data[split])))
     seen, targets = batch
     with evaluating(lab.supernet), torch.no_grad():

@@ -21,7 +21,7 @@ from mtlnas_lab.bench.searchers import (
     SEARCHERS,
     WITH_A_SUPERNET,
     BudgetSpent,
-    Problem,
+    TableProblem,
     best_so_far,
     mtlnas,
     one_shot,
@@ -45,7 +45,7 @@ def curve(name, table, budget=ALL, seed=0):
 
 # --- what it costs ----------------------------------------------------------------------------------------------------
 def test_a_training_is_paid_once(rough):
-    problem = Problem(rough, 2 * TRAINED)
+    problem = TableProblem(rough, 2 * TRAINED)
     loss = problem.train("1000")
     assert problem.spent == pytest.approx(TRAINED)
     assert problem.train(1) == loss and problem.spent == pytest.approx(TRAINED)
@@ -57,7 +57,7 @@ def test_a_training_is_paid_once(rough):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_search_sees_the_val_loss_of_one_training_seed(rough, seed):
-    problem = Problem(rough, ALL, seed)
+    problem = TableProblem(rough, ALL, seed)
     seen = [problem.train(graph) for graph in range(GRAPHS)]
     assert seen == pytest.approx(rugged(0)[:, seed % 3], rel=1e-6)
 
@@ -82,7 +82,7 @@ def test_what_needs_no_search_costs_nothing(rough, name):
 @pytest.mark.parametrize("budget", [-1, "much", None, float("nan")])
 def test_a_budget_is_a_number(rough, budget):
     with pytest.raises(ConfigError, match="budget"):
-        Problem(rough, budget)
+        TableProblem(rough, budget)
 
 
 def test_a_search_that_cannot_answer_says_so(rough):
@@ -137,7 +137,7 @@ def test_random_search_is_the_best_of_the_first_in_a_random_order(rough):
 def test_local_search_goes_down_one_flip_at_a_time(even):
     """On an even slope the first climb ends in the best graph, and looks at all its neighbours."""
     for seed in range(8):
-        problem = Problem(even, ALL, seed)
+        problem = TableProblem(even, ALL, seed)
         here = None
         for graph, loss in _climbed(problem):
             if here is None or loss < problem.trained[here]:
@@ -149,7 +149,7 @@ def test_local_search_goes_down_one_flip_at_a_time(even):
 
 
 def test_evolution_trains_no_graph_twice_and_flips_one_edge(rough):
-    problem = Problem(rough, ALL)
+    problem = TableProblem(rough, ALL)
     problem.train(5)
     for _ in range(20):
         assert (_mutated(problem, 5) ^ 5).bit_count() == 1
@@ -181,7 +181,7 @@ def test_a_supernet_searches_alike_under_one_seed_and_never_asks_the_table(
     def refuse(self, graph):
         raise AssertionError("the table was asked")
 
-    monkeypatch.setattr(Problem, "train", refuse)
+    monkeypatch.setattr(TableProblem, "train", refuse)
     monkeypatch.setattr(perturbation_module(), "DRAWS", 1)
     found = curve(name, rough, 24, 1)
     state = torch.random.get_rng_state()
@@ -203,7 +203,7 @@ def test_a_step_of_mtlnas_costs_two(rough, quick, name, spent):
 
 
 def test_a_step_of_the_warm_up_costs_one(rough, quick):
-    problem = Problem(rough, 25)  # 15 steps: 5 of them warm up
+    problem = TableProblem(rough, 25)  # 15 steps: 5 of them warm up
     costs = []
     for found in mtlnas.warmed_up(problem):
         costs.append(problem.spent)
@@ -214,7 +214,7 @@ def test_a_step_of_the_warm_up_costs_one(rough, quick):
 
 def test_mtlnas_is_the_search_of_the_lab(rough, quick):
     """No second training loop: the same settings in a Search find the same α."""
-    problem = Problem(rough, 12, seed=3)
+    problem = TableProblem(rough, 12, seed=3)
     *_, found = mtlnas.mtlnas(problem, entropy_weight=2.0)
     lab = SMALL.lab(3)
     config = SMALL.config(3)
@@ -286,7 +286,7 @@ def test_perturbation_pays_for_its_looks_and_its_steps(rough, quick):
 
 
 def test_a_score_is_the_total_loss_with_batch_norm_averaged_anew(rough, quick):
-    problem = Problem(rough, 10)
+    problem = TableProblem(rough, 10)
     lab = problem.lab()
     before = {name: value.clone() for name, value in lab.supernet.state_dict().items()}
     fresh = score(problem, lab, 0b0110)
@@ -305,7 +305,7 @@ def test_coins_are_fair_and_drawn_by_the_generator():
 
 
 def test_steps_can_be_taken_in_portions(rough, quick):
-    problem = Problem(rough, 100)
+    problem = TableProblem(rough, 100)
     config = type(problem.config).from_json(problem.config.to_json() | {"steps": 5})
     supernet = Search(problem.lab(), config, draw_gates=coin_flips(EDGES))
     assert [event.step for event in steps_of(supernet, problem, 2)] == [1, 2]
@@ -315,6 +315,6 @@ def test_steps_can_be_taken_in_portions(rough, quick):
 
 
 def test_a_search_that_diverges_says_so(rough, quick):
-    problem = Problem(rough, 100)
+    problem = TableProblem(rough, 100)
     with pytest.raises(ConfigError, match="search 0 failed: the loss of"):
         list(mtlnas.mtlnas(problem, weight_lr=1e9))

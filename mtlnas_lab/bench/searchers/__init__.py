@@ -2,14 +2,15 @@
 
 from .baselines import all_edges, guess, no_edges
 from .evolution import evolution
+from .lab_problem import LabProblem
 from .local_search import local_search
 from .mtlnas import as_released, ramp, warmed_up, with_l1
 from .one_shot import one_shot
 from .perturbation import perturbation
-from .problem import BudgetSpent, Problem, Searcher, best_so_far, search
+from .problem import BudgetSpent, Problem, Searcher, TableProblem, answers, best_so_far, search
 from .random_search import random_search
 
-ON_THE_TABLE: dict[str, Searcher] = {  # each look is a training, looked up
+ON_THE_TABLE: dict[str, Searcher] = {  # each look is a training, which a table knows
     "guess": guess,
     "no_edges": no_edges,
     "all_edges": all_edges,
@@ -32,8 +33,11 @@ __all__ = [
     "SEARCHERS",
     "WITH_A_SUPERNET",
     "BudgetSpent",
+    "LabProblem",
     "Problem",
     "Searcher",
+    "TableProblem",
+    "answers",
     "best_so_far",
     "search",
 ]

@@ -13,7 +13,6 @@ from ...core.lab import Lab
 from ...core.search import Search
 from ...data.loader import sequential
 from ...errors import ConfigError
-from ..condition import IMAGES
 from ..graph import Graph, kept_of
 from ..training import losses
 from .problem import Problem
@@ -105,4 +104,4 @@ def _losses_only(found: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def cost_of_score(problem: Problem) -> float:
     """What one `score` costs, in training steps."""
-    return problem.looking_at(AVERAGED + IMAGES["val"])
+    return problem.looking_at(AVERAGED + problem.val_images)
