@@ -289,6 +289,7 @@ def _pixels(raw: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"), dtype=int)
 
 
+@cache
 def color_error(raw: bytes, few: bytes) -> int:
     """How far the colours of `few` are from those of `raw`, both PNG, in levels of 255.
 

@@ -26,6 +26,7 @@ def show(table: Positional[str] = "") -> None:
     from ..bench import parquet
     from ..bench.card import card
     from ..bench.condition import CONDITIONS
+    from ..bench.pilots import judgement, pilots
     from ..bench.table import FusionTable, shipped
 
     if table:
@@ -36,8 +37,13 @@ def show(table: Positional[str] = "") -> None:
         print(card(found))
         return
     there = shipped()
+    tried = pilots()
     for name, condition in CONDITIONS.items():
-        said = f"shipped: {FusionTable.open(name)!r}" if name in there else "not shipped"
+        said = "not shipped"
+        if name in there:
+            said = f"shipped: {FusionTable.open(name)!r}"
+        elif name in tried:
+            said += f"; {judgement(condition, tried[name])}"
         print(printable(f"{name}: {condition.about} ({said})"))
 
 

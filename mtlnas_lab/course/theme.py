@@ -9,6 +9,7 @@ to such a cell once it has run, or from the start where the reader trusts the no
 from __future__ import annotations
 
 import base64
+import io
 from functools import partial
 
 # JupyterLab writes the width of a picture on it where a notebook says one: so a drawing is told from other pictures.
@@ -55,11 +56,12 @@ def _mark_drawings(shell, _cell=None) -> None:
 
 def _marked(draw, figure):
     """What `draw` makes of a figure; a drawing also says its width in pixels."""
+    from PIL import Image
+
     from ..viz.pixels import has_pixels
 
     png = draw(figure)
     if not isinstance(png, str) or has_pixels(figure):
         return png
-    # a PNG begins with a mark of 8 bytes, the head of its first part (8), and its width (4)
-    width = int.from_bytes(base64.b64decode(png[:32])[16:20], "big")
+    width = Image.open(io.BytesIO(base64.b64decode(png)), formats=("PNG",)).width
     return png, {"width": width}

@@ -11,7 +11,7 @@ from mtlnas_lab.bench.card import publish
 from mtlnas_lab.bench.condition import condition
 from mtlnas_lab.bench.make import PILOT_GRAPHS, make, pilot_graphs, take_over
 from mtlnas_lab.bench.records import PARTS, Records, described, load, unlike
-from mtlnas_lab.bench.table import FusionTable
+from mtlnas_lab.bench.table import FusionTable, shipped
 from mtlnas_lab.bench.training import POINTS, train
 from mtlnas_lab.data.open import samples
 from mtlnas_lab.errors import ConfigError, RunError
@@ -170,7 +170,7 @@ def test_more_records_than_there_are(table):
         next(made_again(table, 769))
 
 
-SHIPPED = sorted(path.name for path in (samples() / "bench").iterdir())
+SHIPPED = shipped()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
