@@ -24,7 +24,7 @@ from torch import Tensor
 from ..bench.condition import RECIPE, SEGMENTATION_NORMALS, Condition, condition
 from ..bench.graph import number_of
 from ..bench.searchers.mtlnas import RAMP, mtlnas
-from ..bench.searchers.problem import Problem
+from ..bench.searchers.problem import TableProblem
 from ..bench.table import FusionTable
 from ..bench.training import go_on, losses
 from ..core.architecture import CLIP, Architecture, derive, warm_start
@@ -334,7 +334,7 @@ def _stands(search: Search) -> tuple[int, list[float]]:
     return graph, search.lab.alphas.alpha.tolist()
 
 
-def searcher(problem: Problem) -> Iterator[Architecture]:
+def searcher(problem: TableProblem) -> Iterator[Architecture]:
     """In a race: MTL-NAS under the ramp from the nearest entry. What the store cost is not counted.
 
     Args:
