@@ -10,18 +10,22 @@ import argparse
 import contextlib
 import copy
 import datetime
+import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 
 from mtlnas_lab.core.fusion import NDDR
 from mtlnas_lab.core.lab import Lab
@@ -198,21 +202,24 @@ def ratio_m(rounds: int) -> None:
         "\n(m) peak memory of a step, beyond what networks, images and torch have before it; float32"
     )
     peaks = {}
+    held = {}
     for side in ("floor", "all", "half"):
         code = f"import bench; bench.peak({side!r})"
         command = [sys.executable, "-c", code]
         told = subprocess.run(
             command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent
         )
-        peaks[side] = float(told.stdout)
-    print(
-        f"    floor {peaks['floor']:.0f} MB   all edges / floor {peaks['all'] / peaks['floor']:.2f}   "
-        f"half of them / floor {peaks['half'] / peaks['floor']:.2f}"
-    )
+        peaks[side], held[side] = map(float, told.stdout.split())
+    for name, of in (("tensors", held), ("process", peaks)):
+        print(
+            f"    {name}: floor {of['floor']:.0f} MB   all edges / floor {of['all'] / of['floor']:.2f}   "
+            f"half of them / floor {of['half'] / of['floor']:.2f}"
+        )
 
 
 def peak(side: str) -> None:
-    """Prints how many MB two steps of one side take at most, beyond what the process has before them (Linux)."""
+    """Prints how many MB two steps of one side take at most, beyond what the process has before them (Linux); and how many
+    of them the tensors of a third step are: the allocator may keep more than it was asked for."""
     lab = make_lab()
     if side == "floor":
         step = floor_step(lab)
@@ -223,7 +230,21 @@ def peak(side: str) -> None:
     before = memory("VmRSS")
     step()
     step()
-    print(memory("VmHWM") - before)
+    print(memory("VmHWM") - before, most_held(step))
+
+
+def most_held(step) -> float:
+    """The most MB that tensors made in a step have at one time."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        step()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder, "trace.json")
+        profiler.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    asked = [event for event in events if event["name"] == "[memory]"]
+    asked.sort(key=lambda event: event["ts"])
+    sizes = [event["args"]["Bytes"] for event in asked]  # below 0 where memory is given back
+    return max(accumulate(sizes)) / 2**20
 
 
 def memory(kind: str) -> float:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab.core.fusion import NDDR, CrossStitch, Fusion, ResidualFusion
+from mtlnas_lab.core.fusion import NDDR, CrossStitch, Fusion, ResidualFusion, gated_conv
 from mtlnas_lab.errors import FusionError
 
 KINDS = [NDDR, ResidualFusion, CrossStitch]
@@ -32,6 +32,45 @@ def test_nddr_is_the_formula():
     z, nddr = torch.tensor([0.3, 0.9], dtype=torch.float64), operation(NDDR)
     x = torch.cat([own, *(gate * source for gate, source in zip(z, sources))], 1)
     assert torch.allclose(nddr(own, sources, z), F.relu(nddr.norm(nddr.conv(x))), atol=1e-13)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("gated", [True, False])
+def test_products_that_add_up_are_the_convolution_of_the_concatenation(layout, gated):
+    inputs = [x.contiguous(memory_format=layout) for x in (*maps(2), maps(1, channels=7)[0])]
+    g = torch.Generator().manual_seed(3)
+    weight = torch.randn(4, 15, 1, 1, generator=g, dtype=torch.float64)
+    z = torch.rand(15, generator=g, dtype=torch.float64) if gated else None
+    leaves = [x.requires_grad_() for x in (weight, *inputs, *([z] if gated else []))]
+    columns = z.view(1, -1, 1, 1) if gated else 1
+    whole = F.conv2d(torch.cat(inputs, 1), weight * columns)
+    added = gated_conv(inputs, weight, z)
+    assert added.is_contiguous(memory_format=layout)
+    assert torch.allclose(added, whole, rtol=0, atol=1e-12)
+    asked = torch.randn(whole.shape, generator=g, dtype=torch.float64)
+    expected = torch.autograd.grad(whole, leaves, asked)
+    for ours, theirs in zip(torch.autograd.grad(added, leaves, asked), expected):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", [NDDR, ResidualFusion])
+def test_a_node_keeps_no_copy_of_the_maps_that_enter_it(kind):
+    own, *sources = [x.requires_grad_() for x in maps(4)]
+    made = operation(kind, sources=3)
+    kept = {}  # by their memory, maps that the backward pass needs
+
+    def keep(tensor):
+        if tensor.ndim == 4 and tensor.shape[-2:] == own.shape[-2:]:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    gates = torch.full((3,), 0.5, dtype=torch.float64, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        made(own, sources, gates)
+    entered = {x.untyped_storage().data_ptr() for x in (own, *sources)}
+    made_here = [x for place, x in kept.items() if place not in entered]
+    assert len(made_here) <= 2, "what enters the batch norm, and what it puts out"
+    assert all(x.shape == own.shape for x in made_here)
 
 
 @pytest.mark.parametrize("kind", KINDS)
