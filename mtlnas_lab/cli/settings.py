@@ -76,7 +76,7 @@ ABOUT = {  # {short name: the help of its flag}
     "batch_size": "Images in a batch, in pretraining too; a step of the search takes two batches.",
     "evaluate_every": "Steps between evaluations on the validation images; otherwise a tenth of the search.",
     "precision": "float32, bf16, or auto: what three steps of each say. Pretraining has it, too.",
-    "compile": "A backend of torch.compile, as in inductor: it takes a minute first, and pays after some 1,000 steps.",
+    "compile": "A backend of torch.compile: inductor, or cudagraphs on CUDA. It takes minutes to begin; no gain was seen on a CPU.",
     "view": "The same as `views`, for one task or several.",
     "visibility": "How much of that a task's network sees in the search, as in segmentation=0.2,normals=1: 0 is noise "
     "alone, 1 all; or end,start,begin,finish of a schedule. The others see all.",

@@ -7,7 +7,7 @@ A source that is None is closed and costs nothing; gates None means that every s
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from ..errors import FusionError
 
 # weight of the own features, weight shared by the sources; None: random
 Start = tuple[float, float] | None
+
+# maps (B, C_k, H, W), and a 1×1 weight (C, ΣC_k, 1, 1) -> (B, C, H, W)
+Product = Callable[[list[Tensor], Tensor], Tensor]
 
 
 class Fusion(nn.Module):
@@ -60,20 +63,40 @@ class Fusion(nn.Module):
         return torch.cat([block for block, keep in zip(weight.split(channels, 1), kept) if keep], 1)
 
 
-def gated_conv(maps: list[Tensor], weight: Tensor, gates: Tensor | None = None) -> Tensor:
+def gated_conv(
+    maps: list[Tensor],
+    weight: Tensor,
+    gates: Tensor | None = None,
+    product: Product | None = None,
+) -> Tensor:
     """1×1 convolution of the concatenated maps; gates: one for each input column of `weight`, or None for all 1.
 
     W·[z_1 F_1, z_2 F_2, …] = (W with its columns times z)·[F_1, F_2, …]: gating the weights gives the same function and
-    keeps no gated copy of a feature map. W·[F_1, F_2, …] = W_1·F_1 + W_2·F_2 + …: adding products up keeps no concatenation
-    of the maps for the backward pass, which would be a third of what a search step keeps.
+    keeps no gated copy of a feature map. product: how W and the maps are multiplied; otherwise by `sum_of_products`.
     """
     if gates is not None:
         weight = weight * gates.to(weight.dtype).view(1, -1, 1, 1)
+    multiply = product or sum_of_products
+    return multiply(maps, weight)
+
+
+def sum_of_products(maps: list[Tensor], weight: Tensor) -> Tensor:
+    """W·[F_1, F_2, …] = W_1·F_1 + W_2·F_2 + …
+
+    Adding products up keeps no concatenation of the maps for the backward pass, which would be a third of what a search step
+    keeps.
+    """
     blocks = weight.split([x.shape[1] for x in maps], 1)
     out = F.conv2d(maps[0], blocks[0])
     for x, block in zip(maps[1:], blocks[1:]):
         out += F.conv2d(x, block)
     return out
+
+
+def product_of_joined(maps: list[Tensor], weight: Tensor) -> Tensor:
+    """The same as `sum_of_products` up to rounding, by one product with the concatenated maps."""
+    joined = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, cat would make a copy
+    return F.conv2d(joined, weight)
 
 
 def identity_start(
@@ -95,6 +118,7 @@ class NDDR(Fusion):
         channels: C, of the node.
         source_channels: C_1 … C_k, of its sources.
         start: (w_t, w_o): W begins as w_t·I for the own features and w_o/k·I for each source; None: Kaiming (fan out).
+        product: how W and the maps are multiplied; otherwise by `sum_of_products`.
 
     Example:
         >>> import torch
@@ -107,9 +131,16 @@ class NDDR(Fusion):
         torch.Size([1, 4, 8, 8])
     """
 
-    def __init__(self, channels: int, source_channels: Sequence[int], start: Start = (0.9, 0.1)):
+    def __init__(
+        self,
+        channels: int,
+        source_channels: Sequence[int],
+        start: Start = (0.9, 0.1),
+        product: Product | None = None,
+    ):
         super().__init__(channels, source_channels)
         self.start = start
+        self.product = product
         self.conv = nn.Conv2d(channels + sum(self.source_channels), channels, 1, bias=False)
         if start is None:
             nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
@@ -128,7 +159,7 @@ class NDDR(Fusion):
             kept = [True, *(s is not None for s in sources)]
             weight = self._kept(weight, kept)
             gates = gates if gates is None else self._kept(gates[None], kept)[0]
-        return F.relu_(self.norm(gated_conv(maps, weight, gates)))
+        return F.relu_(self.norm(gated_conv(maps, weight, gates, self.product)))
 
     def only(self, kept: Sequence[bool]) -> NDDR:
         small = self.like(
@@ -139,7 +170,7 @@ class NDDR(Fusion):
         return small.train(self.training)
 
     def like(self, channels: int, source_channels: Sequence[int]) -> NDDR:
-        return NDDR(channels, source_channels, self.start)
+        return NDDR(channels, source_channels, self.start, self.product)
 
 
 class ResidualFusion(Fusion):

@@ -2,7 +2,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mtlnas_lab.core.fusion import NDDR, CrossStitch, Fusion, ResidualFusion, gated_conv
+from mtlnas_lab.core.fusion import (
+    NDDR,
+    CrossStitch,
+    Fusion,
+    ResidualFusion,
+    gated_conv,
+    product_of_joined,
+)
 from mtlnas_lab.errors import FusionError
 
 KINDS = [NDDR, ResidualFusion, CrossStitch]
@@ -51,6 +58,17 @@ def test_products_that_add_up_are_the_convolution_of_the_concatenation(layout, g
     expected = torch.autograd.grad(whole, leaves, asked)
     for ours, theirs in zip(torch.autograd.grad(added, leaves, asked), expected):
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_a_product_that_is_asked_for_is_that_of_other_nodes_too():
+    own, *sources = maps()
+    asked = NDDR(4, [4, 4], product=product_of_joined).double()
+    usual = asked.like(4, [4, 4])
+    assert usual.product is product_of_joined and asked.only([True, False]).product is usual.product
+    usual = NDDR(4, [4, 4]).double()
+    usual.load_state_dict(asked.state_dict())
+    z = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    assert torch.allclose(asked(own, sources, z), usual(own, sources, z), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [NDDR, ResidualFusion])
