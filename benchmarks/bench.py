@@ -27,6 +27,8 @@ import torch
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from mtlnas_lab.analysis.edge_importance import ablate
+from mtlnas_lab.core.evaluate import evaluate
 from mtlnas_lab.core.fusion import NDDR
 from mtlnas_lab.core.lab import Lab
 from mtlnas_lab.core.relaxation import ArchitectureWeights
@@ -412,6 +414,26 @@ def ratio_f(rounds: int) -> None:
         )
 
 
+def ratio_w(rounds: int) -> None:
+    print("\n(w) what each of 24 edges is worth, float32: a whole evaluation an edge / `ablate`")
+    lab = make_lab()
+    batch = make_batch(lab, 0)
+    found = random_graph(lab.space, 24, seed=1)
+
+    def one_by_one():
+        for i, keep in enumerate(found.kept):
+            if keep:
+                evaluate(lab.supernet, found.flipped(i), lab.tasks, [batch])
+
+    t = interleaved(
+        {"one by one": one_by_one, "ablate": lambda: ablate(lab, found, lambda: [batch])}, rounds
+    )
+    print(
+        f"    one by one {t['one by one']:.2f} s   ablate {t['ablate']:.2f} s   "
+        f"one by one / ablate {t['one by one'] / t['ablate']:.2f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -419,7 +441,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", default="abdefgm")
+    parser.add_argument("--only", default="abdefgmw")
     parser.add_argument("--quick", action="store_true", help="steps and memory alone, in a minute")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -443,7 +465,15 @@ def main() -> None:
         f"torch {torch.__version__}, python {platform.python_version()}\n{' '.join(['python', *sys.argv])}\n"
         f"{BATCH} images of {SIZE[0]} × {SIZE[1]}, medians of {arguments.rounds} interleaved rounds"
     )
-    measures = {"a": ratio_a, "d": ratio_d, "e": ratio_e, "f": ratio_f, "g": ratio_g, "m": ratio_m}
+    measures = {
+        "a": ratio_a,
+        "d": ratio_d,
+        "e": ratio_e,
+        "f": ratio_f,
+        "g": ratio_g,
+        "m": ratio_m,
+        "w": ratio_w,
+    }
     for letter, measure in measures.items():
         if letter in arguments.only:
             measure(arguments.rounds)

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..core.architecture import Architecture
-from ..core.evaluate import Scores, evaluate, evaluating
+from ..core.evaluate import Meters, Scores, evaluate, evaluating
 from ..core.lab import Lab
 from ..core.supernet import images_in
 from ..data import loader
@@ -55,6 +55,7 @@ PAIRS = {
 }
 
 BATCH = 32  # images; of an evaluation, so its size changes nothing but memory and time
+TOGETHER = 8  # edges that are scored in one go: of each the meters of normals keep every pixel until its end
 
 
 # --- of a finished run ------------------------------------------------------------------------------------------------
@@ -83,11 +84,12 @@ def measure(path: str | Path, device: str = "auto") -> list[dict]:
 
     gates = torch.tensor(architecture.kept, dtype=torch.float32, device=lab.device)
     with_all, gradient = loss_and_gradient(lab, gates, batches())
+    flipped = _flipped_losses(lab, architecture, batches())
     points = _points_lost(Run.open(path).scores()["hard"], ablate(lab, architecture, batches))
 
     rows = []
     for i, edge in enumerate(map(str, lab.space.edges)):
-        worth = mean_loss(lab, architecture.flipped(i), batches()) - with_all
+        worth = flipped[i] - with_all
         if not architecture.kept[i]:
             worth = -worth  # here the flipped network is the one *with* the edge
         rows.append(
@@ -190,14 +192,34 @@ def loss_and_gradient(lab: Lab, gates: Tensor, batches: Iterable) -> tuple[float
     return total / images, gradient
 
 
+@torch.no_grad()
+def _flipped_losses(lab: Lab, architecture: Architecture, batches: Iterable) -> list[float]:
+    """The mean loss with each candidate edge the other way round, in the order of the edges."""
+    edges = range(len(architecture.kept))
+    totals = [0.0 for _ in edges]
+    images = 0
+    for seen, targets in batches:
+        count = images_in(seen)
+        images += count
+        for i, outputs in _flipped(lab, architecture, edges, seen):
+            totals[i] += float(_summed(lab, outputs, targets, count))
+    return [total / images for total in totals]
+
+
 def _losses(lab: Lab, gates, batches: Iterable) -> Iterable[tuple[Tensor, int]]:
     """(summed loss of its images, number of images) of each batch, in evaluation mode."""
     network = lab.supernet.eval()
     for seen, targets in batches:
-        losses = lab.loss(network(seen, gates), targets)
-        weighted = sum(lab.tasks[name].weight * loss for name, loss in losses.items())
         count = images_in(seen)
-        yield count * weighted, count
+        yield _summed(lab, network(seen, gates), targets, count), count
+
+
+def _summed(
+    lab: Lab, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], count: int
+) -> Tensor:
+    """The loss of a batch, all tasks by their weights, times its number of images."""
+    losses = lab.loss(outputs, targets)
+    return count * sum(lab.tasks[name].weight * loss for name, loss in losses.items())
 
 
 # --- in operations ----------------------------------------------------------------------------------------------------
@@ -227,19 +249,19 @@ def ablate(
     lab: Lab,
     architecture: Architecture,
     batches: Callable[[], Iterable],
-    through: Callable[[Sequence[int]], Iterable[int]] = iter,
+    through: Callable[[Iterable], Iterable] = iter,
 ) -> dict[str, Scores]:
     """What each kept edge adds to the scores: it is taken away, and the network is scored again.
 
     One evaluation an edge, under hard gates, with weights and batch-norm statistics as they are. So it tells what the
-    network leans on, not what it could learn to do without.
+    network leans on, not what it could learn to do without. What lies before an edge is run once for several edges.
 
     Args:
         lab: Holds the supernet and the tasks.
         architecture: Which edges are kept.
         batches: Makes the batches (image, targets) anew, each time it is called; `lab.seen` gives them as the networks
             see them.
-        through: Goes through the indices of the kept edges, as a progress bar does.
+        through: Goes through the passes, one for each batch and kept edge, as a progress bar does.
 
     Returns:
         {edge: {task: {metric: score without the edge − score with it}}}, in the metric's own unit.
@@ -257,13 +279,45 @@ def ablate(
     """
     with_all = evaluate(lab.supernet, architecture.kept, lab.tasks, batches())
     kept = [i for i, keep in enumerate(architecture.kept) if keep]
+    without: dict[int, Scores] = {}
+    for _ in through(_scoring(lab, architecture, kept, batches, without)):
+        pass
     changes = {}
-    for i in through(kept):
-        without = evaluate(lab.supernet, architecture.flipped(i), lab.tasks, batches())
+    for i in kept:
         changes[str(lab.space.edges[i])] = {
-            task: _minus(without[task], with_all[task]) for task in without
+            task: _minus(without[i][task], with_all[task]) for task in without[i]
         }
     return changes
+
+
+@torch.no_grad()
+def _scoring(
+    lab: Lab,
+    architecture: Architecture,
+    edges: Sequence[int],
+    batches: Callable[[], Iterable],
+    scores: dict[int, Scores],
+) -> Iterator[int]:
+    """Fills in the scores with each of these edges the other way round, {index: scores}; gives an index for each pass."""
+    deeper = sorted(edges, key=lambda i: lab.space.place[lab.space.edges[i].target])
+    for first in range(0, len(deeper), TOGETHER):
+        meters = {i: Meters(lab.tasks) for i in deeper[first : first + TOGETHER]}
+        for seen, targets in batches():
+            for i, outputs in _flipped(lab, architecture, meters, seen):
+                meters[i].update(outputs, targets)
+                yield i
+        for i, counted in meters.items():
+            scores[i] = counted.compute()
+
+
+def _flipped(
+    lab: Lab, architecture: Architecture, edges: Iterable[int], seen: Inputs
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """(index, outputs) of a batch with each of these edges the other way round, by the depth of its target; in evaluation
+    mode. What lies before an edge is run once for all."""
+    others = {i: architecture.flipped(i) for i in edges}
+    with evaluating(lab.supernet):
+        yield from lab.supernet.turned(seen, architecture.kept, others)
 
 
 def _minus(scores: dict[str, float], other: dict[str, float]) -> dict[str, float]:

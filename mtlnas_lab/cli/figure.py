@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import sys
 import warnings
@@ -209,7 +210,7 @@ def explain(
         every: Every metric of each task in table and sentences, not only the first.
         data: Where the run's data lie now, if they were moved; other data are refused.
     """
-    from ..analysis.edge_importance import ablate, edge_costs
+    from ..analysis.edge_importance import BATCH, ablate, edge_costs
     from ..analysis.edge_table import explain as rows_of
     from ..analysis.edge_table import to_latex, to_markdown
     from ..core.evaluate import evaluate
@@ -229,12 +230,16 @@ def explain(
     pack = lab.data[split]
 
     def batches():
-        return lab.seen(sequential(pack, lab.targets, 32))
+        return lab.seen(sequential(pack, lab.targets, BATCH))
 
     image, _ = next(sequential(pack, (), 1))
+    count = len(architecture) * math.ceil(len(pack) / BATCH)
     with interruptible() as stopped, Progress(stopped) as progress:
         ablations = ablate(
-            lab, architecture, batches, lambda edges: progress.through("edges", edges, "edge")
+            lab,
+            architecture,
+            batches,
+            lambda passes: progress.through("edges × batches", passes, "pass", count),
         )
     costs = edge_costs(lab, architecture, image)
     record = {

@@ -104,12 +104,18 @@ class Progress:
         if self.stopped:
             raise Stopped(self.stopped[0])
 
-    def through(self, name: str, items, unit: str):
-        """`items`, one after the other, under a bar of their own; Ctrl-C ends it between two."""
+    def through(self, name: str, items, unit: str, count: int | None = None):
+        """`items`, one after the other, under a bar of their own; Ctrl-C ends it between two. `count`: how many, where they
+        have no length."""
         from tqdm import tqdm
 
         for item in tqdm(
-            items, desc=printable(name), unit=unit, mininterval=0.5, dynamic_ncols=True
+            items,
+            desc=printable(name),
+            total=count,
+            unit=unit,
+            mininterval=0.5,
+            dynamic_ncols=True,
         ):
             yield item
             if self.stopped:

@@ -51,14 +51,28 @@ def evaluate(
         >>> sorted(scores["segmentation"])
         ['miou', 'pixel_accuracy']
     """
-    meters = {name: task.meter() for name, task in tasks.items()}
+    meters = Meters(tasks)
     with evaluating(network):
         for image, targets in batches:
-            outputs = _outputs(network, image, gates)
-            for name, meter in meters.items():
-                if name in targets:
-                    meter.update(outputs[name], targets[name])
-    return {name: meter.compute() for name, meter in meters.items()}
+            meters.update(_outputs(network, image, gates), targets)
+    return meters.compute()
+
+
+class Meters:
+    """Counts up the scores of one network, batch by batch."""
+
+    def __init__(self, tasks: Mapping[str, Task]):
+        self.of = {name: task.meter() for name, task in tasks.items()}
+
+    def update(self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+        """Count one batch; a task that has no target in it stays as it is."""
+        for name, meter in self.of.items():
+            if name in targets:
+                meter.update(outputs[name], targets[name])
+
+    def compute(self) -> Scores:
+        """{task: {metric: value}} of all that was counted."""
+        return {name: meter.compute() for name, meter in self.of.items()}
 
 
 def _outputs(network: nn.Module, image: Tensor, gates: Gates | None) -> dict[str, Tensor]:

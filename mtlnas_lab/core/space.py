@@ -306,12 +306,16 @@ class SearchSpace:
         return tuple(tuple(at[position]) for position in sorted(at))
 
     @cached_property
+    def place(self) -> dict[Node, int]:
+        """Where each node stands in `order`, counted from 0."""
+        return {node: i for i, nodes in enumerate(self.order) for node in nodes}
+
+    @cached_property
     def done(self) -> tuple[tuple[Node, ...], ...]:
         """The nodes at each place of `order` whose features no later node reads."""
-        place = {node: i for i, nodes in enumerate(self.order) for node in nodes}
-        last = dict(place)
+        last = dict(self.place)
         for edge in self.edges:
-            last[edge.source] = max(last[edge.source], place[edge.target])
+            last[edge.source] = max(last[edge.source], self.place[edge.target])
         at = [[] for _ in self.order]
         for node, i in last.items():
             at[i].append(node)

@@ -6,7 +6,8 @@ relaxation, from a finished architecture or from a baseline is not its business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +22,23 @@ Gates = Tensor | Sequence[bool]
 
 
 FusionMaker = Callable[[int, Sequence[int]], Fusion]
+
+
+@dataclass
+class _Pass:
+    """A forward pass on its way from the images to the heads: maps (B, C, h, w)."""
+
+    fused: dict[str, Tensor]  # of each task's latest node, after fusion; at first what it sees
+    carry: dict[str, Sequence]  # of each task, what goes on beside that
+    features: dict[Node, Tensor]  # of the nodes that are still read, before fusion
+
+    @classmethod
+    def of(cls, images: Mapping[str, Tensor]) -> _Pass:
+        return cls(dict(images), dict.fromkeys(images, ()), {})
+
+    def copy(self) -> _Pass:
+        """Goes its own way from here; the maps up to here are the same."""
+        return _Pass(dict(self.fused), dict(self.carry), dict(self.features))
 
 
 class SuperNet(nn.Module):
@@ -87,32 +105,89 @@ class SuperNet(nn.Module):
         """
         images = each_its_own(image, self.space.tasks)
         with enough(images[self.space.tasks[0]]):
-            return self._forward(images, gates, tap, closed)
+            return self._rest(_Pass.of(images), 0, gates, tap, closed)
 
-    def _forward(
+    def turned(
+        self, image: Tensor | Mapping[str, Tensor], gates: Gates, others: Mapping[int, Gates]
+    ) -> Iterator[tuple[int, dict[str, Tensor]]]:
+        """What `forward` gives under other gates, each of which turn one edge; what lies before the edges is run once for all.
+
+        Args:
+            image: as in `forward`.
+            gates: tensor (E,), or E booleans.
+            others: {index of an edge: gates of the same kind, equal to `gates` but at that index}.
+
+        Returns:
+            (index, {task: output}) of each of `others`, by the depth of the edge's target: in evaluation mode to the bit what
+            `forward(image, others[index])` gives. It is meant for that mode: in training, each pass changes batch norms.
+
+        Example:
+            >>> import torch
+            >>> from mtlnas_lab import presets
+            >>> lab = presets.tiny()
+            >>> network, none = lab.supernet.eval(), lab.derive()
+            >>> others = {i: none.flipped(i) for i in (3, 40)}
+            >>> [i for i, outputs in network.turned(torch.zeros(1, 3, 32, 32), none.kept, others)]
+            [3, 40]
+        """
+        targets = {i: self.space.edges[i].target for i in others}
+        places = [self.space.place[node] for node in targets.values()]
+        images = each_its_own(image, self.space.tasks)
+        with enough(images[self.space.tasks[0]]):
+            shared = _Pass.of(images)
+            for place in range(max(places, default=-1) + 1):
+                self._run_stages(shared, place)
+                for i, node in targets.items():
+                    if self.space.place[node] == place:
+                        own = shared.copy()
+                        self._run_fusions(own, place, others[i])
+                        yield i, self._rest(own, place + 1, others[i])
+                self._run_fusions(shared, place, gates)
+
+    def _rest(
         self,
-        images: dict[str, Tensor],
+        run: _Pass,
+        first: int,
         gates: Gates,
-        tap: Callable[[Node, Tensor], None] | None,
-        closed: Collection[int],
+        tap: Callable[[Node, Tensor], None] | None = None,
+        closed: Collection[int] = (),
     ) -> dict[str, Tensor]:
-        features = {}  # of each node, (B, C, h, w), before fusion
-        fused = dict(images)  # of each task's latest node, after fusion
-        carry = dict.fromkeys(self.space.tasks, ())
-        for nodes, done in zip(self.space.order, self.space.done):  # shallow to deep
+        """What is left of a pass, from the place `first` of the space's order to the heads."""
+        for place in range(first, len(self.space.order)):  # shallow to deep
             # all nodes of one position run before any of them fuses: edges between them go both ways
-            for node in nodes:
-                task = node.task
-                stage = self.backbones[task].stages[node.stage]
-                features[node], carry[task] = step(stage, fused[task], carry[task])
-            for node in nodes:
-                fused[node.task] = self._fuse(node, features, gates, closed)
-                if tap is not None:
-                    tap(node, fused[node.task])
-            for node in done:  # without gradients its memory is free for the next maps
-                del features[node]
-        heads = {task: backbone.head for task, backbone in self.backbones.items()}
-        return {task: head(fused[task], *carry[task]) for task, head in heads.items()}
+            self._run_stages(run, place)
+            self._run_fusions(run, place, gates, tap, closed)
+        outputs = {}
+        for (
+            task,
+            backbone,
+        ) in self.backbones.items():  # what a head reads may be another pass's, too
+            outputs[task] = untouched(backbone.head, run.fused[task], *run.carry[task])
+        return outputs
+
+    def _run_stages(self, run: _Pass, place: int) -> None:
+        for node in self.space.order[place]:
+            task = node.task
+            stage = self.backbones[task].stages[node.stage]
+            out = step(stage, run.fused[task], run.carry[task])
+            run.features[node], run.carry[task] = out
+
+    def _run_fusions(
+        self,
+        run: _Pass,
+        place: int,
+        gates: Gates,
+        tap: Callable[[Node, Tensor], None] | None = None,
+        closed: Collection[int] = (),
+    ) -> None:
+        for node in self.space.order[place]:
+            run.fused[node.task] = self._fuse(node, run.features, gates, closed)
+            if tap is not None:
+                tap(node, run.fused[node.task])
+        for node in self.space.done[
+            place
+        ]:  # without gradients its memory is free for the next maps
+            del run.features[node]
 
     def _fuse(
         self, node: Node, features: Mapping[Node, Tensor], gates: Gates, closed: Collection[int]

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,7 +78,9 @@ class Angles(Meter):
 
     def compute(self):
         angles = torch.cat([part.cpu().double() for part in self.angles])
-        angles = angles[angles != -1].sort().values
+        labelled = angles[angles != -1]
+        # on a processor torch sorts at little more than half that speed
+        angles = torch.from_numpy(np.sort(labelled.numpy()))
         middle = angles[
             (len(angles) - 1) // 2 : len(angles) // 2 + 1
         ]  # one, or two of an even number

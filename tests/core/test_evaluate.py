@@ -2,10 +2,17 @@ import pytest
 import torch
 from helpers import Stream, batch, small_lab
 
-from mtlnas_lab.analysis.edge_importance import ablate, edge_costs
+from mtlnas_lab.analysis.edge_importance import (
+    TOGETHER,
+    _flipped_losses,
+    ablate,
+    edge_costs,
+    mean_loss,
+)
 from mtlnas_lab.core.architecture import Architecture
 from mtlnas_lab.core.evaluate import discretization_gap, evaluate, recalibrated, trivial
 from mtlnas_lab.core.search import Search, SearchConfig
+from mtlnas_lab.data.views import View
 from mtlnas_lab.models.pruned import operations
 
 
@@ -89,28 +96,57 @@ def test_trained_beats_trivial_on_what_it_was_trained_on():
     assert scores["normals"]["mean_angle"] < 90
 
 
+def changes_one_by_one(lab, architecture, batches):
+    """What `ablate` gives, by a whole evaluation for each edge."""
+    whole = evaluate(lab.supernet, architecture.kept, lab.tasks, batches())
+    changes = {}
+    for i, edge in enumerate(lab.space.edges):
+        if architecture.kept[i]:
+            scores = evaluate(lab.supernet, architecture.flipped(i), lab.tasks, batches())
+            changes[str(edge)] = {
+                task: {name: value - whole[task][name] for name, value in metrics.items()}
+                for task, metrics in scores.items()
+            }
+    return changes
+
+
 def test_an_ablation_takes_one_edge_away_at_a_time():
-    lab, asked = small_lab(dropout=0.5), []
+    lab, asked, passes = small_lab(dropout=0.5), [], []
     lab.supernet.train()
     few = Architecture(lab.space, [i in (3, 20, 40) for i in range(48)])
-    changes = ablate(
-        lab, few, lambda: asked.append(1) or batches(lab), lambda edges: reversed(edges)
-    )
-    assert (
-        list(changes) == [str(few.edges[i]) for i in (2, 1, 0)]
-        and len(asked) == 4
-        and lab.supernet.training
-    )
-    whole = evaluate(lab.supernet, few.kept, lab.tasks, batches(lab))
-    without = evaluate(lab.supernet, [i in (3, 40) for i in range(48)], lab.tasks, batches(lab))
-    for task, metrics in changes[str(few.edges[1])].items():
-        assert metrics == {
-            metric: without[task][metric] - whole[task][metric] for metric in whole[task]
-        }
+
+    def through(each):
+        for number in each:
+            passes.append(number)
+            yield number
+
+    changes = ablate(lab, few, lambda: asked.append(1) or batches(lab), through)
+    assert list(changes) == [str(edge) for edge in few.edges] and lab.supernet.training
+    assert len(asked) == 2  # with all edges, and once for the three
+    assert sorted(passes) == [3, 3, 20, 20, 40, 40]
+    assert changes == changes_one_by_one(lab, few, lambda: batches(lab))
     assert any(
         change for metrics in changes.values() for of in metrics.values() for change in of.values()
     )
     assert ablate(lab, Architecture(lab.space, (False,) * 48), lambda: batches(lab)) == {}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_an_ablation_of_many_edges_is_to_the_bit_what_whole_evaluations_say(tasks, dtype):
+    lab = small_lab(tasks, dtype=dtype)
+    lab.views = {"segmentation": View("noisy", 0.5)}
+    lab.visibility = {"normals": 0.25}
+    made = [batch(number, count=1, dtype=dtype) for number in (0, 1)]
+    found = lab.derive(budget=TOGETHER + 3)  # not all in one go
+
+    def seen():
+        return lab.seen(made)  # noise is drawn anew, the same
+
+    assert ablate(lab, found, seen) == changes_one_by_one(lab, found, seen)
+    losses = _flipped_losses(lab, found, seen())
+    for i in range(0, len(lab.space), 5):
+        assert losses[i] == mean_loss(lab, found.flipped(i), seen())
 
 
 def test_edge_costs_are_the_operations_that_go_with_an_edge():

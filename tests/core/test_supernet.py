@@ -63,6 +63,56 @@ def test_residual_start_is_the_single_task_network_in_training_too():
         assert torch.equal(fused[task], backbone(image))
 
 
+def turned_edge_by_edge(network, image, gates, step=1):
+    """Holds `turned` of every candidate edge (or each `step`-th) against a whole pass each, to the bit."""
+    others = {}
+    for i, gate in list(enumerate(gates))[::step]:
+        other = gates.clone() if isinstance(gates, torch.Tensor) else list(gates)
+        other[i] = 1 - gate if isinstance(gates, torch.Tensor) else not gate
+        others[i] = other
+    found = network.turned(image, gates, others)
+    places = []
+    for i, outputs in found:
+        places.append(network.space.place[network.space.edges[i].target])
+        expected = network(image, others.pop(i))
+        assert list(outputs) == list(expected)
+        for task, output in outputs.items():
+            assert torch.equal(output, expected[task]), (network.space.edges[i], task)
+    assert not others and places == sorted(places)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tasks", [2, 3])
+@pytest.mark.parametrize("fusion", [NDDR, ResidualFusion])
+def test_a_turned_edge_gives_what_a_pass_from_the_images_gives(fusion, tasks, dtype):
+    lab = small_lab(tasks, fusion, dropout=0.5, dtype=dtype)
+    for parameter in lab.supernet.fusion.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
+    lab.supernet.eval().to(memory_format=torch.channels_last)
+    apart = {task: batch(i, count=1, dtype=dtype)[0] for i, task in enumerate(lab.tasks)}
+    soft = deterministic(lab.alphas.alpha)
+    turned_edge_by_edge(lab.supernet, apart["normals"], (soft > 0.5).tolist(), step=5)
+    turned_edge_by_edge(lab.supernet, apart, soft, step=5)
+    assert list(lab.supernet.turned(apart, soft, {})) == []
+
+
+@torch.no_grad()
+def test_a_turned_edge_between_unlike_backbones_whose_heads_work_in_place():
+    """Of `c`, which is shallow, all that is read after its last stage is the same map for every turned edge."""
+    backbones = {}
+    for task, widths in {"a": [4, 4, 8], "b": [4, 4, 8], "c": [4]}.items():
+        stages = [nn.Conv2d(i, o, 3, padding=1) for i, o in zip([3, *widths], widths)]
+        head = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(widths[-1], 2, 1))
+        backbones[task] = Backbone(stages, plan(widths, [len(widths)]), head, signed=True)
+    space = SearchSpace.build({task: backbone.plan for task, backbone in backbones.items()})
+    into_ab = SearchSpace(space.plans, [edge for edge in space.edges if edge.target.task != "c"])
+    network = SuperNet(backbones, into_ab, ResidualFusion).eval()
+    for parameter in network.fusion.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    turned_edge_by_edge(network, torch.randn(2, 3, 8, 8), [True, False] * (len(into_ab) // 2))
+
+
 def test_tap_visits_every_node_with_its_fused_features():
     lab, seen = small_lab(), {}
     lab.supernet(batch(0)[0], deterministic(lab.alphas.alpha), tap=seen.__setitem__)
