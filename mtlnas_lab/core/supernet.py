@@ -158,10 +158,8 @@ class SuperNet(nn.Module):
             self._run_stages(run, place)
             self._run_fusions(run, place, gates, tap, closed)
         outputs = {}
-        for (
-            task,
-            backbone,
-        ) in self.backbones.items():  # what a head reads may be another pass's, too
+        for task, backbone in self.backbones.items():
+            # what a head reads may be another pass's, too
             outputs[task] = untouched(backbone.head, run.fused[task], *run.carry[task])
         return outputs
 
@@ -184,9 +182,8 @@ class SuperNet(nn.Module):
             run.fused[node.task] = self._fuse(node, run.features, gates, closed)
             if tap is not None:
                 tap(node, run.fused[node.task])
-        for node in self.space.done[
-            place
-        ]:  # without gradients its memory is free for the next maps
+        # without gradients their memory is free for the next maps
+        for node in self.space.done[place]:
             del run.features[node]
 
     def _fuse(

@@ -9,7 +9,6 @@ to such a cell once it has run, or from the start where the reader trusts the no
 from __future__ import annotations
 
 import base64
-import io
 from functools import partial
 
 # JupyterLab writes the width of a picture on it where a notebook says one: so a drawing is told from other pictures.
@@ -56,12 +55,9 @@ def _mark_drawings(shell, _cell=None) -> None:
 
 def _marked(draw, figure):
     """What `draw` makes of a figure; a drawing also says its width in pixels."""
-    from PIL import Image
-
-    from ..viz.pixels import has_pixels
+    from ..viz.pixels import has_pixels, width_of
 
     png = draw(figure)
     if not isinstance(png, str) or has_pixels(figure):
         return png
-    width = Image.open(io.BytesIO(base64.b64decode(png)), formats=("PNG",)).width
-    return png, {"width": width}
+    return png, {"width": width_of(base64.b64decode(png))}

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..bench.graph import Graph, kept_of
+from ..bench.graph import Graph, kept_of, number_of
 from ..bench.searchers import SEARCHERS, LabProblem, Searcher, answers
 from ..bench.training import scored
+from ..core.space import SearchSpace
 from ..errors import ConfigError
 from ..experiments.presets import preset, tiny
 from ..values import choice
@@ -52,7 +53,7 @@ def found(
     scores = _scores(problem, graph)
     scores |= {"edges": float(edges), "spent": spent}
     if random:
-        others = _random_graphs(edges, len(problem.space), random, seed)
+        others = _random_graphs(edges, problem.space, random, seed)
         losses = np.array([_scores(problem, other)["loss"] for other in others])
         scores |= _beside(scores["loss"], losses)
     return scores
@@ -70,13 +71,18 @@ def _scores(problem: LabProblem, graph: Graph) -> dict[str, float]:
     return scores
 
 
-def _random_graphs(edges: int, candidates: int, count: int, seed: int) -> list[int]:
+def _random_graphs(edges: int, space: SearchSpace, count: int, seed: int) -> list[int]:
     """Graphs with so many edges; none where all or no candidates are open."""
+    candidates = len(space)
     if edges in (0, candidates):
         return []
     draw = np.random.default_rng([seed, edges])
-    chosen = [draw.choice(candidates, edges, replace=False) for _ in range(count)]
-    return [sum(1 << int(edge) for edge in open_edges) for open_edges in chosen]
+    graphs = []
+    for _ in range(count):
+        kept = np.zeros(candidates, bool)
+        kept[draw.choice(candidates, edges, replace=False)] = True
+        graphs.append(number_of(kept, space))
+    return graphs
 
 
 def _beside(loss: float, others: np.ndarray) -> dict[str, float]:

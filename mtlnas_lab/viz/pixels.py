@@ -1,5 +1,7 @@
 """Whether a figure is made of lines, which may stand on paper of any colour, or shows pixels, whose light and dark mean something."""
 
+import io
+
 from matplotlib.collections import QuadMesh
 
 
@@ -25,3 +27,10 @@ def has_pixels(figure) -> bool:
 
 def _has(ax, kind: type) -> bool:
     return any(isinstance(one, kind) for one in ax.collections)
+
+
+def width_of(png: bytes) -> int:
+    """How many pixels wide a PNG is."""
+    from PIL import Image
+
+    return Image.open(io.BytesIO(png), formats=("PNG",)).width

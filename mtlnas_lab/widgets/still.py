@@ -10,6 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..viz.pixels import width_of
+
 BACK = "A picture of the panel. To use the panel, run this cell in JupyterLab; after a reload, run it again"
 SHOW = f"{BACK}, or studio.show(), which keeps the search"
 
@@ -33,8 +35,7 @@ def shown(png: bytes, line: str = BACK, drawing: bool = True) -> tuple[dict, dic
     data = {"image/png": base64.b64encode(whole).decode()}
     if not drawing:
         return data, {}
-    width = Image.open(io.BytesIO(whole), formats=("PNG",)).width
-    return data, {"image/png": {"width": width}}
+    return data, {"image/png": {"width": width_of(whole)}}
 
 
 def signed(png: bytes, line: str = BACK) -> bytes:
