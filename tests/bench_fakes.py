@@ -12,6 +12,7 @@ from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.bench.training import BATCH_NORMS, SPLITS
 
 SEEDS = (0, 1, 2)
+SHORT = 2  # steps of a training that is measured, not judged
 
 
 def record(graph: int, seed: int) -> dict:
@@ -52,5 +53,5 @@ def table(folder):
 
 @pytest.fixture
 def short(monkeypatch):
-    """Trainings of four steps."""
-    monkeypatch.setattr(conditions, "RECIPE", replace(conditions.RECIPE, steps=4))
+    """Trainings of `SHORT` steps."""
+    monkeypatch.setattr(conditions, "RECIPE", replace(conditions.RECIPE, steps=SHORT))

@@ -118,16 +118,19 @@ VIEWPORT = {"width": 1340, "height": 900}
 
 
 class Notebook:
-    """A notebook in the browser, and a person in front of it."""
+    """A notebook in the browser, and a person in front of it. kernel: the one to take, by its id; else it gets a new one."""
 
-    def __init__(self, lab, page, name, *cells):
+    def __init__(self, lab, page, name, *cells, kernel=None):
         root, self.url = lab
         self.path = root / f"{name}.ipynb"
         self.page = page
         self.errors = []
         page.on("pageerror", self._heard)
         self.write(cells)
-        self.open_here() if page.url.startswith(self.url) else self.open()
+        if not page.url.startswith(self.url):
+            page.goto(f"{self.url}/lab?token=test&reset")
+            page.wait_for_function("window.jupyterapp")
+        self.open_here(kernel)
 
     def _heard(self, error):
         self.errors.append(str(error))
@@ -141,11 +144,11 @@ class Notebook:
             self.path,
         )
 
-    def open_here(self):
+    def open_here(self, kernel=None):
         """In the JupyterLab that the page shows: to load it anew takes longer than most of what a person does there."""
         self.page.set_viewport_size(VIEWPORT)
         self.page.mouse.move(0, 0)
-        self.page.evaluate(OPEN, self.path.name)
+        self.page.evaluate(OPEN, [self.path.name, kernel and {"id": kernel}])
         self.page.wait_for_selector(".jp-CodeCell")
         self.idle()
 
@@ -234,15 +237,38 @@ class Notebook:
         self.page.evaluate(SHUT)
         self.page.remove_listener("pageerror", self._heard)
 
+    def leave(self):
+        """The page stays, and the kernel, without what this notebook made in it; returns the kernel's id."""
+        kernel = self.page.evaluate(LEAVE, CLEAR)
+        self.page.remove_listener("pageerror", self._heard)
+        return kernel
+
 
 # The application itself, which JupyterLab hands out when it is asked to (expose_app_in_browser).
-OPEN = """async path => {
-  const opened = await window.jupyterapp.commands.execute('docmanager:open', {path});
+OPEN = """async ([path, kernel]) => {
+  await window.jupyterapp.restored;
+  const opened = await window.jupyterapp.commands.execute('docmanager:open', {path, kernel});
   const session = opened.context.sessionContext;
   await opened.context.ready;
   await session.ready;
   await session.session.kernel.info;
 }"""
+LEAVE = """async code => {
+  const shown = [...window.jupyterapp.shell.widgets('main')].filter(one => one.context);
+  const kernel = shown[0].context.sessionContext.session.kernel;
+  const reply = await kernel.requestExecute({code, store_history: false}).done;
+  if (reply.content.status !== 'ok') throw new Error(reply.content.evalue);
+  shown.forEach(one => one.dispose());
+  return kernel.id;
+}"""
+CLEAR = """import gc
+from ipywidgets import Widget
+from mtlnas_lab.widgets import SearchStudio
+for made in [one for one in gc.get_objects() if type(one) is SearchStudio]:
+    made.close()
+Widget.close_all()
+get_ipython().run_line_magic("reset", "-f")
+"""
 SHUT = """async () => {
   for (const one of [...window.jupyterapp.shell.widgets('main')]) {
     await one.context?.sessionContext.shutdown();
@@ -258,23 +284,27 @@ def pages():
 
 
 @pytest.fixture
-def notebook(lab, browser, pages, request):
-    """notebook(*cells) opens a notebook of these cells with a kernel of its own; one in a test."""
+def notebook(lab, browser, pages, kernels, request):
+    """notebook(*cells) opens a notebook of these cells; one in a test. Its kernel is the last one's, in which nothing is left
+    of that: a new one would first import torch, which takes longer than many a test."""
     opened = []
     failures = request.session.testsfailed
 
     def make(*cells):
         if not pages:
             pages.append(browser.new_page(viewport=VIEWPORT))
-        opened.append(Notebook(lab, pages[0], request.node.name, *cells))
+        kernel = kernels.pop() if kernels else None
+        opened.append(Notebook(lab, pages[0], request.node.name, *cells, kernel=kernel))
         return opened[0]
 
     yield make
     errors = [error for one in opened for error in one.errors]
-    if errors or request.session.testsfailed > failures:
-        while pages:
+    whole = False
+    try:
+        if not errors and request.session.testsfailed == failures:
+            kernels += [one.leave() for one in opened]
+            whole = True
+    finally:
+        while pages and not whole:
             pages.pop().close()  # the next test gets one to which nothing has happened
-    else:
-        for one in opened:
-            one.close()
     assert not errors

@@ -17,6 +17,12 @@ torch.set_num_threads(1)
 pytest.register_assert_rewrite("judging")
 
 
+def pytest_collection_modifyitems(items):
+    """Tests in a browser come first. One of them takes as long as hundreds of others: at the end, one worker would wait for
+    another. And one worker has them all, with one JupyterLab and one kernel."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 def pytest_collection_finish(session):
     """What was imported stays to the end: a collector that looks through it again and again took a fifth of the time
     of tests that draw. Copies of this process share its memory for longer, too."""

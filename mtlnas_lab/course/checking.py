@@ -63,6 +63,7 @@ def _register() -> None:
         importlib.import_module(f"{checks.__name__}.{module.name}")
 
 
+UNFILLED = "replace the … in the cell above and run it again; two hints are folded below."
 WORDS = {True: "✓ solved", False: "✗ not yet", None: "○ not filled in"}
 # Below white letters, so that the words can be read on any page, light or dark.
 COLOURS = {True: "#1b7837", False: "#b35806", None: "#5c6370"}
@@ -138,13 +139,14 @@ def check(name: str, answer: object = ...) -> Verdict:
     exercises = load()
     if name not in exercises:
         return Verdict(str(name), False, _unknown(name, exercises))
+    if answer is ...:  # the stub as it stands
+        return Verdict(name, None, UNFILLED)
     figure, ax = _paper()
     solved = False
     try:
         praise = _looked_at(exercises[name], answer, ax)
     except Unfilled:
-        hint = "replace the … in the cell above and run it again; two hints are folded below."
-        return Verdict(name, None, hint)
+        return Verdict(name, None, UNFILLED)
     except Wrong as wrong:
         message = str(wrong)
     except TooLong:  # too late for `Answer` to say it, while a check was between two calls

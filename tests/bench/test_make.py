@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from bench_fakes import record
+from bench_fakes import SHORT, record
 
 from mtlnas_lab.bench.again import made_again
 from mtlnas_lab.bench.card import publish
@@ -32,8 +32,8 @@ def test_a_record_has_everything(short):
             ):
                 assert np.isfinite(made[f"{split}/{batch_norm}/{score}"])
     curve = [key for key in made if key.startswith("curve/")]
-    assert len(curve) == 2 * min(POINTS, 4)
-    assert made["curve/4/normals"] == made["val/trained/normals/loss"], (
+    assert len(curve) == 2 * min(POINTS, SHORT)
+    assert made[f"curve/{SHORT}/normals"] == made["val/trained/normals/loss"], (
         "the curve ends where training does"
     )
     full = train(SEEING, 255, 0)

@@ -60,8 +60,7 @@ OWN = [f for f in dataclasses.fields(Experiment) if f.name not in settings.SECTI
 OWN = [f for f in OWN if f.name not in settings.RECORDED]
 
 
-@pytest.fixture
-def heard(monkeypatch):
+def heard_by(monkeypatch):
     """The experiments that the command line was about to carry out."""
     made = []
 
@@ -71,6 +70,22 @@ def heard(monkeypatch):
 
     monkeypatch.setattr("mtlnas_lab.experiments.pipeline.run", stop)
     return made
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    return heard_by(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """The experiment of a search without any flag; it is read in many tests, and each command line takes its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("usual"))
+        made = heard_by(patch)
+        with pytest.raises(SystemExit):
+            cli.main(["search", "--out", "run", "--threads", "1"])
+    return made.pop()
 
 
 @pytest.fixture
@@ -114,11 +129,11 @@ def text_for(field: dataclasses.Field) -> str:
 # --- every field has a flag -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("section", settings.SECTIONS)
 @pytest.mark.parametrize("field", dataclasses.fields(SearchConfig), ids=lambda field: field.name)
-def test_every_setting_of_a_search_has_a_flag(field, section, ask):
+def test_every_setting_of_a_search_has_a_flag(field, section, ask, usual):
     text = text_for(field)
     flag = f"--{section}.{field.name.replace('_', '-')}"
     made = getattr(ask(flag, text), section)
-    usual = getattr(ask(), section)
+    usual = getattr(usual, section)
     assert getattr(made, field.name) != getattr(usual, field.name)
     assert dataclasses.replace(made, **{field.name: getattr(usual, field.name)}) == usual or (
         field.name == "steps"  # the evaluations come with the steps
@@ -126,10 +141,10 @@ def test_every_setting_of_a_search_has_a_flag(field, section, ask):
 
 
 @pytest.mark.parametrize("field", OWN, ids=lambda field: field.name)
-def test_every_setting_of_an_experiment_has_a_flag(field, ask):
+def test_every_setting_of_an_experiment_has_a_flag(field, ask, usual):
     text = text_for(field)
     made = ask(f"--{field.name.replace('_', '-')}", text)
-    assert getattr(made, field.name) != getattr(ask(), field.name)
+    assert getattr(made, field.name) != getattr(usual, field.name)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,22 @@ def test_fixed_gates_train_w_alone():
     assert set(events[0].alpha_grad) == {0.0}
 
 
+@pytest.mark.parametrize(
+    "of_alpha, of_w", [("deterministic", "bernoulli"), ("bernoulli", "deterministic")]
+)
+def test_each_update_has_gates_of_its_own_kind(of_alpha, of_w):
+    """The step of α comes first; drawn gates are 0 and 1, the others are σ(α)."""
+    search = search_of(config=replace(CONFIG, alpha_gates=of_alpha, weight_gates=of_w))
+    given, forward = [], search.forward
+    search.forward = lambda seen, gates, **known: (
+        given.append(gates.detach()),
+        forward(seen, gates, **known),
+    )[1]
+    search.step()
+    kinds = {True: "bernoulli", False: "deterministic"}
+    assert [kinds[bool(((g == 0) | (g == 1)).all())] for g in given] == [of_alpha, of_w]
+
+
 def test_drawn_gates_train_w_alone():
     """Gates that are drawn alike at each step are fixed gates; others come from the search's own generator."""
     kept = tuple(i % 2 == 0 for i in range(48))

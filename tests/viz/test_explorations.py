@@ -83,11 +83,21 @@ def test_every_file_can_be_drawn_again(name, tmp_path):
     assert file.read_bytes() == (tmp_path / file.name).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """{name: what the file beside a figure says of it}."""
+    folder = tmp_path_factory.mktemp("figures")
+    found = {}
+    for name, plot in FIGURES.items():
+        save_figure(plot(), folder / name, ("png",))
+        found[name] = json.loads((folder / f"{name}.json").read_text())["figure"]
+    return found
+
+
 @every
 @pytest.mark.parametrize("damage", [{}, None, 7, [[]], [None, "a"]])
-def test_a_damaged_file_is_refused(name, damage, tmp_path):
-    save_figure(FIGURES[name](), tmp_path / "one", ("png",))
-    whole = json.loads((tmp_path / "one.json").read_text())["figure"]
+def test_a_damaged_file_is_refused(name, damage, records, tmp_path):
+    whole = records[name]
     for key in whole["data"]:
         figure = {**whole, "data": {**whole["data"], key: damage}}
         (tmp_path / "x.json").write_text(json.dumps({"figure": figure}))

@@ -415,6 +415,7 @@ def test_branching_is_left_to_the_source(studio):
     press(one, do="close")
     press(made, do="close")
     assert one._others == [] and one.box.children == (one.view,)
+    made.close()  # once more: nothing is left to do
     with pytest.raises(ConfigError, match="cannot branch"):
         studio(FakeSearch(steps=2)).branch(1)
 

@@ -204,6 +204,7 @@ class SearchStudio:
             branch.close()
         if self._above is not None:
             self._above._take_away(self)
+            self._above = None
         if self._timer is not None:
             self._timer.stop()
         if isinstance(self.source, LiveSource):
