@@ -11,7 +11,7 @@ from ...core.lab import Lab
 from ...core.search import Search
 from ...core.space import SearchSpace
 from ...errors import ConfigError
-from ..graph import Graph, kept_of
+from ..graph import Graph, kept_of, number_of
 from ..training import go_on, losses
 from .problem import Problem
 
@@ -72,8 +72,7 @@ class LabProblem(Problem):
         """Graphs as chance draws them, each once: every edge is open or shut with the same chance."""
         drawn: set[int] = set()
         while len(drawn) < self.graphs:
-            bits = self.generator.random(len(self.space)) < 0.5
-            graph = sum(1 << edge for edge, bit in enumerate(bits) if bit)
+            graph = number_of(self.generator.random(len(self.space)) < 0.5, self.space)
             if graph not in drawn:
                 drawn.add(graph)
                 yield graph
