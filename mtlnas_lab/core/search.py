@@ -219,7 +219,8 @@ class Search:
         """α's as it was turned; w's by its group's factor, and falling as (1 − t/steps)^power (the poly schedule)."""
         for group in self.alpha_optimizer.param_groups:
             group["lr"] = self.current("alpha_lr")
-        falling = (1 - self.step_number / self.config.steps) ** self.config.lr_power
+        left = 1 - self.step_number / max(self.config.steps, 1)
+        falling = max(left, 0.0) ** self.config.lr_power  # whoever steps on after the end learns no more
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.current("weight_lr") * group["factor"] * falling
 

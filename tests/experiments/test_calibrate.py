@@ -67,7 +67,7 @@ def test_changing_gates_and_knobs_never_recompiles(monkeypatch):
     )
     search.step()
     first = counter.frame_count
-    assert first >= 1
+    assert first == 2, "one program for α, one for w"
     for i in range(4):
         search.turn(entropy_weight=float(i), temperature=0.3 + i, alpha_lr=0.1 * i)
         search.controls.apply_turned(search.communicator)
@@ -78,11 +78,13 @@ def test_changing_gates_and_knobs_never_recompiles(monkeypatch):
 
 @LOOKS
 @pytest.mark.slow
-def test_compiled_computes_the_same():
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
+@pytest.mark.parametrize("backend", ["eager", "cudagraphs"])  # which captures nothing on a CPU
+def test_compiled_computes_the_same(backend):
     one, other = small_lab(), small_lab()
     a = Search(one, SearchConfig(steps=2), Stream(one), Stream(one, first=10))
     b = Search(
-        other, SearchConfig(steps=2, compile="eager"), Stream(other), Stream(other, first=10)
+        other, SearchConfig(steps=2, compile=backend), Stream(other), Stream(other, first=10)
     )
     for _ in range(2):
         assert a.step().loss == pytest.approx(b.step().loss, abs=1e-5)
