@@ -772,3 +772,14 @@ def test_l1_by_cost_and_factors_multiply():
     factors = [0.5] * 48
     search = search_of(config=replace(CONFIG, l1_by_cost=True), l1_factors=factors)
     assert torch.allclose(search.costs, 0.5 * torch.tensor(search.lab.space.costs))
+
+
+def test_who_steps_on_after_the_end_learns_no_more():
+    lab = small_lab()
+    search = Search(lab, SearchConfig(steps=1, lr_power=0.9), Stream(lab), Stream(lab, first=10))
+    search.step()
+    before = [weight.detach().clone() for weight in lab.supernet.parameters()]
+    for _ in range(2):
+        search.step()
+        assert {group["lr"] for group in search.weight_optimizer.param_groups} == {0.0}
+    assert all(map(torch.equal, lab.supernet.parameters(), before))
