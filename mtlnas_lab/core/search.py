@@ -220,7 +220,8 @@ class Search:
         for group in self.alpha_optimizer.param_groups:
             group["lr"] = self.current("alpha_lr")
         left = 1 - self.step_number / max(self.config.steps, 1)
-        falling = max(left, 0.0) ** self.config.lr_power  # whoever steps on after the end learns no more
+        # whoever steps on after the end learns no more
+        falling = max(left, 0.0) ** self.config.lr_power
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.current("weight_lr") * group["factor"] * falling
 
