@@ -35,6 +35,7 @@ from .controls import Controls, must_be_tasks, must_have_edges
 from .events import Evaluated, Event, Failed, Finished, Started, Step, Turned
 from .lab import Lab
 from .relaxation import l1, l1_gradient
+from .space import SearchSpace
 from .supernet import Gates
 
 REPORTED = ("entropy_weight", "l1_weight", "temperature", "alpha_lr")  # knobs in every Step
@@ -130,6 +131,8 @@ class Search:
         )
         self.forward = lab.supernet
         if config.compile:
+            if isinstance(lab.space, SearchSpace):
+                lab.space.work_out()
             self.forward = torch.compile(lab.supernet, backend=config.compile)
         self.cover_eyes()
         self.entropy_factors = self._factors("entropy_factors", entropy_factors)

@@ -335,6 +335,11 @@ class SearchSpace:
     def stage(self, node: Node) -> Stage:
         return self.plans[node.task][node.stage]
 
+    def work_out(self) -> None:
+        """Works out what a forward pass reads of the space. torch.compile cannot follow how that is done when it is first read."""
+        for name in ("order", "done", "_into"):
+            getattr(self, name)
+
     def into(self, node: Node) -> tuple[int, ...]:
         """Indices of the edges that end in `node`; they are neighbours in the order of edges."""
         return self._into[node]

@@ -84,10 +84,6 @@ class SuperNet(nn.Module):
         if not isinstance(fusion, Mapping):
             fusion = _operations(space, fusion)
         self.fusion = nn.ModuleDict(fusion)
-        # asked for here: torch.compile cannot follow how a space works them out when they are first read
-        self.order = space.order
-        self.done = space.done
-        self.into = {node: space.into(node) for node in space.nodes}
 
     def forward(
         self,
@@ -157,7 +153,7 @@ class SuperNet(nn.Module):
         closed: Collection[int] = (),
     ) -> dict[str, Tensor]:
         """What is left of a pass, from the place `first` of the space's order to the heads."""
-        for place in range(first, len(self.order)):  # shallow to deep
+        for place in range(first, len(self.space.order)):  # shallow to deep
             # all nodes of one position run before any of them fuses: edges between them go both ways
             self._run_stages(run, place)
             self._run_fusions(run, place, gates, tap, closed)
@@ -168,7 +164,7 @@ class SuperNet(nn.Module):
         return outputs
 
     def _run_stages(self, run: _Pass, place: int) -> None:
-        for node in self.order[place]:
+        for node in self.space.order[place]:
             task = node.task
             stage = self.backbones[task].stages[node.stage]
             out = step(stage, run.fused[task], run.carry[task])
@@ -182,12 +178,12 @@ class SuperNet(nn.Module):
         tap: Callable[[Node, Tensor], None] | None = None,
         closed: Collection[int] = (),
     ) -> None:
-        for node in self.order[place]:
+        for node in self.space.order[place]:
             run.fused[node.task] = self._fuse(node, run.features, gates, closed)
             if tap is not None:
                 tap(node, run.fused[node.task])
         # without gradients their memory is free for the next maps
-        for node in self.done[place]:
+        for node in self.space.done[place]:
             del run.features[node]
 
     def _fuse(
@@ -195,7 +191,7 @@ class SuperNet(nn.Module):
     ) -> Tensor:
         """Gather what enters `node`; maps of another size are resized to the node's own (the paper's R)."""
         own = features[node]
-        into = self.into[node]
+        into = self.space.into(node)
         if str(node) not in self.fusion:
             return own
         soft = isinstance(gates, Tensor)
