@@ -218,8 +218,7 @@ def _summed(
     lab: Lab, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], count: int
 ) -> Tensor:
     """The loss of a batch, all tasks by their weights, times its number of images."""
-    losses = lab.loss(outputs, targets)
-    return count * sum(lab.tasks[name].weight * loss for name, loss in losses.items())
+    return count * lab.total(lab.loss(outputs, targets))
 
 
 # --- in operations ----------------------------------------------------------------------------------------------------

@@ -63,23 +63,6 @@ class Fusion(nn.Module):
         return torch.cat([block for block, keep in zip(weight.split(channels, 1), kept) if keep], 1)
 
 
-def gated_conv(
-    maps: list[Tensor],
-    weight: Tensor,
-    gates: Tensor | None = None,
-    product: Product | None = None,
-) -> Tensor:
-    """1×1 convolution of the concatenated maps; gates: one for each input column of `weight`, or None for all 1.
-
-    W·[z_1 F_1, z_2 F_2, …] = (W with its columns times z)·[F_1, F_2, …]: gating the weights gives the same function and
-    keeps no gated copy of a feature map. product: how W and the maps are multiplied; otherwise by `sum_of_products`.
-    """
-    if gates is not None:
-        weight = weight * gates.to(weight.dtype).view(1, -1, 1, 1)
-    multiply = product or sum_of_products
-    return multiply(maps, weight)
-
-
 def sum_of_products(maps: list[Tensor], weight: Tensor) -> Tensor:
     """W·[F_1, F_2, …] = W_1·F_1 + W_2·F_2 + …
 
@@ -97,6 +80,22 @@ def product_of_joined(maps: list[Tensor], weight: Tensor) -> Tensor:
     """The same as `sum_of_products` up to rounding, by one product with the concatenated maps."""
     joined = torch.cat(maps, 1) if len(maps) > 1 else maps[0]  # of one map, cat would make a copy
     return F.conv2d(joined, weight)
+
+
+def gated_conv(
+    maps: list[Tensor],
+    weight: Tensor,
+    gates: Tensor | None = None,
+    product: Product = sum_of_products,
+) -> Tensor:
+    """1×1 convolution of the concatenated maps; gates: one for each input column of `weight`, or None for all 1.
+
+    W·[z_1 F_1, z_2 F_2, …] = (W with its columns times z)·[F_1, F_2, …]: gating the weights gives the same function and
+    keeps no gated copy of a feature map. product: how W and the maps are multiplied.
+    """
+    if gates is not None:
+        weight = weight * gates.to(weight.dtype).view(1, -1, 1, 1)
+    return product(maps, weight)
 
 
 def identity_start(
@@ -118,7 +117,7 @@ class NDDR(Fusion):
         channels: C, of the node.
         source_channels: C_1 … C_k, of its sources.
         start: (w_t, w_o): W begins as w_t·I for the own features and w_o/k·I for each source; None: Kaiming (fan out).
-        product: how W and the maps are multiplied; otherwise by `sum_of_products`.
+        product: how W and the maps are multiplied.
 
     Example:
         >>> import torch
@@ -136,7 +135,7 @@ class NDDR(Fusion):
         channels: int,
         source_channels: Sequence[int],
         start: Start = (0.9, 0.1),
-        product: Product | None = None,
+        product: Product = sum_of_products,
     ):
         super().__init__(channels, source_channels)
         self.start = start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from .architecture import Architecture, derive
 from .relaxation import ArchitectureWeights
 from .space import SearchSpace
 from .supernet import SuperNet
+
+Loss = TypeVar("Loss", float, Tensor)
 
 
 @dataclass
@@ -121,6 +124,10 @@ class Lab:
         """The same data under networks and α of its own."""
         supernet = copy.deepcopy(self.supernet)
         return replace(self, supernet=supernet, alphas=copy.deepcopy(self.alphas))
+
+    def total(self, losses: Mapping[str, Loss]) -> Loss:
+        """What training minimises: the losses of these tasks, each times its task's weight, added up."""
+        return sum(self.tasks[name].weight * loss for name, loss in losses.items())
 
     def loss(
         self, outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]

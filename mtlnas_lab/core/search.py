@@ -187,7 +187,7 @@ class Search:
         l1_weight = self.current("l1_weight")
         seen, targets = next(self.seen_by_alpha)
         losses = self._losses(seen, targets, self._gates("alpha_gates"))
-        total = self._total(losses)
+        total = self.lab.total(losses)
         undecided = self.lab.alphas.entropy(self.entropy_factors)
         objective = total + entropy_weight * undecided + l1_weight * l1(alpha, self.costs)
         (alpha.grad,) = torch.autograd.grad(objective, [alpha])  # first order: none for w
@@ -206,7 +206,7 @@ class Search:
         seen, targets = next(self.seen_by_weights)
         self.weight_optimizer.zero_grad()
         losses = self._losses(seen, targets, self._weight_gates())
-        self._total(losses).backward(inputs=self.trained)
+        self.lab.total(losses).backward(inputs=self.trained)
         self._average_gradients()
         self.weight_optimizer.step()
         return losses, self.lab.labelled(targets)
@@ -282,9 +282,6 @@ class Search:
         if not shut or not isinstance(gates, Tensor):
             return {}
         return {"closed": shut}
-
-    def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        return sum(self.lab.tasks[name].weight * loss for name, loss in losses.items())
 
     def _average_gradients(self) -> None:
         """Over the processes, and batch-norm statistics with them."""
@@ -417,7 +414,7 @@ class Search:
                 targets = {task: target[:size] for task, target in targets.items()}
                 seen = self.lab.see(image[:size], targets, self.noise)
                 losses = self._losses(seen, targets, self._weight_gates())
-                self._total(losses).backward(inputs=self.trained)
+                self.lab.total(losses).backward(inputs=self.trained)
                 return size
             size //= 2
         return 0

@@ -49,7 +49,7 @@ class Healthy(Search):
         alpha = self.lab.alphas.alpha
         image, targets = self.alpha_batch()
         losses = self._losses(image, targets, self._gates("alpha_gates"))
-        (alpha.grad,) = torch.autograd.grad(self._total(losses) + self.penalty(alpha), [alpha])
+        (alpha.grad,) = torch.autograd.grad(self.lab.total(losses) + self.penalty(alpha), [alpha])
         push = self.penalty(alpha)
         pull = (
             alpha.grad - torch.autograd.grad(push, [alpha])[0] if push.requires_grad else alpha.grad
@@ -69,7 +69,7 @@ class Healthy(Search):
         image, targets = next(self.weight_batches)
         self.weight_optimizer.zero_grad()
         losses = self._losses(image, targets, self._gates("weight_gates").detach())
-        self._total(losses).backward()
+        self.lab.total(losses).backward()
         for group in self.weight_optimizer.param_groups:
             group["lr"] = self.current("weight_lr") * group["factor"]
         self.weight_optimizer.step()

@@ -290,7 +290,7 @@ def fit(
             gates = fits * gates
             found = lab.loss(lab.supernet(image, gates), targets)
             asked = [task for task, one in zip(lab.space.tasks, wanted) if one]
-            loss = sum(lab.tasks[task].weight * found[task] for task in asked)
+            loss = lab.total({task: found[task] for task in asked})
             loss = loss + mu * (spent(gates, lab.space, wanted) - budget) ** 2
             gradients = torch.autograd.grad(loss, list(model.parameters()))
             for parameter, gradient in zip(model.parameters(), gradients):

@@ -36,9 +36,9 @@ def found(
         random: How many random graphs with as many edges are trained beside the answer, two or more; 0: none.
 
     Returns:
-        Of the answer, on test: `loss`, the weighted sum over tasks; `<task>_<metric>`, as METRICS names it; `edges`; `spent`, in plain
-        training steps. Beside random graphs: `lead`, how much less its loss is than their mean; `beats`, the share of them
-        that it beats (½ where there are no others); `spread`, the standard deviation of their losses.
+        Of the answer, on test: `loss`, the weighted sum over tasks; `<task>_<metric>`, as METRICS names it; `edges`;
+        `spent`, in plain training steps. Beside random graphs: `lead`, how much less its loss is than their mean; `beats`,
+        the share of them that it beats (½ where there are no others); `spread`, the standard deviation of their losses.
 
     Raises:
         ConfigError: There is no such method, its budget is too small, or one random graph is asked for.
@@ -63,11 +63,11 @@ def _scores(problem: LabProblem, graph: Graph) -> dict[str, float]:
     """The total loss on test and each task's metrics, of a graph that is trained now."""
     lab = problem.trained_lab(graph)
     record = scored(lab, kept_of(graph, problem.space), "test", "trained")
-    scores = {"loss": 0.0}
-    for name, task in lab.tasks.items():
-        metric = METRICS[name]
-        scores["loss"] += task.weight * record[f"test/trained/{name}/loss"]
-        scores[f"{name}_{metric}"] = record[f"test/trained/{name}/{metric}"]
+    losses = {task: record[f"test/trained/{task}/loss"] for task in lab.tasks}
+    scores = {"loss": lab.total(losses)}
+    for task in lab.tasks:
+        metric = METRICS[task]
+        scores[f"{task}_{metric}"] = record[f"test/trained/{task}/{metric}"]
     return scores
 
 

@@ -324,7 +324,7 @@ def _loss_on_val(search: Search) -> dict[str, dict[str, float]]:
     for edge, opened in search.forced.items():
         gates[edge] = float(opened)
     found = losses(lab, gates, "val")
-    total = sum(lab.tasks[task].weight * scores["loss"] for task, scores in found.items())
+    total = lab.total({task: scores["loss"] for task, scores in found.items()})
     return {"total": {"loss": total}}
 
 

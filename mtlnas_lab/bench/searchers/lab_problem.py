@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ...core.config import SearchConfig
@@ -80,7 +80,7 @@ class LabProblem(Problem):
     def loss_of(self, graph: int) -> float:
         lab = self.trained_lab(graph)
         found = losses(lab, kept_of(graph, self.space), "val")
-        return sum(lab.tasks[task].weight * values["loss"] for task, values in found.items())
+        return lab.total({task: values["loss"] for task, values in found.items()})
 
     def trained_lab(self, graph: Graph) -> Lab:
         """The lab after a graph has been trained in it. Nothing is paid.
@@ -89,6 +89,6 @@ class LabProblem(Problem):
             ConfigError: A loss is not a finite number any more.
         """
         lab = self.lab()
-        kept: Sequence[bool] = kept_of(graph, self.space)
+        kept = kept_of(graph, self.space)
         go_on(Search(lab, self.config, gates=kept), f"graph {graph} of seed {self.seed}")
         return lab

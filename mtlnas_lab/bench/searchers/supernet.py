@@ -70,8 +70,7 @@ def coin_flips(edges: int) -> Callable[[torch.Generator], tuple[bool, ...]]:
 def score(problem: Problem, lab: Lab, graph: Graph) -> float:
     """The total loss of a graph on val with a supernet's weights; its batch norm is averaged anew. Paid as forward passes."""
     problem.pay(cost_of_score(problem))
-    found = losses_with_shared_weights(lab, graph)
-    return sum(lab.tasks[task].weight * loss for task, loss in found.items())
+    return lab.total(losses_with_shared_weights(lab, graph))
 
 
 def losses_with_shared_weights(
