@@ -327,7 +327,7 @@ class Study:
             if isinstance(value, list):
                 value = tuple(value)  # YAML has no tuples; an experiment has no lists
             if name in PATHS and value:
-                value = _filled(value)
+                value = filled(value)
             if name in SEARCH - {"steps", "seed"}:  # these an experiment has too, and hands on
                 search[name] = value
             else:
@@ -381,7 +381,7 @@ class Study:
         for cell in cells:
             for name in PATHS:
                 if cell.settings.get(name):
-                    _filled(
+                    filled(
                         cell.settings[name]
                     )  # what is missing is said once, before anything runs
         with os_errors_as_run_errors(out):
@@ -542,7 +542,7 @@ def _folder_of(row: str) -> str:
     return f"{safe.lstrip('.')}-{hashlib.sha256(row.encode()).hexdigest()[:6]}"
 
 
-def _filled(path: str) -> str:
+def filled(path: str) -> str:
     """A path with the $NAMES of the environment in it filled in. Raises ConfigError where one is not set."""
     filled = os.path.expandvars(path)
     if "$" in filled:

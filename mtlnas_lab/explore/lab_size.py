@@ -5,35 +5,54 @@ The graph is trained anew, as long as each random graph with as many edges, from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from ..analysis.study import filled
 from ..bench.graph import Graph, kept_of, number_of
 from ..bench.searchers import SEARCHERS, LabProblem, Searcher, answers
-from ..bench.training import scored
+from ..bench.training import go_on, scored
+from ..core.lab import Lab
+from ..core.search import Search
 from ..core.space import SearchSpace
 from ..errors import ConfigError
-from ..experiments.presets import preset, tiny
+from ..experiments.config import Experiment
+from ..models.baselines import without_candidates
 from ..values import choice
 from . import ofa2
 
-METRICS = {"segmentation": "miou", "normals": "mean_angle"}  # the one of each task that is told
+METRICS = {
+    "segmentation": "miou",
+    "seg13": "miou",
+    "normals": "mean_angle",
+}  # the told one of a task
 METHODS: Mapping[str, Searcher] = SEARCHERS | {"ofa2": ofa2.searcher}
 
 
 def found(
-    seed: int, method: str, budget: float = 1000, steps: int = 200, random: int = 0
+    seed: int,
+    method: str,
+    budget: float = 1000,
+    steps: int = 200,
+    random: int = 0,
+    data: str = "rooms",
+    eval_data: str | None = None,
+    tasks: Sequence[str] = (),
+    pretrain_steps: int | None = None,
 ) -> dict[str, float]:
-    """One search in the preset `tiny` on the shipped rooms, from the shipped backbones.
+    """One search in the preset `tiny`, from networks that were taught alone.
 
     Args:
-        seed: Of the search, of all trainings, and of the random graphs.
+        seed: Of the search, of all trainings, of the random graphs, and of the networks where they are taught here.
         method: A name of METHODS.
         budget: What the search may spend, in plain training steps.
         steps: Of every training.
         random: How many random graphs with as many edges are trained beside the answer, two or more; 0: none.
+        data: The shipped rooms, with their shipped networks; or a path, as in `Experiment`, with $NAMES of the environment.
+        eval_data: Another pack to score on.
+        tasks: Names of METRICS; otherwise the data's first dense pair.
+        pretrain_steps: How long each network is taught alone, which nobody pays for; otherwise as the preset says.
 
     Returns:
         Of the answer, on test: `loss`, the weighted sum over tasks; `<task>_<metric>`, as METRICS names it; `edges`;
@@ -46,8 +65,19 @@ def found(
     if random == 1:
         raise ConfigError("random = 1: one random graph has no spread; give two or more, or 0")
     choice("method", method, tuple(METHODS))
-    config = replace(preset("tiny").search, steps=steps)
-    problem = LabProblem(lambda seed: tiny(seed=seed), config, budget, seed)
+    if eval_data:
+        eval_data = filled(eval_data)
+    experiment = Experiment.from_preset(
+        "tiny",
+        filled(data),
+        seed,
+        steps,
+        pretrain_steps,
+        eval_data=eval_data,
+        tasks=tuple(tasks),
+        device="cpu",
+    )
+    problem = LabProblem(_taught(experiment), experiment.search, budget, seed)
     *_, (spent, graph) = answers(METHODS[method], problem)
     edges = graph.bit_count()
     scores = _scores(problem, graph)
@@ -57,6 +87,22 @@ def found(
         losses = np.array([_scores(problem, other)["loss"] for other in others])
         scores |= _beside(scores["loss"], losses)
     return scores
+
+
+def _taught(experiment: Experiment) -> Callable[[int], Lab]:
+    """Makes the lab of an experiment, again and again, with networks that were taught alone once."""
+    packs, _ = experiment.packs()
+    alone = without_candidates(experiment.lab(packs=packs))
+    if experiment.pretrain.steps:
+        go_on(Search(alone, experiment.pretrain), f"pretraining of seed {experiment.seed}")
+    taught = alone.supernet.backbones.state_dict()
+
+    def make(seed: int) -> Lab:
+        lab = experiment.lab(packs=packs)
+        lab.supernet.backbones.load_state_dict(taught)
+        return lab
+
+    return make
 
 
 def _scores(problem: LabProblem, graph: Graph) -> dict[str, float]:

@@ -1,10 +1,15 @@
 """The question at lab size: what an arm tells, and that random graphs have as many edges as the answer."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+from mtlnas_lab.data.open import samples
 from mtlnas_lab.errors import ConfigError
 from mtlnas_lab.explore import lab_size
+from mtlnas_lab.explore.study import Exploration, run_arm
 
 
 @pytest.fixture
@@ -50,6 +55,36 @@ def test_a_real_training_is_scored_on_test():
     found = lab_size.found(0, "no_edges", steps=1)
     assert set(found) == {"loss", "segmentation_miou", "normals_mean_angle", "edges", "spent"}
     assert 0 < found["segmentation_miou"] < 1 and 0 < found["normals_mean_angle"] < 90
+
+
+def test_on_other_data_the_networks_are_taught_first_and_always_the_same(monkeypatch, tmp_path):
+    Path(tmp_path / "rooms.npz").write_bytes((samples() / "rooms.npz").read_bytes())
+    monkeypatch.setenv("ROOMS_ARE_HERE", str(tmp_path))
+    starts = []
+
+    def scores(problem, graph):
+        state = problem.lab().supernet.backbones.state_dict()
+        starts.append({name: value.clone() for name, value in state.items()})
+        return {"loss": 1.0}
+
+    monkeypatch.setattr(lab_size, "_scores", scores)
+    monkeypatch.setitem(lab_size.METHODS, "mine", lambda problem: [0b1])
+    tasks = ["segmentation", "normals"]
+    for pretrain_steps in (0, 1):
+        place = "$ROOMS_ARE_HERE/rooms.npz"
+        lab_size.found(3, "mine", random=2, data=place, tasks=tasks, pretrain_steps=pretrain_steps)
+    drawn, again, _, taught, once_more, _ = starts
+    weight = next(name for name, value in drawn.items() if value.dim() == 4)
+    assert torch.equal(drawn[weight], again[weight])
+    assert torch.equal(taught[weight], once_more[weight])
+    assert not torch.equal(drawn[weight], taught[weight])
+
+
+def test_data_whose_place_is_not_named_are_asked_for(monkeypatch):
+    monkeypatch.delenv("MTLNAS_LAB_REAL_DATA", raising=False)
+    study = Exploration.load("lab-size_nyu")
+    row = run_arm(study.function("chosen"), "chosen", 0, study.settings("chosen"))
+    assert "MTLNAS_LAB_REAL_DATA is not set" in row["error"]
 
 
 @pytest.mark.parametrize(
