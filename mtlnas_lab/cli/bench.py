@@ -182,8 +182,9 @@ def _begin(condition, out: Path) -> None:
 
 def _tell(condition, out: Path) -> None:
     """The table where it can be written, else how far it is."""
-    from ..bench.card import RELIABLE, pilot_floor, pilot_of, publish, scores_of, whole_seeds
+    from ..bench.card import pilot_floor, pilot_of, publish, scores_of, whole_seeds
     from ..bench.parquet import frame_of
+    from ..bench.pilots import judgement
     from ..bench.records import load
     from ..bench.table import FusionTable
 
@@ -191,10 +192,9 @@ def _tell(condition, out: Path) -> None:
     table = FusionTable.open(out)
     pilot = pilot_of(condition, records)
     if pilot:
-        for by in scores_of(table):
-            reached = pilot_floor(table, frame_of(pilot), by).reliability_of(len(condition.seeds))
-            judged = "enough" if reached >= RELIABLE else f"less than {RELIABLE:g}, not enough"
-            print(f"{by}: reliability over {len(condition.seeds)} seeds {reached:.2f} ({judged})")
+        made = frame_of(pilot)
+        floors = {by: pilot_floor(table, made, by) for by in scores_of(table)}
+        print(judgement(condition, floors))
     if whole_seeds(condition, records):
         publish(condition, out, out)
         print(printable(out / "card.md"))
