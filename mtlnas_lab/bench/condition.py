@@ -234,6 +234,14 @@ SEGMENTATION_NORMALS_RESIDUAL = Condition(
     fusion="residual",
 )
 
+SEGMENTATION_NORMALS_4096 = Condition(
+    name="segmentation-normals-4096",
+    about="The first condition with a stage more in each network: 12 candidate edges, 4,096 graphs.",
+    tasks=("segmentation", "normals"),
+    groups=(2, 2),
+    seeds=(0, 1),
+)
+
 BLIND = Condition(
     name="blind",
     about="Planted: segmentation's network sees noise, so that edges into it are all it has.",
@@ -297,6 +305,7 @@ ALL = (
     SEGMENTATION_NORMALS_FEW,
     DEPTH_NORMALS_FEW,
     SEGMENTATION_NORMALS_RESIDUAL,
+    SEGMENTATION_NORMALS_4096,
     BLIND,
     BLIND_025,
     BLIND_05,
