@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..bench.searchers import SEARCHERS, Searcher, search
-from ..bench.table import FusionTable
+from ..bench.table import TOTAL, FusionTable
 from ..values import choice
 
 
@@ -18,8 +18,8 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
 
     Returns:
         Of the answer: `regret`, its total loss minus that of the best graph; `lead`, how much less it is than the mean of all
-        graphs with as many edges; `beats`, the share of those that it beats (½ where there are no others); `edges`; and
-        `spent`, in plain training steps.
+        graphs with as many edges; `<task>_lead`, the same of one task's loss; `beats`, the share of those graphs that it beats
+        (½ where there are no others); `edges`; and `spent`, in plain training steps.
 
     Raises:
         ConfigError: The searcher ends without an answer, or cannot work with so small a budget.
@@ -32,13 +32,20 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
         (8.0, 0.0, 0.5)
     """
     *_, (spent, graph) = search(searcher, table, budget, seed)
+    leads = {"lead": _lead(table, graph, TOTAL)}
+    for task in table.tasks:
+        leads[f"{task}_lead"] = _lead(table, graph, f"{task}/loss")
     return {
         "regret": table.regret(graph),
-        "lead": 0.0 - table.regret(graph, against="random_same_edges"),
+        **leads,
         "beats": table.percentile(graph, same_edges=True),
         "edges": float(graph.bit_count()),
         "spent": spent,
     }
+
+
+def _lead(table: FusionTable, graph: int, by: str) -> float:
+    return 0.0 - table.regret(graph, by, against="random_same_edges")
 
 
 def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:

@@ -11,7 +11,14 @@ from mtlnas_lab.explore.study import Exploration
 def test_a_baseline_has_the_table_s_numbers():
     table = FusionTable.open("segmentation-normals")
     none = raced(0, "no_edges", "segmentation-normals", 300)
-    assert none == {"regret": table.regret(0), "lead": 0, "beats": 0.5, "edges": 0, "spent": 0}
+    leads = {"lead": 0, "segmentation_lead": 0, "normals_lead": 0}
+    assert none == {"regret": table.regret(0), "beats": 0.5, "edges": 0, "spent": 0, **leads}
+
+
+def test_the_lead_is_that_of_the_tasks_by_their_weights():
+    found = raced(3, "guess", "segmentation-normals", 300)
+    weighed = found["segmentation_lead"] + 20 * found["normals_lead"]
+    assert found["lead"] == pytest.approx(weighed) and abs(found["lead"]) > 1e-3
 
 
 def test_a_training_that_is_looked_up_is_paid():
