@@ -1,10 +1,12 @@
 """The planted bit: it is where it is said to be, and nowhere else."""
 
+import numpy as np
 import pytest
 import torch
 
 from mtlnas_lab.bench import planted
 from mtlnas_lab.bench.condition import condition
+from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.data.loader import sequential
 
 
@@ -64,3 +66,16 @@ def test_frozen_stages_and_a_head_that_learns():
     network = lab.supernet.backbones[planted.PARTNER]
     assert not any(weight.requires_grad for weight in network.stages.parameters())
     assert all(weight.requires_grad for weight in network.head.parameters())
+
+
+def test_in_the_table_the_planted_edge_parts_all_graphs_by_the_readers_loss():
+    table = FusionTable.open("bit")
+    names = [str(edge) for edge in table.space.edges]
+    has_it = np.array(
+        [bool(graph >> names.index(planted.useful_edge()) & 1) for graph in table.graphs]
+    )
+    losses = table.values(f"{planted.READER}/loss")
+    assert losses[has_it].max() < 0.05, "with it the bit is read"
+    assert losses[~has_it].min() == pytest.approx(np.log(2), abs=0.01), (
+        "without it a coin is as good"
+    )
