@@ -1,9 +1,10 @@
 """The results of explorations that are shipped: their tables still say what their reports say."""
 
+import numpy as np
 import pytest
 
 from mtlnas_lab.analysis.study import FOLDER
-from mtlnas_lab.bench.table import FusionTable
+from mtlnas_lab.bench.table import FusionTable, shipped
 from mtlnas_lab.explore import everything
 from mtlnas_lab.explore.report import sentences, write
 from mtlnas_lab.explore.study import HELD, Exploration, Findings, explores
@@ -33,7 +34,7 @@ def test_every_study_names_a_control(name):
     assert any(claim.control for claim in Findings.shipped(name).study.claims)
 
 
-def test_readme_says_what_the_planted_edges_say():
+def test_findings_say_what_the_planted_edges_say():
     found = Findings.shipped("planted-edges")
     recall = found.values("recall").sum(axis=1).round().astype(int)
     rivals = found.values("rivals").mean(axis=1).round(2)
@@ -46,7 +47,7 @@ def test_readme_says_what_the_planted_edges_say():
     assert outcomes["mtlnas_l1, bit"] == HELD
 
 
-def test_readme_says_what_the_explorations_say():
+def test_findings_say_what_the_explorations_say():
     aux = Findings.shipped("aux-nas")
     better = [
         v
@@ -82,7 +83,7 @@ def test_readme_says_what_the_explorations_say():
     assert outcomes[("edges", 0.0)] == "could not tell"
 
 
-def test_readme_says_what_the_other_explorations_say():
+def test_findings_say_what_the_other_explorations_say():
     msinet = Findings.shipped("msinet")
     outcomes = [v.outcome for v in msinet.verdicts if v.difference is not None]
     assert outcomes == ["could not tell"] * 6
@@ -103,7 +104,7 @@ def test_readme_says_what_the_other_explorations_say():
     assert round(outcomes["interaction", 0.0].mean, 3) == 0.001
 
 
-def test_readme_says_what_everything_says():
+def test_findings_say_what_everything_says():
     frame = everything.frame_of(Findings.shipped("everything"))
     most = frame[frame["budget"] == 1500]
     means = most.groupby("method")["regret"].mean().round(3).to_dict()
@@ -132,23 +133,70 @@ def test_an_order_is_learnt_from_other_tables_where_none_was_looked_at():
     assert outcomes["regret", learnt, "random, 16"] == "could not tell"
 
 
-def test_readme_says_what_the_tables_say():
-    tables = {}
-    for name in ("segmentation-normals", "segmentation-normals-few", "depth-normals"):
-        tables[name] = FusionTable.open(name)
-    ranks = {name: table.rank(255) for name, table in tables.items()}
-    assert list(ranks.values()) == [1, 40, 4]
-    few = tables["segmentation-normals-few"]
+RANKS = {  # of all edges open, by total loss
+    "segmentation-normals": 1,
+    "depth-normals": 4,
+    "segmentation-normals-few": 40,
+    "depth-normals-few": 6,
+    "blind": 58,
+    "bit": 1,
+}
+
+
+def test_findings_say_what_the_tables_say():
+    text = (FOLDER.parents[1] / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert set(RANKS) == set(shipped())
+    for name, rank in RANKS.items():
+        table = FusionTable.open(name)
+        total = table.values("total")
+        reliability = table.noise_floor("total").reliability
+        said = f"| {len(table.seeds)} | {reliability:.2f} | {total[0]:.2f} | {total[255]:.2f} ({rank}) "
+        said += f"| {total.min():.2f} | {total.mean():.2f} ± {total.std():.2f} |"
+        assert table.rank(255) == rank and said in text
+
+
+def test_findings_say_what_the_blindfolded_table_says():
+    table = FusionTable.open("blind")
+    way_in = [edge.target.task == "segmentation" for edge in table.space.edges]
+    own = "segmentation/loss"
+    assert table.rank(way_in, own) == 3 and table.percentile(way_in, own, same_edges=True) == 1
+    assert table.rank(way_in) == 195
+    out = 15 << 4  # all four edges out of the blindfolded network
+    assert [str(edge) for edge in table.architecture(out).edges][0].startswith("segmentation")
+    graphs = np.array(table.graphs)
+    for name, none, all_four in ((own, 1.53, 1.60), ("normals/loss", 0.281, 0.272)):
+        values = table.values(name)
+        assert values[(graphs & out) == 0].mean() == pytest.approx(none, abs=0.005)
+        assert values[(graphs & out) == out].mean() == pytest.approx(all_four, abs=0.005)
+
+
+def test_findings_say_what_the_second_held_out_table_says():
+    half, same_edges, random, all_edges = Findings.shipped("held-out-few").verdicts
+    assert [half.outcome, same_edges.outcome] == [HELD, HELD]
+    low, high = half.interval
+    assert [round(100 * (0.5 + one)) for one in (low, half.mean, high)] == [16, 23, 30]
+    assert [round(one, 3) for one in (same_edges.mean, *same_edges.interval)] == [
+        0.035,
+        0.012,
+        0.058,
+    ]
+    assert random.outcome == "could not tell" and round(-random.mean, 3) == 0.021
+    assert all_edges.outcome == "did not hold" and round(all_edges.mean, 3) == 0.025
+
+
+def test_findings_say_what_few_labels_do():
+    few = FusionTable.open("segmentation-normals-few")
     assert few.regret(255) < few.noise_floor().smallest
     cost = {task: few.values(f"{task}/loss") for task in few.tasks}
     assert round(float(cost["segmentation"][255] - cost["segmentation"][0]), 3) == 0.218
     assert round(float(cost["normals"][0] - cost["normals"][255]), 3) == 0.043
-    held = tables["depth-normals"].values()
-    assert [round(float(held[graph]), 2) for graph in (255, 0)] == [5.69, 6.09]
-    assert round(float(held.min()), 2) == 5.68
+    depth = FusionTable.open("depth-normals-few")
+    for task in depth.tasks:
+        losses = depth.values(f"{task}/loss")
+        assert losses[255] < losses[0]
 
 
-def test_readme_says_what_the_race_says():
+def test_findings_say_what_the_race_says():
     found = Findings.shipped("race")
     here = ", segmentation-normals"
     edges = found.values("edges").loc["mtlnas_l1" + here]
@@ -172,7 +220,7 @@ def test_readme_says_what_the_race_says():
     assert held == ahead | better
 
 
-def test_readme_says_what_the_pairs_say():
+def test_findings_say_what_the_pairs_say():
     found = Findings.shipped("arch-graph")
     tau = found.values("kendall").mean(axis=1).round(2)
     assert (tau["pairs, 16"], tau["pairs, transfer, 16"]) == (0.39, 0.56)
