@@ -83,7 +83,7 @@ def test_a_wheel_needs_no_clone(tmp_path):
     ]
     subprocess.run([*pip, str(ROOT)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size < 16.7e6
+    assert wheel.stat().st_size < 17.5e6
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(tmp_path / "installed")
         names = packed.namelist()
