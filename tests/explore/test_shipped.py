@@ -184,6 +184,33 @@ def test_findings_say_what_the_second_held_out_table_says():
     assert all_edges.outcome == "did not hold" and round(all_edges.mean, 3) == 0.025
 
 
+def test_findings_say_what_searches_find_where_the_truth_was_planted():
+    found = Findings.shipped("race-planted")
+    outcomes = {}
+    for verdict in found.verdicts:
+        key = (verdict.claim.arm.removesuffix(", 1500"), verdict.claim.quantity)
+        numbers = [round(one, 3) for one in (verdict.mean, *verdict.interval)]
+        outcomes.setdefault(key, []).append((verdict.outcome, numbers))
+    assert outcomes["mtlnas_ramp, blind", "lead"] == [(HELD, [0.114, 0.113, 0.116])]
+    assert outcomes["mtlnas_ramp, blind", "segmentation_lead"] == [(HELD, [0.034, 0.031, 0.037])]
+    assert outcomes["mtlnas_l1, blind", "lead"] == [(HELD, [0.105, 0.079, 0.132])]
+    assert outcomes["mtlnas, blind", "lead"] == [("could not tell", [0.017, -0.046, 0.080])]
+    random, all_edges = outcomes["mtlnas_ramp, blind", "regret"]
+    assert random == ("could not tell", [-0.031, -0.065, 0.002])
+    assert all_edges == (HELD, [-0.038, -0.047, -0.029])
+    assert outcomes["mtlnas_ramp, bit", "lead"][0][0] == HELD
+    assert outcomes["mtlnas_l1, bit", "lead"][0][0] == HELD
+    assert outcomes["mtlnas_l1, bit", "regret"] == [("did not hold", [1.245, 0.206, 2.285])]
+
+    table = FusionTable.open("blind")
+    graph = 15 | 1 << 7  # the four edges into the blindfolded network, and one out of it
+    assert table.rank(graph) == 9 and table.noise_floor().smallest == pytest.approx(0.095, abs=5e-4)
+    regrets = found.values("regret").loc["mtlnas_ramp, blind, 1500"]
+    assert sum(regret == pytest.approx(table.regret(graph)) for regret in regrets) == 7
+    totals = table.by_seed("total")
+    assert (totals[graph] < totals[255]).all()
+
+
 def test_findings_say_what_few_labels_do():
     few = FusionTable.open("segmentation-normals-few")
     assert few.regret(255) < few.noise_floor().smallest
