@@ -1,5 +1,7 @@
 """The studies' results that are shipped: their tables still say what their reports say, and a run made again agrees with them."""
 
+import re
+
 import pytest
 
 from mtlnas_lab.analysis.results import StudyResults
@@ -47,7 +49,8 @@ def test_a_study_in_two_folders_is_the_same_study(name):
 @pytest.mark.parametrize("name", ALL)
 def test_no_path_of_a_machine_is_shipped(name):
     for path in (FOLDER / f"{name}-small").iterdir():
-        found = path.read_bytes()
+        # where real photographs lie is said by a name of the environment, which is no path
+        found = re.sub(rb"\$MTLNAS_LAB_REAL_DATA/\w+\.npz", b"", path.read_bytes())
         words = (b"/work/", b"/home/", b"/root/", b"/tmp/", b".npz")
         assert not any(word in found for word in words), path.name
 

@@ -211,6 +211,22 @@ def test_findings_say_what_searches_find_where_the_truth_was_planted():
     assert (totals[graph] < totals[255]).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "ahead", "fusion"),
+    [
+        ("lab-size", [0.001, -0.014, 0.015], [-0.065, -0.084, -0.046]),
+        ("lab-size_nyu", [0.017, -0.001, 0.036], [-0.132, -0.167, -0.098]),
+    ],
+)
+def test_findings_say_what_was_found_at_lab_size(name, ahead, fusion):
+    verdicts = {(v.claim.arm, v.claim.against): v for v in Findings.shipped(name).verdicts}
+    chance, alone = verdicts["chosen", 0], verdicts["chosen", "single-task"]
+    assert [round(one, 3) for one in (chance.mean, *chance.interval)] == ahead
+    assert [round(one, 3) for one in (alone.mean, *alone.interval)] == fusion
+    assert (chance.outcome, alone.outcome) == ("could not tell", HELD)
+    assert verdicts["chosen", "all edges"].outcome == "could not tell"
+
+
 def test_findings_say_what_few_labels_do():
     few = FusionTable.open("segmentation-normals-few")
     assert few.regret(255) < few.noise_floor().smallest
