@@ -36,6 +36,7 @@ from mtlnas_lab.explore.study import Findings
 from mtlnas_lab.viz import plot_effects, plot_front, plot_fusion_graph, plot_ranks, plot_regret, plot_seeds
 from mtlnas_lab.widgets import LandscapeExplorer
 
+# %%
 table = FusionTable.open("segmentation-normals")
 condition, space = table.condition, table.space
 total = table.values("total")                                 # (256,) on test images, mean over the seeds
