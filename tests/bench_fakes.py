@@ -7,7 +7,8 @@ import pytest
 from mtlnas_lab.bench import condition as conditions
 from mtlnas_lab.bench import parquet
 from mtlnas_lab.bench.condition import condition
-from mtlnas_lab.bench.records import described
+from mtlnas_lab.bench.make import PILOT_SEEDS, pilot_graphs
+from mtlnas_lab.bench.records import Records, described
 from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.bench.training import BATCH_NORMS, SPLITS
 
@@ -32,6 +33,14 @@ def record(graph: int, seed: int) -> dict:
         made[f"curve/{step}/segmentation"] = 2.0 - step / 100
         made[f"curve/{step}/normals"] = 0.5
     return made
+
+
+def trained_pilot(folder, about, seeds=PILOT_SEEDS):
+    """The records of a pilot of a condition, under these seeds."""
+    with Records(folder, about) as kept:
+        for graph in pilot_graphs(about):
+            for seed in seeds:
+                kept.add(record(graph, seed))
 
 
 @pytest.fixture(scope="session")

@@ -187,11 +187,12 @@ def _svg(figure) -> str:
 # --- tables -----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Table:
-    """One table of the report, as text."""
+    """One table of the report, as text; its kind is a class of the page's style sheet."""
 
     title: str
     head: list[str]
     lines: list[list[str]]
+    kind: str = ""
 
 
 def tables(results: StudyResults) -> list[Table]:

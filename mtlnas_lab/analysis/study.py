@@ -327,7 +327,7 @@ class Study:
             if isinstance(value, list):
                 value = tuple(value)  # YAML has no tuples; an experiment has no lists
             if name in PATHS and value:
-                value = filled(value)
+                value = expanded(value)
             if name in SEARCH - {"steps", "seed"}:  # these an experiment has too, and hands on
                 search[name] = value
             else:
@@ -381,9 +381,8 @@ class Study:
         for cell in cells:
             for name in PATHS:
                 if cell.settings.get(name):
-                    filled(
-                        cell.settings[name]
-                    )  # what is missing is said once, before anything runs
+                    # what is missing is said once, before anything runs
+                    expanded(cell.settings[name])
         with os_errors_as_run_errors(out):
             out.mkdir(parents=True, exist_ok=True)
         killed = (
@@ -542,16 +541,16 @@ def _folder_of(row: str) -> str:
     return f"{safe.lstrip('.')}-{hashlib.sha256(row.encode()).hexdigest()[:6]}"
 
 
-def filled(path: str) -> str:
+def expanded(path: str) -> str:
     """A path with the $NAMES of the environment in it filled in. Raises ConfigError where one is not set."""
-    filled = os.path.expandvars(path)
-    if "$" in filled:
-        name = filled.partition("$")[2].strip("{").partition("/")[0].rstrip("}")
+    found = os.path.expandvars(path)
+    if "$" in found:
+        name = found.partition("$")[2].strip("{").partition("/")[0].rstrip("}")
         raise ConfigError(
             f"{name} is not set, and {path} needs it; it names the folder that holds {Path(path).name}, as in "
             f"export {name}=/where/the/packs/are"
         )
-    return filled
+    return found
 
 
 def grid_rows(axes: Mapping) -> Iterator[tuple[str, dict]]:

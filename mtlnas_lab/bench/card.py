@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import ConfigError
 from . import parquet
 from .condition import IMAGE_SIZE, IMAGES, RECIPE, Condition
@@ -79,10 +81,15 @@ def scores_of(table: FusionTable) -> list[str]:
     return [TOTAL, *(f"{task}/loss" for task in table.tasks)]
 
 
-def pilot_floor(table: FusionTable, pilot, by: str) -> NoiseFloor:
-    """The noise floor of a pilot's records."""
+def pilot_scores(table: FusionTable, pilot) -> dict[str, np.ndarray]:
+    """{score: a row for each graph of the pilot, a column for each seed}, of a pilot's frame of records."""
     small = FusionTable(table.condition, pilot, table.about)
-    return noise_floor(small.by_seed(by)[list(small.graphs)])
+    return {by: small.by_seed(by)[list(small.graphs)] for by in scores_of(small)}
+
+
+def pilot_floors(table: FusionTable, pilot) -> dict[str, NoiseFloor]:
+    """{score: the noise floor of the pilot's records}."""
+    return {by: noise_floor(values) for by, values in pilot_scores(table, pilot).items()}
 
 
 def card(table: FusionTable, pilot=None) -> str:
@@ -101,7 +108,7 @@ def card(table: FusionTable, pilot=None) -> str:
         noise = {by: table.noise_floor(by) for by in scores_of(table)}
     repeats = {}
     if pilot is not None:
-        repeats = {by: pilot_floor(table, pilot, by) for by in scores_of(table)}
+        repeats = pilot_floors(table, pilot)
     known = {"table": table, "condition": table.condition, "about": table.about}
     known |= {"images": IMAGES, "size": IMAGE_SIZE, "recipe": RECIPE, "enough": RELIABLE}
     known["digest"] = table.about[parquet.FILE]["sha256"]

@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..storage import safe_files
 from ..storage.jsonl import read_json
 from . import parquet
-from .card import RELIABLE, pilot_of, scores_of
+from .card import RELIABLE, pilot_of, pilot_scores
 from .condition import CONDITIONS, Condition
 from .noise import NoiseFloor, noise_floor
 from .records import load
@@ -70,10 +70,10 @@ def keep(condition: Condition, records: str | os.PathLike, file: str | os.PathLi
     pilot = pilot_of(condition, made)
     if not pilot:
         raise ConfigError(f"{records}: the pilot is not finished; `make` goes on with it")
-    table = FusionTable(condition, parquet.frame_of(pilot), about)
+    frame = parquet.frame_of(pilot)
+    table = FusionTable(condition, frame, about)
     scores = {}
-    for by in scores_of(table):
-        values = table.by_seed(by)[list(table.graphs)]
+    for by, values in pilot_scores(table, frame).items():
         scores[by] = np.round(values, DIGITS).tolist()
     file = Path(file)
     known = read_json(file) if file.is_file() else {}

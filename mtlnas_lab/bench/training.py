@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import torch
 
+from ..core.config import SearchConfig
 from ..core.evaluate import evaluating, recalibrated
 from ..core.events import Evaluated, Failed, Step
 from ..core.lab import Lab
@@ -80,6 +81,17 @@ def go_on(search: Search, who: str, until: int | None = None) -> None:
             raise ConfigError(f"{who} failed: {event.message}")
         if isinstance(event, Step) and event.step == until:
             return
+
+
+def train_in(lab: Lab, graph: Graph, config: SearchConfig) -> Lab:
+    """Trains a lab under one graph, and returns it.
+
+    Raises:
+        ConfigError: A loss is not a finite number any more.
+    """
+    kept = kept_of(graph, lab.space)
+    go_on(Search(lab, config, gates=kept), f"graph {graph} of seed {config.seed}")
+    return lab
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def _begin(condition, out: Path) -> None:
 
 def _tell(condition, out: Path) -> None:
     """The table where it can be written, else how far it is."""
-    from ..bench.card import pilot_floor, pilot_of, publish, scores_of, whole_seeds
+    from ..bench.card import pilot_floors, pilot_of, publish, whole_seeds
     from ..bench.parquet import frame_of
     from ..bench.pilots import judgement
     from ..bench.records import load
@@ -192,9 +192,7 @@ def _tell(condition, out: Path) -> None:
     table = FusionTable.open(out)
     pilot = pilot_of(condition, records)
     if pilot:
-        made = frame_of(pilot)
-        floors = {by: pilot_floor(table, made, by) for by in scores_of(table)}
-        print(judgement(condition, floors))
+        print(judgement(condition, pilot_floors(table, frame_of(pilot))))
     if whole_seeds(condition, records):
         publish(condition, out, out)
         print(printable(out / "card.md"))

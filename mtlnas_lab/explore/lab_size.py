@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from ..analysis.study import filled
+from ..analysis.study import expanded
 from ..bench.graph import Graph, kept_of, number_of
 from ..bench.searchers import SEARCHERS, LabProblem, Searcher, answers
 from ..bench.training import go_on, scored
@@ -22,11 +22,8 @@ from ..models.baselines import without_candidates
 from ..values import choice
 from . import ofa2
 
-METRICS = {
-    "segmentation": "miou",
-    "seg13": "miou",
-    "normals": "mean_angle",
-}  # the told one of a task
+# the one of each task that is told
+METRICS = {"segmentation": "miou", "seg13": "miou", "normals": "mean_angle"}
 METHODS: Mapping[str, Searcher] = SEARCHERS | {"ofa2": ofa2.searcher}
 
 
@@ -66,10 +63,10 @@ def found(
         raise ConfigError("random = 1: one random graph has no spread; give two or more, or 0")
     choice("method", method, tuple(METHODS))
     if eval_data:
-        eval_data = filled(eval_data)
+        eval_data = expanded(eval_data)
     experiment = Experiment.from_preset(
         "tiny",
-        filled(data),
+        expanded(data),
         seed,
         steps,
         pretrain_steps,
@@ -98,7 +95,7 @@ def _taught(experiment: Experiment) -> Callable[[int], Lab]:
     taught = alone.supernet.backbones.state_dict()
 
     def make(seed: int) -> Lab:
-        lab = experiment.lab(packs=packs)
+        lab = experiment.lab(begin=False, packs=packs)
         lab.supernet.backbones.load_state_dict(taught)
         return lab
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from ..bench.condition import condition
-from ..bench.graph import kept_of
 from ..bench.searchers.problem import Problem
 from ..bench.searchers.supernet import (
     coin_flips,
@@ -24,7 +23,7 @@ from ..bench.searchers.supernet import (
     one_shot_supernet,
 )
 from ..bench.table import FusionTable
-from ..bench.training import costs, go_on, one_thread
+from ..bench.training import costs, go_on, one_thread, train_in
 from ..core.config import SearchConfig
 from ..core.lab import Lab
 from ..core.search import Search
@@ -570,9 +569,7 @@ def lab_size_arm(
 
 def _trained(graph: int, config: SearchConfig) -> list[float]:
     """Each task's loss on test of one graph, trained from the shipped backbones under its own gates."""
-    lab = tiny(seed=config.seed)
-    kept = kept_of(graph, lab.space)
-    go_on(Search(lab, config, gates=kept), f"graph {graph} of seed {config.seed}")
+    lab = train_in(tiny(seed=config.seed), graph, config)
     return list(losses_with_shared_weights(lab, graph, "test").values())
 
 

@@ -72,8 +72,8 @@ def tables(findings: Findings) -> list[Table]:
         for arm, values in findings.values(quantity).iterrows():
             lines.append(_cells(arm, quantity, values.dropna()))
     return [
-        Table("Claims, named before the run", CLAIMS, claims),
-        Table("All numbers", HEAD, lines),
+        Table("Claims, named before the run", CLAIMS, claims, "claims"),
+        Table("All numbers", HEAD, lines, "seeds"),
     ]
 
 

@@ -4,13 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from bench_fakes import record
+from bench_fakes import record, trained_pilot
 
 from mtlnas_lab.bench.condition import CONDITIONS, condition
 from mtlnas_lab.bench.make import PILOT_GRAPHS, PILOT_SEEDS, pilot_graphs
 from mtlnas_lab.bench.noise import noise_floor
 from mtlnas_lab.bench.pilots import judgement, keep, pilots
-from mtlnas_lab.bench.records import Records
 from mtlnas_lab.bench.table import shipped
 from mtlnas_lab.data.open import samples
 from mtlnas_lab.errors import ConfigError
@@ -18,15 +17,8 @@ from mtlnas_lab.errors import ConfigError
 SEEING = condition("segmentation-normals")
 
 
-def made(folder, seeds):
-    with Records(folder, SEEING) as records:
-        for graph in pilot_graphs(SEEING):
-            for seed in seeds:
-                records.add(record(graph, seed))
-
-
 def test_a_finished_pilot_is_kept_and_one_that_was_there_is_replaced(tmp_path):
-    made(tmp_path / "records", PILOT_SEEDS)
+    trained_pilot(tmp_path / "records", SEEING)
     file = tmp_path / "pilots.json"
     file.write_text('{"segmentation-normals": {"scores": {}}, "blind": {"scores": {}}}')
     keep(SEEING, tmp_path / "records", file)
@@ -42,7 +34,7 @@ def test_a_finished_pilot_is_kept_and_one_that_was_there_is_replaced(tmp_path):
 
 
 def test_an_unfinished_pilot_is_refused(tmp_path):
-    made(tmp_path / "records", PILOT_SEEDS[:3])
+    trained_pilot(tmp_path / "records", SEEING, PILOT_SEEDS[:3])
     with pytest.raises(ConfigError, match="the pilot is not finished"):
         keep(SEEING, tmp_path / "records", tmp_path / "pilots.json")
     assert not (tmp_path / "pilots.json").exists()

@@ -1,12 +1,10 @@
 """`mtlnas-lab bench` as a user types it: what it says, and one line for each mistake."""
 
 import pytest
-from bench_fakes import folder, record, records, short  # noqa: F401
+from bench_fakes import folder, records, short, trained_pilot  # noqa: F401
 from helpers import command
 
 from mtlnas_lab.bench.condition import CONDITIONS
-from mtlnas_lab.bench.make import PILOT_SEEDS, pilot_graphs
-from mtlnas_lab.bench.records import Records
 
 
 def test_all_conditions_are_listed():
@@ -80,11 +78,7 @@ def test_making_some_records(short, tmp_path):
 
 
 def test_a_finished_pilot_says_whether_a_table_is_worth_making(tmp_path):
-    blind = CONDITIONS["blind"]
-    with Records(tmp_path, blind) as kept:
-        for graph in pilot_graphs(blind):
-            for seed in PILOT_SEEDS:
-                kept.add(record(graph, seed))
+    trained_pilot(tmp_path, CONDITIONS["blind"])
     said = command("bench", "make", "blind", "--pilot", "--out", tmp_path)
     assert said.returncode == 0, said.stderr
     assert "pilot: reliability over 3 seeds total 1.00" in said.stdout and "; enough" in said.stdout

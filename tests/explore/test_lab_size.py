@@ -1,6 +1,6 @@
 """The question at lab size: what an arm tells, and that random graphs have as many edges as the answer."""
 
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_a_real_training_is_scored_on_test():
 
 
 def test_on_other_data_the_networks_are_taught_first_and_always_the_same(monkeypatch, tmp_path):
-    Path(tmp_path / "rooms.npz").write_bytes((samples() / "rooms.npz").read_bytes())
+    shutil.copy(samples() / "rooms.npz", tmp_path)
     monkeypatch.setenv("ROOMS_ARE_HERE", str(tmp_path))
     starts = []
 

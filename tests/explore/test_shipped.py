@@ -133,6 +133,11 @@ def test_an_order_is_learnt_from_other_tables_where_none_was_looked_at():
     assert outcomes["regret", learnt, "random, 16"] == "could not tell"
 
 
+def rounded(verdict):
+    """A verdict's mean difference and its interval, as findings print them."""
+    return [round(one, 3) for one in (verdict.mean, *verdict.interval)]
+
+
 RANKS = {  # of all edges open, by total loss
     "segmentation-normals": 1,
     "depth-normals": 4,
@@ -164,10 +169,10 @@ def test_findings_say_what_the_blindfolded_table_says():
     out = 15 << 4  # all four edges out of the blindfolded network
     assert [str(edge) for edge in table.architecture(out).edges][0].startswith("segmentation")
     graphs = np.array(table.graphs)
-    for name, none, all_four in ((own, 1.53, 1.60), ("normals/loss", 0.281, 0.272)):
+    for name, digits, said in ((own, 2, [1.53, 1.60]), ("normals/loss", 3, [0.281, 0.272])):
         values = table.values(name)
-        assert values[(graphs & out) == 0].mean() == pytest.approx(none, abs=0.005)
-        assert values[(graphs & out) == out].mean() == pytest.approx(all_four, abs=0.005)
+        none, all_four = values[(graphs & out) == 0], values[(graphs & out) == out]
+        assert [round(float(some.mean()), digits) for some in (none, all_four)] == said
 
 
 def test_findings_say_what_the_second_held_out_table_says():
@@ -175,11 +180,7 @@ def test_findings_say_what_the_second_held_out_table_says():
     assert [half.outcome, same_edges.outcome] == [HELD, HELD]
     low, high = half.interval
     assert [round(100 * (0.5 + one)) for one in (low, half.mean, high)] == [16, 23, 30]
-    assert [round(one, 3) for one in (same_edges.mean, *same_edges.interval)] == [
-        0.035,
-        0.012,
-        0.058,
-    ]
+    assert rounded(same_edges) == [0.035, 0.012, 0.058]
     assert random.outcome == "could not tell" and round(-random.mean, 3) == 0.021
     assert all_edges.outcome == "did not hold" and round(all_edges.mean, 3) == 0.025
 
@@ -189,8 +190,7 @@ def test_findings_say_what_searches_find_where_the_truth_was_planted():
     outcomes = {}
     for verdict in found.verdicts:
         key = (verdict.claim.arm.removesuffix(", 1500"), verdict.claim.quantity)
-        numbers = [round(one, 3) for one in (verdict.mean, *verdict.interval)]
-        outcomes.setdefault(key, []).append((verdict.outcome, numbers))
+        outcomes.setdefault(key, []).append((verdict.outcome, rounded(verdict)))
     assert outcomes["mtlnas_ramp, blind", "lead"] == [(HELD, [0.114, 0.113, 0.116])]
     assert outcomes["mtlnas_ramp, blind", "segmentation_lead"] == [(HELD, [0.034, 0.031, 0.037])]
     assert outcomes["mtlnas_l1, blind", "lead"] == [(HELD, [0.105, 0.079, 0.132])]
@@ -221,8 +221,7 @@ def test_findings_say_what_searches_find_where_the_truth_was_planted():
 def test_findings_say_what_was_found_at_lab_size(name, ahead, fusion):
     verdicts = {(v.claim.arm, v.claim.against): v for v in Findings.shipped(name).verdicts}
     chance, alone = verdicts["chosen", 0], verdicts["chosen", "single-task"]
-    assert [round(one, 3) for one in (chance.mean, *chance.interval)] == ahead
-    assert [round(one, 3) for one in (alone.mean, *alone.interval)] == fusion
+    assert rounded(chance) == ahead and rounded(alone) == fusion
     assert (chance.outcome, alone.outcome) == ("could not tell", HELD)
     assert verdicts["chosen", "all edges"].outcome == "could not tell"
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 from ...core.config import SearchConfig
 from ...core.lab import Lab
-from ...core.search import Search
 from ...core.space import SearchSpace
 from ...errors import ConfigError
 from ..graph import Graph, kept_of, number_of
-from ..training import go_on, losses
+from ..training import losses, train_in
 from .problem import Problem
 
 
@@ -88,7 +87,4 @@ class LabProblem(Problem):
         Raises:
             ConfigError: A loss is not a finite number any more.
         """
-        lab = self.lab()
-        kept = kept_of(graph, self.space)
-        go_on(Search(lab, self.config, gates=kept), f"graph {graph} of seed {self.seed}")
-        return lab
+        return train_in(self.lab(), graph, self.config)
