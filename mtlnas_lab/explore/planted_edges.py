@@ -1,8 +1,9 @@
 """Which edges does a search open where it is known which ones help?
 
-Two kinds of conditions of the table are planted (bench/condition.py). In `bit` one of eight edges brings a bit that its
+Three kinds of conditions of the table are planted (bench/condition.py). In `bit` one of eight edges brings a bit that its
 target cannot see; in `blind` one network sees noise, so that the edges into it are all it has. Each has a dial, at whose end
-nothing is planted: there a search must not prefer any edge.
+nothing is planted: there a search must not prefer any edge. In `noise-partner` edges lead into one network from two partners,
+and one of them sees noise.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
 
 
 def useful_edges(about: Condition) -> list[bool]:
-    """Which candidate edges help by construction, in their order.
+    """Which candidate edges help by construction, in their order: what their source sees, their target needs.
 
     At the end of a dial, where nothing is planted, they are the same edges: none of them is better than the others.
 
@@ -57,12 +58,31 @@ def useful_edges(about: Condition) -> list[bool]:
         >>> sum(useful_edges(condition("bit"))), sum(useful_edges(condition("blind")))
         (1, 4)
     """
-    edges = [str(edge) for edge in about.space.edges]
+    edges = about.space.edges
     if about.signal is not None:
-        return [edge == planted.useful_edge() for edge in edges]
-    if BLINDED not in about.tasks or about.into:
+        return [str(edge) == planted.useful_edge() for edge in edges]
+    covered = _covered(about)
+    if about.into and covered:
+        return [edge.source.task not in covered for edge in edges]
+    if about.into or BLINDED not in about.tasks:
         raise ConfigError(f"nothing is planted in the condition {about.name}")
-    return [edge.target.task == BLINDED for edge in about.space.edges]
+    return [edge.target.task == BLINDED for edge in edges]
+
+
+def is_planted(about: Condition) -> bool:
+    """Whether some edges help more than others by construction; the ends of the dials count.
+
+    Example:
+        >>> from mtlnas_lab.bench.condition import condition
+        >>> is_planted(condition("bit-0")), is_planted(condition("segmentation-normals"))
+        (True, False)
+    """
+    return about.signal is not None or bool(_covered(about))
+
+
+def _covered(about: Condition) -> set[str]:
+    """The tasks whose networks do not see the whole image."""
+    return {task for task, visibility in about.visibility.items() if visibility < 1}
 
 
 def rivals_of(about: Condition) -> list[bool]:

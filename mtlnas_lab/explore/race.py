@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..bench.graph import kept_of
 from ..bench.searchers import SEARCHERS, Searcher, search
 from ..bench.table import TOTAL, FusionTable
 from ..values import choice
+from .planted_edges import compared, is_planted, rivals_of, useful_edges
 
 
 def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> dict[str, float]:
@@ -19,7 +21,9 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
     Returns:
         Of the answer: `regret`, its total loss minus that of the best graph; `lead`, how much less it is than the mean of all
         graphs with as many edges; `<task>_lead`, the same of one task's loss; `beats`, the share of those graphs that it beats
-        (½ where there are no others); `edges`; and `spent`, in plain training steps.
+        (½ where there are no others); `edges`; and `spent`, in plain training steps. Where something is planted, `useful`,
+        `rivals` and `preference`, too: the shares of the useful edges and of their rivals that are open, and their difference,
+        which chance makes 0 (`planted_edges`).
 
     Raises:
         ConfigError: The searcher ends without an answer, or cannot work with so small a budget.
@@ -41,6 +45,21 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
         "beats": table.percentile(graph, same_edges=True),
         "edges": float(graph.bit_count()),
         "spent": spent,
+        **_planted(table, graph),
+    }
+
+
+def _planted(table: FusionTable, graph: int) -> dict[str, float]:
+    """How a graph's edges lie to what was planted; nothing where nothing was."""
+    about = table.condition
+    if not is_planted(about):
+        return {}
+    kept = kept_of(graph, table.space)
+    found = compared(kept, useful_edges(about), rivals_of(about))
+    return {
+        "useful": found["recall"],
+        "rivals": found["rivals"],
+        "preference": found["lead"],
     }
 
 

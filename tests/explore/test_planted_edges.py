@@ -68,3 +68,14 @@ def test_the_study_asks_every_searcher_for_its_control():
     searchers = {settings["searcher"] for settings in study.arms.values()}
     controls = {claim.arm.partition(",")[0] for claim in study.claims if claim.control}
     assert len(searchers) == 6 and controls == searchers
+
+
+def test_a_partner_that_sees_noise_is_of_no_use():
+    about = condition("noise-partner")
+    useful, rivals = useful_edges(about), rivals_of(about)
+    sources = {
+        (edge.source.task, use, rival)
+        for edge, use, rival in zip(about.space.edges, useful, rivals)
+    }
+    assert sources == {("normals", True, False), ("edges", False, True)}
+    assert sum(useful) == sum(rivals) == 4

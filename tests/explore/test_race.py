@@ -42,3 +42,9 @@ def test_every_search_is_held_against_chance():
         "one_shot",
         "perturbation",
     }
+
+
+def test_what_was_planted_is_told_beside_the_losses():
+    found = raced(0, "all_edges", "blind", 300)
+    assert (found["useful"], found["rivals"], found["preference"]) == (1, 1, 0)
+    assert "preference" not in raced(0, "all_edges", "depth-normals", 300)
