@@ -10,6 +10,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FOLDERS = ("data_samples",)
 # of studies and runs: their tables and events say the same, and `mtlnas-lab figure` draws
 LEFT_OUT = (".html", ".pdf", ".png")
+PILOT = "pilot.parquet"  # what it says stands in the table's card; only who makes a table again goes on with it
 FILES = ("notebooks/*.ipynb", "notebooks/README.md", "docs/glossary.md", "docs/teaching.md")
 
 
@@ -27,7 +28,7 @@ def shipped_files(root: Path) -> dict[str, str]:
 def is_shipped(path: Path) -> bool:
     """Whether a path below data_samples is a file that a wheel has."""
     made = "studies" in path.parts or "runs" in path.parts
-    return path.is_file() and not (made and path.suffix in LEFT_OUT)
+    return path.is_file() and path.name != PILOT and not (made and path.suffix in LEFT_OUT)
 
 
 class Shipped(BuildHookInterface):

@@ -22,7 +22,7 @@ from ..bench.training import one_thread
 from ..errors import ConfigError
 from ..values import choice
 from . import arch_graph, eas, ofa2, warm_start
-from .race import judged
+from .judged import judged
 from .study import Findings
 
 METHODS: dict[str, Searcher] = SEARCHERS | {
@@ -36,7 +36,7 @@ BY = ["method", "where", "budget"]
 
 
 def searched(seed: int, method: str, where: str, budget: float) -> dict[str, float]:
-    """One search of one method, judged as `race.judged` says.
+    """One search of one method, judged as `judged.judged` says.
 
     Args:
         seed: Of the search.

@@ -1,11 +1,10 @@
-"""Which search finds a good graph at which cost? Every searcher over every table of the truth, as a study."""
+"""What the answer of a search is worth, by a table of the truth."""
 
 from __future__ import annotations
 
 from ..bench.graph import kept_of
-from ..bench.searchers import SEARCHERS, Searcher, search
+from ..bench.searchers import Searcher, search
 from ..bench.table import TOTAL, FusionTable
-from ..values import choice
 from .planted_edges import compared, is_planted, rivals_of, useful_edges
 
 
@@ -65,28 +64,3 @@ def _planted(table: FusionTable, graph: int) -> dict[str, float]:
 
 def _lead(table: FusionTable, graph: int, by: str) -> float:
     return 0.0 - table.regret(graph, by, against="random_same_edges")
-
-
-def raced(seed: int, searcher: str, where: str, budget: float) -> dict[str, float]:
-    """`judged`, of a searcher and a table by their names.
-
-    Args:
-        seed: Of the search.
-        searcher: A name of `bench.searchers.SEARCHERS`.
-        where: The name of a shipped table, or a folder with one.
-        budget: In plain training steps.
-
-    Raises:
-        ConfigError: There is no such searcher or table.
-        RunError: The table is not finished.
-
-    Example:
-        >>> found = raced(0, "no_edges", "segmentation-normals", budget=300)
-        >>> found["edges"], found["spent"]
-        (0.0, 0.0)
-    """
-    choice("searcher", searcher, tuple(SEARCHERS))
-    return judged(SEARCHERS[searcher], FusionTable.open(where), budget, seed)
-
-
-ARMS = {"raced": raced}
