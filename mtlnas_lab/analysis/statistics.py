@@ -31,7 +31,7 @@ class Difference:
         interval: 95 % interval of the mean, by Student's t.
         bootstrap: 95 % interval by percentiles over resampled seeds. It is too narrow for few seeds, so it is shown beside
             the other and decides nothing.
-        p: Of the paired t-test, two-sided.
+        p: Of the paired t-test, two-sided; of the sign test where all differences are alike.
         effect: Hedges' g of the paired differences: mean / standard deviation, corrected for few seeds. NaN with two seeds,
             and where all differences are alike.
         detectable: The smallest true difference that a test at 5 % would have found in 80 % of such studies.
@@ -47,9 +47,8 @@ class Difference:
 
     @property
     def found(self) -> bool:
-        """Whether the interval leaves out 0. This judges one comparison by itself; `holm` corrects for many."""
-        low, high = self.interval
-        return not low <= 0 <= high
+        """Whether p is below 5 %: the interval leaves out 0. This judges one comparison by itself; `holm` corrects for many."""
+        return self.p < 0.05
 
 
 def difference(reference: Sequence[float], other: Sequence[float], seed: int = 0) -> Difference:
@@ -88,9 +87,9 @@ def difference(reference: Sequence[float], other: Sequence[float], seed: int = 0
     t = float(stats.t.ppf(0.975, n - 1))
     power = float(stats.t.ppf(0.8, n - 1))
 
-    # Where all seeds say the same, the test's statistic is 0 / 0 or rounding: it is decided here, and nothing warns.
+    # Where all seeds say the same, the t-test's statistic is 0 / 0 or rounding. The sign test can tell: 2 · ½ⁿ.
     if spread <= ALIKE * max(1.0, np.abs(d).max()):
-        p = 0.0 if abs(mean) > ALIKE else 1.0
+        p = 2 * 0.5**n if abs(mean) > ALIKE else 1.0
         interval = (mean - t * error, mean + t * error)
         effect = math.nan
     else:
@@ -121,7 +120,7 @@ def _few_pairs(n: int) -> float:
 
 
 def half_interval(values: Sequence[float]) -> float:
-    """Half of Student's 95 % interval of a mean, t · s / √n; 0 for one value.
+    """Half of Student's 95 % interval of a mean, t · s / √n; NaN for one value, which has no spread.
 
     Example:
         >>> round(half_interval([1.0, 2.0, 3.0]), 2)
@@ -131,7 +130,7 @@ def half_interval(values: Sequence[float]) -> float:
 
     n = len(values)
     if n < 2:
-        return 0.0
+        return math.nan
     return float(stats.t.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
 
 

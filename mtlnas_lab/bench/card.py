@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ConfigError
 from . import parquet
 from .condition import IMAGE_SIZE, IMAGES, RECIPE, Condition
+from .landscape import idle_edges
 from .make import PILOT_GRAPHS, PILOT_SEEDS, pilot_graphs
 from .noise import NoiseFloor, noise_floor
 from .records import described, load
@@ -113,4 +114,7 @@ def card(table: FusionTable, pilot=None) -> str:
     known |= {"images": IMAGES, "size": IMAGE_SIZE, "recipe": RECIPE, "enough": RELIABLE}
     known["digest"] = table.about[parquet.FILE]["sha256"]
     known["hours"] = table.frame()["seconds"].sum() / 3600
+    idle = idle_edges(table)
+    known["idle"] = [str(table.space.edges[i]) for i in idle]
+    known["different"] = len(table.graphs) >> len(idle)
     return environment.get_template("card.md.j2").render(noise=noise, pilot=repeats, **known)

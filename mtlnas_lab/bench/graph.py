@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -41,12 +42,12 @@ def number_of(graph: Graph, space: SearchSpace) -> int:
                 "table; transfer(…) carries it over"
             )
         return _number(graph.kept)
-    if isinstance(graph, int) and not isinstance(graph, bool):
+    if isinstance(graph, numbers.Integral) and not isinstance(graph, bool):
         if not 0 <= graph < 2 ** len(space):
             raise SpaceError(
                 f"graph {told(graph)} is not there; {len(space)} edges make the graphs 0 to {2 ** len(space) - 1}"
             )
-        return graph
+        return int(graph)
     return _number(_bits(graph, space))
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis.statistics import half_interval
-from ..errors import RunError
 from .table import TOTAL, FusionTable, direction
 
 
@@ -22,7 +21,7 @@ class EdgeEffect:
     Attributes:
         edge: As text.
         effect: Mean loss with it minus mean loss without it.
-        half: Half of the 95 % interval of the effect over the table's seeds; 0 with one seed.
+        half: Half of the 95 % interval of the effect over the table's seeds; NaN with one seed.
         by_seed: The effect under each seed.
         helps: In how many of the 2^(E−1) graphs without it opening it lowers the loss, as a share.
     """
@@ -79,12 +78,8 @@ def landscape(table: FusionTable, by: str = TOTAL, split: str = "test") -> Lands
         >>> table.architecture(facts.optima[0]) == table.best(), len(facts.effects)
         (True, 8)
     """
+    table.must_have_every_graph()
     wide = -direction(by) * table.by_seed(by, split)  # (2^E, seeds)
-    if not wide.shape[1] or not np.isfinite(wide).all():
-        raise RunError(
-            f"the table {table.name} has {len(table.graphs)} of {len(wide)} graphs under the same seeds; a landscape "
-            "needs all of them"
-        )
     losses = wide.mean(1)
     edges = [str(edge) for edge in table.space.edges]
     effects = tuple(_effect(wide, i, edge) for i, edge in enumerate(edges))
@@ -98,6 +93,25 @@ def landscape(table: FusionTable, by: str = TOTAL, split: str = "test") -> Lands
         additive=additive(losses),
         effects=effects,
     )
+
+
+def idle_edges(table: FusionTable) -> tuple[int, ...]:
+    """The edges that change nothing: graphs that differ in one of them alone have the same losses on test, to the last digit.
+
+    So it is in `bit`, where they lead into frozen layers. Such edges make graphs that are equal.
+
+    Example:
+        >>> from mtlnas_lab.bench.landscape import idle_edges
+        >>> from mtlnas_lab.bench.table import FusionTable
+        >>> idle_edges(FusionTable.open("bit")), idle_edges(FusionTable.open("blind"))
+        ((4, 5, 6), ())
+    """
+    if not table.seeds:
+        return ()
+    wide = np.stack([table.by_seed(f"{task}/loss") for task in table.tasks])
+    graphs = np.arange(wide.shape[1])
+    idle = [i for i in range(len(table.space)) if (wide == wide[:, graphs ^ 1 << i]).all()]
+    return tuple(idle)
 
 
 def local_optima(losses: np.ndarray) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..analysis.statistics import Difference, difference, half_interval, holm
 from ..analysis.study import known, processes
 from ..errors import ConfigError, RunError
-from ..values import told
+from ..values import choice, told
 from .lines import Lines, load
 from .make import in_parallel
 from .searchers import SEARCHERS, Searcher, search
@@ -192,10 +192,11 @@ def frame(table: FusionTable, rows: Iterable[Row], by: str = TOTAL):
 
     Raises:
         ConfigError: A search is of another condition, or there is no such score.
-        RunError: The table has no record of an answer.
+        RunError: The table does not have every graph under one seed.
     """
     import pandas
 
+    table.must_have_every_graph()
     lines = []
     judged: dict[int, dict] = {}
     for row in rows:
@@ -257,19 +258,22 @@ def summary(curves, cost: float | None = None, reference: str = REFERENCE):
     Args:
         curves: What `frame` returns, of one budget.
         cost: In plain training steps; otherwise the budget.
-        reference: The searcher that the others are compared with.
+        reference: The searcher that the others are compared with; without random there is no comparison unless you name one.
 
     Returns:
         A pandas frame, a line for each searcher that had an answer under every seed by then, in the order of the frame: `seeds`, `cost`
-        (what it had spent by then, mean), `regret` (mean) with `low` and `high` (95 % interval of the mean, Student's t),
+        (what it had spent by then, mean), `regret` (mean) with `low` and `high` (95 % interval of the mean, Student's t; NaN for one seed),
         `percentile`, `percentile_same_edges`, `edges` (means), `better` (how much less regret than the reference, mean over
         the seeds that both have) with `better_low`, `better_high` (95 %), `p` (paired t-test) and `p_holm` (corrected for
         the number of comparisons). The last five are NaN for the reference itself, and where two seeds are not shared.
 
     Raises:
-        ConfigError: The frame holds searches of several budgets, or none.
+        ConfigError: The frame holds searches of several budgets, or none, or none of the reference that you named.
     """
     import pandas
+
+    if reference != REFERENCE:
+        choice("reference", reference, [*curves["searcher"].unique()])
 
     budgets = curves["budget"].unique()
     if len(budgets) != 1:

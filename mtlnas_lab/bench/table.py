@@ -15,10 +15,11 @@ from ..core.space import SearchSpace
 from ..data.open import samples
 from ..errors import ConfigError, RunError
 from ..tasks.metric_names import direction_of
-from ..values import choice, told
+from ..values import choice, told, whole
 from . import parquet
 from .condition import CONDITIONS, Condition, condition
 from .graph import Graph, architecture_of, bits_of, neighbours_of, number_of
+from .records import unlike
 from .training import BATCH_NORMS, SPLITS, train
 
 TOTAL = "total"  # the sum of weight · loss over the tasks: what training minimises
@@ -68,6 +69,9 @@ class FusionTable:
         records: One row for each graph and seed, as `bench.training.train` makes them.
         about: What made them: versions, machine; as `bench.records.described` has it.
 
+    Raises:
+        RunError: There is no record, a record stands twice or is of a graph that is not there, or a value is not finite.
+
     Example:
         >>> from mtlnas_lab.bench.table import FusionTable
         >>> table = FusionTable.open("segmentation-normals")
@@ -86,6 +90,7 @@ class FusionTable:
             raise RunError(
                 f"the table {condition.name} has no record yet; mtlnas_lab.bench.make makes them"
             )
+        _must_be_records(condition.name, self._records, 2 ** len(self.space))
 
     # --- opening ------------------------------------------------------------------------------------------------------
     @classmethod
@@ -99,6 +104,8 @@ class FusionTable:
             ConfigError: There is no such table.
             RunError: The folder is damaged, or of another schema.
         """
+        if not isinstance(name, str | os.PathLike):
+            raise ConfigError(f"{told(name)} is no table's name and no folder")
         folder = Path(name)
         if isinstance(name, str) and name in CONDITIONS and not folder.is_dir():
             folder = samples() / "bench" / name
@@ -159,6 +166,23 @@ class FusionTable:
             self.seeds
         )
 
+    def must_have_every_graph(self) -> None:
+        """Raises RunError unless each of the 2^E graphs was trained under one seed, the same for all."""
+        graphs = 2 ** len(self.space)
+        if self.seeds and len(self.graphs) == graphs:
+            return
+        raise RunError(
+            f"the table {self.name} is not finished: no seed has all {graphs} graphs; {self._most_seeds()}"
+        )
+
+    def _most_seeds(self) -> str:
+        """How many graphs each seed has, in words."""
+        counts = self._records.groupby("seed").size()
+        if not len(counts):
+            return "it has no record"
+        said = ", ".join(f"seed {seed} has {count}" for seed, count in counts.items())
+        return f"{said}; the same `make` goes on with them"
+
     def frame(self):
         """All records, a row for each graph and seed; a copy."""
         return self._records.copy()
@@ -205,7 +229,7 @@ class FusionTable:
         rows = self._rows(graph, seed)
         names = self._columns(split, batch_norm)
         if step is not None:
-            names = self._curve(step, split)
+            names = self._curve(step, split, batch_norm)
         mean: dict[str, dict[str, float]] = {task: {} for task in self.tasks}
         spread: dict[str, dict[str, float]] = {task: {} for task in self.tasks}
         for column, (task, metric) in names.items():
@@ -221,11 +245,17 @@ class FusionTable:
         number = number_of(graph, self.space)
         column = self._records["graph"].to_numpy()
         first, last = np.searchsorted(column, [number, number + 1])
-        rows = self._records.iloc[first:last]
-        wanted = self.seeds if seed is None else (seed,)
-        rows = rows[rows["seed"].isin(wanted)]
+        own = self._records.iloc[first:last]
+        wanted = self.seeds if seed is None else (whole("seed", seed),)
+        rows = own[own["seed"].isin(wanted)]
         if len(rows):
             return rows
+        if seed is None and len(own):
+            trained = _listed([int(one) for one in own["seed"]])
+            raise RunError(
+                f"{self.name}: no seed has every graph yet, so that means could not be compared; graph {number} was trained "
+                f"under {trained}: ask for one seed"
+            )
         under = "" if seed is None else f" under seed {seed}"
         seeds = None if seed is None else [seed]
         raise RunError(
@@ -246,9 +276,14 @@ class FusionTable:
                 named[column] = (task, metric)
         return named
 
-    def _curve(self, step: int, split: str) -> dict[str, tuple[str, str]]:
+    def _curve(self, step: int, split: str, batch_norm: str) -> dict[str, tuple[str, str]]:
         if split != "val":
             raise ConfigError("losses while a graph trains are those on val; give split='val'")
+        if batch_norm != "trained":
+            raise ConfigError(
+                "losses while a graph trains are with batch norm as trained; give batch_norm='trained'"
+            )
+        step = whole("step", step)
         if step not in self.steps:
             raise ConfigError(
                 f"step = {told(step)}: losses were measured at {', '.join(map(str, self.steps))}"
@@ -273,7 +308,7 @@ class FusionTable:
         seed: int | None = None,
         batch_norm: str = "trained",
     ) -> np.ndarray:
-        """A score of every graph, (2^E,) by its number; NaN where there is no record.
+        """A score of every graph, (2^E,) by its number; NaN for a graph that has no record at all.
 
         Args:
             by: total, or <task>/<metric>.
@@ -283,7 +318,14 @@ class FusionTable:
 
         Raises:
             ConfigError: There is no such score, split or seed.
+            RunError: The graphs that were trained have no seed in common.
         """
+        choice("split", split, SPLITS)
+        choice("batch_norm", batch_norm, BATCH_NORMS)
+        if not isinstance(by, str):
+            raise ConfigError(f"by = {told(by)}: give {TOTAL} or <task>/<metric>")
+        if seed is not None:
+            seed = whole("seed", seed)
         key = (by, split, seed, batch_norm)
         if key not in self._values:
             self._values[key] = self._all_values(*key)
@@ -295,6 +337,10 @@ class FusionTable:
 
     def _all_values(self, by: str, split: str, seed: int | None, batch_norm: str) -> np.ndarray:
         wide = self.by_seed(by, split, batch_norm)
+        if not self.seeds:
+            raise RunError(
+                f"the graphs of {self.name} have no seed in common, so that they cannot be compared: {self._most_seeds()}"
+            )
         if seed is None:
             return wide.mean(axis=1)
         return wide[:, self._place_of(seed)]
@@ -504,7 +550,31 @@ def condition_of(about: Mapping) -> Condition:
         raise RunError(
             f"this table is about a condition {told(name)}, which is not known here; there is {', '.join(CONDITIONS)}"
         )
-    return condition(name)
+    known = condition(name)
+    if unlike(about, {"condition": known.to_json()}, ("condition",)):
+        raise RunError(
+            f"this table is about a condition {name} that has other settings than the one of that name here"
+        )
+    return known
+
+
+def _must_be_records(name: str, records, graphs: int) -> None:
+    """Raises RunError for a record that stands twice, is of no graph, or holds what is not finite."""
+    twice = records.duplicated(["graph", "seed"])
+    if twice.any():
+        graph, seed = records.loc[twice, ["graph", "seed"]].iloc[0]
+        raise RunError(f"the table {name} has graph {graph} under seed {seed} twice")
+    outside = ~records["graph"].between(0, graphs - 1)
+    if outside.any():
+        graph = records.loc[outside, "graph"].iloc[0]
+        raise RunError(f"the table {name} has a graph {graph}; there are 0 to {graphs - 1}")
+    values = records.to_numpy(np.float64)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        graph, seed = records[["graph", "seed"]].iloc[row]
+        raise RunError(
+            f"the table {name} has {records.columns[column]} = {values[row, column]} for graph {graph} under seed {seed}"
+        )
 
 
 def _listed(seeds: Sequence[int]) -> str:

@@ -71,13 +71,9 @@ def query(
     from ..bench.table import FusionTable
 
     found = FusionTable.open(table)
-    key = graph
-    is_number = graph.isascii() and graph.isdigit() and str(int(graph)) == graph
-    if is_number and len(graph) != len(found.space):  # of that length they are bits
-        key = int(graph)
     if step is not None:
         split = "val"
-    answer = found.query(key, seed, split, step, batch_norm)
+    answer = found.query(_graph(graph, len(found.space)), seed, split, step, batch_norm)
     for line in _answered(found, answer, step):
         print(printable(line))
 
@@ -95,7 +91,9 @@ def _answered(table, answer, step: int | None) -> Iterator[str]:
             blur = f" ± {spread:.3g}" if answer.n > 1 else ""
             yield f"  {task} {metric}: {mean:.4g}{blur}"
     yield f"  total loss: {answer.total:.4g}"
-    if step is None:
+    if step is None and not set(answer.seeds) <= set(table.seeds):
+        yield f"  no rank yet: not every graph has seed {seeds}"
+    elif step is None:
         where = {"split": answer.split, "batch_norm": answer.batch_norm}
         if answer.n == 1:
             where["seed"] = answer.seeds[0]
@@ -128,7 +126,7 @@ def make(
         condition: Its name; `mtlnas-lab bench show` lists them.
         out: Where the records go; otherwise runs/bench/<condition>.
         seeds: As in 0,1,2; otherwise the condition's.
-        graphs: Their numbers, as in 0,6,255; otherwise all.
+        graphs: Their numbers or bits, as in 0,6,11111111; otherwise all.
         pilot: Train 16 graphs under 8 seeds, and say how reliable each score is.
         jobs: Trainings at a time.
         backend: joblib's: loky (processes of this machine), dask, ray, sequential.
@@ -142,7 +140,7 @@ def make(
     about = named(condition)
     out = writable(out or RUNS / condition)
     chosen_seeds = _numbers("seeds", seeds) or list(about.seeds)
-    chosen_graphs = _numbers("graphs", graphs) or list(range(about.graphs))
+    chosen_graphs = _graphs(graphs, about)
     if pilot:
         if seeds or graphs:
             raise ConfigError("a pilot has its own graphs and seeds; leave the others away")
@@ -200,10 +198,36 @@ def _tell(condition, out: Path) -> None:
         print(f"{len(records)} records; no seed has all {condition.graphs} graphs yet")
 
 
+def _graph(text: str, edges: int) -> int | str:
+    """A graph as text: of as many digits as there are edges they are bits, edge 0 first; otherwise a number."""
+    is_number = text.isascii() and text.isdigit() and str(int(text)) == text
+    return int(text) if is_number and len(text) != edges else text
+
+
+def _graphs(text: str, about) -> list[int]:
+    """The numbers of the graphs that are named; of all where none is."""
+    from ..bench.graph import number_of
+
+    if not text.strip():
+        return list(range(about.graphs))
+    named = [_graph(part, len(about.space)) for part in _parts("graphs", text)]
+    return list(dict.fromkeys(number_of(graph, about.space) for graph in named))
+
+
+def _parts(what: str, text: str) -> list[str]:
+    """The parts of "0,1,2". Raises ConfigError where there is a comma and nothing beside it."""
+    if not text.strip():
+        return []
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ConfigError(f"{what} = {text!r}: a part is empty; give them as in 0,1,2")
+    return list(dict.fromkeys(parts))
+
+
 def _numbers(what: str, text: str) -> list[int]:
     """Whole numbers of "0,1,2". Raises ConfigError."""
     found = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
+    for part in _parts(what, text):
         if not (part.isascii() and part.isdigit() and len(part) < 10):
             raise ConfigError(f"{what} = {part!r}: give whole numbers from 0, as in 0,1,2")
         found.append(int(part))

@@ -10,6 +10,7 @@ now on. Your own stands beside the others with `entered`:
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -145,7 +146,7 @@ def page(frame):
 
 
 def _halves(frame) -> dict[tuple, float]:
-    """How far the interval of each mean regret reaches to either side."""
+    """How far the interval of each mean regret reaches to either side; NaN for a single search."""
     groups = frame.groupby(BY)["regret"]
     return {key: half_interval(regrets.tolist()) for key, regrets in groups}
 
@@ -154,25 +155,31 @@ def latex(frame) -> str:
     r"""The page as a tabular for \usepackage{booktabs}: regret of each method, mean ± half of the 95 % interval.
 
     Args:
-        frame: As of `frame_of`. The columns are its tables, each under each budget; the best method is the first line.
+        frame: As of `frame_of`. The columns are its tables, each under each budget; the best method is the first line. Of a
+            single search there is no interval.
     """
     from ..viz.graph.svg_tikz import latex as escape
+    from ..viz.study_plots import methods_in_order
 
     half = _halves(frame)
     means = frame.groupby(BY)["regret"].mean()
     columns = frame[["where", "budget"]].drop_duplicates().values.tolist()
-    most = frame[frame["budget"] == frame["budget"].max()]
-    order = most.groupby("method")["regret"].mean().sort_values(kind="stable").index
     lines = []
-    for method in order:
+    for method in methods_in_order(frame):
         cells = [escape(method.replace("_", " "))]
         for where, budget in columns:
             key = (method, where, budget)
-            cells.append(f"${means[key]:.3f} \\pm {half[key]:.3f}$" if key in half else "--")
+            cells.append(_with_interval(means[key], half[key]) if key in half else "--")
         lines.append(cells)
     tables = ["", *(escape(where) for where, _ in columns)]
     budgets = ["method", *(f"{budget:,.0f} steps" for _, budget in columns)]
     return booktabs([tables, budgets], lines, "l" + "r" * len(columns))
+
+
+def _with_interval(mean: float, half: float) -> str:
+    if math.isnan(half):
+        return f"${mean:.3f}$"
+    return f"${mean:.3f} \\pm {half:.3f}$"
 
 
 # --- of the report ----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
 
     Raises:
         ConfigError: The searcher ends without an answer, or cannot work with so small a budget.
-        RunError: The table is not finished.
+        RunError: The table is not finished; nothing was searched.
 
     Example:
         >>> table = FusionTable.open("segmentation-normals")
@@ -34,6 +34,7 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
         >>> found["edges"], found["lead"], found["beats"]
         (8.0, 0.0, 0.5)
     """
+    table.must_have_every_graph()
     *_, (spent, graph) = search(searcher, table, budget, seed)
     leads = {"lead": _lead(table, graph, TOTAL)}
     for task in table.tasks:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from ..bench import planted
 from ..bench.condition import Condition, condition
 from ..bench.graph import kept_of
-from ..bench.searchers import SEARCHERS, search
+from ..bench.searchers import SEARCHERS, WITH_A_SUPERNET, search
 from ..bench.table import FusionTable
 from ..errors import ConfigError
 from ..values import choice
 
+WITHOUT_A_LOOK = ("guess", "no_edges", "all_edges")  # searchers that ask nobody
 BLINDED = "segmentation"  # the task whose network is covered, in the conditions without a bit
 
 
@@ -26,7 +27,7 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
 
     Args:
         seed: Of the search.
-        searcher: A name of `bench.searchers.SEARCHERS`; one that trains a supernet of its own.
+        searcher: A name of `bench.searchers.SEARCHERS`; one that trains a supernet of its own, or looks at nothing.
         where: The condition's name.
         budget: In plain training steps.
 
@@ -40,7 +41,7 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
         ConfigError: There is no such searcher or condition, or nothing is planted there.
     """
     about = condition(where)
-    choice("searcher", searcher, tuple(SEARCHERS))
+    choice("searcher", searcher, (*WITH_A_SUPERNET, *WITHOUT_A_LOOK))
     *_, (_, graph) = search(SEARCHERS[searcher], FusionTable.empty(about), budget, seed)
     return compared(kept_of(graph, about.space), useful_edges(about), rivals_of(about))
 

@@ -96,9 +96,12 @@ def _claim(verdict: Verdict) -> list[str]:
 
 def _cells(arm: str, quantity: str, values) -> list[str]:
     mean = values.mean()
-    half = half_interval(values.tolist())
     seeds = " ".join(format(value, ".4g") for value in values)
-    return [arm, quantity, f"{mean:.4g}", f"{mean - half:.4g} to {mean + half:.4g}", seeds]
+    interval = "–"
+    if len(values) > 1:
+        half = half_interval(values.tolist())
+        interval = f"{mean - half:.4g} to {mean + half:.4g}"
+    return [arm, quantity, f"{mean:.4g}", interval, seeds]
 
 
 def pictures(findings: Findings) -> list[tuple[str, object]]:

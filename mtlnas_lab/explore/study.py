@@ -11,14 +11,16 @@ A run that was stopped goes on where it stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
+import inspect
 import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +33,7 @@ from ..bench.training import one_thread
 from ..errors import ConfigError, MTLNASError, RunError
 from ..storage import jsonl
 from ..storage.yaml_files import read_yaml
-from ..values import choice, told, whole
+from ..values import LARGEST, choice, number, told, whole
 
 FILE = "rows.jsonl"
 SECONDS = "seconds"  # of processor time: a quantity that every row has
@@ -39,12 +41,13 @@ BETTER = ("more", "less", "same")
 LEVEL = 0.05  # a corrected p at most so large is found
 SEEDS = 2**31
 ARM = "arm"  # of an arm's settings: the function that it calls, where its own name is none
+CALLS = "calls"  # of a row: the function that made it
 
 HELD = "held"
 NOT_HELD = "did not hold"
 COULD_NOT_TELL = "could not tell"
 
-Row = dict  # of one arm under one seed: arm, seed, settings, quantities
+Row = dict  # of one arm under one seed: arm, seed, settings, quantities, calls
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Claim:
         control: Whether this claim is the one that could embarrass the method.
 
     Raises:
-        ConfigError: Neither or both of `against` and `limit`, or a claim of sameness without `least`.
+        ConfigError: Neither or both of `against` and `limit`, a claim of sameness without `least`, a name that is no text, or
+            a limit that is no number.
     """
 
     says: str
@@ -76,7 +80,19 @@ class Claim:
     control: bool = False
 
     def __post_init__(self):
+        for name in ("says", "quantity", "arm"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigError(
+                    f'{name} = {told(getattr(self, name))} of a claim is no text; in YAML 600 is a number, and "600" a name'
+                )
         choice("better", self.better, BETTER)
+        for name in ("limit", "least"):
+            if getattr(self, name) is not None:
+                number(
+                    f"{name} of the claim {told(self.says)}", getattr(self, name), least=-LARGEST
+                )
+        if not isinstance(self.against, str | None):
+            number(f"against of the claim {told(self.says)}", self.against, least=-LARGEST)
         if (self.against is None) == (self.limit is None):
             raise ConfigError(
                 f"the claim {told(self.says)} has to name what it compares with: either `against`, an arm, or `limit`, a number"
@@ -152,6 +168,8 @@ class Verdict:
         low, high = self.interval
         said = f"{claim.arm} minus {claim.against}: {self.mean:+.4g}, 95 % interval {low:+.4g} to {high:+.4g}, "
         said += f"{len(self.values)} seeds: {seeds}; corrected p = {self.corrected:.2g}; "
+        if min(self.values) == max(self.values):
+            return said + "all seeds say the same"
         return said + f"{self.difference.detectable:.2g} could have been detected"
 
     @property
@@ -209,8 +227,19 @@ class Exploration:
         if not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ConfigError(f"seeds: {list(self.seeds)}: give one or more, each once")
         for arm in self.arms:
-            self.function(arm)
+            self._must_be_callable(arm)
         _must_be_about(self.claims, self.arms)
+
+    def _must_be_callable(self, arm: str) -> None:
+        """Raises ConfigError where an arm's function does not take its settings."""
+        function = self.function(arm)
+        try:
+            inspect.signature(function).bind(0, **self.settings(arm))
+        except TypeError as error:
+            takes = ", ".join(inspect.signature(function).parameters)
+            raise ConfigError(
+                f"settings of the arm {told(arm)}: {error}; it takes {takes}"
+            ) from None
 
     @classmethod
     def load(cls, path: str | os.PathLike, size: str = "small") -> Exploration:
@@ -227,6 +256,7 @@ class Exploration:
         """
         given = str(path)
         data = read_yaml(_shipped(given), what="study")
+        _must_have_known_parts(given, data)
         sizes = data.get("sizes") or {"small": {}}
         if size not in sizes:
             raise ConfigError(
@@ -250,7 +280,7 @@ class Exploration:
     def function(self, arm: str) -> Callable[..., dict[str, float]]:
         """What an arm calls. Raises ConfigError where it is not there."""
         arms = self.module.ARMS
-        name = {**self.base, **self.arms[arm]}.get(ARM, arm)
+        name = self.base_and_own(arm).get(ARM, arm)
         if name not in arms:
             raise ConfigError(
                 f"{self.explore} has no arm {told(name)}; it has {', '.join(arms)}; name one of them in the settings, as in "
@@ -260,9 +290,13 @@ class Exploration:
 
     def settings(self, arm: str) -> dict:
         """What an arm's function is called with, besides the seed."""
-        settings = {**self.base, **self.arms[arm]}
+        settings = self.base_and_own(arm)
         settings.pop(ARM, None)
         return settings
+
+    def base_and_own(self, arm: str) -> dict:
+        """All settings of an arm, with the name of its function where they have it."""
+        return {**self.base, **self.arms[arm]}
 
     # --- run ----------------------------------------------------------------------------------------------------------
     def run(self, folder: str | os.PathLike, jobs: int = 1, backend: str = "loky") -> Iterator[Row]:
@@ -279,6 +313,7 @@ class Exploration:
             ConfigError: There are no such jobs or backend.
             RunError: The folder has rows of other settings, another process writes there, or arms failed; the others are
                 kept.
+            ConfigError: A row does not give what a claim asks of its arm; it is kept.
         """
         jobs = processes(jobs)
         known(backend)
@@ -291,17 +326,47 @@ class Exploration:
                     if row is None:
                         missing.append((self.function(arm), arm, seed, self.settings(arm)))
                     else:
+                        self._must_give_what_is_claimed(row)
                         yield row
             for row in in_parallel(run_arm, missing, jobs, backend):
                 if "error" in row:
                     failed.append(f"{row['arm']} under seed {row['seed']}: {row['error']}")
                     continue
+                row[CALLS] = self.calls(row["arm"])
                 rows.add(row)
+                self._must_give_what_is_claimed(row)
                 yield row
         if failed:
             raise RunError(
                 f"{len(failed)} of {len(missing)} rows failed, the others are kept: {'; '.join(failed[:3])}"
             )
+
+    def calls(self, arm: str) -> str:
+        """What an arm calls, as its rows name it: module and function."""
+        return f"{self.explore}.{self.base_and_own(arm).get(ARM, arm)}"
+
+    def must_have_made(self, row: Row, folder: str | os.PathLike) -> None:
+        """Raises RunError for a row of one of the arms that was made otherwise than this study would make it.
+
+        Rows of earlier versions do not say what they called; their settings have to agree.
+        """
+        arm = row["arm"]
+        if arm not in self.arms:
+            return
+        called = row.get(CALLS, self.calls(arm))
+        if row["settings"] != _as_json(self.settings(arm)) or called != self.calls(arm):
+            raise RunError(
+                f"{folder} has rows of {arm} with other settings than the study has now; give another folder"
+            )
+
+    def _must_give_what_is_claimed(self, row: Row) -> None:
+        for claim in self.claims:
+            if row["arm"] in (claim.arm, claim.against):
+                choice(
+                    f"quantity of the claim {told(claim.says)}",
+                    claim.quantity,
+                    [*row["quantities"]],
+                )
 
 
 def explores(path: str | os.PathLike) -> bool:
@@ -318,15 +383,59 @@ def _shipped(given: str) -> Path:
     return there.get(given, Path(given))
 
 
+PARTS = ("name", "explore", "question", "arms", "grid", "claims", "base", "notes", "sizes")
+OF_A_SIZE = ("seeds", "base", "arms")
+LISTS = ("claims", "notes")
+MAPPINGS = ("arms", "grid", "base", "sizes")
+
+
+def _must_have_known_parts(file: str, data: Mapping) -> None:
+    """Raises ConfigError for a part that nobody reads, and for one of another kind."""
+    _must_be_known(f"the study {file}", data, PARTS)
+    for name in MAPPINGS:
+        _must_be(Mapping, f"{name} of the study {file}", data.get(name), "{name: value}")
+    for name in LISTS:
+        _must_be(list, f"{name} of the study {file}", data.get(name), "a list")
+    for arm, settings in (data.get("arms") or {}).items():
+        _must_be(Mapping, f"the arm {told(arm)}", settings, "{setting: value}")
+    for values in (data.get("grid") or {}).values():
+        _must_be(list, f"the grid of the study {file}", values, "a list of values for each setting")
+    for size, chosen in (data.get("sizes") or {}).items():
+        where = f"the size {told(size)} of the study {file}"
+        _must_be(Mapping, where, chosen, "{seeds: [0, 1, 2]}")
+        _must_be_known(where, chosen or {}, OF_A_SIZE)
+        _must_be(list, f"seeds of {where}", (chosen or {}).get("seeds"), "a list, as in [0, 1, 2]")
+        _must_be(list, f"arms of {where}", (chosen or {}).get("arms"), "a list of names")
+    fields = [field.name for field in dataclasses.fields(Claim)]
+    for claim in data.get("claims") or ():
+        _must_be(Mapping, f"a claim of the study {file}", claim, f"{{{', '.join(fields)}}}")
+        _must_be_known(f"a claim of the study {file}", claim or {}, fields)
+
+
+def _must_be_known(where: str, given: Mapping, names: Sequence[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"{where} has {told(name)}; choose of {', '.join(names)}")
+
+
+def _must_be(kind: type, what: str, value: object, right: str) -> None:
+    """Raises ConfigError for a value of another kind; one that is not there is none."""
+    if value is not None and not isinstance(value, kind):
+        raise ConfigError(f"{what} is {told(value)}; give {right}")
+
+
 def _parsed(data: Mapping, chosen: Mapping) -> dict:
     """The arguments of Exploration that a file gives, with what one of its sizes says of them."""
-    arms = {arm: settings or {} for arm, settings in data.get("arms", {}).items()}
+    arms = {str(arm): settings or {} for arm, settings in (data.get("arms") or {}).items()}
     arms |= _grid(data.get("grid") or {})
     if not arms:
         raise KeyError("arms")
-    claims = tuple(Claim(**claim) for claim in data.get("claims", ()))
+    claims = tuple(Claim(**claim) for claim in data.get("claims") or ())
     _must_be_about(claims, arms)
-    arms = {arm: arms[arm] for arm in chosen.get("arms", arms)}
+    wanted = chosen.get("arms", arms)
+    for arm in wanted:
+        choice("an arm of the size", arm, tuple(arms))
+    arms = {arm: arms[arm] for arm in wanted}
     claims = tuple(claim for claim in claims if _is_about(claim, arms))
     parts = {"arms": arms, "claims": claims}
     parts["base"] = {**(data.get("base") or {}), **chosen.get("base", {})}
@@ -346,9 +455,16 @@ def _grid(choices: Mapping[str, list]) -> dict[str, dict]:
     return arms
 
 
-def _must_be_about(claims: Iterable[Claim], arms: Mapping) -> None:
-    """Raises ConfigError for a claim about an arm that is not there."""
-    for claim in claims:
+def _must_be_about(claims: Sequence[Claim], arms: Mapping) -> None:
+    """Raises ConfigError for a claim about an arm that is not there, and for one that stands twice."""
+    for place, claim in enumerate(claims):
+        if claim in claims[:place]:
+            raise ConfigError(f"the claim {told(claim.says)} stands twice; each is counted once")
+        if not isinstance(claim.against, str | None) and str(claim.against) in arms:
+            raise ConfigError(
+                f"the claim {told(claim.says)} compares with the number {claim.against}, and an arm has that name; give the "
+                f'arm another name, or compare with it: against: "{claim.against}"'
+            )
         for arm in (claim.arm, claim.against):
             if isinstance(arm, str) and arm not in arms:
                 raise ConfigError(
@@ -397,11 +513,7 @@ class _Rows:
         self._kept = Lines(folder / FILE, _plain)
         try:
             for row in self._kept.lines:
-                arm = row["arm"]
-                if arm in study.arms and row["settings"] != _as_json(study.settings(arm)):
-                    raise RunError(
-                        f"{folder} has rows of {arm} with other settings than the study has now; give another folder"
-                    )
+                study.must_have_made(row, folder)
         except BaseException:
             self._kept.close()
             raise
@@ -453,7 +565,7 @@ class Findings:
 
     @classmethod
     def from_folder(cls, study: Exploration, folder: str | os.PathLike) -> Findings:
-        """Of the rows that are finished in a folder. Raises RunError where there are none."""
+        """Of the rows that are finished in a folder. Raises RunError where there are none, or where they are another study's."""
         import pandas
 
         path = Path(folder) / FILE
@@ -462,6 +574,7 @@ class Findings:
             rows, _, _, _ = load(path, _plain)
         lines = []
         for row in rows:
+            study.must_have_made(row, folder)
             if row["arm"] in study.arms and row["seed"] in study.seeds:
                 for quantity, value in row["quantities"].items():
                     lines.append([row["arm"], row["seed"], quantity, value])
@@ -477,7 +590,9 @@ class Findings:
         path = Path(folder) / RUNS
         if not path.is_file():
             raise RunError(f"{folder} has no {RUNS}: it is no report of a study")
-        frame = pandas.read_csv(path, dtype={"value": str})
+        frame = pandas.read_csv(
+            path, dtype={"arm": str, "value": str}, na_values={"value": ""}, keep_default_na=False
+        )
         return cls(study, frame.assign(value=frame["value"].astype(float)))  # every digit
 
     @classmethod
@@ -499,9 +614,14 @@ class Findings:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """What became of each claim; those whose arms share fewer than two seeds are left out."""
+        """What became of each claim; those whose arms share fewer than two seeds are left out.
+
+        Raises:
+            ConfigError: The arms of a claim do not give its quantity.
+        """
         compared = {}
         for claim in self.study.claims:
+            self._must_have(claim)
             found = self._compared(claim)
             if found is not None:
                 compared[claim] = found
@@ -520,6 +640,15 @@ class Findings:
                     outcome = HELD if all(inside) else NOT_HELD
                     verdicts.append(Verdict(claim, tuple(values), outcome))
         return verdicts
+
+    def _must_have(self, claim: Claim) -> None:
+        """Raises ConfigError where an arm of a claim has rows, and none of them gives its quantity."""
+        for arm in (claim.arm, claim.against):
+            given = self.frame[self.frame["arm"] == arm]["quantity"]
+            if len(given):
+                choice(
+                    f"quantity of the claim {told(claim.says)}", claim.quantity, [*given.unique()]
+                )
 
     @property
     def sentences(self) -> list[str]:
@@ -558,8 +687,6 @@ def _outcome(claim: Claim, found: Difference, corrected: float) -> str:
         if -least < low and high < least:
             return HELD
         return NOT_HELD if low > least or high < -least else COULD_NOT_TELL
-    if corrected <= LEVEL:
-        return HELD if found.mean > 0 else NOT_HELD
     if high <= least:
         return NOT_HELD
-    return COULD_NOT_TELL
+    return HELD if corrected <= LEVEL else COULD_NOT_TELL

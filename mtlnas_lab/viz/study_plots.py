@@ -290,9 +290,7 @@ def plot_methods(frame, half):
     budgets = sorted({*frame["budget"]})
     if not 0 < len(budgets) <= BUDGETS:
         raise ConfigError(f"{len(budgets)} budgets in a picture of methods; give 1 to {BUDGETS}")
-    most = frame[frame["budget"] == budgets[-1]]
-    means = most.groupby("method")["regret"].mean()
-    methods = means.sort_values(kind="stable").index.tolist()
+    methods = methods_in_order(frame)
     tables = frame["where"].unique().tolist()
     figure = LOOK.figure(height=26 + 6.5 * len(methods), layout="constrained")
     axes = figure.subplots(1, len(tables), squeeze=False, sharey=True)[0]
@@ -310,6 +308,16 @@ def plot_methods(frame, half):
     axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     figure.legend(loc="outside lower center", ncols=len(budgets))
     return figure
+
+
+def methods_in_order(frame) -> list[str]:
+    """The methods by their mean regret at the largest budget; those that were not given it are the last."""
+    budgets = frame.groupby("method")["budget"].transform("max")
+    own_most = frame[frame["budget"] == budgets]
+    means = own_most.groupby("method").agg(budget=("budget", "max"), regret=("regret", "mean"))
+    return means.sort_values(
+        ["budget", "regret"], ascending=[False, True], kind="stable"
+    ).index.tolist()
 
 
 def _draw_methods(ax, part, half, methods: list[str], shift: float, i: int, label) -> None:

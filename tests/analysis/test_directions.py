@@ -108,8 +108,8 @@ def test_claims_are_held_or_not(found):
         "not held, the reverse was found"
     )
     ahead = {text for text, verdict in held.items() if "ahead" in text and verdict == "held"}
+    # blind leads early by the same in each seed, of which there are too few for that to mean much
     assert ahead == {
-        "blind is ahead of early in seg miou",
         "blind is ahead of random in seg miou",
         "anew is ahead of random in seg miou",
         "blind is ahead of none in seg miou",

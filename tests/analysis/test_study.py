@@ -328,7 +328,7 @@ def test_each_result_says_what_could_have_been_detected():
     for values, said in (
         ([1.0, 1.2, 1.1], "better by 1.1"),
         ([1.0, -1.2, 0.4], "no difference found (+0.1"),
-        ([-2.0, -2.0], "worse by 2.0"),
+        ([-2.0, -2.1, -2.2], "worse by 2.1"),
     ):
         d = difference([0.0] * len(values), values)
         sentence = Compared("mtlnas", "random", d, 0.01).sentence

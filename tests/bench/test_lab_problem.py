@@ -35,13 +35,18 @@ def test_a_graph_is_trained_as_a_search_with_its_gates_would_train_it():
     assert problem.train(graph) == loss and problem.spent == pytest.approx(A_TRAINING)  # known
 
 
-@pytest.mark.parametrize("name", ["all_edges", "no_edges", "random", "one_shot", "mtlnas_ramp"])
+LOOKING = ("random", "local_search", "evolution")
+
+
+@pytest.mark.parametrize(
+    "name", [*LOOKING, "guess", "all_edges", "no_edges", "one_shot", "mtlnas_ramp"]
+)
 def test_searchers_of_the_tables_work_in_a_lab(name):
     problem = LabProblem(make, CONFIG, budget=3.5 * A_TRAINING)
     *_, (spent, graph) = answers(SEARCHERS[name], problem)
     assert spent == problem.spent <= problem.budget
     assert 0 <= graph < 2**48
-    assert len(problem.trained) == (3 if name == "random" else 0)
+    assert len(problem.trained) == (3 if name in LOOKING else 0)
 
 
 def test_random_graphs_come_once_and_by_the_seed():

@@ -8,10 +8,12 @@ from mtlnas_lab.bench.landscape import (
     additive,
     basins,
     fitness_distance,
+    idle_edges,
     landscape,
     local_optima,
     main_effect,
 )
+from mtlnas_lab.bench.table import FusionTable
 from mtlnas_lab.errors import ConfigError, RunError
 
 
@@ -95,7 +97,14 @@ def test_more_is_better_where_it_is():
 def test_a_landscape_needs_every_graph(rough):
     frame = rough.frame()
     half = type(rough)(SMALL, frame[frame["graph"] != 3], rough.about)
-    with pytest.raises(RunError, match="15 of 16 graphs"):
+    with pytest.raises(RunError, match="no seed has all 16 graphs; seed 0 has 15"):
         landscape(half)
     with pytest.raises(ConfigError):
         landscape(rough, "normals/beauty")
+
+
+def test_edges_that_change_nothing(even):
+    assert idle_edges(even) == ()
+    losses = np.array([[graph & 0b1011, graph & 0b0011] for graph in range(GRAPHS)], dtype=float)
+    assert idle_edges(table_of(losses, losses)) == (2,)
+    assert idle_edges(FusionTable.empty(SMALL)) == ()

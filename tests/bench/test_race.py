@@ -207,8 +207,12 @@ def test_a_summary_is_of_one_budget(made):
 
 def test_one_seed_has_no_interval(made):
     table = summary(made[made["seed"] == 0])
-    assert table.loc["good", "low"] == table.loc["good", "high"]
-    assert np.isnan(table.loc["good", "p"])
+    assert np.isnan(table.loc["good", ["low", "high", "p"]].tolist()).all()
+
+
+def test_a_misspelt_reference_is_refused(made):
+    with pytest.raises(ConfigError, match="reference = 'rnadom' is none of the choices"):
+        summary(made, reference="rnadom")
 
 
 def test_where_searches_land(rough):

@@ -318,3 +318,11 @@ def test_a_search_that_diverges_says_so(rough, quick):
     problem = TableProblem(rough, 100)
     with pytest.raises(ConfigError, match="search 0 failed: the loss of"):
         list(mtlnas.mtlnas(problem, weight_lr=1e9))
+
+
+def test_a_searcher_that_is_no_generator_may_spend_all(rough):
+    def spends(problem):
+        return [min(range(16), key=problem.train)]
+
+    with pytest.raises(ConfigError, match="ended without an answer"):
+        list(search(spends, rough, TRAINED * 2.5))

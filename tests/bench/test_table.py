@@ -1,6 +1,7 @@
 """A table is asked: every answer against the records that were put in."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,11 @@ def test_values_by_seed(table):
         (lambda t: t.query(3, batch_norm="none"), "none of the choices trained, recalibrated"),
         (lambda t: t.query(3, step=31), "measured at 30, 60"),
         (lambda t: t.query(3, split="test", step=30), "give split='val'"),
+        (lambda t: t.query(3, step=30, batch_norm="recalibrated"), "give batch_norm='trained'"),
+        (lambda t: t.query(3, step=30.5), "step = 30.5 is too small, too large or not a whole"),
+        (lambda t: t.query(3, seed=True), "seed = True is too small, too large or not a whole"),
+        (lambda t: t.values(seed=[0]), "seed = .0. is too small, too large or not a whole"),
+        (lambda t: t.values(5), "by = 5: give total or"),
         (lambda t: t.values("loss"), "choose total or one of segmentation/loss"),
         (lambda t: t.values(seed=9), "seeds 0, 1, 2"),
         (lambda t: t.regret(3, against="me"), "none of the choices best, random"),
@@ -155,6 +161,53 @@ def test_an_unfinished_table_knows_what_it_lacks(records, tmp_path):
     assert table.rank(table.best()) == 1
 
 
+def test_numbers_of_numpy_are_numbers(table):
+    assert table.query(np.int32(150), seed=np.int64(1)).graph == table.query(150).graph
+    assert table.rank(np.uint8(7)) == table.rank(7) and table.query(7, step=30.0).n == 3
+
+
+def test_graphs_without_a_seed_in_common_are_not_compared(records, tmp_path):
+    some = [each for each in records if each["seed"] == 0 and each["graph"] < 100]
+    parquet.write(
+        tmp_path, [*some, record(255, 7)], [], described(condition("segmentation-normals"))
+    )
+    table = FusionTable.open(tmp_path)
+    for ask in (table.rank, table.percentile, table.regret):
+        with pytest.raises(RunError, match="no seed in common.*seed 0 has 100, seed 7 has 1"):
+            ask(50)
+    for ask in (table.best, table.pareto, table.values):
+        with pytest.raises(RunError, match="no seed in common"):
+            ask()
+    with pytest.raises(RunError, match="graph 50 was trained under seeds 0: ask for one seed"):
+        table.query(50)
+    assert table.query(50, seed=0).n == 1
+    with pytest.raises(RunError, match="is not finished: no seed has all 256 graphs"):
+        table.must_have_every_graph()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "has graph 5 under seed 1 twice"),
+        ({"graph": 256}, "has a graph 256; there are 0 to 255"),
+        ({"seed": 9, "test/trained/normals/loss": float("nan")}, "normals/loss = nan for graph 5"),
+    ],
+)
+def test_records_that_cannot_be(table, changes, said):
+    import pandas
+
+    frame = pandas.concat([table.frame(), pandas.DataFrame([record(5, 1) | changes])])
+    with pytest.raises(RunError, match=said):
+        FusionTable(table.condition, frame, table.about)
+
+
+def test_a_table_of_another_condition_of_that_name_is_refused(records, tmp_path):
+    other = replace(condition("blind"), visibility={"segmentation": 0.9})
+    parquet.write(tmp_path, records, [], described(other))
+    with pytest.raises(RunError, match="condition blind that has other settings"):
+        FusionTable.open(tmp_path)
+
+
 # --- its files --------------------------------------------------------------------------------------------------------
 def test_a_damaged_file_is_refused(folder, tmp_path):
     for name in (parquet.FILE, parquet.ABOUT):
@@ -182,6 +235,11 @@ def test_the_same_records_make_the_same_bytes(folder, records, tmp_path):
 def test_a_table_that_is_not_there(name):
     with pytest.raises(ConfigError, match="there is no table"):
         FusionTable.open(name)
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(ConfigError, match="5 is no table's name and no folder"):
+        FusionTable.open(5)
 
 
 def test_an_empty_folder(tmp_path):

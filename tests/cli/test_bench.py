@@ -53,6 +53,8 @@ def test_one_seed_and_one_step(folder):
         (["make", "nothing"], "there is no condition 'nothing'"),
         (["make", "blind", "--seeds", "x"], "seeds = 'x'"),
         (["make", "blind", "--graphs", "300"], "graph 300 is not there"),
+        (["make", "blind", "--graphs", "3,"], "graphs = '3,': a part is empty"),
+        (["query", "{}", "3", "--step", "30", "--batch-norm", "recalibrated"], "batch_norm="),
         (["make", "blind", "--pilot", "--seeds", "1"], "a pilot has its own graphs and seeds"),
         (["make", "blind", "--jobs", "0"], "jobs = 0"),
         (["check", "{}", "--records", "0"], "records = 0"),
@@ -67,7 +69,8 @@ def test_a_mistake_is_one_line(folder, tmp_path, monkeypatch, arguments, said):
 
 
 def test_making_some_records(short, tmp_path):
-    arguments = ("bench", "make", "blind", "--out", tmp_path, "--graphs", "0,255", "--seeds", "0")
+    graphs = "00000000,255"  # of eight digits they are bits, as in `bench query`
+    arguments = ("bench", "make", "blind", "--out", tmp_path, "--graphs", graphs, "--seeds", "0")
     said = command(*arguments, "--jobs", "1", "--backend", "sequential")
     assert said.returncode == 0, said.stderr
     assert "2 records; no seed has all 256 graphs yet" in said.stdout

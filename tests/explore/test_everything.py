@@ -54,6 +54,16 @@ def test_your_own_stands_beside_them(findings):
     assert words == ["600 training steps", "1,500 training steps"]
 
 
+def test_a_method_with_a_budget_of_its_own_is_the_last(findings):
+    frame = everything.frame_of(findings)
+    mine = everything.entered({"mine": lambda problem: [255]}, [TABLE], [0], [600])
+    both = pd.concat([frame, mine])
+    (axes,) = everything.page(both).axes
+    assert axes.get_yticklabels()[-1].get_text() == "mine"
+    last = everything.latex(both).splitlines()[-3]
+    assert last.startswith("mine & ") and "pm" not in last, "a single search has no interval"
+
+
 def test_a_name_of_the_lab_is_taken():
     with pytest.raises(ConfigError, match="random is a method of the lab"):
         everything.entered({"random": SEARCHERS["random"]}, [TABLE], [0], [600])

@@ -2,9 +2,11 @@
 
 import pytest
 
+from mtlnas_lab.bench.condition import condition
 from mtlnas_lab.bench.table import FusionTable
-from mtlnas_lab.errors import ConfigError
+from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.explore.everything import searched
+from mtlnas_lab.explore.judged import judged
 from mtlnas_lab.explore.study import Exploration
 
 
@@ -48,3 +50,11 @@ def test_what_was_planted_is_told_beside_the_losses():
     found = searched(0, "all_edges", "blind", 300)
     assert (found["useful"], found["rivals"], found["preference"]) == (1, 1, 0)
     assert "preference" not in searched(0, "all_edges", "depth-normals", 300)
+
+
+def test_an_unfinished_table_judges_nobody():
+    few = FusionTable.open("segmentation-normals").frame()
+    few = few[few["graph"].isin([0, 15, 255])]
+    table = FusionTable(condition("segmentation-normals"), few)
+    with pytest.raises(RunError, match="is not finished: no seed has all 256 graphs"):
+        judged(lambda problem: pytest.fail("it was searched"), table, 300, 0)

@@ -79,3 +79,8 @@ def test_a_partner_that_sees_noise_is_of_no_use():
     }
     assert sources == {("normals", True, False), ("edges", False, True)}
     assert sum(useful) == sum(rivals) == 4
+
+
+def test_a_search_that_asks_a_table_has_no_place_here():
+    with pytest.raises(ConfigError, match="searcher = 'random' is none of the choices mtlnas"):
+        searched(0, "random", "bit", 900)

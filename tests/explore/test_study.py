@@ -18,14 +18,22 @@ CALLS = []
 def steady(seed, size=1.0, **_):
     """Grows with the seed, and with its setting by a little noise."""
     CALLS.append((seed, size))
-    return {"score": seed + size + 0.01 * (seed % 2), "loss": -size, "bound": size / 10}
+    return {
+        "score": seed + size * (1 + seed / 100) + 0.01 * (seed % 2),
+        "loss": -size,
+        "bound": size / 10,
+    }
+
+
+def doubled(seed, size=1.0):
+    return steady(seed, 2 * size)
 
 
 def broken(seed):
     raise ConfigError("it cannot be")
 
 
-ARMS = {"steady": steady, "broken": broken}
+ARMS = {"steady": steady, "broken": broken, "doubled": doubled}
 
 CLAIMS = (
     Claim("large is ahead", "score", "large", against="steady"),
@@ -46,6 +54,9 @@ def here(monkeypatch):
     fake = sys.modules[__name__]
     monkeypatch.setattr(studies, "_module", lambda name: fake if name == "fake" else found(name))
     CALLS.clear()
+
+
+CLAIM = {"says": "x", "quantity": "score", "arm": "steady"}  # as a file has it
 
 
 def study(**changes):
@@ -88,15 +99,17 @@ def test_what_becomes_of_claims(tmp_path):
         "the bound is small": "did not hold",
     }
     ahead = found["large is ahead"]
-    assert ahead.mean == pytest.approx(2) and ahead.values == pytest.approx((2, 2, 2, 2))
+    assert ahead.mean == pytest.approx(2.03) and ahead.values == pytest.approx(
+        (2, 2.02, 2.04, 2.06)
+    )
     behind = found["large is behind"]
-    assert behind.mean == pytest.approx(2), "it is said of the quantity itself, not of its sign"
+    assert behind.mean == pytest.approx(2.03), "it is said of the quantity itself, not of its sign"
     assert math.isnan(found["the bound is kept"].corrected)
-    assert "large is behind: did not hold (score of large minus steady: +2" in behind.sentence
+    assert "large is behind: did not hold (score of large minus steady: +2.03" in behind.sentence
     assert "(control): held" in found["a twin is the same"].sentence
     first, below = ahead.in_short.splitlines()
     assert first == "HELD           large is ahead" and below.startswith(
-        " " * 15 + "score +2 (95 % interval +2 to"
+        " " * 15 + "score +2.03 (95 % interval +1.99 to"
     )
     assert f"corrected p = {ahead.corrected:.2g}" in below, "an interval never stands without it"
     assert "alike is an interval within ±" in found["a twin is the same"].in_short
@@ -131,6 +144,44 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     other = study(base={"size": 2.0})
     with pytest.raises(RunError, match="other settings"):
         list(other.run(tmp_path, backend="sequential"))
+    with pytest.raises(RunError, match="other settings"):
+        Findings.from_folder(other, tmp_path)
+
+
+def test_rows_that_another_function_made_are_refused(tmp_path):
+    arms = {"a": {"arm": "steady"}}
+    list(study(arms=arms, claims=()).run(tmp_path, backend="sequential"))
+    other = study(arms={"a": {"arm": "doubled"}}, claims=())
+    with pytest.raises(RunError, match="other settings"):
+        Findings.from_folder(other, tmp_path)
+
+
+def test_a_claim_about_a_quantity_that_no_arm_gives(tmp_path):
+    """It is said after the first row, and that row is kept."""
+    claim = Claim("it is ahead", "scoer", "steady", against=0)
+    arms = {"steady": {}}
+    said = "quantity of the claim 'it is ahead' = 'scoer' is none of the choices score, loss"
+    with pytest.raises(ConfigError, match=said):
+        list(study(arms=arms, claims=(claim,)).run(tmp_path, backend="sequential"))
+    assert len(CALLS) == 1
+    with pytest.raises(ConfigError, match=said):
+        _ = Findings.from_folder(study(arms=arms, claims=(claim,)), tmp_path).verdicts
+
+
+def test_less_than_what_matters_does_not_hold():
+    claim = Claim("b is ahead by what matters", "score", "b", against="a", least=0.5)
+    a, b = [0.0, 0.1, 0.2, 0.05], [0.011, 0.109, 0.21, 0.06]
+    rows = [
+        [arm, seed, "score", value]
+        for arm, own in (("a", a), ("b", b))
+        for seed, value in enumerate(own)
+    ]
+    frame = pytest.importorskip("pandas").DataFrame(
+        rows, columns=["arm", "seed", "quantity", "value"]
+    )
+    arms = {"a": {"arm": "steady"}, "b": {"arm": "steady"}}
+    (verdict,) = Findings(study(arms=arms, claims=(claim,)), frame).verdicts
+    assert verdict.corrected < 0.05 and verdict.outcome == "did not hold"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +189,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     [
         ({"explore": "nothing"}, "there is no exploration 'nothing'; choose of"),
         ({"explore": "report"}, "has no ARMS"),
-        ({"arms": {"missing": None}}, "has no arm 'missing'; it has steady, broken"),
+        ({"arms": {"missing": None}}, "has no arm 'missing'; it has steady, broken, doubled"),
         ({"claims": [{"says": "x", "quantity": "y", "arm": "steady"}]}, "has to name what"),
         ({"claims": [{"says": "x", "quantity": "y", "arm": "no", "limit": 1}]}, "which is no arm"),
         (
@@ -151,6 +202,23 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
         ),
         ({"claims": [{"says": "x"}]}, "it needs name, explore, question"),
         ({"question": None}, "it needs name, explore, question"),
+        ({"claim": []}, "has 'claim'; choose of name, explore"),
+        ({"notes": "One note."}, "notes of the study .* give a list"),
+        ({"arms": {"steady": "large"}}, "the arm 'steady' is 'large'; give"),
+        ({"arms": {"broken": {"size": 2.0}}}, "'broken': got an unexpected.*; it takes seed"),
+        ({"sizes": ["small"]}, "sizes of the study .* give {name: value}"),
+        ({"sizes": {"small": {"seed": [1]}}}, "has 'seed'; choose of seeds, base, arms"),
+        ({"sizes": {"small": {"seeds": 5}}}, "seeds of the size 'small' .* is 5; give a list"),
+        ({"sizes": {"small": {"arms": ["stedy"]}}}, "an arm of the size = 'stedy' is none of"),
+        ({"claims": [{"says": "x", "arm": 600}]}, "it needs name, explore"),
+        ({"claims": [CLAIM | {"arm": 600}]}, "arm = 600 of a claim is no text"),
+        ({"claims": [CLAIM | {"limit": "0.5"}]}, "limit of the claim 'x' = '0.5' is too small"),
+        ({"claims": [CLAIM | {"limits": 1}]}, "a claim of the study .* has 'limits'; choose of"),
+        ({"claims": [CLAIM | {"limit": 1}] * 2}, "the claim 'x' stands twice"),
+        (
+            {"arms": {"3": {"arm": "steady"}}, "claims": [CLAIM | {"arm": "3", "against": 3}]},
+            'the number 3, and an arm has that name; .* against: "3"',
+        ),
         ({"sizes": {"large": {}}}, "has no size 'small'; it has large"),
         ({"sizes": {"small": {"seeds": [0, 0]}}}, "each once"),
         ({"sizes": {"small": {"seeds": [-1]}}}, "seed = -1"),

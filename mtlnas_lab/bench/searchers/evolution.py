@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 
@@ -20,7 +21,7 @@ def evolution(problem: Problem) -> Iterator[int]:
 def _lived(problem: Problem) -> Iterator[tuple[int, float]]:
     """Each graph that is born, with its loss."""
     population: deque[int] = deque(maxlen=POPULATION)  # the oldest falls out as one is added
-    for graph in problem.in_random_order()[:POPULATION]:
+    for graph in itertools.islice(problem.in_random_order(), POPULATION):
         population.append(graph)
         yield graph, problem.train(graph)
     while len(problem.trained) < problem.graphs:

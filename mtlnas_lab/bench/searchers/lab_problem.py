@@ -67,11 +67,14 @@ class LabProblem(Problem):
     def val_images(self) -> int:
         return self._val_images
 
+    def any_graph(self) -> int:
+        """Every edge is open or shut with the same chance."""
+        return number_of(self.generator.random(len(self.space)) < 0.5, self.space)
+
     def in_random_order(self) -> Iterator[int]:
-        """Graphs as chance draws them, each once: every edge is open or shut with the same chance."""
         drawn: set[int] = set()
         while len(drawn) < self.graphs:
-            graph = number_of(self.generator.random(len(self.space)) < 0.5, self.space)
+            graph = self.any_graph()
             if graph not in drawn:
                 drawn.add(graph)
                 yield graph

@@ -68,6 +68,10 @@ class Problem:
         """How many images a graph is scored on."""
         raise NotImplementedError
 
+    def any_graph(self) -> int:
+        """A graph as chance draws it."""
+        raise NotImplementedError
+
     def in_random_order(self) -> Iterable[int]:
         """Graphs as chance draws them, each once."""
         raise NotImplementedError
@@ -154,6 +158,9 @@ class TableProblem(Problem):
     def val_images(self) -> int:
         return IMAGES["val"]
 
+    def any_graph(self) -> int:
+        return int(self.generator.integers(self.graphs))
+
     def in_random_order(self) -> list[int]:
         return self.generator.permutation(self.graphs).tolist()
 
@@ -225,7 +232,7 @@ def answers(searcher: Searcher, problem: Problem) -> Iterator[tuple[float, int]]
         ConfigError: The searcher ends without an answer, or cannot work with so small a budget.
     """
     said: tuple[float, int] | None = None
-    for graph in _until_spent(searcher(problem)):
+    for graph in _until_spent(searcher, problem):
         answer = number_of(graph, problem.space)
         if said is None or answer != said[1]:
             said = (problem.spent, answer)
@@ -239,8 +246,8 @@ def answers(searcher: Searcher, problem: Problem) -> Iterator[tuple[float, int]]
         yield problem.spent, said[1]
 
 
-def _until_spent(answers: Iterable[Graph]) -> Iterator[Graph]:
+def _until_spent(searcher: Searcher, problem: Problem) -> Iterator[Graph]:
     try:
-        yield from answers
+        yield from searcher(problem)
     except BudgetSpent:
         return
