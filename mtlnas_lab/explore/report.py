@@ -11,7 +11,8 @@ from ..analysis.report import Table, as_svg, filled
 from ..analysis.statistics import half_interval
 from ..one_line import printable
 from ..storage.safe_files import os_errors_as_run_errors
-from .study import RUNS, SECONDS, Claim, Findings, Verdict
+from .claim import Claim, Verdict
+from .study import RUNS, SECONDS, Findings
 
 HEAD = ["arm", "quantity", "mean", "95 % interval", "each seed"]
 CLAIMS = ["claim", "outcome", "quantity", "comparison", "difference", "95 % interval", "p (Holm)"]

@@ -11,21 +11,18 @@ A run that was stopped goes on where it stopped.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import inspect
-import itertools
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from ..analysis.statistics import Difference, difference, half_interval, holm
+from ..analysis.statistics import Difference, difference, holm
 from ..analysis.study import FOLDER, known, processes
 from ..bench.lines import Lines, load
 from ..bench.make import in_parallel
@@ -33,161 +30,17 @@ from ..bench.training import one_thread
 from ..errors import ConfigError, MTLNASError, RunError
 from ..storage import jsonl
 from ..storage.yaml_files import read_yaml
-from ..values import LARGEST, choice, number, told, whole
+from ..values import choice, told, whole
+from .claim import HELD, NOT_HELD, Claim, Verdict, outcome_of
+from .study_file import must_be_about, must_have_known_parts, parsed
 
 FILE = "rows.jsonl"
 SECONDS = "seconds"  # of processor time: a quantity that every row has
-BETTER = ("more", "less", "same")
-LEVEL = 0.05  # a corrected p at most so large is found
 SEEDS = 2**31
 ARM = "arm"  # of an arm's settings: the function that it calls, where its own name is none
 CALLS = "calls"  # of a row: the function that made it
 
-HELD = "held"
-NOT_HELD = "did not hold"
-COULD_NOT_TELL = "could not tell"
-
 Row = dict  # of one arm under one seed: arm, seed, settings, quantities, calls
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a study expects of one quantity, said before it runs.
-
-    Attributes:
-        says: The expectation, as a sentence.
-        quantity: A number that the arms give.
-        arm: The arm that it is about.
-        better: more, less, or same.
-        against: The arm that it is compared with, seed by seed; or a number, as what chance would give.
-        limit: In place of another arm: the number on whose side every seed must be (better is more or less).
-        least: The smallest difference that matters. Where the interval leaves no room for it, a claim did not hold; and
-            arms whose difference is surely smaller are the same.
-        control: Whether this claim is the one that could embarrass the method.
-
-    Raises:
-        ConfigError: Neither or both of `against` and `limit`, a claim of sameness without `least`, a name that is no text, or
-            a limit that is no number.
-    """
-
-    says: str
-    quantity: str
-    arm: str
-    better: str = "more"
-    against: str | float | None = None
-    limit: float | None = None
-    least: float | None = None
-    control: bool = False
-
-    def __post_init__(self):
-        for name in ("says", "quantity", "arm"):
-            if not isinstance(getattr(self, name), str):
-                raise ConfigError(
-                    f'{name} = {told(getattr(self, name))} of a claim is no text; in YAML 600 is a number, and "600" a name'
-                )
-        choice("better", self.better, BETTER)
-        for name in ("limit", "least"):
-            if getattr(self, name) is not None:
-                number(
-                    f"{name} of the claim {told(self.says)}", getattr(self, name), least=-LARGEST
-                )
-        if not isinstance(self.against, str | None):
-            number(f"against of the claim {told(self.says)}", self.against, least=-LARGEST)
-        if (self.against is None) == (self.limit is None):
-            raise ConfigError(
-                f"the claim {told(self.says)} has to name what it compares with: either `against`, an arm, or `limit`, a number"
-            )
-        if self.better == "same" and (self.against is None or not self.least):
-            raise ConfigError(
-                f"the claim {told(self.says)} is about sameness: it needs `against`, and `least`, the smallest difference that matters"
-            )
-
-    @property
-    def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
-        return -1 if self.better == "less" else 1
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a claim.
-
-    Attributes:
-        claim: What was expected.
-        values: Each seed's difference arm − against; of a claim with a limit, each seed's value.
-        outcome: "held", "did not hold" or "could not tell".
-        difference: The comparison, signed so that above 0 is better; None for a claim with a limit.
-        corrected: Its p after Holm's correction over all comparisons of the study; NaN for a claim with a limit.
-    """
-
-    claim: Claim
-    values: tuple[float, ...]
-    outcome: str
-    difference: Difference | None = None
-    corrected: float = math.nan
-
-    @property
-    def sentence(self) -> str:
-        return f"{self._claimed}: {self.outcome} ({self.claim.quantity} of {self._numbers})."
-
-    @property
-    def in_short(self) -> str:
-        """Two lines for a list of claims: what became of it and what was expected; below, the numbers.
-
-        Example:
-            >>> print(Findings.shipped("eas").verdicts[4].in_short)
-            HELD           They are better than random graphs at equal cost (control)
-                           relative_loss -0.00925 (95 % interval -0.0114 to -0.00709), corrected p = 0.0017
-        """
-        below = f"{'':14} {self.claim.quantity} {self.measured}"
-        return f"{self.outcome.upper():14} {self._claimed}\n{below}"
-
-    @property
-    def measured(self) -> str:
-        """The mean difference, its interval, and its p among all claims; of a claim with a limit, each seed's value."""
-        claim = self.claim
-        if self.difference is None:
-            seeds = ", ".join(_digits(value) for value in self.values)
-            return f"by seed {seeds}; asked to be {claim.better} than {_digits(claim.limit)}"
-        low, high = self.interval
-        said = f"{self.mean:+.3g} (95 % interval {low:+.3g} to {high:+.3g}), corrected p = {self.corrected:.2g}"
-        if claim.better == "same":
-            said += f"; alike is an interval within ±{claim.least:g}"
-        return said
-
-    @property
-    def _claimed(self) -> str:
-        return f"{self.claim.says}{' (control)' if self.claim.control else ''}"
-
-    @property
-    def _numbers(self) -> str:
-        seeds = ", ".join(format(value, ".4g") for value in self.values)
-        claim = self.claim
-        if self.difference is None:
-            return f"{claim.arm}, asked to be {claim.better} than {claim.limit:g}: {seeds}"
-        low, high = self.interval
-        said = f"{claim.arm} minus {claim.against}: {self.mean:+.4g}, 95 % interval {low:+.4g} to {high:+.4g}, "
-        said += f"{len(self.values)} seeds: {seeds}; corrected p = {self.corrected:.2g}; "
-        if min(self.values) == max(self.values):
-            return said + "all seeds say the same"
-        return said + f"{self.difference.detectable:.2g} could have been detected"
-
-    @property
-    def mean(self) -> float:
-        """Of arm − against, over the seeds; of the values, for a claim with a limit."""
-        mean = math.fsum(self.values) / len(self.values)
-        return round(mean, 12)  # thirds that cancel leave rounding behind
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the mean, by Student's t."""
-        half = half_interval(self.values)
-        return self.mean - half, self.mean + half
-
-
-def _digits(value: float) -> str:
-    """A number with three digits, or with all before its point."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 @dataclass(frozen=True)
@@ -228,7 +81,7 @@ class Exploration:
             raise ConfigError(f"seeds: {list(self.seeds)}: give one or more, each once")
         for arm in self.arms:
             self._must_be_callable(arm)
-        _must_be_about(self.claims, self.arms)
+        must_be_about(self.claims, self.arms)
 
     def _must_be_callable(self, arm: str) -> None:
         """Raises ConfigError where an arm's function does not take its settings."""
@@ -256,7 +109,7 @@ class Exploration:
         """
         given = str(path)
         data = read_yaml(_shipped(given), what="study")
-        _must_have_known_parts(given, data)
+        must_have_known_parts(given, data)
         sizes = data.get("sizes") or {"small": {}}
         if size not in sizes:
             raise ConfigError(
@@ -264,7 +117,7 @@ class Exploration:
             )
         chosen = sizes[size] or {}
         try:
-            parts = _parsed(data, chosen)
+            parts = parsed(data, chosen)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"{given} is no study of an exploration ({type(error).__name__}: {error}); it needs name, explore, question, "
@@ -381,100 +234,6 @@ def _shipped(given: str) -> Path:
     """The file of a shipped study, or a path as it was given."""
     there = {path.stem: path for path in FOLDER.glob("*.yaml")}
     return there.get(given, Path(given))
-
-
-PARTS = ("name", "explore", "question", "arms", "grid", "claims", "base", "notes", "sizes")
-OF_A_SIZE = ("seeds", "base", "arms")
-LISTS = ("claims", "notes")
-MAPPINGS = ("arms", "grid", "base", "sizes")
-
-
-def _must_have_known_parts(file: str, data: Mapping) -> None:
-    """Raises ConfigError for a part that nobody reads, and for one of another kind."""
-    _must_be_known(f"the study {file}", data, PARTS)
-    for name in MAPPINGS:
-        _must_be(Mapping, f"{name} of the study {file}", data.get(name), "{name: value}")
-    for name in LISTS:
-        _must_be(list, f"{name} of the study {file}", data.get(name), "a list")
-    for arm, settings in (data.get("arms") or {}).items():
-        _must_be(Mapping, f"the arm {told(arm)}", settings, "{setting: value}")
-    for values in (data.get("grid") or {}).values():
-        _must_be(list, f"the grid of the study {file}", values, "a list of values for each setting")
-    for size, chosen in (data.get("sizes") or {}).items():
-        where = f"the size {told(size)} of the study {file}"
-        _must_be(Mapping, where, chosen, "{seeds: [0, 1, 2]}")
-        _must_be_known(where, chosen or {}, OF_A_SIZE)
-        _must_be(list, f"seeds of {where}", (chosen or {}).get("seeds"), "a list, as in [0, 1, 2]")
-        _must_be(list, f"arms of {where}", (chosen or {}).get("arms"), "a list of names")
-    fields = [field.name for field in dataclasses.fields(Claim)]
-    for claim in data.get("claims") or ():
-        _must_be(Mapping, f"a claim of the study {file}", claim, f"{{{', '.join(fields)}}}")
-        _must_be_known(f"a claim of the study {file}", claim or {}, fields)
-
-
-def _must_be_known(where: str, given: Mapping, names: Sequence[str]) -> None:
-    for name in given:
-        if name not in names:
-            raise ConfigError(f"{where} has {told(name)}; choose of {', '.join(names)}")
-
-
-def _must_be(kind: type, what: str, value: object, right: str) -> None:
-    """Raises ConfigError for a value of another kind; one that is not there is none."""
-    if value is not None and not isinstance(value, kind):
-        raise ConfigError(f"{what} is {told(value)}; give {right}")
-
-
-def _parsed(data: Mapping, chosen: Mapping) -> dict:
-    """The arguments of Exploration that a file gives, with what one of its sizes says of them."""
-    arms = {str(arm): settings or {} for arm, settings in (data.get("arms") or {}).items()}
-    arms |= _grid(data.get("grid") or {})
-    if not arms:
-        raise KeyError("arms")
-    claims = tuple(Claim(**claim) for claim in data.get("claims") or ())
-    _must_be_about(claims, arms)
-    wanted = chosen.get("arms", arms)
-    for arm in wanted:
-        choice("an arm of the size", arm, tuple(arms))
-    arms = {arm: arms[arm] for arm in wanted}
-    claims = tuple(claim for claim in claims if _is_about(claim, arms))
-    parts = {"arms": arms, "claims": claims}
-    parts["base"] = {**(data.get("base") or {}), **chosen.get("base", {})}
-    parts["seeds"] = tuple(chosen.get("seeds", Exploration.seeds))
-    parts["notes"] = tuple(data.get("notes") or ())
-    parts["question"] = " ".join(data["question"].split())
-    return parts | {"name": data["name"], "explore": data["explore"]}
-
-
-def _grid(choices: Mapping[str, list]) -> dict[str, dict]:
-    """An arm for every combination of some settings' values, named by them, as in "ramp, depth-normals, 1500"."""
-    if not choices:
-        return {}
-    arms = {}
-    for values in itertools.product(*choices.values()):
-        arms[", ".join(map(str, values))] = dict(zip(choices, values))
-    return arms
-
-
-def _must_be_about(claims: Sequence[Claim], arms: Mapping) -> None:
-    """Raises ConfigError for a claim about an arm that is not there, and for one that stands twice."""
-    for place, claim in enumerate(claims):
-        if claim in claims[:place]:
-            raise ConfigError(f"the claim {told(claim.says)} stands twice; each is counted once")
-        if not isinstance(claim.against, str | None) and str(claim.against) in arms:
-            raise ConfigError(
-                f"the claim {told(claim.says)} compares with the number {claim.against}, and an arm has that name; give the "
-                f'arm another name, or compare with it: against: "{claim.against}"'
-            )
-        for arm in (claim.arm, claim.against):
-            if isinstance(arm, str) and arm not in arms:
-                raise ConfigError(
-                    f"the claim {told(claim.says)} is about {told(arm)}, which is no arm; the arms are {', '.join(arms)}"
-                )
-
-
-def _is_about(claim: Claim, arms: Mapping) -> bool:
-    """Whether a size has the arms of a claim."""
-    return claim.arm in arms and (not isinstance(claim.against, str) or claim.against in arms)
 
 
 @functools.cache
@@ -632,7 +391,7 @@ class Findings:
                 one = compared[claim]
                 values = tuple(claim.sign * value + 0.0 for value in one.values)  # no −0
                 p = next(corrected)
-                verdicts.append(Verdict(claim, values, _outcome(claim, one, p), one, p))
+                verdicts.append(Verdict(claim, values, outcome_of(claim, one, p), one, p))
             elif claim.limit is not None:
                 values = self._of(claim.arm, claim.quantity).tolist()
                 inside = [claim.sign * value > claim.sign * claim.limit for value in values]
@@ -677,16 +436,3 @@ class Findings:
 
 COLUMNS = ["arm", "seed", "quantity", "value"]
 RUNS = "runs.csv"
-
-
-def _outcome(claim: Claim, found: Difference, corrected: float) -> str:
-    """What a comparison, signed so that above 0 is better, says of its claim."""
-    low, high = found.interval
-    least = claim.least or 0.0
-    if claim.better == "same":
-        if -least < low and high < least:
-            return HELD
-        return NOT_HELD if low > least or high < -least else COULD_NOT_TELL
-    if high <= least:
-        return NOT_HELD
-    return HELD if corrected <= LEVEL else COULD_NOT_TELL

@@ -22,6 +22,9 @@ from ..values import told, whole
 from .pruned import PrunedNetwork
 
 LARGEST = 4096  # pixels of a side that a network is traced with
+# of a file's outputs, as a share of the largest: in float32 three fused ResNet-50 are 1.6e-4 away from their own float64,
+# and another network is 1e-2 away and more
+TOLERANCE = 1e-3
 
 IMAGE = "image"  # the input that all networks see, unless they see different ones
 
@@ -97,7 +100,7 @@ def to_onnx(
     size: (H, W) of the image that it is traced with. inputs: {task: the name of what its network sees}, where they see
     different ones; the file then has these inputs.
 
-    Raises ConfigError where onnx is not installed, RunError where its outputs are not the network's (1e-4, three sizes).
+    Raises ConfigError where onnx is not installed, RunError where its outputs are not the network's, at three sizes.
     """
     try:
         import onnx  # noqa: F401
@@ -139,7 +142,7 @@ def to_onnx(
             f"{path}: runs only at {height} × {width} ({str(error).splitlines()[0][:90]}…); trace it with a larger "
             "image, whose maps are nowhere one pixel high or wide"
         ) from None
-    if worst > 1e-4:
+    if worst > TOLERANCE:
         raise RunError(
             f"{path}: its outputs differ from the network's by {worst:.2g}; this backbone cannot be exported"
         )

@@ -6,8 +6,9 @@ import pytest
 from mtlnas_lab.analysis.study import FOLDER
 from mtlnas_lab.bench.table import FusionTable, shipped
 from mtlnas_lab.explore import everything
+from mtlnas_lab.explore.claim import HELD
 from mtlnas_lab.explore.report import sentences, write
-from mtlnas_lab.explore.study import HELD, Exploration, Findings, explores
+from mtlnas_lab.explore.study import Exploration, Findings, explores
 
 ALL = sorted(path.name.removesuffix("-small") for path in FOLDER.glob("*-small"))
 SHIPPED = [name for name in ALL if explores(name)]

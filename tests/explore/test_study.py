@@ -9,8 +9,9 @@ import yaml
 from mtlnas_lab.cli.main import main
 from mtlnas_lab.errors import ConfigError, RunError
 from mtlnas_lab.explore import study as studies
+from mtlnas_lab.explore.claim import Claim
 from mtlnas_lab.explore.report import sentences, write
-from mtlnas_lab.explore.study import Claim, Exploration, Findings, explores
+from mtlnas_lab.explore.study import Exploration, Findings, explores
 
 CALLS = []
 
