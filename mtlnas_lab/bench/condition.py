@@ -192,6 +192,9 @@ def _shuffled(pack: ImageDataset) -> ImageDataset:
 
 
 # --- the conditions ---------------------------------------------------------------------------------------------------
+# where the pilot found that one training tells graphs apart (reliability 0.99 and more)
+FEW_SEEDS = (0, 1)
+
 SEGMENTATION_NORMALS = Condition(
     name="segmentation-normals",
     about="Both networks see the image, and every image is labelled for both tasks.",
@@ -270,6 +273,7 @@ NOISE_PARTNER = Condition(
     views={"normals": "depth"},
     visibility={"edges": 0.0},
     into=("segmentation",),
+    seeds=FEW_SEEDS,
 )
 
 BIT = Condition(
@@ -278,6 +282,7 @@ BIT = Condition(
     tasks=(planted.READER, planted.PARTNER),
     visibility={planted.READER: 0.0},
     signal=1.0,
+    seeds=FEW_SEEDS,
 )
 
 BIT_05 = replace(

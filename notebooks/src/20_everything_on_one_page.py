@@ -227,7 +227,8 @@ reveal("20.held", round(100 * len(held) / len(verdicts)), f"{len(held)} of {len(
 # ## Choose on some tables, ask once on another
 #
 # Whoever takes the best line of a page takes its luck, too. So a rule was written down first: of the searches with a supernet, take the one
-# with the least mean regret on the first two tables. It chose one. Then the third table was asked by twenty new searches of that one; the
+# with the least mean regret on the first two tables. It chose one (the first table had two seeds then; by its five, warm start
+# would be ahead of it by less than can be told). Then the third table was asked by twenty new searches of that one; the
 # five of each method that are on the page above had been seen by then.
 
 # %%
