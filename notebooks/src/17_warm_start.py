@@ -302,8 +302,8 @@ summary.round(3)
 #   ½. Edges that do not turn make a warm start a **frozen copy**, with its source's mistakes in it. Count them before you speak of
 #   adaptation.
 #
-# What this small data can *not* show: what a neighbour is worth where graphs differ more. In this table all edges open is the best
-# graph, and most entries of the store say nearly that, so that near and far are hardly told apart; in the table segmentation-normals-few edges into
+# What this small data can *not* show: what a neighbour is worth where graphs differ more. In this table hardly a graph is better than
+# the one with all edges open, and most entries of the store say nearly that, so that near and far are hardly told apart; in the table segmentation-normals-few edges into
 # segmentation harm it, and there this question was not asked.
 # Nor what a store of many unlike data sets would hold (all pairs here are of the same rooms), nor large networks, for which even
 # a tenth of a search is hours.

@@ -11,6 +11,7 @@ from mtlnas_lab.bench.landscape import landscape
 from mtlnas_lab.bench.table import FusionTable, shipped
 from mtlnas_lab.explore import everything
 from mtlnas_lab.explore.claim import HELD
+from mtlnas_lab.explore.planted_edges import useful_edges
 from mtlnas_lab.explore.report import sentences, write
 from mtlnas_lab.explore.study import Exploration, Findings, explores
 
@@ -94,7 +95,8 @@ def test_findings_say_what_the_other_explorations_say():
     assert outcomes == ["could not tell"] * 6
 
     warm = Findings.shipped("warm-start")
-    assert [v.outcome for v in warm.verdicts].count("could not tell") == 7
+    assert [v.outcome for v in warm.verdicts].count("could not tell") == 6
+    assert warm.verdicts[2].outcome == HELD and rounded(warm.verdicts[2]) == [-0.02, -0.045, 0.005]
     turned = warm.values("turned").mean(axis=1)
     assert turned["nearest"] == 0 and turned["cold"] > 6
 
@@ -138,7 +140,11 @@ def test_an_order_is_learnt_from_other_tables_where_none_was_looked_at():
     outcomes = {(v.claim.quantity, v.claim.arm, v.claim.against): v.outcome for v in found.verdicts}
     learnt = "pairs, transfer, 16"
     assert outcomes["kendall", learnt, "pairs, 16"] == HELD
-    assert outcomes["kendall", learnt, "scores, transfer, 16"] == "could not tell"
+    assert outcomes["kendall", learnt, "scores, transfer, 16"] == HELD
+    means = {(v.claim.quantity, v.claim.arm, v.claim.against): v.mean for v in found.verdicts}
+    assert round(means["kendall", learnt, "pairs, 16"], 2) == 0.22
+    assert round(means["kendall", learnt, "scores, transfer, 16"], 3) == 0.016
+    assert round(means["kendall", "pairs, transfer, embedding, 16", learnt], 3) == 0.022
     assert outcomes["regret", learnt, "random, 16"] == "could not tell"
 
 
@@ -154,6 +160,7 @@ RANKS = {  # of all edges open, by total loss
     "segmentation-normals-few": 40,
     "depth-normals-few": 6,
     "blind": 58,
+    "noise-partner": 2,
     "bit": 1,
 }
 
@@ -226,6 +233,19 @@ def test_findings_say_what_the_blindfolded_table_says():
     effects = landscape(table, "normals/loss").effects[4:]
     assert [min(effect.by_seed) > 0 for effect in effects] == [True, True, False, False]
     assert [max(effect.by_seed) < 0 for effect in effects] == [False, False, True, True]
+
+
+def test_findings_say_what_the_table_of_a_noise_partner_says():
+    table = FusionTable.open("noise-partner")
+    useful = sum(1 << i for i, one in enumerate(useful_edges(table.condition)) if one)
+    loss, graphs = table.values("segmentation/loss"), np.array(table.graphs)
+    without = (graphs & useful) == 0
+    said = [loss[without].min(), loss[without].max(), loss[~without].min(), loss[~without].max()]
+    assert without.sum() == 16 and np.round(said, 2).tolist() == [1.39, 1.44, 1.02, 1.12]
+    mean = [loss[np.bitwise_count(graphs & useful) == edges].mean() for edges in range(5)]
+    assert [round(mean[0] - mean[1], 2), round(mean[1] - mean[4], 2)] == [0.33, 0.06]
+    noise = np.bitwise_count(graphs & ~useful & 255)
+    assert round(loss[noise == 0].mean() - loss[noise == 4].mean(), 3) == 0.006
 
 
 def test_findings_say_what_the_second_held_out_table_says():
