@@ -122,6 +122,11 @@ def test_findings_say_what_everything_says():
     assert means["evolution"] == means["random"], "with four looks it is the same search"
     searches = set(means) - {"all_edges", "no_edges", "guess", "evolution"}
     assert sorted(searches, key=means.get)[:2] == ["random", "ofa2"]
+    few = frame[frame["budget"] == 600].groupby("method")["regret"].mean().round(3)
+    others = few[few < few["random"]].drop(["all_edges", "mtlnas_ramp"])
+    assert (few["random"], few["mtlnas_ramp"]) == (0.217, 0.049)
+    assert (len(others), others.min(), others.max()) == (8, 0.064, 0.136)
+
     by_table = most.groupby(["method", "where"])["regret"].mean().unstack()
     chosen_on = by_table[["segmentation-normals", "segmentation-normals-few"]].mean(axis=1)
     assert chosen_on[["warm_start", "ofa2"]].round(3).tolist() == [0.081, 0.084]
@@ -292,6 +297,39 @@ def test_findings_say_what_searches_find_where_the_truth_was_planted():
     assert sum(one & 15 == 15 for one in found_by["mtlnas_ramp"]) == 9
     assert found_by["mtlnas_l1"].count(1 << 7) == 9
     assert table.rank(1 << 7, "segmentation/loss") == 252
+
+
+def test_findings_say_which_partner_the_search_opens():
+    found = Findings.shipped("race-partner")
+    here = ", noise-partner, 1500"
+    shares = {}
+    for method in ("mtlnas_ramp", "perturbation", "one_shot", "mtlnas", "mtlnas_l1"):
+        own = [found.values(which).loc[method + here].mean() for which in ("useful", "rivals")]
+        shares[method] = [round(100 * share) for share in own]
+    assert shares["mtlnas_ramp"] == [100, 45] and shares["perturbation"] == [100, 65]
+    assert shares["one_shot"] == [95, 65] and shares["mtlnas"] == [55, 50]
+    assert shares["mtlnas_l1"] == [0, 0]
+    assert found.values("regret").loc["mtlnas_l1" + here].mean().round(3) == 0.427
+    said = {
+        (v.claim.arm.removesuffix(here), v.claim.quantity): (v.outcome, v) for v in found.verdicts
+    }
+    preferences = {"mtlnas_ramp": [0.55, 0.475, 0.625], "perturbation": [0.35, 0.177, 0.523]}
+    preferences["one_shot"] = [0.3, 0.159, 0.441]
+    for method, numbers in preferences.items():
+        outcome, verdict = said[method, "preference"]
+        assert outcome == HELD and rounded(verdict) == numbers
+    outcome, verdict = said["mtlnas", "preference"]
+    assert outcome == "could not tell" and rounded(verdict) == [0.05, -0.252, 0.352]
+    leads = [round(said[method, "lead"][1].mean, 3) for method in ("mtlnas_ramp", "perturbation")]
+    assert leads == [0.013, 0.007] and said["perturbation", "lead"][0] == HELD
+    over_random = {}
+    for verdict in found.verdicts:
+        if verdict.claim.against == "random" + here:
+            assert verdict.outcome == HELD
+            over_random[verdict.claim.arm.removesuffix(here)] = round(-verdict.mean, 3)
+    assert over_random == {"mtlnas_ramp": 0.007, "perturbation": 0.008, "ofa2": 0.009}
+    behind = found.verdicts[-1]
+    assert behind.claim.against == "all_edges" + here and round(behind.mean, 3) == 0.004
 
 
 def _graphs(found, arm, table):
