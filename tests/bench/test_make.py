@@ -195,8 +195,10 @@ def test_a_shipped_table_is_whole_and_reliable(name):
     table = FusionTable.open(name)
     assert len(table.graphs) == table.condition.graphs
     assert table.seeds and {*table.seeds} <= {*table.condition.seeds}
-    for task in table.tasks:
+    reached = {edge.target.task for edge in table.space.edges}  # a task that no edge leads into hardly notices any
+    for task in reached:
         assert table.noise_floor(f"{task}/loss").reliability > 0.6
+    assert table.noise_floor().reliability > 0.8
 
 
 def test_a_recipe_from_before_there_was_a_setting_had_its_default():
