@@ -26,7 +26,8 @@ def publish(
 ) -> FusionTable:
     """Make a table of finished records: table.parquet, table.json, card.md, and pilot.parquet where a pilot was run.
 
-    Only seeds under which every graph was trained go into the table, so that no mean hides another seed.
+    Only seeds under which every graph was trained go into the table, so that no mean hides another seed. A sentence named
+    `remark` in the records' description goes onto the card.
 
     Args:
         condition: What the records are about.
@@ -52,6 +53,8 @@ def publish(
         "machine": about["machine"],
         "seeds": whole,
     }
+    if "remark" in about:
+        described_now["remark"] = about["remark"]
     parquet.write(out, chosen, pilot_of(condition, kept), described_now)
     table = FusionTable.open(out)
     (out / "card.md").write_text(card(table, parquet.read_pilot(out)), encoding="utf-8")
