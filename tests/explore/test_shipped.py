@@ -1,6 +1,7 @@
 """The results of explorations that are shipped: their tables still say what their reports say."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -196,6 +197,12 @@ def test_findings_say_what_the_tables_say():
         assert table.regret(255) < floor.smallest, "all edges cannot be told from the best"
         shares.append((total - total.min() < floor.smallest).mean())
     assert round(min(shares), 2) == 0.15 and round(max(shares), 2) == 0.50
+
+
+def test_findings_say_what_the_negative_control_says():
+    kept = json.loads((FOLDER.parent / "bench" / "pilots.json").read_text())["bit-0"]
+    coins = np.array(kept["scores"]["room/loss"])
+    assert coins.size == 128 and [coins.min().round(2), coins.max().round(2)] == [0.69, 0.70]
 
 
 def test_findings_say_what_single_edges_do():

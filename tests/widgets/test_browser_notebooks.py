@@ -98,7 +98,7 @@ def test_a_reader_runs_it_and_does_an_exercise(lab, browser, source):  # noqa: F
     nb.shot(f"course-{source.stem}-wrong", whole=True)
     nb.fill(first, solved[first].source)
     nb.run(checks)
-    expect(output).to_contain_text("solved ·", timeout=30_000)
+    expect(output).to_contain_text("✓ solved", timeout=30_000)
     nb.at(checks).scroll_into_view_if_needed()
     nb.shot(f"course-{source.stem}-right", whole=True)
     assert not nb.errors
