@@ -195,7 +195,8 @@ def test_a_shipped_table_is_whole_and_reliable(name):
     table = FusionTable.open(name)
     assert len(table.graphs) == table.condition.graphs
     assert table.seeds and {*table.seeds} <= {*table.condition.seeds}
-    reached = {edge.target.task for edge in table.space.edges}  # a task that no edge leads into hardly notices any
+    # a task that no edge leads into hardly notices any
+    reached = {edge.target.task for edge in table.space.edges}
     for task in reached:
         assert table.noise_floor(f"{task}/loss").reliability > 0.6
     assert table.noise_floor().reliability > 0.8
