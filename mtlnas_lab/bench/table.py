@@ -172,10 +172,10 @@ class FusionTable:
         if self.seeds and len(self.graphs) == graphs:
             return
         raise RunError(
-            f"the table {self.name} is not finished: no seed has all {graphs} graphs; {self._most_seeds()}"
+            f"the table {self.name} is not finished: no seed has all {graphs} graphs; {self._seeds_in_words()}"
         )
 
-    def _most_seeds(self) -> str:
+    def _seeds_in_words(self) -> str:
         """How many graphs each seed has, in words."""
         counts = self._records.groupby("seed").size()
         if not len(counts):
@@ -339,7 +339,7 @@ class FusionTable:
         wide = self.by_seed(by, split, batch_norm)
         if not self.seeds:
             raise RunError(
-                f"the graphs of {self.name} have no seed in common, so that they cannot be compared: {self._most_seeds()}"
+                f"the graphs of {self.name} have no seed in common, so that they cannot be compared: {self._seeds_in_words()}"
             )
         if seed is None:
             return wide.mean(axis=1)

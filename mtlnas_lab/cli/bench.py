@@ -208,9 +208,10 @@ def _graphs(text: str, about) -> list[int]:
     """The numbers of the graphs that are named; of all where none is."""
     from ..bench.graph import number_of
 
-    if not text.strip():
+    parts = _parts("graphs", text)
+    if not parts:
         return list(range(about.graphs))
-    named = [_graph(part, len(about.space)) for part in _parts("graphs", text)]
+    named = [_graph(part, len(about.space)) for part in parts]
     return list(dict.fromkeys(number_of(graph, about.space) for graph in named))
 
 
@@ -221,7 +222,7 @@ def _parts(what: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise ConfigError(f"{what} = {text!r}: a part is empty; give them as in 0,1,2")
-    return list(dict.fromkeys(parts))
+    return parts
 
 
 def _numbers(what: str, text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..analysis.statistics import Difference, half_interval
@@ -68,6 +69,11 @@ class Claim:
             raise ConfigError(
                 f"the claim {told(self.says)} is about sameness: it needs `against`, and `least`, the smallest difference that matters"
             )
+
+    def must_be_given(self, arm: str, quantities: Iterable[str]) -> None:
+        """Raises ConfigError where this claim is about an arm that gives these quantities, and its own is not among them."""
+        if arm in (self.arm, self.against):
+            choice(f"quantity of the claim {told(self.says)}", self.quantity, tuple(quantities))
 
     @property
     def sign(self) -> int:

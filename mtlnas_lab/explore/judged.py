@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..bench.graph import kept_of
 from ..bench.searchers import Searcher, search
 from ..bench.table import TOTAL, FusionTable
-from .planted_edges import compared, is_planted, rivals_of, useful_edges
+from .planted_edges import is_planted, of_graph
 
 
 def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> dict[str, float]:
@@ -51,11 +50,9 @@ def judged(searcher: Searcher, table: FusionTable, budget: float, seed: int) -> 
 
 def _planted(table: FusionTable, graph: int) -> dict[str, float]:
     """How a graph's edges lie to what was planted; nothing where nothing was."""
-    about = table.condition
-    if not is_planted(about):
+    if not is_planted(table.condition):
         return {}
-    kept = kept_of(graph, table.space)
-    found = compared(kept, useful_edges(about), rivals_of(about))
+    found = of_graph(graph, table.condition)
     return {
         "useful": found["recall"],
         "rivals": found["rivals"],

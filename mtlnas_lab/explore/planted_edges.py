@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 from ..bench import planted
 from ..bench.condition import Condition, condition
-from ..bench.graph import kept_of
-from ..bench.searchers import SEARCHERS, WITH_A_SUPERNET, search
+from ..bench.graph import Graph, kept_of
+from ..bench.searchers import SEARCHERS, WITH_A_SUPERNET, WITHOUT_A_LOOK, search
 from ..bench.table import FusionTable
 from ..errors import ConfigError
 from ..values import choice
 
-WITHOUT_A_LOOK = ("guess", "no_edges", "all_edges")  # searchers that ask nobody
 BLINDED = "segmentation"  # the task whose network is covered, in the conditions without a bit
 
 
@@ -43,6 +42,17 @@ def searched(seed: int, searcher: str, where: str, budget: float) -> dict[str, f
     about = condition(where)
     choice("searcher", searcher, (*WITH_A_SUPERNET, *WITHOUT_A_LOOK))
     *_, (_, graph) = search(SEARCHERS[searcher], FusionTable.empty(about), budget, seed)
+    return of_graph(graph, about)
+
+
+def of_graph(graph: Graph, about: Condition) -> dict[str, float]:
+    """How a graph's edges lie to what was planted, as `searched` says it. Raises ConfigError where nothing was.
+
+    Example:
+        >>> from mtlnas_lab.bench.condition import condition
+        >>> of_graph("11110000", condition("blind"))["lead"]  # all edges into the blindfolded network, and no other
+        1.0
+    """
     return compared(kept_of(graph, about.space), useful_edges(about), rivals_of(about))
 
 

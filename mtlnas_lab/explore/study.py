@@ -163,10 +163,9 @@ class Exploration:
             backend: joblib's: loky (processes of this machine), sequential, dask or ray.
 
         Raises:
-            ConfigError: There are no such jobs or backend.
+            ConfigError: There are no such jobs or backend, or a row, which is kept, does not give what a claim asks of its arm.
             RunError: The folder has rows of other settings, another process writes there, or arms failed; the others are
                 kept.
-            ConfigError: A row does not give what a claim asks of its arm; it is kept.
         """
         jobs = processes(jobs)
         known(backend)
@@ -206,20 +205,15 @@ class Exploration:
         arm = row["arm"]
         if arm not in self.arms:
             return
-        called = row.get(CALLS, self.calls(arm))
-        if row["settings"] != _as_json(self.settings(arm)) or called != self.calls(arm):
+        calls = self.calls(arm)
+        if row["settings"] != _as_json(self.settings(arm)) or row.get(CALLS, calls) != calls:
             raise RunError(
                 f"{folder} has rows of {arm} with other settings than the study has now; give another folder"
             )
 
     def _must_give_what_is_claimed(self, row: Row) -> None:
         for claim in self.claims:
-            if row["arm"] in (claim.arm, claim.against):
-                choice(
-                    f"quantity of the claim {told(claim.says)}",
-                    claim.quantity,
-                    [*row["quantities"]],
-                )
+            claim.must_be_given(row["arm"], row["quantities"])
 
 
 def explores(path: str | os.PathLike) -> bool:
@@ -378,9 +372,11 @@ class Findings:
         Raises:
             ConfigError: The arms of a claim do not give its quantity.
         """
+        given = self.frame.groupby("arm", sort=False)["quantity"].unique()
         compared = {}
         for claim in self.study.claims:
-            self._must_have(claim)
+            for arm, quantities in given.items():
+                claim.must_be_given(arm, quantities)
             found = self._compared(claim)
             if found is not None:
                 compared[claim] = found
@@ -399,15 +395,6 @@ class Findings:
                     outcome = HELD if all(inside) else NOT_HELD
                     verdicts.append(Verdict(claim, tuple(values), outcome))
         return verdicts
-
-    def _must_have(self, claim: Claim) -> None:
-        """Raises ConfigError where an arm of a claim has rows, and none of them gives its quantity."""
-        for arm in (claim.arm, claim.against):
-            given = self.frame[self.frame["arm"] == arm]["quantity"]
-            if len(given):
-                choice(
-                    f"quantity of the claim {told(claim.says)}", claim.quantity, [*given.unique()]
-                )
 
     @property
     def sentences(self) -> list[str]:

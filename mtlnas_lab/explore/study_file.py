@@ -30,9 +30,10 @@ def must_have_known_parts(file: str, data: Mapping) -> None:
     for size, chosen in (data.get("sizes") or {}).items():
         where = f"the size {told(size)} of the study {file}"
         _must_be(Mapping, where, chosen, "{seeds: [0, 1, 2]}")
-        _must_be_known(where, chosen or {}, OF_A_SIZE)
-        _must_be(list, f"seeds of {where}", (chosen or {}).get("seeds"), "a list, as in [0, 1, 2]")
-        _must_be(list, f"arms of {where}", (chosen or {}).get("arms"), "a list of names")
+        chosen = chosen or {}
+        _must_be_known(where, chosen, OF_A_SIZE)
+        _must_be(list, f"seeds of {where}", chosen.get("seeds"), "a list, as in [0, 1, 2]")
+        _must_be(list, f"arms of {where}", chosen.get("arms"), "a list of names")
     fields = [field.name for field in dataclasses.fields(Claim)]
     for claim in data.get("claims") or ():
         _must_be(Mapping, f"a claim of the study {file}", claim, f"{{{', '.join(fields)}}}")

@@ -10,14 +10,19 @@ from .perturbation import perturbation
 from .problem import BudgetSpent, Problem, Searcher, TableProblem, answers, best_so_far, search
 from .random_search import random_search
 
-ON_THE_TABLE: dict[str, Searcher] = {  # each look is a training, which a table knows
+WITHOUT_A_LOOK: dict[str, Searcher] = {  # they ask nobody
     "guess": guess,
     "no_edges": no_edges,
     "all_edges": all_edges,
-    "random": random_search,
-    "local_search": local_search,
-    "evolution": evolution,
 }
+ON_THE_TABLE: dict[str, Searcher] = (
+    WITHOUT_A_LOOK
+    | {  # each look is a training, which a table knows
+        "random": random_search,
+        "local_search": local_search,
+        "evolution": evolution,
+    }
+)
 WITH_A_SUPERNET: dict[str, Searcher] = {  # they train one, and never ask the table
     "mtlnas": as_released,
     "mtlnas_ramp": ramp,
@@ -31,6 +36,7 @@ SEARCHERS = ON_THE_TABLE | WITH_A_SUPERNET
 __all__ = [
     "ON_THE_TABLE",
     "SEARCHERS",
+    "WITHOUT_A_LOOK",
     "WITH_A_SUPERNET",
     "BudgetSpent",
     "LabProblem",
