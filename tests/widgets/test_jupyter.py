@@ -37,7 +37,8 @@ def run(kernel, code):
     return text.strip(), outputs
 
 
-def test_the_cell_ends_at_once_and_the_search_goes_on(kernel):
+def test_a_search_goes_on_after_its_cell_is_interrupted_and_ends_with_a_picture(kernel):
+    """One story, one test: a test that began where another one ended failed where they ran in two processes."""
     _, outputs = run(
         kernel,
         BEGIN + "studio = SearchStudio(FakeSearch(steps=100000, pause=0.005)).start()\nstudio",
@@ -50,8 +51,7 @@ def test_the_cell_ends_at_once_and_the_search_goes_on(kernel):
     )
     assert text == "True"
 
-
-def test_an_interrupt_between_cells_stops_it(kernel):
+    # an interrupt between cells stops it
     run(kernel, "time.sleep(0.4)")
     run(kernel, "1")
     kernel[0].interrupt_kernel()
@@ -61,8 +61,7 @@ def test_an_interrupt_between_cells_stops_it(kernel):
     )
     assert text == "stopped stopped"
 
-
-def test_it_goes_on_and_ends_with_a_picture(kernel):
+    # it goes on and ends with a picture
     text, _ = run(
         kernel,
         "studio.source.search.steps = studio.source.search.step_number + 5; studio.start(); "
